@@ -1,0 +1,40 @@
+"""How many cores this process may use.
+
+ONNX Runtime counts the host's cores and ignores container quotas, which makes a container with
+half a core spin on sixty-four threads; so the number is always worked out here and handed over.
+"""
+
+import math
+import os
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cores(cgroup: Path = CGROUP) -> int:
+    """Cores granted by CPU affinity and by the cgroup's quota, whichever is less; at least 1.
+
+    A quota of 1.5 cores counts as 2: two lanes that are throttled at times use all of it, one
+    lane never could.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cgroup_quota(cgroup)
+    return affinity if quota is None else max(1, min(affinity, math.ceil(quota)))
+
+
+def cgroup_quota(cgroup: Path = CGROUP) -> float | None:
+    """Cores a second granted by cgroup v2 (``cpu.max``) or v1 (``cpu.cfs_*``), None if unlimited.
+
+    Inside a container the mount shows the container's own group at its root, which is where
+    quotas are set in practice.
+    """
+    try:
+        if (cgroup / "cpu.max").exists():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
+        granted = int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # absent, or "max": no quota
+        return None
+    return granted if granted > 0 else None  # v1 writes -1 for "no quota"

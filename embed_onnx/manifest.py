@@ -1,0 +1,154 @@
+"""manifest.json: all that serving knows about a model, and all it may ask.
+
+``export`` writes it once; every start reads it. A fact needed while serving is a field here;
+nothing is guessed from the names of files. An artifact is a folder:
+
+    model.onnx       input_ids, attention_mask [batch, tokens] -> token states [batch, tokens, width]
+    tokenizer.json   the tokenizer, as the ``tokenizers`` library saves it
+    manifest.json    this file
+    LICENSE          where the source has one
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from embed_onnx.errors import ArtifactError
+
+FORMAT = 1
+"""Raised by one whenever an older runtime could misread a newer folder."""
+
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+LICENSE = "LICENSE"
+
+NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*"
+"""Names are also folders and may be part of a URL: no ``..``, no leading dot, no colon."""
+
+PoolingMode = Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens", "weightedmean"]
+"""The modes of Sentence-Transformers, under its names."""
+
+Precision = Literal["int8", "float32"]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What we wrote ourselves: a field we do not know is an error."""
+
+
+class Source(_Record):
+    """Where the checkpoint came from, and the sha256 of every file that was read."""
+
+    repo: str
+    revision: str | None = None
+    license: str | None = None
+    files: dict[str, str]
+
+
+class Quantization(_Record):
+    """How int8 was made: symmetric weights, activations measured as they come."""
+
+    weight_bits: int
+    weight_scales: Literal["channel"]
+    activation_scales: Literal["tensor"]
+    embedding_scales: Literal["row"]
+
+
+class Parity(_Record):
+    """Cosine of this artifact to the float32 original, measured at export through this runtime."""
+
+    texts: Positive
+    cosine_mean: float
+    cosine_min: float
+
+
+class Manifest(_Record):
+    """One artifact. ``max_tokens`` counts special tokens; ``created`` is in Unix seconds."""
+
+    format: int = FORMAT
+    name: Annotated[str, msgspec.Meta(pattern=f"^{NAME_PATTERN}$")]
+    created: int
+    source: Source
+    recipe: int
+    dimensions: Positive
+    max_tokens: Positive
+    pooling: Annotated[tuple[PoolingMode, ...], msgspec.Meta(min_length=1)]
+    normalize: bool
+    prompts: dict[str, str] = {}
+    default_prompt: str | None = None
+    precision: Precision
+    quantization: Quantization | None = None
+    parity: Parity
+    float32_bytes: int
+    sha256: dict[str, str]
+
+    def __post_init__(self) -> None:
+        if self.default_prompt is not None and self.default_prompt not in self.prompts:
+            raise ValueError(f"default_prompt {self.default_prompt!r} is not one of the prompts")
+
+
+class _Header(msgspec.Struct):
+    """Read first, so that a newer folder is called newer and not malformed."""
+
+    format: int
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_name(text: str) -> bool:
+    """Whether ``text`` can name a model."""
+    return re.fullmatch(NAME_PATTERN, text) is not None
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of an artifact folder.
+
+    Raises:
+        ArtifactError: It is absent, malformed, or of a newer format.
+    """
+    path = folder / MANIFEST
+    try:
+        raw = path.read_bytes()
+        found = msgspec.json.decode(raw, type=_Header).format
+        if found > FORMAT:
+            raise ArtifactError(
+                f"{path} has format {found} and this version reads up to {FORMAT}; "
+                "upgrade embed-onnx, or export the model again with this version"
+            )
+        return msgspec.json.decode(raw, type=Manifest)
+    except FileNotFoundError:
+        raise ArtifactError(f"{folder} holds no {MANIFEST}; run `embed-onnx export` to make it") from None
+    except (OSError, ValueError) as err:  # msgspec's errors are ValueErrors
+        raise ArtifactError(f"{path} cannot be read: {err}; export the model again") from None
+
+
+def write(manifest: Manifest, folder: Path) -> None:
+    """Write the manifest of an artifact folder."""
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def verify(manifest: Manifest, folder: Path) -> None:
+    """Check every file of an artifact against its recorded sha256.
+
+    Raises:
+        ArtifactError: A file is absent or is not the one that was exported.
+    """
+    for name, expected in manifest.sha256.items():
+        path = folder / name
+        try:
+            actual = sha256(path)
+        except OSError as err:
+            raise ArtifactError(f"{path} cannot be read: {err.strerror}; export the model again") from None
+        if actual != expected:
+            raise ArtifactError(
+                f"{path} is damaged: its sha256 is {actual[:12]}... and the manifest says "
+                f"{expected[:12]}...; export the model again, or copy the folder again"
+            )

@@ -1,0 +1,131 @@
+"""models.txt: which checkpoints are exported and served, one a line.
+
+    all-MiniLM-L6-v2
+    BAAI/bge-small-en-v1.5@5c38ec7  alias=text-embedding-3-small
+    ./my-finetuned-model  name=support-v2  precision=float32   # a comment
+
+A bare name means ``sentence-transformers/NAME`` on the hub, ``OWNER/NAME`` is that repository, and
+``@revision`` pins one. Anything that starts with ``.``, ``/`` or ``~`` is a folder saved by
+Sentence-Transformers, relative to the models file. ``key=value`` options follow.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from embed_onnx.errors import ModelsFileError
+from embed_onnx.manifest import Manifest, Precision, is_name
+
+BARE_NAME_OWNER = "sentence-transformers"
+OPTIONS = ("alias", "name", "precision")
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line: ``folder`` for a local checkpoint, else ``repo`` and perhaps ``revision``."""
+
+    name: str
+    repo: str
+    revision: str | None = None
+    folder: Path | None = None
+    aliases: tuple[str, ...] = ()
+    precision: Precision = "int8"
+
+    def names(self) -> tuple[str, ...]:
+        """Every name a client may use: the name, the repository, and the aliases."""
+        repo = () if self.folder else (self.repo,)
+        return tuple(dict.fromkeys((self.name, *repo, *self.aliases)))
+
+    def asks_for(self, manifest: Manifest) -> bool:
+        """Whether an artifact is what this line asks for, as far as can be told without its source."""
+        pinned = self.revision is None or self.revision == manifest.source.revision
+        return pinned and self.precision == manifest.precision
+
+
+def read(path: Path) -> list[Entry]:
+    """The entries of a models file, in order.
+
+    Raises:
+        ModelsFileError: The file cannot be read, a line is wrong, or a name stands twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as err:
+        raise ModelsFileError(f"{path} cannot be read: {err.strerror}; name another with --models") from None
+    except UnicodeDecodeError as err:
+        raise ModelsFileError(f"{path} is not UTF-8 (byte {err.start}); save it as UTF-8") from None
+    return list(_entries(text, path))
+
+
+def _entries(text: str, path: Path) -> Iterator[Entry]:
+    taken: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        words = _without_comment(line).split()
+        if not words:
+            continue
+        try:
+            entry = _entry(words, base=path.parent)
+        except ValueError as err:
+            raise ModelsFileError(f"{path}, line {number}: {err}") from None
+        for name in entry.names():
+            if name in taken:
+                raise ModelsFileError(
+                    f"{path}, line {number}: the name {name!r} is taken by line {taken[name]}; "
+                    "give one of them another with name= or alias="
+                )
+            taken[name] = number
+        yield entry
+
+
+def _without_comment(line: str) -> str:
+    """Cut at the first ``#`` that starts a word: folders may contain one."""
+    words = line.split()
+    kept = next((i for i, word in enumerate(words) if word.startswith("#")), len(words))
+    return " ".join(words[:kept])
+
+
+def _entry(words: list[str], *, base: Path) -> Entry:
+    source, *pairs = words
+    options = _options(pairs)
+    precision = options.get("precision", "int8")
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision={precision} is unknown; known are {', '.join(get_args(Precision))}")
+    aliases = tuple(filter(None, options.get("alias", "").split(",")))
+    if source.startswith((".", "/", "~")):
+        folder = (base / Path(source).expanduser()).resolve()
+        name, repo, revision = folder.name, source, None
+    else:
+        folder = None
+        name, _, pinned = source.partition("@")
+        revision = pinned or None
+        if not is_name(name) or ("@" in source and not pinned):
+            raise ValueError(f"{source!r} is neither NAME, OWNER/NAME, OWNER/NAME@REVISION nor ./FOLDER")
+        repo = name if "/" in name else f"{BARE_NAME_OWNER}/{name}"
+    name = options.get("name", name)
+    for candidate in (name, *aliases):
+        if not is_name(candidate):
+            raise ValueError(
+                f"{candidate!r} cannot name a model; use letters, digits, '.', '_', '-' and '/', with name="
+            )
+    return Entry(
+        name=name,
+        repo=repo,
+        revision=revision,
+        folder=folder,
+        aliases=aliases,
+        precision=msgspec.convert(precision, Precision),
+    )
+
+
+def _options(pairs: list[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if key not in OPTIONS or not equals or not value:
+            known = ", ".join(f"{option}=" for option in OPTIONS)
+            raise ValueError(f"{pair!r} is not an option; options are {known} each with a value")
+        if key in options:
+            raise ValueError(f"{key}= stands twice; for several aliases write alias=ONE,TWO")
+        options[key] = value
+    return options

@@ -1,0 +1,63 @@
+"""From token states to a vector: pooling, normalisation, and the cut to fewer dimensions.
+
+numpy in float32, over the states of one sequence, [tokens, width]. There is no padding, so there
+is no mask either. The formulas are those of Sentence-Transformers' ``Pooling`` and ``Normalize``.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embed_onnx.manifest import PoolingMode
+
+Vector = NDArray[np.float32]
+"""[dimensions], or [texts, dimensions]."""
+States = NDArray[np.float32]
+"""[tokens, width]; at least one token."""
+
+EPSILON = np.float32(1e-12)
+"""The smallest norm divided by, as in ``torch.nn.functional.normalize``."""
+
+
+def mean(states: States) -> Vector:
+    """The mean over tokens."""
+    return np.add.reduce(states, axis=0) / np.float32(len(states))
+
+
+def mean_sqrt_len_tokens(states: States) -> Vector:
+    """The sum over tokens, divided by the square root of their number."""
+    return np.add.reduce(states, axis=0) / np.sqrt(np.float32(len(states)))
+
+
+def weightedmean(states: States) -> Vector:
+    """The mean over tokens, where the n-th token weighs n."""
+    weights = np.arange(1, len(states) + 1, dtype=np.float32)
+    return weights @ states / weights.sum()
+
+
+POOLING: dict[PoolingMode, Callable[[States], Vector]] = {
+    "mean": mean,
+    "cls": lambda states: states[0],
+    "max": lambda states: states.max(axis=0),
+    "lasttoken": lambda states: states[-1],
+    "mean_sqrt_len_tokens": mean_sqrt_len_tokens,
+    "weightedmean": weightedmean,
+}
+
+
+def pool(states: States, modes: Sequence[PoolingMode]) -> Vector:
+    """One vector for a sequence; several modes are concatenated in order."""
+    return np.concatenate([POOLING[mode](states) for mode in modes])
+
+
+def normalize(vectors: Vector) -> Vector:
+    """Each vector (last axis) divided by its Euclidean norm; a zero vector stays zero."""
+    norms = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
+    return vectors / np.maximum(norms, EPSILON)
+
+
+def cut(vectors: Vector, dimensions: int, *, renormalize: bool) -> Vector:
+    """The first ``dimensions`` numbers of each vector, normalised again where the model does so."""
+    shorter = vectors[..., :dimensions]
+    return normalize(shorter) if renormalize else shorter

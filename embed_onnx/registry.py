@@ -1,0 +1,142 @@
+"""The served models by name and alias: models.txt and the artifacts folder, brought together."""
+
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from embed_onnx import cpu, manifest, models_file
+from embed_onnx.errors import ArtifactError, InvalidRequest, ModelNotFound, SetupError, Unavailable
+from embed_onnx.manifest import Manifest
+from embed_onnx.model import Model
+from embed_onnx.scheduler import Scheduler
+from embed_onnx.settings import Settings
+
+log = logging.getLogger(__name__)
+
+State = Literal["loading", "ready", "draining"]
+
+
+def wanted(settings: Settings) -> list[models_file.Entry]:
+    """What to serve: the lines of the models file or, where there is none, every artifact.
+
+    Raises:
+        SetupError: Neither lists a model.
+    """
+    if settings.models.exists():
+        entries = models_file.read(settings.models)
+        if not entries:
+            raise SetupError(f"{settings.models} lists no model; add a line such as all-MiniLM-L6-v2")
+        return entries
+    found = [manifest.read(path.parent) for path in sorted(settings.artifacts.rglob(manifest.MANIFEST))]
+    if not found:
+        raise SetupError(
+            f"there is neither a file {settings.models} nor an artifact in {settings.artifacts}; "
+            "list a model in the file and run `embed-onnx export`"
+        )
+    return [
+        models_file.Entry(name=item.name, repo=item.source.repo, precision=item.precision) for item in found
+    ]
+
+
+def missing(entries: list[models_file.Entry], artifacts: Path) -> list[models_file.Entry]:
+    """The entries whose artifact is absent, or is not what the line asks for.
+
+    Raises:
+        ArtifactError: An artifact is there and cannot be read.
+    """
+    return [
+        entry
+        for entry in entries
+        if not (artifacts / entry.name / manifest.MANIFEST).exists()
+        or not entry.asks_for(manifest.read(artifacts / entry.name))
+    ]
+
+
+class Registry:
+    """Checked at once, loaded by ``load``, closed at the end; one scheduler for all models."""
+
+    def __init__(self, entries: list[models_file.Entry], settings: Settings) -> None:
+        """Read and verify every artifact, which takes a moment; nothing is loaded yet.
+
+        Raises:
+            ArtifactError: An artifact is absent, damaged, or newer than this version.
+        """
+        self.state: State = "loading"
+        self._folders = {entry.name: settings.artifacts / entry.name for entry in entries}
+        self.manifests = {name: manifest.read(folder) for name, folder in self._folders.items()}
+        for name, found in self.manifests.items():
+            manifest.verify(found, self._folders[name])
+        self.aliases = {entry.name: entry.names()[1:] for entry in entries}
+        self._names = {name: entry.name for entry in entries for name in entry.names()}
+        self._models: dict[str, Model] = {}
+        self.scheduler = Scheduler(
+            lanes=settings.threads or cpu.usable_cores(), queue_tokens=settings.queue_tokens
+        )
+
+    def load(self) -> None:
+        """Load every model; blocks.
+
+        Raises:
+            ArtifactError: An artifact's session or tokenizer cannot be made.
+        """
+        for name, folder in self._folders.items():
+            self._models[name] = Model(folder, self.manifests[name], self.scheduler)
+            log.info("loaded %s (%s)", name, self.manifests[name].precision)
+        self.state = "ready"
+
+    def check_ready(self) -> None:
+        """Raise unless every model can embed.
+
+        Raises:
+            Unavailable: Models are loading, or the server is going down.
+        """
+        if self.state == "loading":
+            left = ", ".join(name for name in self._folders if name not in self._models)
+            raise Unavailable(f"still loading {left}; try again in a moment")
+        if self.state == "draining":
+            raise Unavailable("the server is going down; send the request again")
+
+    def find(self, name: str | None) -> tuple[Model, str | None]:
+        """The model of that name or alias, or the first; and the prompt's name in ``model:prompt``.
+
+        Raises:
+            ModelNotFound: It is not served here.
+            Unavailable: Models are loading, or the server is going down.
+        """
+        self.check_ready()
+        prompt_name = None
+        if name is not None and name not in self._names and ":" in name:
+            name, _, prompt_name = name.rpartition(":")
+        return self._models[self.resolve(name)], prompt_name
+
+    def resolve(self, name: str | None) -> str:
+        """The served name behind a name or alias; the first one's for None.
+
+        Raises:
+            ModelNotFound: It is not served here.
+        """
+        if name is None:
+            return next(iter(self._folders))
+        if name not in self._names:
+            served = ", ".join(self._names)
+            raise ModelNotFound(f"the model {name!r} is not served here; served are {served}", param="model")
+        return self._names[name]
+
+    def drain(self, timeout: float) -> None:
+        """Refuse new work, finish what was accepted within ``timeout`` seconds, fail the rest; blocks."""
+        self.state = "draining"
+        self.scheduler.drain(timeout)
+
+    def close(self) -> None:
+        """End the lanes."""
+        self.state = "draining"
+        self.scheduler.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

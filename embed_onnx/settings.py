@@ -1,0 +1,114 @@
+"""Every knob, once: name, type, default and help.
+
+``embed-onnx serve`` makes its flags, the ``EMBED_ONNX_*`` variables and the README's table of
+these fields; nothing else in the package reads the environment.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from embed_onnx.errors import SetupError
+
+PREFIX = "EMBED_ONNX_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to serve. The defaults suit one person on one machine."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
+    artifacts: Annotated[Path, Meta(description="Folder of exported models.")] = Path("artifacts")
+    models: Annotated[
+        Path,
+        Meta(description="File that lists the models; where there is none, every artifact is served."),
+    ] = Path("models.txt")
+    threads: Annotated[
+        int,
+        Meta(ge=0, description="Sequences embedded at the same time; 0: the cores this process may use."),
+    ] = 0
+    queue_tokens: Annotated[
+        int, Meta(ge=1, description="Tokens that may wait; a request beyond that is answered with 429.")
+    ] = 1_048_576
+    max_inputs: Annotated[int, Meta(ge=1, description="Inputs in one request.")] = 2048
+    max_body: Annotated[int, Meta(ge=1, description="Bytes in the body of one request.")] = 33_554_432
+    truncate: Annotated[
+        bool, Meta(description="Cut a text that is too long at the model's limit, or refuse it.")
+    ] = True
+    request_timeout: Annotated[
+        float, Meta(gt=0, description="Seconds a request may take before it is answered with 503.")
+    ] = 300.0
+    drain_timeout: Annotated[
+        float, Meta(ge=0, description="Seconds for accepted requests to finish once asked to stop.")
+    ] = 30.0
+    api_keys: Annotated[
+        tuple[str, ...], Meta(description="Keys of which clients must send one, separated by commas.")
+    ] = ()
+    api_keys_file: Annotated[Path | None, Meta(description="File of such keys, one a line.")] = None
+    cors_origins: Annotated[
+        tuple[str, ...], Meta(description="Origins whose pages may call the API, separated by commas.")
+    ] = ()
+    log_format: Annotated[Literal["text", "json"], Meta(description="How log lines look.")] = "text"
+
+
+def from_words(words: dict[str, Any]) -> Settings:
+    """Settings from the words of a command line; ``None`` keeps a default, commas part a list.
+
+    Raises:
+        SetupError: A value is outside its type or limits.
+    """
+    lists = {knob.name for knob in knobs() if isinstance(knob.default, tuple)}
+    given = {
+        name: [part.strip() for part in word.split(",") if part.strip()] if name in lists else word
+        for name, word in words.items()
+        if word is not None
+    }
+    try:
+        return msgspec.convert(given, Settings, strict=False, dec_hook=lambda kind, word: kind(word))
+    except msgspec.ValidationError as err:
+        reason, _, where = str(err).partition(" - at `$.")
+        name = where.rstrip("`")
+        raise SetupError(f"--{name.replace('_', '-')} {words.get(name)!r}: {reason.lower()}") from None
+
+
+class Knob(msgspec.Struct, frozen=True):
+    """One setting as the command line and the README show it."""
+
+    name: str
+    default: Any
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """As in ``--queue-tokens``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """As in ``EMBED_ONNX_QUEUE_TOKENS``."""
+        return PREFIX + self.name.upper()
+
+
+def knobs() -> list[Knob]:
+    """Every setting, in the order of the struct."""
+    hints = msgspec.inspect.type_info(Settings)
+    assert isinstance(hints, msgspec.inspect.StructType)  # noqa: S101 - narrows the type
+    found = []
+    for field in hints.fields:
+        assert isinstance(field.type, msgspec.inspect.Metadata)  # noqa: S101 - every field is annotated
+        description = (field.type.extra_json_schema or {})["description"]
+        found.append(Knob(field.name, field.default, description))
+    return found
+
+
+def markdown_table() -> str:
+    """The README's table of settings."""
+    rows = ["| flag | variable | default | what it does |", "| --- | --- | --- | --- |"]
+    for knob in knobs():
+        default = ",".join(knob.default) if isinstance(knob.default, tuple) else knob.default
+        shown = f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        shown = "" if default in (None, "") else shown
+        rows.append(f"| `{knob.flag}` | `{knob.variable}` | {shown} | {knob.help} |")
+    return "\n".join(rows)

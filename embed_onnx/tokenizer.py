@@ -1,0 +1,90 @@
+"""Texts to token ids, with every cut told. Wraps Hugging Face's ``tokenizers``."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import tokenizers
+
+from embed_onnx.errors import ArtifactError
+
+# Texts are tokenized beside inference, which has the cores; a thread pool of the library's own
+# would take them away and, being sized from the host, ignore container quotas.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+PREFIX_CHARACTERS_PER_TOKEN = 16
+"""How much of a very long text is looked at first; most languages need under 6."""
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """One input as the model sees it.
+
+    ``full_length`` counts its tokens before the cut. Of a text far over the limit only as much is
+    tokenized as the limit needs; ``full_length`` is then a lower bound and not ``exact``.
+    """
+
+    ids: list[int]
+    full_length: int
+    exact: bool = True
+
+    @property
+    def num_tokens(self) -> int:
+        """Special tokens included."""
+        return len(self.ids)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether tokens were cut off."""
+        return self.full_length > len(self.ids)
+
+
+class Tokenizer:
+    """A model's tokenizer and its limit of ``max_tokens``, special tokens included. Thread-safe."""
+
+    def __init__(self, path: Path, *, max_tokens: int) -> None:
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as err:  # the library raises bare Exception
+            raise ArtifactError(f"{path} cannot be loaded: {err}; export the model again") from None
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self.max_tokens = max_tokens
+        self.vocabulary_size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        self._room = max_tokens - self._tokenizer.num_special_tokens_to_add(is_pair=False)
+
+    def encode(self, texts: Sequence[str]) -> list[Tokens]:
+        """The texts' token ids, each cut at the limit."""
+        long = self.max_tokens * PREFIX_CHARACTERS_PER_TOKEN
+        short_texts = [text for text in texts if len(text) <= long]
+        short = iter(self._tokenizer.encode_batch_fast(short_texts, add_special_tokens=False))
+        return [self._encode_long(text) if len(text) > long else self._cut(next(short)) for text in texts]
+
+    def cut_ids(self, ids: list[int]) -> Tokens:
+        """Ids that a client tokenized itself: taken as they are and cut at the limit."""
+        return Tokens(ids[: self.max_tokens], len(ids))
+
+    def words(self, ids: Sequence[int]) -> list[str]:
+        """The vocabulary's entries for ids."""
+        return [self._tokenizer.id_to_token(token_id) for token_id in ids]
+
+    def _cut(self, encoding: tokenizers.Encoding, *, exact: bool = True) -> Tokens:
+        full_length = len(encoding) + self.max_tokens - self._room
+        encoding.truncate(self._room)
+        return Tokens(self._tokenizer.post_process(encoding).ids, full_length, exact)
+
+    def _encode_long(self, text: str) -> Tokens:
+        """Tokenize as much of a long text as decides its first ``max_tokens`` tokens.
+
+        A prefix tells the truth up to its last word, which its end may have cut. So the prefix
+        grows until a word begins after the kept tokens. Words are those of the pre-tokenizer; a
+        text that is one word is tokenized whole.
+        """
+        size = self.max_tokens * PREFIX_CHARACTERS_PER_TOKEN
+        while size < len(text):
+            encoding = self._tokenizer.encode(text[:size], add_special_tokens=False)
+            words = encoding.word_ids
+            if len(words) > self._room and words[self._room - 1] != words[-1]:
+                return self._cut(encoding, exact=False)
+            size *= 4
+        return self._cut(self._tokenizer.encode(text, add_special_tokens=False))
