@@ -5,7 +5,8 @@
     │   ├── TextTooLong     400  invalid_request_error  context_length_exceeded
     │   ├── InvalidApiKey   401  invalid_request_error  invalid_api_key
     │   ├── ModelNotFound   404  invalid_request_error  model_not_found
-    │   └── WrongMediaType  415  invalid_request_error
+    │   ├── WrongMediaType  415  invalid_request_error
+    │   └── ClientGone      499  never seen by the client; for the log and the metrics
     ├── Overloaded          429  rate_limit_error       server_overloaded
     ├── InferenceFailed     500  server_error
     └── Unavailable         503  server_error
@@ -68,6 +69,12 @@ class WrongMediaType(InvalidRequest):
     """The body is not declared as JSON."""
 
     status = 415
+
+
+class ClientGone(InvalidRequest):
+    """The client closed its connection before the answer; 499 is nginx's name for that."""
+
+    status = 499
 
 
 class Overloaded(EmbedError):

@@ -168,7 +168,9 @@ class Model:
             return ""
         if name not in self.manifest.prompts:
             known = ", ".join(self.manifest.prompts) or "no prompts"
-            raise InvalidRequest(f"prompt_name {name!r} is unknown; this model has {known}", param="prompt_name")
+            raise InvalidRequest(
+                f"prompt_name {name!r} is unknown; this model has {known}", param="prompt_name"
+            )
         return self.manifest.prompts[name]
 
     def _from_ids(self, ids: str | list[int], options: Options, index: int) -> Tokens:

@@ -20,6 +20,7 @@ from embed_onnx.pooling import Vector
 
 log = logging.getLogger(__name__)
 
+
 class Encodes(Protocol):
     """What a lane runs: ``encoder.Encoder``."""
 
@@ -145,7 +146,9 @@ class Scheduler:
             except Exception as err:
                 # A failure ends its own request; the lane lives on.
                 log.exception("a sequence of %d tokens failed", len(ids))
-                self._fail(job, err if isinstance(err, EmbedError) else InferenceFailed(f"this is a bug: {err}"))
+                self._fail(
+                    job, err if isinstance(err, EmbedError) else InferenceFailed(f"this is a bug: {err}")
+                )
             else:
                 self._book(job, len(ids), started)
 

@@ -52,6 +52,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ()
     log_format: Annotated[Literal["text", "json"], Meta(description="How log lines look.")] = "text"
 
+    def keys(self) -> tuple[str, ...]:
+        """The API keys of the setting and of the file; empty: no key is asked for.
+
+        Raises:
+            SetupError: The file cannot be read or holds no key, which must not open the server to all.
+        """
+        if self.api_keys_file is None:
+            return self.api_keys
+        try:
+            lines = self.api_keys_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as err:
+            raise SetupError(f"--api-keys-file {self.api_keys_file} cannot be read: {err}") from None
+        found = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+        if not found:
+            raise SetupError(f"--api-keys-file {self.api_keys_file} holds no key; write one a line")
+        return self.api_keys + found
+
 
 def from_words(words: dict[str, Any]) -> Settings:
     """Settings from the words of a command line; ``None`` keeps a default, commas part a list.

@@ -1,0 +1,179 @@
+"""The Litestar app: routes, one way to answer errors, lifespan, docs, and a line in the log a request."""
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar, MediaType, Request, Response, get
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.static_files import create_static_files_router
+from litestar.types import Message, Scope
+
+from embed_onnx import __version__, routes, wire
+from embed_onnx.errors import EmbedError, InferenceFailed, SetupError
+from embed_onnx.metrics import Metrics
+from embed_onnx.registry import Registry
+from embed_onnx.settings import Settings
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID_CHARACTERS = 128
+"""A client's x-request-id is echoed up to this length."""
+
+
+def create_app(
+    registry: Registry, settings: Settings, *, on_failure: Callable[[SetupError], None] | None = None
+) -> Litestar:
+    """The app. Starting it loads the registry's models; ``on_failure`` hears of one that does not load."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        loading = asyncio.create_task(asyncio.to_thread(registry.load))
+        loading.add_done_callback(lambda task: _report(task, on_failure))
+        yield
+        with contextlib.suppress(SetupError):  # reported already
+            await loading
+        await asyncio.to_thread(registry.close)
+
+    return Litestar(
+        route_handlers=[*routes.routers(), openapi_json, _docs_files()],
+        lifespan=[lifespan],
+        state=State(
+            {
+                "registry": registry,
+                "settings": settings,
+                "metrics": Metrics(registry.scheduler),
+                "api_keys": tuple(key.encode() for key in settings.keys()),
+            }
+        ),
+        exception_handlers={
+            EmbedError: _answer_error,
+            HTTPException: _answer_http_error,
+            Exception: _answer_bug,
+        },
+        before_send=[_observe],
+        cors_config=CORSConfig(allow_origins=list(settings.cors_origins)) if settings.cors_origins else None,
+        openapi_config=_openapi_config(),
+        request_max_body_size=settings.max_body,
+        logging_config=None,
+    )
+
+
+@get("/openapi.json", include_in_schema=False)
+async def openapi_json(request: Request[Any, Any, State]) -> dict[str, Any]:
+    """The OpenAPI schema, where tools look for it."""
+    return request.app.openapi_schema.to_schema()
+
+
+def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None] | None) -> None:
+    if loading.cancelled() or not isinstance(err := loading.exception(), SetupError):
+        return
+    if on_failure is None:
+        log.error("%s", err)
+    else:
+        on_failure(err)
+
+
+def _answer_error(_: Request[Any, Any, State], err: EmbedError) -> Response[wire.ErrorResponse]:
+    """The one place where an error becomes a response."""
+    return Response(
+        wire.error_response(err), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
+    )
+
+
+def _answer_http_error(request: Request[Any, Any, State], err: HTTPException) -> Response[wire.ErrorResponse]:
+    """Litestar's own errors, in OpenAI's shape."""
+    if err.status_code >= 500:
+        return _answer_bug(request, err)
+    method, path = request.method, request.url.path
+    sentences = {
+        404: f"there is no route {path}; GET /docs lists what there is",
+        405: f"{path} does not take {method}; GET /docs lists what it takes",
+        413: f"the body is larger than {request.app.state.settings.max_body} bytes; send several requests",
+    }
+    param = None
+    message = sentences.get(err.status_code, err.detail)
+    if err.status_code == 400 and isinstance(err.extra, list) and err.extra:
+        message = "the body is empty; send a JSON object"
+    known = EmbedError(message, param=param)
+    known.status, known.type = err.status_code, "invalid_request_error"
+    known.headers = dict(err.headers or {})
+    return _answer_error(request, known)
+
+
+def _answer_bug(request: Request[Any, Any, State], err: Exception) -> Response[wire.ErrorResponse]:
+    """What nobody foresaw: the log gets the traceback, the client a number to ask about."""
+    log.error("unexpected error, request %s", request_id(request.scope), exc_info=err)
+    return _answer_error(
+        request, InferenceFailed(f"an internal error; the server's log has it as {request_id(request.scope)}")
+    )
+
+
+def request_id(scope: Scope) -> str:
+    """The client's x-request-id, or a new one; the same for a whole request."""
+    state = scope["state"]
+    if "request_id" not in state:
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        text = given.decode("latin-1")
+        usable = text.isascii() and text.isprintable() and 0 < len(text) <= REQUEST_ID_CHARACTERS
+        state["request_id"] = text if usable else str(uuid.uuid4())
+    return str(state["request_id"])
+
+
+async def _observe(message: Message, scope: Scope) -> None:
+    """Give each answer its request id, count it, and write a line for it; never a user's text."""
+    if message["type"] != "http.response.start" or scope["type"] != "http":
+        return
+    message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
+    headers = dict(message["headers"])
+    route = str(scope.get("path_template") or "unknown")
+    metrics: Metrics = scope["litestar_app"].state.metrics
+    metrics.requests.labels(scope["method"], route, str(message["status"])).inc()
+    log.info(
+        "%s %s %s",
+        scope["method"],
+        route,
+        message["status"],
+        extra={
+            "request_id": request_id(scope),
+            "timing": headers.get(b"server-timing", b"").decode(),
+        },
+    )
+
+
+def _openapi_config() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="embed-onnx",
+        version=__version__,
+        description="Sentence embeddings on CPUs, over OpenAI's embeddings API.",
+        path="/docs",
+        render_plugins=[
+            SwaggerRenderPlugin(
+                js_url="/docs/files/swagger-ui-bundle.js",
+                css_url="/docs/files/swagger-ui.css",
+                standalone_preset_js_url="/docs/files/swagger-ui-standalone-preset.js",
+                path="/",
+            )
+        ],
+    )
+
+
+def _docs_files() -> Any:
+    """Swagger UI's files from the installed package ``swagger-ui-py``: the docs work without internet."""
+    package = importlib.util.find_spec("swagger_ui")
+    assert package is not None  # noqa: S101 - a dependency
+    assert package.origin is not None  # noqa: S101
+    return create_static_files_router(
+        path="/docs/files",
+        directories=[Path(package.origin).parent / "static"],
+        include_in_schema=False,
+    )

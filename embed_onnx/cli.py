@@ -1,0 +1,156 @@
+"""The command line: ``embed-onnx serve | export | models | embed``.
+
+Commands import what they use, so that ``--help`` is instant.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from embed_onnx import __version__, settings
+from embed_onnx.errors import EmbedError, SetupError
+
+if TYPE_CHECKING:
+    from embed_onnx.models_file import Entry
+    from embed_onnx.settings import Settings
+
+Command = Callable[..., None]
+
+EXPORT_PACKAGES = ("torch", "transformers", "optimum", "sentence_transformers")
+
+
+def knob_options(*names: str) -> Callable[[Command], Command]:
+    """Options of a command from the settings of those names, or from all of them."""
+
+    def decorate(command: Command) -> Command:
+        for knob in reversed(settings.knobs()):
+            if names and knob.name not in names:
+                continue
+            flag = f"{knob.flag}/--no-{knob.flag[2:]}" if isinstance(knob.default, bool) else knob.flag
+            shown = ",".join(knob.default) if isinstance(knob.default, tuple) else knob.default
+            text = knob.help if shown in (None, "") else f"{knob.help} [default: {str(shown).lower()}]"
+            command = click.option(flag, default=None, envvar=knob.variable, show_envvar=True, help=text)(
+                command
+            )
+        return command
+
+    return decorate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="embed-onnx")
+def cli() -> None:
+    """Sentence-Transformers as int8 ONNX on CPUs, served over OpenAI's embeddings API."""
+
+
+@cli.command()
+@knob_options()
+def serve(**words: Any) -> None:
+    """Serve the models that models.txt lists, exporting those that are missing."""
+    chosen = settings.from_words(words)
+    from embed_onnx import logs, registry, server
+
+    logs.configure(chosen.log_format)
+    entries = registry.wanted(chosen)
+    sock = server.bind(chosen)
+    _export_missing(registry.missing(entries, chosen.artifacts), chosen)
+    with registry.Registry(entries, chosen) as models:
+        server.serve(models, chosen, sock)
+
+
+@cli.command()
+@click.argument("names", nargs=-1)
+@knob_options("artifacts", "models")
+@click.option("--force", is_flag=True, help="Export even what is up to date.")
+def export(names: tuple[str, ...], force: bool, **words: Any) -> None:  # noqa: FBT001 - click passes it
+    """Convert the models that models.txt lists, or those NAMES of them, to ONNX artifacts."""
+    chosen = settings.from_words(words)
+    from embed_onnx import models_file
+
+    entries = models_file.read(chosen.models)
+    unknown = set(names) - {name for entry in entries for name in entry.names()}
+    if unknown:
+        listed = ", ".join(entry.name for entry in entries)
+        raise SetupError(f"{chosen.models} does not list {', '.join(sorted(unknown))}; it lists {listed}")
+    _need_export_extra()
+    from export import pipeline
+
+    picked = [entry for entry in entries if not names or set(names) & set(entry.names())]
+    pipeline.export_all(picked, chosen.artifacts, force=force)
+
+
+@cli.command()
+@knob_options("artifacts", "models")
+def models(**words: Any) -> None:
+    """Show what is listed and exported, and how far each artifact is from its original."""
+    chosen = settings.from_words(words)
+    from rich.console import Console
+
+    from embed_onnx import tables
+
+    Console().print(tables.models(chosen))
+
+
+@cli.command()
+@click.argument("texts", nargs=-1)
+@click.option("--file", "file", type=click.File("r", encoding="utf-8"), help="Texts, one a line; - is stdin.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="A .jsonl or .npy file [default: stdout]."
+)
+@click.option("--model", help="A name or alias [default: the first].")
+@click.option("--prompt-name", help="One of the model's prompts, put before each text.")
+@click.option("--dimensions", type=int, help="Cut vectors to this length and normalise again.")
+@knob_options("artifacts", "models", "threads", "truncate")
+def embed(texts: tuple[str, ...], file: Any, output: Path | None, **rest: Any) -> None:
+    """Embed TEXTS, or the lines of a file or of standard input, without a server."""
+    asked = {name: rest.pop(name) for name in ("model", "prompt_name", "dimensions")}
+    chosen = settings.from_words(rest)
+    if output is not None and output.suffix not in (".jsonl", ".npy"):
+        raise SetupError(f"--output {output}: the name must end in .jsonl or .npy")
+    if texts and file is not None:
+        raise SetupError("texts are given both as arguments and with --file; give one of them")
+    if not texts:
+        source = file or click.get_text_stream("stdin", encoding="utf-8")
+        texts = tuple(line.rstrip("\r\n") for line in source)
+    from embed_onnx import bulk
+
+    bulk.embed(texts, output, bulk.Choice(settings=chosen, **asked))
+
+
+def main() -> None:
+    """Run a command; a failure that was foreseen is one sentence and exit code 1."""
+    try:
+        cli(prog_name="embed-onnx")
+    except (SetupError, EmbedError) as err:
+        click.echo(f"embed-onnx: {err}", err=True)
+        sys.exit(1)
+
+
+def _need_export_extra() -> None:
+    absent = [name for name in EXPORT_PACKAGES if find_spec(name) is None]
+    if absent:
+        raise SetupError(
+            f"exporting needs {', '.join(absent)}; install them with `pip install 'embed-onnx[export]'`, "
+            "or export on another machine and copy its artifacts folder here"
+        )
+
+
+def _export_missing(entries: list["Entry"], chosen: "Settings") -> None:
+    """Export in a process of its own, so that the server does not keep torch in memory."""
+    if not entries:
+        return
+    names = [entry.name for entry in entries]
+    try:
+        _need_export_extra()
+    except SetupError as err:
+        raise SetupError(f"{chosen.artifacts} lacks {', '.join(names)}; {err}") from None
+    click.echo(f"embed-onnx: {chosen.artifacts} lacks {', '.join(names)}; exporting", err=True)
+    command = [sys.executable, "-m", "embed_onnx", "export", *names]
+    folders = ["--artifacts", str(chosen.artifacts), "--models", str(chosen.models)]
+    if subprocess.run([*command, *folders], check=False).returncode:  # noqa: S603 - our own command
+        raise SetupError("the export failed, as said above")

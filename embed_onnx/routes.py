@@ -1,0 +1,238 @@
+"""The handlers, each a few lines; what they send and take is in ``wire``."""
+
+import asyncio
+import contextlib
+import hmac
+import time
+import uuid
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from litestar import MediaType, Request, Response, Router, get, post
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.handlers import BaseRouteHandler
+from litestar.params import JSONBody, Parameter
+
+from embed_onnx import wire
+from embed_onnx.errors import ClientGone, InvalidApiKey, InvalidRequest, TimedOut, WrongMediaType
+from embed_onnx.manifest import Manifest
+from embed_onnx.metrics import Metrics
+from embed_onnx.model import Embedded, Options
+from embed_onnx.registry import Registry
+from embed_onnx.settings import Settings
+
+T = TypeVar("T")
+
+VECTORS_A_SLICE = 64
+"""Vectors written as JSON in one go, about 2 ms of numbers; between slices the event loop has its turn."""
+
+DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (wire.EmbeddingRequest, wire.TokenizeRequest)
+}
+
+
+class ApiRequest(Request[Any, Any, State]):
+    """Decodes a body once and strictly, straight into the struct that its handler declares."""
+
+    async def json(self) -> Any:
+        """The handler's struct.
+
+        Raises:
+            WrongMediaType: The body is not declared as JSON.
+            InvalidRequest: The body is not what the struct says.
+        """
+        declared = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if declared != "application/json":
+            raise WrongMediaType(f"the content type is {declared!r}; send application/json")
+        field = self.route_handler.parsed_data_field
+        assert field is not None  # noqa: S101 - only handlers with a body get here
+        return wire.decode(await self.body(), DECODERS[field.annotation])
+
+
+def require_key(connection: ASGIConnection[Any, Any, Any, State], _: BaseRouteHandler) -> None:
+    """Refuse a request without one of the server's API keys, if it has any.
+
+    Raises:
+        InvalidApiKey: The key is missing or unknown.
+    """
+    keys: tuple[bytes, ...] = connection.app.state.api_keys
+    if not keys:
+        return
+    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not given:
+        raise InvalidApiKey("this server asks for an API key; send it as Authorization: Bearer KEY")
+    # Every key is compared, in constant time, so that the time taken tells nothing.
+    if sum(hmac.compare_digest(given.strip().encode("latin-1"), key) for key in keys) == 0:
+        raise InvalidApiKey("this API key is unknown here; ask whoever runs the server for one")
+
+
+@post(["/v1/embeddings", "/embeddings"], status_code=200, tags=["embeddings"], summary="Embed texts")
+async def create_embeddings(
+    data: JSONBody[wire.EmbeddingRequest], request: ApiRequest, state: State
+) -> Response[wire.EmbeddingResponse]:
+    """Embed one input or many. `data` keeps the order of `input`."""
+    registry: Registry = state.registry
+    settings: Settings = state.settings
+    metrics: Metrics = state.metrics
+    inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
+    if data.prompt is not None and data.prompt_name is not None:
+        raise InvalidRequest("prompt and prompt_name are both given; send one of them", param="prompt")
+    model, prompt_name = registry.find(data.model)
+    options = Options(
+        prompt=data.prompt,
+        prompt_name=data.prompt_name or prompt_name,
+        dimensions=data.dimensions,
+        truncate=settings.truncate if data.truncate is None else data.truncate,
+    )
+    work = model.embed(inputs, options)
+    embedded = await _while_wanted(request, work, timeout=settings.request_timeout)
+    metrics.count(model.manifest.name, embedded)
+    content = wire.EmbeddingResponse(
+        data=await _items(embedded, data.encoding_format),
+        model=model.manifest.name,
+        usage=wire.Usage(embedded.num_tokens, embedded.num_tokens),
+        id=str(uuid.uuid4()),
+        created=int(time.time()),
+    )
+    return Response(content, headers={"server-timing": _server_timing(embedded)})
+
+
+@post("/tokenize", status_code=200, tags=["embeddings"], summary="Tokenize texts")
+async def tokenize(data: JSONBody[wire.TokenizeRequest], state: State) -> wire.TokenizeResponse:
+    """Show what a model sees of each text: its tokens, special tokens included, cut at its limit."""
+    registry: Registry = state.registry
+    settings: Settings = state.settings
+    texts = wire.parse_input(data.input, max_inputs=settings.max_inputs)
+    model, prompt_name = registry.find(data.model)
+    tokens = await asyncio.to_thread(model.tokenize, texts, Options(prompt_name=prompt_name))
+    items = [
+        wire.Tokenized(
+            index=index,
+            tokens=model.words(item),
+            ids=item.ids,
+            num_tokens=item.num_tokens,
+            truncated=item.truncated or msgspec.UNSET,
+        )
+        for index, item in enumerate(tokens)
+    ]
+    return wire.TokenizeResponse(model=model.manifest.name, data=items)
+
+
+@get("/v1/models", tags=["models"], summary="List the models")
+async def list_models(state: State) -> wire.ModelList:
+    """Every served model with its dimensions, limits and prompts."""
+    registry: Registry = state.registry
+    return wire.ModelList(data=[_card(registry, name) for name in registry.manifests])
+
+
+@get("/v1/models/{model_id:path}", tags=["models"], summary="Describe a model")
+async def describe_model(
+    model_id: Annotated[str, Parameter(description="A name or alias; may contain `/`.")], state: State
+) -> wire.ModelCard:
+    """One served model."""
+    registry: Registry = state.registry
+    return _card(registry, registry.resolve(str(model_id).removeprefix("/")))
+
+
+@get("/models", tags=["models"], summary="List the models, in the simple form")
+async def list_models_simply(state: State) -> wire.SimpleModelList:
+    """Every served model with the length of its vectors."""
+    registry: Registry = state.registry
+    models = {name: wire.Dim(found.dimensions) for name, found in registry.manifests.items()}
+    return wire.SimpleModelList(
+        data=wire.SimpleModels(models), generated=datetime.now(UTC).isoformat(), id=str(uuid.uuid4())
+    )
+
+
+@get("/health", tags=["operations"], summary="Is the process alive?")
+async def health() -> wire.Status:
+    """200 while the process lives."""
+    return wire.Status("ok")
+
+
+@get("/ready", tags=["operations"], summary="Can every model embed?")
+async def ready(state: State) -> wire.Status:
+    """200 when every model can embed; 503 with the reason while loading or draining."""
+    registry: Registry = state.registry
+    registry.check_ready()
+    return wire.Status("ready")
+
+
+@get("/metrics", tags=["operations"], summary="Prometheus metrics", media_type=MediaType.TEXT)
+async def show_metrics(state: State) -> str:
+    """Prometheus text."""
+    metrics: Metrics = state.metrics
+    return metrics.page().decode()
+
+
+def routers() -> list[Router]:
+    """The routes that ask for a key where the server has any, and those that never do."""
+    guarded = [create_embeddings, tokenize, list_models, describe_model, list_models_simply]
+    return [
+        Router("/", route_handlers=guarded, guards=[require_key], request_class=ApiRequest),
+        Router("/", route_handlers=[health, ready, show_metrics]),
+    ]
+
+
+async def _while_wanted(request: ApiRequest, work: Coroutine[Any, Any, T], *, timeout: float) -> T:
+    """Run work until it is done, the time is up, or the client goes away; the last two cancel it."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(request.receive())  # after the body, the next message is the disconnect
+    try:
+        done, _ = await asyncio.wait({working, leaving}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if working in done:
+            return working.result()
+        if leaving in done:
+            raise ClientGone("the client closed the connection before its answer")
+        raise TimedOut(
+            f"not done within {timeout:g} s, as the server is busy; try again, or send fewer inputs"
+        )
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+async def _items(embedded: Embedded, encoding_format: wire.EncodingFormat | None) -> list[wire.Embedding]:
+    items = []
+    for index, (vector, tokens) in enumerate(zip(embedded.vectors, embedded.tokens, strict=True)):
+        if index % VECTORS_A_SLICE == VECTORS_A_SLICE - 1:
+            await asyncio.sleep(0)
+        items.append(
+            wire.Embedding(
+                index=index,
+                embedding=wire.encode_vector(vector, encoding_format),
+                num_tokens=tokens.num_tokens,
+                truncated=tokens.truncated or msgspec.UNSET,
+            )
+        )
+    return items
+
+
+def _server_timing(embedded: Embedded) -> str:
+    """The Server-Timing header (W3C), in milliseconds."""
+    stages = {
+        "tokenize": embedded.tokenize_seconds,
+        "queue": embedded.queue_seconds,
+        "infer": embedded.infer_seconds,
+    }
+    return ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in stages.items())
+
+
+def _card(registry: Registry, name: str) -> wire.ModelCard:
+    found: Manifest = registry.manifests[name]
+    return wire.ModelCard(
+        id=name,
+        created=found.created,
+        owned_by=found.source.repo.partition("/")[0] if "/" in found.source.repo else "local",
+        aliases=list(registry.aliases[name]),
+        dimensions=found.dimensions,
+        max_tokens=found.max_tokens,
+        pooling=list(found.pooling),
+        precision=found.precision,
+        prompts=found.prompts,
+    )

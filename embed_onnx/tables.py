@@ -1,0 +1,40 @@
+"""Tables for people: what is listed, exported and served."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from embed_onnx import manifest, registry
+from embed_onnx.settings import Settings
+
+MB = 1_000_000
+
+
+def models(settings: Settings) -> Table:
+    """A row a listed model: what its artifact is, or that there is none."""
+    table = Table(
+        "name", "aliases", "dimensions", "max tokens", "precision", "MB", "cosine mean", "cosine min"
+    )
+    for entry in registry.wanted(settings):
+        folder = settings.artifacts / entry.name
+        aliases = ", ".join(entry.names()[1:])
+        if registry.missing([entry], settings.artifacts):
+            table.add_row(entry.name, aliases, "", "", entry.precision, "not exported")
+            continue
+        found = manifest.read(folder)
+        table.add_row(
+            entry.name,
+            aliases,
+            str(found.dimensions),
+            str(found.max_tokens),
+            found.precision,
+            f"{megabytes(folder):.1f}",
+            f"{found.parity.cosine_mean:.5f}",
+            f"{found.parity.cosine_min:.5f}",
+        )
+    return table
+
+
+def megabytes(folder: Path) -> float:
+    """The size of an artifact's model."""
+    return (folder / manifest.MODEL).stat().st_size / MB
