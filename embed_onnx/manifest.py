@@ -36,11 +36,11 @@ Precision = Literal["int8", "float32"]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What we wrote ourselves: a field we do not know is an error."""
 
 
-class Source(_Record):
+class Source(Record, kw_only=True):
     """Where the checkpoint came from, and the sha256 of every file that was read."""
 
     repo: str
@@ -49,24 +49,24 @@ class Source(_Record):
     files: dict[str, str]
 
 
-class Quantization(_Record):
+class Quantization(Record, kw_only=True):
     """How int8 was made: symmetric weights, activations measured as they come."""
 
     weight_bits: int
     weight_scales: Literal["channel"]
-    activation_scales: Literal["tensor"]
+    activation_scales: Literal["token"]
     embedding_scales: Literal["row"]
 
 
-class Parity(_Record):
+class Parity(Record, kw_only=True):
     """Cosine of this artifact to the float32 original, measured at export through this runtime."""
 
-    texts: Positive
+    texts: int
     cosine_mean: float
     cosine_min: float
 
 
-class Manifest(_Record):
+class Manifest(Record, kw_only=True):
     """One artifact. ``max_tokens`` counts special tokens; ``created`` is in Unix seconds."""
 
     format: int = FORMAT

@@ -1,0 +1,23 @@
+"""The float32 graph, simplified by ONNX Runtime's optimizer for transformers.
+
+Attention, skip-normalisation and bias-GELU fusions stay off: on CPUs the fused operators are
+slower than the plain ones, or cannot be quantised as well. What is left is GELU, LayerNorm and
+the removal of what does nothing.
+"""
+
+from pathlib import Path
+
+from onnxruntime.transformers.fusion_options import FusionOptions
+from onnxruntime.transformers.optimizer import optimize_model
+
+
+def optimize(path: Path, output: Path) -> None:
+    """Write the simplified graph; it computes the same."""
+    options = FusionOptions("bert")
+    options.enable_attention = False
+    options.enable_skip_layer_norm = False
+    options.enable_bias_skip_layer_norm = False
+    options.enable_embed_layer_norm = False
+    options.enable_bias_gelu = False
+    model = optimize_model(str(path), "bert", opt_level=0, optimization_options=options)
+    model.save_model_to_file(str(output))

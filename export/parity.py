@@ -1,0 +1,74 @@
+"""How far an artifact is from its original: the same sentences through both, compared by cosine.
+
+The original runs in PyTorch, by sentence-transformers itself; the artifact runs through the
+runtime that serves it. Too far, and there is no artifact.
+"""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from embed_onnx.encoder import Encoder
+from embed_onnx.manifest import MODEL, TOKENIZER, Manifest, Parity, Precision
+from embed_onnx.tokenizer import Tokenizer
+from export.convert import Original
+from export.errors import ExportError
+
+SENTENCES = Path(__file__).with_name("sentences.json")
+"""Short and long, over the limit, several scripts, emoji, code, single words; written for this."""
+
+
+class Floor(msgspec.Struct, frozen=True):
+    """The least cosine, on average and for any one sentence of at least ``tokens`` tokens."""
+
+    mean: float
+    least: float
+    tokens: int
+
+
+FLOORS: dict[Precision, Floor] = {
+    "float32": Floor(0.99999, 0.99999, tokens=0),
+    # Of a word or two, a rounding error of one token is a large share.
+    "int8": Floor(0.993, 0.975, tokens=5),
+}
+
+
+def sentences() -> list[str]:
+    """The sentences that every artifact is compared on."""
+    return msgspec.json.decode(SENTENCES.read_bytes(), type=list[str])
+
+
+def measure(original: Original, folder: Path, manifest: Manifest) -> Parity:
+    """Compare an artifact folder with its original.
+
+    Raises:
+        ExportError: A sentence has other token ids, or the vectors are further apart than the floor.
+    """
+    texts = sentences()
+    tokens = Tokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens).encode(texts)
+    _check_tokens(original, texts, [item.ids for item in tokens], manifest.max_tokens)
+    vectors = Encoder(folder / MODEL, manifest).encode([item.ids for item in tokens])
+    expected = np.asarray(original.torch.encode(texts, prompt="", show_progress_bar=False), np.float32)
+    norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
+    cosines = np.einsum("td,td->t", vectors, expected, dtype=np.float64) / norms
+    floor = FLOORS[manifest.precision]
+    judged = cosines[[item.num_tokens >= floor.tokens for item in tokens]]
+    if judged.mean() < floor.mean or judged.min() < floor.least:
+        way_out = "set precision=float32 on its line" if manifest.precision == "int8" else "report this as a bug"
+        raise ExportError(
+            f"{manifest.name} as {manifest.precision} is too far from the original: cosine "
+            f"{judged.mean():.5f} on average and {judged.min():.5f} at least, and the floor is "
+            f"{floor.mean} and {floor.least}; {way_out}"
+        )
+    return Parity(texts=len(texts), cosine_mean=float(judged.mean()), cosine_min=float(judged.min()))
+
+
+def _check_tokens(original: Original, texts: list[str], found: list[list[int]], max_tokens: int) -> None:
+    expected = original.torch.tokenizer(texts, truncation=True, max_length=max_tokens)["input_ids"]
+    for text, ids, right in zip(texts, found, expected, strict=True):
+        if ids != right:
+            raise ExportError(
+                f"the tokenizer gives other ids than sentence-transformers for {text[:60]!r}: "
+                f"{ids[:8]}... instead of {right[:8]}...; report this as a bug"
+            )
