@@ -26,6 +26,8 @@ from embed_onnx.settings import Settings
 
 log = logging.getLogger(__name__)
 
+PROBES = ("/health", "/ready", "/metrics")
+"""Asked every few seconds; their lines would bury the others."""
 REQUEST_ID_CHARACTERS = 128
 """A client's x-request-id is echoed up to this length."""
 
@@ -52,7 +54,7 @@ def create_app(
                 "registry": registry,
                 "settings": settings,
                 "metrics": Metrics(registry.scheduler),
-                "api_keys": tuple(key.encode() for key in settings.keys()),
+                "api_keys": tuple(key.encode() for key in settings.all_api_keys()),
             }
         ),
         exception_handlers={
@@ -131,23 +133,19 @@ def request_id(scope: Scope) -> str:
 
 async def _observe(message: Message, scope: Scope) -> None:
     """Give each answer its request id, count it, and write a line for it; never a user's text."""
-    if message["type"] != "http.response.start" or scope["type"] != "http":
+    if message["type"] != "http.response.start":
         return
     message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
-    headers = dict(message["headers"])
+    method = str(scope.get("method"))
     route = str(scope.get("path_template") or "unknown")
     metrics: Metrics = scope["litestar_app"].state.metrics
-    metrics.requests.labels(scope["method"], route, str(message["status"])).inc()
-    log.info(
-        "%s %s %s",
-        scope["method"],
-        route,
-        message["status"],
-        extra={
-            "request_id": request_id(scope),
-            "timing": headers.get(b"server-timing", b"").decode(),
-        },
-    )
+    metrics.requests.labels(method, route, str(message["status"])).inc()
+    fields = {
+        "request_id": request_id(scope),
+        "timing": dict(message["headers"]).get(b"server-timing", b"").decode(),
+    }
+    level = logging.DEBUG if route in PROBES else logging.INFO
+    log.log(level, "%s %s %s", method, route, message["status"], extra=fields)
 
 
 def _openapi_config() -> OpenAPIConfig:
@@ -162,6 +160,7 @@ def _openapi_config() -> OpenAPIConfig:
                 css_url="/docs/files/swagger-ui.css",
                 standalone_preset_js_url="/docs/files/swagger-ui-standalone-preset.js",
                 path="/",
+                favicon="",  # the default is on a CDN
             )
         ],
     )

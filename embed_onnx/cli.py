@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import rich_click as click
 
@@ -67,7 +67,7 @@ def serve(**words: Any) -> None:
 @click.argument("names", nargs=-1)
 @knob_options("artifacts", "models")
 @click.option("--force", is_flag=True, help="Export even what is up to date.")
-def export(names: tuple[str, ...], force: bool, **words: Any) -> None:  # noqa: FBT001 - click passes it
+def export(names: tuple[str, ...], force: bool, **words: Any) -> None:
     """Convert the models that models.txt lists, or those NAMES of them, to ONNX artifacts."""
     chosen = settings.from_words(words)
     from embed_onnx import models_file
@@ -89,11 +89,9 @@ def export(names: tuple[str, ...], force: bool, **words: Any) -> None:  # noqa: 
 def models(**words: Any) -> None:
     """Show what is listed and exported, and how far each artifact is from its original."""
     chosen = settings.from_words(words)
-    from rich.console import Console
-
     from embed_onnx import tables
 
-    Console().print(tables.models(chosen))
+    tables.show(tables.models(chosen))
 
 
 @cli.command()
@@ -115,7 +113,7 @@ def embed(texts: tuple[str, ...], file: Any, output: Path | None, **rest: Any) -
     if texts and file is not None:
         raise SetupError("texts are given both as arguments and with --file; give one of them")
     if not texts:
-        source = file or click.get_text_stream("stdin", encoding="utf-8")
+        source: TextIO = file or sys.stdin
         texts = tuple(line.rstrip("\r\n") for line in source)
     from embed_onnx import bulk
 

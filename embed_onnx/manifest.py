@@ -40,7 +40,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What we wrote ourselves: a field we do not know is an error."""
 
 
-class Source(Record, kw_only=True):
+class Source(Record, frozen=True, kw_only=True):
     """Where the checkpoint came from, and the sha256 of every file that was read."""
 
     repo: str
@@ -49,7 +49,7 @@ class Source(Record, kw_only=True):
     files: dict[str, str]
 
 
-class Quantization(Record, kw_only=True):
+class Quantization(Record, frozen=True, kw_only=True):
     """How int8 was made: symmetric weights, activations measured as they come."""
 
     weight_bits: int
@@ -58,7 +58,7 @@ class Quantization(Record, kw_only=True):
     embedding_scales: Literal["row"]
 
 
-class Parity(Record, kw_only=True):
+class Parity(Record, frozen=True, kw_only=True):
     """Cosine of this artifact to the float32 original, measured at export through this runtime."""
 
     texts: int
@@ -66,7 +66,7 @@ class Parity(Record, kw_only=True):
     cosine_min: float
 
 
-class Manifest(Record, kw_only=True):
+class Manifest(Record, frozen=True, kw_only=True):
     """One artifact. ``max_tokens`` counts special tokens; ``created`` is in Unix seconds."""
 
     format: int = FORMAT

@@ -29,7 +29,8 @@ from embed_onnx.tokenizer import Tokenizer, Tokens
 INPUTS_A_SLICE = 64
 """Inputs tokenized in one go; between the slices of a long list, other requests have their turn."""
 
-Inputs = Sequence[str] | Sequence[list[int]]
+Inputs = Sequence[str | list[int]]
+"""Texts, or token ids of the model's own; one kind at a time."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,7 +175,7 @@ class Model:
         return self.manifest.prompts[name]
 
     def _from_ids(self, ids: str | list[int], options: Options, index: int) -> Tokens:
-        """Token ids from a client, special tokens included; a prompt is text and cannot be put before them."""
+        """A client's own token ids; a prompt is text and cannot be put before them."""
         if isinstance(ids, str):
             raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
         if options.prompt is not None or options.prompt_name is not None:
@@ -193,9 +194,10 @@ class Model:
         if not tokens.ids:
             raise InvalidRequest(f"input[{index}] has no tokens for this model; leave it out", param="input")
         if tokens.truncated and not options.truncate:
+            at_least = "" if tokens.exact else "at least "
             raise TextTooLong(
-                f"input[{index}] has {'' if tokens.exact else 'at least '}{tokens.full_length} tokens and the "
-                f"model takes {self.manifest.max_tokens}; shorten it, or send truncate=true to have it cut",
+                f"input[{index}] has {at_least}{tokens.full_length} tokens and the model "
+                f"takes {self.manifest.max_tokens}; shorten it, or send truncate=true to have it cut",
                 param="input",
             )
 

@@ -4,6 +4,7 @@ numpy in float32, over the states of one sequence, [tokens, width]. There is no 
 is no mask either. The formulas are those of Sentence-Transformers' ``Pooling`` and ``Normalize``.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,18 +23,24 @@ EPSILON = np.float32(1e-12)
 
 def mean(states: States) -> Vector:
     """The mean over tokens."""
-    return np.add.reduce(states, axis=0) / np.float32(len(states))
+    return _sum(states) / np.float32(len(states))
 
 
 def mean_sqrt_len_tokens(states: States) -> Vector:
     """The sum over tokens, divided by the square root of their number."""
-    return np.add.reduce(states, axis=0) / np.sqrt(np.float32(len(states)))
+    return _sum(states) / np.float32(math.sqrt(len(states)))
 
 
 def weightedmean(states: States) -> Vector:
     """The mean over tokens, where the n-th token weighs n."""
     weights = np.arange(1, len(states) + 1, dtype=np.float32)
-    return weights @ states / weights.sum()
+    weighted: Vector = weights @ states
+    return weighted / np.float32(weights.sum())
+
+
+def _sum(states: States) -> Vector:
+    total: Vector = np.add.reduce(states, axis=0)
+    return total
 
 
 POOLING: dict[PoolingMode, Callable[[States], Vector]] = {
@@ -54,7 +61,7 @@ def pool(states: States, modes: Sequence[PoolingMode]) -> Vector:
 def normalize(vectors: Vector) -> Vector:
     """Each vector (last axis) divided by its Euclidean norm; a zero vector stays zero."""
     norms = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
-    return vectors / np.maximum(norms, EPSILON)
+    return (vectors / np.maximum(norms, EPSILON)).astype(np.float32, copy=False)
 
 
 def cut(vectors: Vector, dimensions: int, *, renormalize: bool) -> Vector:

@@ -6,8 +6,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from embed_onnx import cpu, manifest, models_file
-from embed_onnx.errors import ArtifactError, InvalidRequest, ModelNotFound, SetupError, Unavailable
-from embed_onnx.manifest import Manifest
+from embed_onnx.errors import ModelNotFound, SetupError, Unavailable
 from embed_onnx.model import Model
 from embed_onnx.scheduler import Scheduler
 from embed_onnx.settings import Settings

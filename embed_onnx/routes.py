@@ -52,7 +52,7 @@ class ApiRequest(Request[Any, Any, State]):
         return wire.decode(await self.body(), DECODERS[field.annotation])
 
 
-def require_key(connection: ASGIConnection[Any, Any, Any, State], _: BaseRouteHandler) -> None:
+def require_key(connection: ASGIConnection[Any, Any, Any, State], _handler: BaseRouteHandler) -> None:
     """Refuse a request without one of the server's API keys, if it has any.
 
     Raises:
@@ -88,7 +88,7 @@ async def create_embeddings(
         truncate=settings.truncate if data.truncate is None else data.truncate,
     )
     work = model.embed(inputs, options)
-    embedded = await _while_wanted(request, work, timeout=settings.request_timeout)
+    embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
     metrics.count(model.manifest.name, embedded)
     content = wire.EmbeddingResponse(
         data=await _items(embedded, data.encoding_format),
@@ -177,18 +177,18 @@ def routers() -> list[Router]:
     ]
 
 
-async def _while_wanted(request: ApiRequest, work: Coroutine[Any, Any, T], *, timeout: float) -> T:
+async def _while_wanted(request: ApiRequest, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
     """Run work until it is done, the time is up, or the client goes away; the last two cancel it."""
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(request.receive())  # after the body, the next message is the disconnect
+    leaving = asyncio.ensure_future(request.receive())  # after the body comes only the disconnect
     try:
-        done, _ = await asyncio.wait({working, leaving}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({working, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if working in done:
             return working.result()
         if leaving in done:
             raise ClientGone("the client closed the connection before its answer")
         raise TimedOut(
-            f"not done within {timeout:g} s, as the server is busy; try again, or send fewer inputs"
+            f"not done within {seconds:g} s, as the server is busy; try again, or send fewer inputs"
         )
     finally:
         for task in (working, leaving):

@@ -74,7 +74,7 @@ class _Server(uvicorn.Server):
             )
         )
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """The first signal drains; a second one ends the process at once.
 
         uvicorn would raise the signal again at the end; a drained server exits with 0 instead.

@@ -52,7 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ()
     log_format: Annotated[Literal["text", "json"], Meta(description="How log lines look.")] = "text"
 
-    def keys(self) -> tuple[str, ...]:
+    def all_api_keys(self) -> tuple[str, ...]:
         """The API keys of the setting and of the file; empty: no key is asked for.
 
         Raises:

@@ -2,12 +2,23 @@
 
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
 from embed_onnx import manifest, registry
 from embed_onnx.settings import Settings
 
 MB = 1_000_000
+WIDTH_OF_A_FILE = 160
+"""Characters a line where the output is no terminal."""
+
+
+def show(table: Table) -> None:
+    """Print a table to standard output."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_FILE)
+    console.print(table)
 
 
 def models(settings: Settings) -> Table:

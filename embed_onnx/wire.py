@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 from embed_onnx.errors import EmbedError, InvalidRequest
 
 Input = str | list[str | int | list[int]]
+Inputs = list[str | list[int]]
 """A text, texts, one input's token ids, or several inputs' ids; ``parse_input`` checks which."""
 
 EncodingFormat = Literal["float", "base64"]
@@ -76,7 +77,7 @@ class EmbeddingResponse(msgspec.Struct, frozen=True, kw_only=True):
 class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """POST /tokenize."""
 
-    input: Annotated[str | list[str], Meta(description="A text or a list of texts.")]
+    input: Annotated[Input, Meta(description="A text, a list of texts, or token ids.")]
     model: Annotated[str | None, Meta(description="Left out: the first model that is served.")] = None
 
 
@@ -189,30 +190,34 @@ def _field(message: str) -> str | None:
     return found.group(1) if found else None
 
 
-def parse_input(given: Input, *, max_inputs: int) -> list[str] | list[list[int]]:
+def parse_input(given: Input, *, max_inputs: int) -> Inputs:
     """The request's inputs as texts, or as token ids.
 
     Raises:
         InvalidRequest: There are none or too many, one is empty, or kinds are mixed.
     """
-    if isinstance(given, str):
-        given = [given]
-    if given and all(type(item) is int for item in given):
-        given = [given]  # type: ignore[list-item]
-    if not given:
+    items = _one_kind([given] if isinstance(given, str) else given)
+    if not items:
         raise InvalidRequest("input is an empty list; send at least one text", param="input")
-    if len(given) > max_inputs:
+    if len(items) > max_inputs:
         raise InvalidRequest(
-            f"input has {len(given)} items and at most {max_inputs} are taken; send several requests",
+            f"input has {len(items)} items and at most {max_inputs} are taken; send several requests",
             param="input",
         )
-    kinds = {type(item) for item in given}
-    if len(kinds) > 1 or kinds == {int}:
-        raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
-    for index, item in enumerate(given):
+    for index, item in enumerate(items):
         if not item:
             raise InvalidRequest(f"input[{index}] is empty; leave it out", param="input")
-    return given  # type: ignore[return-value]
+    return items
+
+
+def _one_kind(given: list[str | int | list[int]]) -> Inputs:
+    """All texts or all lists of ids; bare ids are one input."""
+    texts: Inputs = [item for item in given if isinstance(item, str)]
+    lists: Inputs = [item for item in given if isinstance(item, list)]
+    ids = [item for item in given if isinstance(item, int)]
+    if max(len(texts), len(lists), len(ids)) < len(given):
+        raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
+    return [ids] if ids else texts + lists
 
 
 def encode_vector(vector: np.ndarray, encoding_format: EncodingFormat | None) -> msgspec.Raw:

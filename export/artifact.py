@@ -1,10 +1,19 @@
-"""Artifact folders are complete or absent: written aside, then put in place by renaming."""
+"""Artifact folders: complete or absent, and made again when their source has changed."""
 
 import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from embed_onnx import manifest
+from embed_onnx.errors import ArtifactError
+from embed_onnx.manifest import Manifest
+from embed_onnx.models_file import Entry
+from export.sources import Checkpoint
+
+RECIPE = 1
+"""Raised by one when the same checkpoint would give another artifact."""
 
 
 @contextlib.contextmanager
@@ -21,3 +30,14 @@ def staged(target: Path) -> Iterator[Path]:
         new.rename(target)
     finally:
         shutil.rmtree(aside)
+
+
+def up_to_date(entry: Entry, checkpoint: Checkpoint, folder: Path) -> Manifest | None:
+    """The manifest that is there, if an export would make the same again."""
+    try:
+        found = manifest.read(folder)
+        manifest.verify(found, folder)
+    except ArtifactError:
+        return None
+    same = found.source == checkpoint.source and found.recipe == RECIPE and found.precision == entry.precision
+    return found if same else None

@@ -41,8 +41,8 @@ def load(checkpoint: Checkpoint) -> Original:
     kinds = _modules(checkpoint.folder)
     if not list(checkpoint.folder.rglob("*.safetensors")):
         raise ExportError(
-            f"{checkpoint.source.repo} has no .safetensors weights, and pickles are never read; load it where "
-            "you trust it and save it again with safe_serialization=True"
+            f"{checkpoint.source.repo} has no .safetensors weights, and pickles are never read; load it "
+            "where you trust it and save it again with safe_serialization=True"
         )
     try:
         model = SentenceTransformer(
@@ -96,7 +96,9 @@ def _modules(folder: Path) -> list[str]:
     """The module chain, checked before anything of it is loaded."""
     kinds = [str(module["type"]) for module in json.loads((folder / "modules.json").read_text())]
     names = [kind.rpartition(".")[2] for kind in kinds]
-    foreign = [kind for kind in kinds if not kind.startswith(PACKAGE) or kind.rpartition(".")[2] not in MODULES]
+    foreign = [
+        kind for kind in kinds if not kind.startswith(PACKAGE) or kind.rpartition(".")[2] not in MODULES
+    ]
     if foreign:
         raise ExportError(
             f"{folder.name} has the module {foreign[0]}, which is not supported yet; "
@@ -104,7 +106,7 @@ def _modules(folder: Path) -> list[str]:
         )
     if names not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise ExportError(
-            f"{folder.name} chains {', '.join(names)}; supported is Transformer, Pooling and perhaps Normalize"
+            f"{folder.name} chains {', '.join(names)}; supported is Transformer, Pooling, perhaps Normalize"
         )
     return names
 

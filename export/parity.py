@@ -55,7 +55,9 @@ def measure(original: Original, folder: Path, manifest: Manifest) -> Parity:
     floor = FLOORS[manifest.precision]
     judged = cosines[[item.num_tokens >= floor.tokens for item in tokens]]
     if judged.mean() < floor.mean or judged.min() < floor.least:
-        way_out = "set precision=float32 on its line" if manifest.precision == "int8" else "report this as a bug"
+        way_out = (
+            "set precision=float32 on its line" if manifest.precision == "int8" else "report this as a bug"
+        )
         raise ExportError(
             f"{manifest.name} as {manifest.precision} is too far from the original: cosine "
             f"{judged.mean():.5f} on average and {judged.min():.5f} at least, and the floor is "

@@ -1,9 +1,7 @@
-"""``embed-onnx export``: every stage for every model, with progress, and a table at the end."""
+"""``embed-onnx export``: what is missing or out of date, with progress, and a table at the end."""
 
 import contextlib
 import logging
-import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,35 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from embed_onnx import manifest
-from embed_onnx.errors import ArtifactError
-from embed_onnx.manifest import Manifest, Parity
+from embed_onnx import tables
+from embed_onnx.manifest import Manifest
 from embed_onnx.models_file import Entry
-from export import artifact, convert, optimize, parity, quantize, sources
-from export.convert import Original
-from export.sources import Checkpoint
-
-RECIPE = 1
-"""Raised by one when the same checkpoint would give another artifact."""
-
-MB = 1_000_000
-
-
-class Show:
-    """Tells which stage a model is at: on a bar, or a line each where there is no terminal."""
-
-    STAGES = ("finding", "loading", "exporting", "checking", "quantizing", "comparing")
-
-    def __init__(self, progress: Progress, name: str) -> None:
-        self._progress, self._name = progress, name
-        self._task = progress.add_task(name, total=len(self.STAGES))
-
-    def __call__(self, stage: str) -> None:
-        """Show a stage as begun; any other word as the end."""
-        at = self.STAGES.index(stage) if stage in self.STAGES else len(self.STAGES)
-        self._progress.update(self._task, completed=at, description=f"{self._name}: {stage}")
-        if not self._progress.console.is_terminal:
-            self._progress.console.print(f"{self._name}: {stage}")
+from export import artifact, sources
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -59,87 +32,46 @@ def export_all(entries: Sequence[Entry], artifacts: Path, *, force: bool) -> Non
     Raises:
         ExportError: A model cannot be exported; those before it are done.
     """
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress, _quiet():
-        done = [export(entry, artifacts / entry.name, Show(progress, entry.name), force=force) for entry in entries]
-    Console().print(_table(done))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, _quiet():
+        done = [
+            _export(entry, artifacts / entry.name, _Show(progress, entry.name), force) for entry in entries
+        ]
+    tables.show(_table(done))
 
 
-def export(entry: Entry, folder: Path, show: Show, *, force: bool = False) -> Done:
-    """Make one artifact folder.
-
-    Raises:
-        ExportError: The checkpoint is not there, not supported, or came out too far from the original.
-    """
+def _export(entry: Entry, folder: Path, show: "_Show", force: bool) -> Done:
     started = time.perf_counter()
     show("finding")
     checkpoint = sources.find(entry)
-    present = None if force else _up_to_date(entry, checkpoint, folder)
+    present = None if force else artifact.up_to_date(entry, checkpoint, folder)
     if present is not None:
         show("up to date")
         return Done(present, folder, None)
-    show("loading")
-    original = convert.load(checkpoint)
-    with artifact.staged(folder) as new, tempfile.TemporaryDirectory() as scratch:
-        show("exporting")
-        graph = Path(scratch) / "optimized.onnx"
-        optimize.optimize(convert.to_onnx(original, Path(scratch)), graph)
-        convert.write_tokenizer(original, new)
-        _copy_license(checkpoint, new)
-        made = _draft(entry, checkpoint, original, graph.stat().st_size)
-        show("checking")
-        shutil.copy(graph, new / manifest.MODEL)
-        made = msgspec.structs.replace(made, parity=parity.measure(original, new, made))
-        if entry.precision == "int8":
-            show("quantizing")
-            made = msgspec.structs.replace(
-                made, precision="int8", quantization=quantize.quantize(graph, new / manifest.MODEL)
-            )
-            show("comparing")
-            made = msgspec.structs.replace(made, parity=parity.measure(original, new, made))
-        hashes = {path.name: manifest.sha256(path) for path in sorted(new.iterdir())}
-        made = msgspec.structs.replace(made, sha256=hashes)
-        manifest.write(made, new)
+    from export import build  # noqa: PLC0415 - torch takes seconds to import, and is not needed until here
+
+    with artifact.staged(folder) as new:
+        made = build.build(entry, checkpoint, new, show)
     show("done")
     return Done(made, folder, time.perf_counter() - started)
 
 
-def _up_to_date(entry: Entry, checkpoint: Checkpoint, folder: Path) -> Manifest | None:
-    """The manifest that is there, if the same export would make it again."""
-    try:
-        found = manifest.read(folder)
-        manifest.verify(found, folder)
-    except ArtifactError:
-        return None
-    same = found.source == checkpoint.source and found.recipe == RECIPE and found.precision == entry.precision
-    return found if same else None
+class _Show:
+    """Tells which stage a model is at: on a bar, or a line each where there is no terminal."""
 
+    STAGES = ("finding", "loading", "exporting", "checking", "quantizing", "comparing")
 
-def _draft(entry: Entry, checkpoint: Checkpoint, original: Original, float32_bytes: int) -> Manifest:
-    """The manifest of a float32 artifact that has not been compared or hashed yet."""
-    return Manifest(
-        name=entry.name,
-        created=int(time.time()),
-        source=checkpoint.source,
-        recipe=RECIPE,
-        dimensions=original.dimensions,
-        max_tokens=original.max_tokens,
-        pooling=original.pooling,
-        normalize=original.normalize,
-        prompts=original.prompts,
-        default_prompt=original.default_prompt,
-        precision="float32",
-        parity=Parity(texts=0, cosine_mean=0.0, cosine_min=0.0),
-        float32_bytes=float32_bytes,
-        sha256={},
-    )
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress, self._name = progress, name
+        self._task = progress.add_task(name, total=len(self.STAGES))
 
-
-def _copy_license(checkpoint: Checkpoint, folder: Path) -> None:
-    for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"):
-        if (checkpoint.folder / name).is_file():
-            shutil.copy(checkpoint.folder / name, folder / manifest.LICENSE)
-            return
+    def __call__(self, stage: str) -> None:
+        """Show a stage as begun; any other word is an end."""
+        at = self.STAGES.index(stage) if stage in self.STAGES else len(self.STAGES)
+        self._progress.update(self._task, completed=at, description=f"{self._name}: {stage}")
+        if self._progress.disable:
+            self._progress.console.print(f"{self._name}: {stage}")
 
 
 def _table(done: Sequence[Done]) -> Table:
@@ -147,8 +79,8 @@ def _table(done: Sequence[Done]) -> Table:
     for row in done:
         table.add_row(
             row.manifest.name,
-            f"{row.manifest.float32_bytes / MB:.1f}",
-            f"{(row.folder / manifest.MODEL).stat().st_size / MB:.1f}",
+            f"{row.manifest.float32_bytes / tables.MB:.1f}",
+            f"{tables.megabytes(row.folder):.1f}",
             f"{row.manifest.parity.cosine_mean:.5f}",
             f"{row.manifest.parity.cosine_min:.5f}",
             "up to date" if row.seconds is None else f"{row.seconds:.0f}",

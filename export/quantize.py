@@ -134,7 +134,7 @@ class _Rewrite:
         for part, array in (("int8", values), ("scale", scales)):
             self.initializers[f"{name}.{part}"] = numpy_helper.from_array(array, f"{name}.{part}")
 
-    def _node(self, kind: str, inputs: list[str], output: str, **attributes: int) -> None:
+    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
 
 

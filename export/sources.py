@@ -71,13 +71,13 @@ def _downloaded(repo: str, revision: str | None) -> Checkpoint:
         )
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as err:
         raise ExportError(
-            f"{wanted} is not in the local cache and the hub cannot be reached ({_first_line(err)}); go online "
-            "and unset HF_HUB_OFFLINE, or save the model to a folder elsewhere and list ./FOLDER"
+            f"{wanted} is not in the local cache and the hub cannot be reached ({_first_line(err)}); go "
+            "online and unset HF_HUB_OFFLINE, or save the model to a folder elsewhere and list ./FOLDER"
         ) from None
     except (HfHubHTTPError, OSError, ValueError) as err:
         raise ExportError(
-            f"{wanted} cannot be downloaded: {_first_line(err)}; check its name and revision, and log in if it "
-            "is private"
+            f"{wanted} cannot be downloaded: {_first_line(err)}; check its name and revision, and log in if "
+            "it is private"
         ) from None
     return _checkpoint(Path(folder), repo=repo, revision=Path(folder).name)
 

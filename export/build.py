@@ -1,0 +1,73 @@
+"""The stages that make one artifact, in order."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from embed_onnx import manifest
+from embed_onnx.manifest import Manifest, Parity
+from embed_onnx.models_file import Entry
+from export import convert, optimize, parity, quantize
+from export.artifact import RECIPE
+from export.convert import Original
+from export.sources import Checkpoint
+
+
+def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[str], None]) -> Manifest:
+    """Fill an empty folder with an artifact, telling ``show`` of each stage.
+
+    Raises:
+        ExportError: The checkpoint is not supported, or came out too far from the original.
+    """
+    show("loading")
+    original = convert.load(checkpoint)
+    with tempfile.TemporaryDirectory() as scratch:
+        show("exporting")
+        graph = Path(scratch) / "optimized.onnx"
+        optimize.optimize(convert.to_onnx(original, Path(scratch)), graph)
+        shutil.copy(graph, folder / manifest.MODEL)
+        convert.write_tokenizer(original, folder)
+        _copy_license(checkpoint, folder)
+        show("checking")
+        made = _draft(entry, checkpoint, original, graph.stat().st_size)
+        made = replace(made, parity=parity.measure(original, folder, made))
+        if entry.precision == "int8":
+            show("quantizing")
+            quantization = quantize.quantize(graph, folder / manifest.MODEL)
+            made = replace(made, precision="int8", quantization=quantization)
+            show("comparing")
+            made = replace(made, parity=parity.measure(original, folder, made))
+    made = replace(made, sha256={path.name: manifest.sha256(path) for path in sorted(folder.iterdir())})
+    manifest.write(made, folder)
+    return made
+
+
+def _draft(entry: Entry, checkpoint: Checkpoint, original: Original, float32_bytes: int) -> Manifest:
+    """The manifest of a float32 artifact that has not been compared or hashed yet."""
+    return Manifest(
+        name=entry.name,
+        created=int(time.time()),
+        source=checkpoint.source,
+        recipe=RECIPE,
+        dimensions=original.dimensions,
+        max_tokens=original.max_tokens,
+        pooling=original.pooling,
+        normalize=original.normalize,
+        prompts=original.prompts,
+        default_prompt=original.default_prompt,
+        precision="float32",
+        parity=Parity(texts=0, cosine_mean=0.0, cosine_min=0.0),
+        float32_bytes=float32_bytes,
+        sha256={},
+    )
+
+
+def _copy_license(checkpoint: Checkpoint, folder: Path) -> None:
+    for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"):
+        if (checkpoint.folder / name).is_file():
+            shutil.copy(checkpoint.folder / name, folder / manifest.LICENSE)
+            return
