@@ -6,6 +6,7 @@ is no mask either. The formulas are those of Sentence-Transformers' ``Pooling`` 
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +61,9 @@ def pool(states: States, modes: Sequence[PoolingMode]) -> Vector:
 
 def normalize(vectors: Vector) -> Vector:
     """Each vector (last axis) divided by its Euclidean norm; a zero vector stays zero."""
-    norms = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
-    return (vectors / np.maximum(norms, EPSILON)).astype(np.float32, copy=False)
+    norms: Any = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
+    unit: Vector = vectors / np.maximum(norms, EPSILON)
+    return unit
 
 
 def cut(vectors: Vector, dimensions: int, *, renormalize: bool) -> Vector:

@@ -13,8 +13,11 @@ import msgspec
 from litestar import MediaType, Request, Response, Router, get, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.enums import RequestEncodingType
 from litestar.handlers import BaseRouteHandler
-from litestar.params import JSONBody, Parameter
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import Body, Parameter
 
 from embed_onnx import wire
 from embed_onnx.errors import ClientGone, InvalidApiKey, InvalidRequest, TimedOut, WrongMediaType
@@ -28,6 +31,18 @@ T = TypeVar("T")
 
 VECTORS_A_SLICE = 64
 """Vectors written as JSON in one go, about 2 ms of numbers; between slices the event loop has its turn."""
+
+EMBEDDING_BODY = Body(
+    media_type=RequestEncodingType.JSON,
+    examples=[Example(value={"input": ["Hello", "world"], "encoding_format": "float"})],
+)
+TOKENIZE_BODY = Body(media_type=RequestEncodingType.JSON, examples=[Example(value={"input": "Hello, world"})])
+ERRORS = {
+    400: ResponseSpec(wire.ErrorResponse, description="The request is wrong; `error.param` names the field."),
+    404: ResponseSpec(wire.ErrorResponse, description="The model is not served here."),
+    429: ResponseSpec(wire.ErrorResponse, description="The queue is full; see Retry-After."),
+    503: ResponseSpec(wire.ErrorResponse, description="Models are loading, or the server is going down."),
+}
 
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind) for kind in (wire.EmbeddingRequest, wire.TokenizeRequest)
@@ -69,9 +84,9 @@ def require_key(connection: ASGIConnection[Any, Any, Any, State], _handler: Base
         raise InvalidApiKey("this API key is unknown here; ask whoever runs the server for one")
 
 
-@post(["/v1/embeddings", "/embeddings"], status_code=200, tags=["embeddings"], summary="Embed texts")
+@post(["/v1/embeddings", "/embeddings"], status_code=200, tags=["embeddings"], responses=ERRORS)
 async def create_embeddings(
-    data: JSONBody[wire.EmbeddingRequest], request: ApiRequest, state: State
+    data: Annotated[wire.EmbeddingRequest, EMBEDDING_BODY], request: ApiRequest, state: State
 ) -> Response[wire.EmbeddingResponse]:
     """Embed one input or many. `data` keeps the order of `input`."""
     registry: Registry = state.registry
@@ -100,8 +115,10 @@ async def create_embeddings(
     return Response(content, headers={"server-timing": _server_timing(embedded)})
 
 
-@post("/tokenize", status_code=200, tags=["embeddings"], summary="Tokenize texts")
-async def tokenize(data: JSONBody[wire.TokenizeRequest], state: State) -> wire.TokenizeResponse:
+@post("/tokenize", status_code=200, tags=["embeddings"], responses=ERRORS)
+async def tokenize(
+    data: Annotated[wire.TokenizeRequest, TOKENIZE_BODY], state: State
+) -> wire.TokenizeResponse:
     """Show what a model sees of each text: its tokens, special tokens included, cut at its limit."""
     registry: Registry = state.registry
     settings: Settings = state.settings
@@ -121,14 +138,14 @@ async def tokenize(data: JSONBody[wire.TokenizeRequest], state: State) -> wire.T
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
 
-@get("/v1/models", tags=["models"], summary="List the models")
+@get("/v1/models", tags=["models"])
 async def list_models(state: State) -> wire.ModelList:
     """Every served model with its dimensions, limits and prompts."""
     registry: Registry = state.registry
     return wire.ModelList(data=[_card(registry, name) for name in registry.manifests])
 
 
-@get("/v1/models/{model_id:path}", tags=["models"], summary="Describe a model")
+@get("/v1/models/{model_id:path}", tags=["models"], responses={404: ERRORS[404]})
 async def describe_model(
     model_id: Annotated[str, Parameter(description="A name or alias; may contain `/`.")], state: State
 ) -> wire.ModelCard:
@@ -137,7 +154,7 @@ async def describe_model(
     return _card(registry, registry.resolve(str(model_id).removeprefix("/")))
 
 
-@get("/models", tags=["models"], summary="List the models, in the simple form")
+@get("/models", tags=["models"])
 async def list_models_simply(state: State) -> wire.SimpleModelList:
     """Every served model with the length of its vectors."""
     registry: Registry = state.registry
@@ -147,13 +164,13 @@ async def list_models_simply(state: State) -> wire.SimpleModelList:
     )
 
 
-@get("/health", tags=["operations"], summary="Is the process alive?")
+@get("/health", tags=["operations"])
 async def health() -> wire.Status:
     """200 while the process lives."""
     return wire.Status("ok")
 
 
-@get("/ready", tags=["operations"], summary="Can every model embed?")
+@get("/ready", tags=["operations"], responses={503: ERRORS[503]})
 async def ready(state: State) -> wire.Status:
     """200 when every model can embed; 503 with the reason while loading or draining."""
     registry: Registry = state.registry
@@ -161,7 +178,7 @@ async def ready(state: State) -> wire.Status:
     return wire.Status("ready")
 
 
-@get("/metrics", tags=["operations"], summary="Prometheus metrics", media_type=MediaType.TEXT)
+@get("/metrics", tags=["operations"], media_type=MediaType.TEXT)
 async def show_metrics(state: State) -> str:
     """Prometheus text."""
     metrics: Metrics = state.metrics

@@ -51,7 +51,7 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
 
     object: Literal["embedding"] = "embedding"
     index: int
-    embedding: msgspec.Raw
+    embedding: Annotated[msgspec.Raw, Meta(description="A list of numbers, or a base64 string.")]
     num_tokens: int
     truncated: bool | UnsetType = UNSET
 

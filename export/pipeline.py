@@ -13,9 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from embed_onnx import tables
+from embed_onnx.errors import SetupError
 from embed_onnx.manifest import Manifest
 from embed_onnx.models_file import Entry
 from export import artifact, sources
+from export.errors import ExportError
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -51,8 +53,16 @@ def _export(entry: Entry, folder: Path, show: "_Show", force: bool) -> Done:
         return Done(present, folder, None)
     from export import build  # noqa: PLC0415 - torch takes seconds to import, and is not needed until here
 
-    with artifact.staged(folder) as new:
-        made = build.build(entry, checkpoint, new, show)
+    try:
+        with artifact.staged(folder) as new:
+            made = build.build(entry, checkpoint, new, show)
+    except SetupError:
+        raise
+    except Exception as err:  # a checkpoint that torch, transformers or optimum cannot deal with
+        raise ExportError(
+            f"{entry.name} failed while {show.stage}: {type(err).__name__}: {err}; try the checkpoint in "
+            "sentence-transformers, and if it works there report this as a bug"
+        ) from err
     show("done")
     return Done(made, folder, time.perf_counter() - started)
 
@@ -64,10 +74,12 @@ class _Show:
 
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress, self._name = progress, name
+        self.stage = ""
         self._task = progress.add_task(name, total=len(self.STAGES))
 
     def __call__(self, stage: str) -> None:
         """Show a stage as begun; any other word is an end."""
+        self.stage = stage
         at = self.STAGES.index(stage) if stage in self.STAGES else len(self.STAGES)
         self._progress.update(self._task, completed=at, description=f"{self._name}: {stage}")
         if self._progress.disable:
