@@ -1,12 +1,22 @@
-"""int8: weights with one scale an output channel, activations with one a token, embeddings with one a row.
+"""int8: weights with one scale an output channel, activations with one range a token, embeddings by row.
 
 Activations are quantised as they come, inside the graph. ONNX Runtime's own dynamic quantisation takes
-one scale from a whole tensor, so the widest token costs all others their precision: on the parity
-sentences it reaches a cosine of 0.990, one scale a token 0.996, for a tenth to a fifth of the time.
-Both steps are functions of standard operators, defined in the file itself; any runtime can run them.
+one range from a whole tensor, so that its widest token costs all others their precision. Here, each
+token has its own minimum and scale,
+
+    x = scale * rows + minimum,    rows in 0..255
+
+and a product with weights W = channel_scale * w comes back as
+
+    x W = scale * channel_scale * (rows w) + minimum * channel_sum,    channel_sum = channel_scale * sum(w)
+
+Weights keep to 7 bits: without VNNI, x86 CPUs add two products of uint8 and int8 in 16 bits, which
+255 * 63 * 2 fits and 255 * 127 * 2 does not. So the integers are exact, and the same, on every CPU.
+
+Both steps are functions of standard operators, defined in the file itself; any runtime runs them.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +29,39 @@ from embed_onnx.manifest import Quantization
 from export.errors import ExportError
 
 QUANTIZATION = Quantization(
-    weight_bits=8, weight_scales="channel", activation_scales="token", embedding_scales="row"
+    weight_bits=7, weight_scales="channel", activation_scales="token", embedding_scales="row"
 )
+Floats = NDArray[np.float32]
 DOMAIN = "embed_onnx"
-LARGEST = np.float32(127)
+LARGEST_WEIGHT = 63
+LARGEST_EMBEDDING = 127
 
 FUNCTIONS = (
-    # x [..., tokens, width] float32 -> rows uint8, around 128, and scale [..., tokens, 1]
+    # x [..., tokens, width] float32 -> rows, uint8 in the same shape; scale, minimum [..., tokens, 1]
     f"""<domain: "{DOMAIN}", opset_import: ["" : 18]>
-    QuantizeTokens (x) => (rows, scale) {{
+    QuantizeTokens (x) => (rows, scale, minimum) {{
         last_axis = Constant <value_ints = [-1]> ()
-        magnitude = Abs (x)
-        largest = ReduceMax (magnitude, last_axis)
-        steps = Constant <value = float {{127.0}}> ()
-        unbounded = Div (largest, steps)
+        minimum = ReduceMin (x, last_axis)
+        maximum = ReduceMax (x, last_axis)
+        range = Sub (maximum, minimum)
+        steps = Constant <value = float {{255.0}}> ()
+        unbounded = Div (range, steps)
         smallest = Constant <value = float {{1e-30}}> ()
         scale = Max (unbounded, smallest)
-        exact = Div (x, scale)
+        above = Sub (x, minimum)
+        exact = Div (above, scale)
         rounded = Round (exact)
-        zero = Constant <value = float {{128.0}}> ()
-        shifted = Add (rounded, zero)
-        rows = Cast <to = 2> (shifted)
+        rows = Cast <to = 2> (rounded)
     }}""",
-    # weights [width, channels] int8, channel_scale [channels] -> y [..., tokens, channels] float32
+    # w [width, channels] int8; channel_scale, channel_sum [channels] -> y [..., tokens, channels]
     f"""<domain: "{DOMAIN}", opset_import: ["" : 18]>
-    MatMulTokens (rows, scale, weights, channel_scale) => (y) {{
-        zero = Constant <value = uint8 {{128}}> ()
-        sums = MatMulInteger (rows, weights, zero)
+    MatMulTokens (rows, scale, minimum, w, channel_scale, channel_sum) => (y) {{
+        sums = MatMulInteger (rows, w)
         integers = Cast <to = 1> (sums)
         by_token = Mul (integers, scale)
-        y = Mul (by_token, channel_scale)
+        by_channel = Mul (by_token, channel_scale)
+        offset = Mul (minimum, channel_sum)
+        y = Add (by_channel, offset)
     }}""",
 )
 
@@ -73,17 +86,22 @@ def quantize(path: Path, output: Path) -> Quantization:
     return QUANTIZATION
 
 
-def quantize_channels(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Weights [width, channels] as int8 and one scale a channel, [channels]; zeros have scale 0."""
-    rows, scales = quantize_rows(weights.T)
+def quantize_channels(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """Weights [width, channels] as int8 within 7 bits, and one scale a channel, [channels]."""
+    rows, scales = _quantize(weights.T, LARGEST_WEIGHT)
     return np.ascontiguousarray(rows.T), scales[:, 0]
 
 
-def quantize_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """A table [rows, width] as int8 and one scale a row, [rows, 1]; zeros have scale 0."""
-    scales = (np.abs(table).max(axis=1, keepdims=True) / LARGEST).astype(np.float32)
+def quantize_rows(table: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """A table [rows, width] as int8, and one scale a row, [rows, 1]."""
+    return _quantize(table, LARGEST_EMBEDDING)
+
+
+def _quantize(rows: Floats, largest: int) -> tuple[NDArray[np.int8], Floats]:
+    """Each row as integers of -largest..largest and a scale, [rows, 1]; a row of zeros has scale 0."""
+    scales = (np.abs(rows).max(axis=1, keepdims=True) / np.float32(largest)).astype(np.float32)
     divisors = np.where(scales == 0, np.float32(1), scales)
-    return np.rint(table / divisors).astype(np.int8), scales
+    return np.rint(rows / divisors).astype(np.int8), scales
 
 
 class _Rewrite:
@@ -107,35 +125,34 @@ class _Rewrite:
 
     def _add_embeddings(self, node: onnx.NodeProto) -> None:
         self.found_embeddings = True
-        table = node.input[0]
-        self._quantize(table, quantize_rows)
-        out = node.output[0]
-        self._node("Gather", [f"{table}.int8", "input_ids"], f"{out}.int8")
-        self._node("Gather", [f"{table}.scale", "input_ids"], f"{out}.scale")
-        self._node("Cast", [f"{out}.int8"], f"{out}.float", to=onnx.TensorProto.FLOAT)
-        self._node("Mul", [f"{out}.float", f"{out}.scale"], out)
+        table, out = node.input[0], node.output[0]
+        values, scales = quantize_rows(numpy_helper.to_array(self._tables[table]))
+        self._store(f"{table}.int8", values)
+        self._store(f"{table}.scale", scales)
+        self._node("Gather", [f"{table}.int8", "input_ids"], [f"{out}.int8"])
+        self._node("Gather", [f"{table}.scale", "input_ids"], [f"{out}.scale"])
+        self._node("Cast", [f"{out}.int8"], [f"{out}.float"], to=onnx.TensorProto.FLOAT)
+        self._node("Mul", [f"{out}.float", f"{out}.scale"], [out])
 
     def _add_product(self, node: onnx.NodeProto) -> None:
         x, weights = node.input
-        rows, scale = f"{x}.uint8", f"{x}.scale"
+        tokens = [f"{x}.rows", f"{x}.scale", f"{x}.minimum"]
         if x not in self._quantized:  # query, key and value share their input
             self._quantized.add(x)
-            self.nodes.append(helper.make_node("QuantizeTokens", [x], [rows, scale], domain=DOMAIN))
-        self._quantize(weights, quantize_channels)
-        inputs = [rows, scale, f"{weights}.int8", f"{weights}.scale"]
-        self.nodes.append(
-            helper.make_node("MatMulTokens", inputs, node.output, name=node.name, domain=DOMAIN)
-        )
+            self._node("QuantizeTokens", [x], tokens, domain=DOMAIN)
+        constants = [f"{weights}.int8", f"{weights}.scale", f"{weights}.sum"]
+        if constants[0] not in self.initializers:
+            values, scales = quantize_channels(numpy_helper.to_array(self._tables[weights]))
+            sums = scales * values.sum(axis=0, dtype=np.int32).astype(np.float32)
+            for name, array in zip(constants, (values, scales, sums), strict=True):
+                self._store(name, array)
+        self._node("MatMulTokens", [*tokens, *constants], node.output, domain=DOMAIN, name=node.name)
 
-    def _quantize(self, name: str, how: Callable[[NDArray[np.float32]], tuple[Any, Any]]) -> None:
-        if f"{name}.int8" in self.initializers:
-            return
-        values, scales = how(numpy_helper.to_array(self._tables[name]))
-        for part, array in (("int8", values), ("scale", scales)):
-            self.initializers[f"{name}.{part}"] = numpy_helper.from_array(array, f"{name}.{part}")
+    def _store(self, name: str, array: NDArray[Any]) -> None:
+        self.initializers[name] = numpy_helper.from_array(array, name)
 
-    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+    def _node(self, kind: str, inputs: list[str], outputs: Sequence[str], **attributes: Any) -> None:
+        self.nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
 
 
 def _replace(graph: onnx.GraphProto, rewrite: _Rewrite) -> None:
