@@ -133,6 +133,8 @@ class Model:
             InvalidRequest: The prompt is unknown, an id is outside the vocabulary, or an input has no tokens.
             TextTooLong: An input is over the limit and must not be cut.
         """
+        if isinstance(inputs, str):
+            raise InvalidRequest("inputs is one text; give a list of texts", param="input")
         texts = [item for item in inputs if isinstance(item, str)]
         if len(texts) == len(inputs):
             prompt = self._prompt(options)

@@ -51,7 +51,7 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         self.max_tokens = max_tokens
         self.vocabulary_size = self._tokenizer.get_vocab_size(with_added_tokens=True)
-        self._room = max_tokens - self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        self._special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """The texts' token ids, each cut at the limit."""
@@ -68,23 +68,30 @@ class Tokenizer:
         """The vocabulary's entries for ids."""
         return [self._tokenizer.id_to_token(token_id) for token_id in ids]
 
-    def _cut(self, encoding: tokenizers.Encoding, *, exact: bool = True) -> Tokens:
-        full_length = len(encoding) + self.max_tokens - self._room
-        encoding.truncate(self._room)
-        return Tokens(self._tokenizer.post_process(encoding).ids, full_length, exact)
+    def _cut(self, encoding: tokenizers.Encoding) -> Tokens:
+        full_length = self._special + len(encoding)
+        return Tokens(self._finish(encoding), full_length)
+
+    def _finish(self, encoding: tokenizers.Encoding) -> list[int]:
+        """Cut an encoding at the limit and put the special tokens around it."""
+        encoding.truncate(self.max_tokens - self._special)
+        ids: list[int] = self._tokenizer.post_process(encoding).ids
+        return ids
 
     def _encode_long(self, text: str) -> Tokens:
         """Tokenize as much of a long text as decides its first ``max_tokens`` tokens.
 
         A prefix tells the truth up to its last word, which its end may have cut. So the prefix
-        grows until a word begins after the kept tokens. Words are those of the pre-tokenizer; a
-        text that is one word is tokenized whole.
+        grows until the words before that one fill the limit. Words are those of the pre-tokenizer;
+        a text that is one word is tokenized whole.
         """
         size = self.max_tokens * PREFIX_CHARACTERS_PER_TOKEN
         while size < len(text):
             encoding = self._tokenizer.encode(text[:size], add_special_tokens=False)
             words = encoding.word_ids
-            if len(words) > self._room and words[self._room - 1] != words[-1]:
-                return self._cut(encoding, exact=False)
+            certain = words.index(words[-1]) if words else 0
+            if self._special + certain >= self.max_tokens:
+                # The last word is at least one token more.
+                return Tokens(self._finish(encoding), self._special + certain + 1, exact=False)
             size *= 4
         return self._cut(self._tokenizer.encode(text, add_special_tokens=False))

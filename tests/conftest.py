@@ -1,0 +1,72 @@
+"""Real artifacts, made once a run, and real servers in processes of their own."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import small_models
+from harness import MINILM, SMALL, START_SECONDS, Server, run
+
+from embed_onnx import Model
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a models.txt and its artifacts: the real MiniLM, and a small model with prompts."""
+    folder = tmp_path_factory.mktemp("home")
+    small_models.save(folder / "checkpoint", default_prompt="document")
+    (folder / "models.txt").write_text(
+        f"{MINILM}  alias=text-embedding-3-small\n./checkpoint  name={SMALL}  alias=team/tiny\n"
+    )
+    done = run("export", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def artifacts(home: Path) -> Path:
+    return home / "artifacts"
+
+
+@pytest.fixture
+def serve(home: Path) -> Iterator[Callable[..., Server]]:
+    """Start a server with flags of the test's own."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments: str, ready: bool = True, **environment: str) -> Server:
+            server = Server(list(arguments), environment, home)
+            stack.callback(server.kill)
+            if ready:
+                server.wait_ready()
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def server(home: Path) -> Iterator[Server]:
+    """One server for all tests that only ask it things."""
+    started = Server([], {}, home)
+    started.wait_ready()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=START_SECONDS) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def minilm(artifacts: Path) -> Iterator[Model]:
+    with Model.load(artifacts / MINILM) as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def small(artifacts: Path) -> Iterator[Model]:
+    with Model.load(artifacts / SMALL) as model:
+        yield model

@@ -1,0 +1,85 @@
+"""The real program in processes of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from embed_onnx.settings import PREFIX
+
+MINILM = "all-MiniLM-L6-v2"
+SMALL = "small"
+START_SECONDS = 60
+"""A hang is a failure, not a timing: far more than a start ever takes."""
+
+
+class Server:
+    """An ``embed-onnx serve`` process on a free port."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], cwd: Path) -> None:
+        command = [sys.executable, "-m", "embed_onnx", "serve", "--port", "0", *arguments]
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=clean_environment() | environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[str] = []
+        self.url = self._url()
+
+    def _url(self) -> str:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line)
+            if found := re.search(r"listening on (http://\S+?)(\"|$)", line):
+                return found.group(1)
+        raise AssertionError("the server ended before it listened:\n" + "".join(self.log))
+
+    def wait_ready(self) -> None:
+        transport = httpx.HTTPTransport(retries=10)
+        with httpx.Client(base_url=self.url, timeout=START_SECONDS, transport=transport) as client:
+            while client.get("/ready").status_code != 200:
+                assert self.process.poll() is None
+
+    def kill(self) -> None:
+        """End it whatever it does; a test that wants its log asks before."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def stop(self) -> str:
+        """Ask it to stop; the rest of its log."""
+        self.process.terminate()
+        return self.finish()
+
+    def finish(self) -> str:
+        """Wait for its end; its whole log."""
+        _, rest = self.process.communicate(timeout=START_SECONDS)
+        self.log.append(rest)
+        return "".join(self.log)
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without this project's variables, so that a developer's settings do not matter."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
+def run(
+    *arguments: str, cwd: Path, stdin: str = "", environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``embed-onnx`` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "embed_onnx", *arguments],
+        cwd=cwd,
+        env=clean_environment() | (environment or {}),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )

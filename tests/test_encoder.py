@@ -1,0 +1,90 @@
+"""Sessions: what is not a model is refused, and a vector that is not finite never leaves."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from harness import SMALL
+from onnx import TensorProto, helper, numpy_helper
+
+from embed_onnx import manifest
+from embed_onnx.encoder import Encoder
+from embed_onnx.errors import ArtifactError, InferenceFailed
+from embed_onnx.manifest import Manifest
+
+
+@pytest.fixture(scope="module")
+def small_manifest(artifacts: Path) -> Manifest:
+    return manifest.read(artifacts / SMALL)
+
+
+def table_model(path: Path, table: np.ndarray) -> Path:
+    """A model whose token states are the rows of a table."""
+    node = helper.make_node("Gather", ["table", "input_ids"], ["last_hidden_state"])
+    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])
+    states = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "tokens", 32])
+    graph = helper.make_graph([node], "table", [ids], [states], [numpy_helper.from_array(table, "table")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+def test_mean_of_states_normalised(tmp_path: Path, small_manifest: Manifest) -> None:
+    """The vector is the mean of the token states, at length 1."""
+    table = np.random.default_rng(0).normal(size=(5, 32)).astype(np.float32)
+    encoder = Encoder(table_model(tmp_path / "model.onnx", table), small_manifest)
+
+    vectors = encoder.encode([[0, 1, 4], [2]])
+
+    means = np.stack([table[[0, 1, 4]].mean(axis=0), table[2]])
+    assert np.allclose(means / np.linalg.norm(means, axis=1, keepdims=True), vectors, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_vector_that_is_not_finite_is_an_error(
+    tmp_path: Path, small_manifest: Manifest, value: float
+) -> None:
+    """Trying again cannot help, and the client is told so."""
+    encoder = Encoder(
+        table_model(tmp_path / "model.onnx", np.full((2, 32), value, np.float32)), small_manifest
+    )
+
+    with pytest.raises(InferenceFailed, match="not finite") as failed:
+        encoder.encode([[0]])
+
+    assert failed.value.headers == {"x-should-retry": "false"}
+
+
+def test_a_failing_session_is_an_error(tmp_path: Path, small_manifest: Manifest) -> None:
+    encoder = Encoder(table_model(tmp_path / "model.onnx", np.zeros((2, 32), np.float32)), small_manifest)
+
+    with pytest.raises(InferenceFailed, match="1 tokens"):
+        encoder.encode([[7]])
+
+
+def test_what_is_no_model(tmp_path: Path, small_manifest: Manifest) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"not a model")
+
+    with pytest.raises(ArtifactError, match="export the model again"):
+        Encoder(path, small_manifest)
+
+
+@pytest.mark.parametrize("length", [1, 2, 48])
+def test_plain_onnxruntime_gives_the_states(artifacts: Path, small_manifest: Manifest, length: int) -> None:
+    """The file needs nothing but ONNX Runtime, and a padded batch gives nearly the same states."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(artifacts / SMALL / "model.onnx")
+    ids = np.arange(5, 5 + length)[None] % 50
+    padded = np.pad(ids, [(0, 0), (0, 7)]) if length <= 41 else ids
+    mask = (np.arange(padded.shape[1]) < length).astype(np.int64)[None]
+
+    def states(given: np.ndarray, given_mask: np.ndarray) -> np.ndarray:
+        feed = {"input_ids": given, "attention_mask": given_mask, "token_type_ids": np.zeros_like(given)}
+        return session.run(["last_hidden_state"], feed)[0]
+
+    alone, together = states(ids, np.ones_like(ids)), states(padded, mask)
+    assert np.allclose(alone, together[:, :length], atol=1e-4)
+    onnx.checker.check_model(onnx.load(artifacts / SMALL / "model.onnx"), full_check=True)

@@ -1,0 +1,346 @@
+"""Every route, field and error of the wire contract, over real sockets."""
+
+import base64
+import json
+import socket
+import struct
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from harness import MINILM, SMALL, Server
+
+from embed_onnx import Model
+
+ROUTES = ["/v1/embeddings", "/embeddings"]
+
+
+def post(client: httpx.Client, path: str = "/v1/embeddings", **body: Any) -> httpx.Response:
+    return client.post(path, json=body)
+
+
+def error(response: httpx.Response) -> dict[str, Any]:
+    """The error of an answer, which must have all four keys and nothing else."""
+    body = response.json()
+
+    assert list(body) == ["error"]
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert response.headers["x-request-id"]
+    return body["error"]
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_embeds_a_list_in_order(client: httpx.Client, path: str, minilm: Model) -> None:
+    """Vectors come in the order of the input, with token counts, in OpenAI's shape."""
+    texts = ["a red kite", "the harbour at night, full of lights"]
+
+    body = post(client, path, input=texts, model=MINILM).json()
+
+    assert [item["index"] for item in body["data"]] == [0, 1]
+    assert {"object", "index", "embedding", "num_tokens"} == set(body["data"][0])
+    assert {"object", "data", "model", "usage", "id", "created"} == set(body)
+    assert body["object"] == "list"
+    assert body["model"] == MINILM
+    total = sum(item["num_tokens"] for item in body["data"])
+    assert {"prompt_tokens": total, "total_tokens": total} == body["usage"]
+    expected = minilm.encode(texts)
+    assert np.array_equal(expected, np.array([item["embedding"] for item in body["data"]], np.float32))
+
+
+def test_embeds_one_text(client: httpx.Client) -> None:
+    """A string is one input; special tokens are counted."""
+    body = post(client, input="hello").json()
+
+    assert [item["num_tokens"] for item in body["data"]] == [3]
+
+
+def test_base64_and_float_are_the_same_bits(client: httpx.Client) -> None:
+    """base64 is little-endian float32, padded, in the standard alphabet."""
+    floats = post(client, input="one two", encoding_format="float").json()["data"][0]["embedding"]
+    encoded = post(client, input="one two", encoding_format="base64").json()["data"][0]["embedding"]
+
+    raw = base64.b64decode(encoded, validate=True)
+    assert struct.pack(f"<{len(floats)}f", *floats) == raw
+
+
+def test_token_ids_are_taken_as_they_are(client: httpx.Client) -> None:
+    """What /tokenize answers, sent back as ids, gives the text's own vector; so do ids in a list."""
+    ids = client.post("/tokenize", json={"input": "salt and pepper"}).json()["data"][0]["ids"]
+    text = post(client, input="salt and pepper").json()["data"][0]
+
+    assert text == post(client, input=ids).json()["data"][0]
+    assert text == post(client, input=[ids]).json()["data"][0]
+
+
+def test_dimensions_cut_and_normalise(client: httpx.Client) -> None:
+    """Fewer dimensions are the first ones, of length 1 again."""
+    whole = np.array(post(client, input="a text").json()["data"][0]["embedding"])
+    cut = np.array(post(client, input="a text", dimensions=64).json()["data"][0]["embedding"])
+
+    assert len(cut) == 64
+    assert np.allclose(whole[:64] / np.linalg.norm(whole[:64]), cut, atol=1e-6)
+
+
+def test_models_go_by_alias_repository_and_prompt(client: httpx.Client) -> None:
+    """A model answers to its name, aliases and repository; without one the first answers."""
+    names = [None, MINILM, "text-embedding-3-small", f"sentence-transformers/{MINILM}", f"{MINILM}:query"]
+
+    answers = [post(client, input="x", model=name).json() for name in names]
+
+    assert [MINILM] * len(names) == [answer["model"] for answer in answers]
+
+
+def test_prompts(client: httpx.Client) -> None:
+    """A literal prompt beats a named one, which beats the default; a suffix of the model names one."""
+
+    def vector(text: str, **body: str) -> list[float]:
+        return post(client, input=text, **{"model": SMALL, **body}).json()["data"][0]["embedding"]
+
+    assert vector("a", prompt="search for: ") == vector("search for: a", prompt="")
+    assert vector("a", prompt_name="query") == vector("a", prompt="search for: ")
+    assert vector("a", model="team/tiny:query") == vector("a", prompt_name="query")
+    assert vector("a") == vector("a", prompt_name="document")
+    assert vector("a") != vector("a", prompt="")
+
+
+def test_a_long_text_is_cut_and_says_so(client: httpx.Client) -> None:
+    """A cut item carries truncated; others leave the key out."""
+    data = post(client, input=["word " * 1000, "word"]).json()["data"]
+
+    assert (data[0]["num_tokens"], data[0]["truncated"]) == (256, True)
+    assert "truncated" not in data[1]
+
+
+def test_null_means_left_out(client: httpx.Client) -> None:
+    """Clients that send null for what they do not set are understood, and extras are ignored."""
+    fields = ["model", "encoding_format", "dimensions", "user", "prompt", "prompt_name", "truncate"]
+
+    response = post(client, input="x", **dict.fromkeys(fields), service_tier="auto", extra={"id": 1})
+
+    assert response.status_code == 200
+
+
+def test_headers(client: httpx.Client) -> None:
+    """A request id is echoed or made up, and the timings are told in milliseconds."""
+    mine = client.post("/v1/embeddings", json={"input": "x"}, headers={"x-request-id": "mine-1"})
+    other = client.get("/models", headers={"x-request-id": "bad\tid"})
+
+    assert mine.headers["x-request-id"] == "mine-1"
+    assert len(other.headers["x-request-id"]) == 36
+    assert [part.split(";")[0] for part in mine.headers["server-timing"].split(", ")] == [
+        "tokenize",
+        "queue",
+        "infer",
+    ]
+
+
+def test_model_lists(client: httpx.Client) -> None:
+    """OpenAI's list, one model of it by any of its names, and the simple form."""
+    cards = client.get("/v1/models").json()
+    one = client.get("/v1/models/team/tiny").json()
+    simple = client.get("/models").json()
+
+    assert [card["id"] for card in cards["data"]] == [MINILM, SMALL]
+    assert cards["data"][1] == one
+    assert tuple(
+        cards["data"][0][key] for key in ("object", "dimensions", "max_tokens", "pooling", "precision")
+    ) == ("model", 384, 256, ["mean"], "int8")
+    assert simple["data"]["models"] == {MINILM: {"dim": 384}, SMALL: {"dim": 32}}
+    assert {"data", "generated", "id"} == set(simple)
+
+
+def test_tokenize(client: httpx.Client) -> None:
+    """Tokens as the model sees them, special tokens included."""
+    body = client.post("/tokenize", json={"model": MINILM, "input": ["Hello there", "go"]}).json()
+
+    assert body["model"] == MINILM
+    assert body["data"][0] == {
+        "index": 0,
+        "tokens": ["[CLS]", "hello", "there", "[SEP]"],
+        "ids": [101, 7592, 2045, 102],
+        "num_tokens": 4,
+    }
+
+
+def test_health_ready_metrics(client: httpx.Client) -> None:
+    """Probes answer, and the metrics count requests, tokens, cuts, the queue and memory."""
+    post(client, input="count me " * 500)
+
+    page = client.get("/metrics").text
+
+    assert [client.get(path).status_code for path in ("/health", "/ready")] == [200, 200]
+    for name in [
+        'embed_onnx_requests_total{method="POST",route="/v1/embeddings",status="200"}',
+        f'embed_onnx_tokens_total{{model="{MINILM}"}}',
+        f'embed_onnx_truncated_inputs_total{{model="{MINILM}"}}',
+        "embed_onnx_queue_tokens 0.0",
+        "embed_onnx_queue_size 0.0",
+        f'embed_onnx_request_tokenization_seconds_count{{model="{MINILM}"}}',
+        f'embed_onnx_request_queue_seconds_count{{model="{MINILM}"}}',
+        f'embed_onnx_request_inference_seconds_count{{model="{MINILM}"}}',
+        "process_resident_memory_bytes",
+    ]:
+        assert name in page
+
+
+def test_docs_need_no_internet(client: httpx.Client) -> None:
+    """The docs page and all it loads come from this server."""
+    page = client.get("/docs").text
+    loaded = [part.split('"')[0] for mark in ('src="', 'href="') for part in page.split(mark)[1:]]
+
+    assert len(loaded) == 3
+    assert "//" not in "".join(loaded)
+    assert [client.get(path).status_code for path in loaded] == [200] * 3
+    schema = client.get("/openapi.json").json()
+    assert {"/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/models"} <= set(schema["paths"])
+
+
+BAD_BODIES = [
+    pytest.param(b'{"input": ', None, id="malformed-json"),
+    pytest.param(b"", None, id="empty-body"),
+    pytest.param(b'["a"]', None, id="not-an-object"),
+    pytest.param(b'{"input": "\xff"}', None, id="invalid-utf-8"),
+    pytest.param(b'{"input": "\\ud800"}', None, id="lone-surrogate"),
+    pytest.param(b'{"input": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "input", id="deep-input"),
+    pytest.param(b'{"input": "x", "y": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", None, id="deep-extra"),
+    pytest.param(b"{}", "input", id="no-input"),
+    pytest.param(b'{"input": 5}', "input", id="number"),
+    pytest.param(b'{"input": ["a", null]}', "input", id="null-item"),
+    pytest.param(b'{"input": ""}', "input", id="empty-text"),
+    pytest.param(b'{"input": []}', "input", id="empty-list"),
+    pytest.param(b'{"input": ["a", ""]}', "input", id="empty-item"),
+    pytest.param(b'{"input": [[1], []]}', "input", id="empty-ids"),
+    pytest.param(b'{"input": ["a", 1]}', "input", id="mixed"),
+    pytest.param(b'{"input": [1, [2]]}', "input", id="mixed-ids"),
+    pytest.param(b'{"input": [30522]}', "input", id="id-outside-vocabulary"),
+    pytest.param(b'{"input": [-1]}', "input", id="negative-id"),
+    pytest.param(b'{"input": [1%s]}' % (b"0" * 400), "input", id="huge-id"),
+    pytest.param(json.dumps({"input": ["a"] * 2049}).encode(), "input", id="too-many"),
+    pytest.param(b'{"input": "a", "model": 3}', "model", id="model-type"),
+    pytest.param(b'{"input": "a", "encoding_format": "hex"}', "encoding_format", id="encoding-format"),
+    pytest.param(b'{"input": "a", "dimensions": 0}', "dimensions", id="no-dimensions"),
+    pytest.param(b'{"input": "a", "dimensions": 385}', "dimensions", id="too-many-dimensions"),
+    pytest.param(b'{"input": "a", "dimensions": "12"}', "dimensions", id="dimensions-type"),
+    pytest.param(b'{"input": "a", "truncate": "yes"}', "truncate", id="truncate-type"),
+    pytest.param(b'{"input": "a", "prompt_name": "nope"}', "prompt_name", id="unknown-prompt"),
+    pytest.param(b'{"input": "a", "prompt_name": "query", "prompt": "q"}', "prompt", id="two-prompts"),
+    pytest.param(b'{"input": [101, 102], "prompt": "q"}', "prompt", id="prompt-before-ids"),
+]
+
+
+@pytest.mark.parametrize(("body", "param"), BAD_BODIES)
+def test_a_bad_body_is_a_400_that_names_the_field(
+    client: httpx.Client, body: bytes, param: str | None
+) -> None:
+    """Every bad body has its sentence, and the next request works."""
+    response = client.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
+
+    found = error(response)
+    assert (400, "invalid_request_error", param) == (response.status_code, found["type"], found["param"])
+    assert post(client, input="still there").status_code == 200
+
+
+def test_ids_of_another_vocabulary_name_the_way_out(client: httpx.Client) -> None:
+    """LangChain's default client sends ids of another vocabulary; the error says what to set."""
+    found = error(post(client, input=[[100257]]))
+
+    assert "check_embedding_ctx_length=False" in found["message"]
+    assert "100257" in found["message"]
+    assert "30521" in found["message"]
+
+
+def test_unknown_model(client: httpx.Client) -> None:
+    """The error lists what is served; so it does where one model is asked for."""
+    response = post(client, input="a", model="gpt-9")
+
+    found = error(response)
+    assert (response.status_code, found["code"], found["param"]) == (404, "model_not_found", "model")
+    assert SMALL in found["message"]
+    assert error(client.get("/v1/models/gpt-9"))["code"] == "model_not_found"
+
+
+def test_too_long_and_not_to_be_cut(client: httpx.Client) -> None:
+    """The error says which item, its tokens and the limit."""
+    response = post(client, input=["short", "word " * 300], truncate=False)
+
+    found = error(response)
+    assert (
+        response.status_code,
+        found["code"],
+        found["param"],
+    ) == (400, "context_length_exceeded", "input")
+    assert "input[1] has 302 tokens and the model takes 256" in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("GET", "/v2/embeddings", 404, id="unknown-route"),
+        pytest.param("POST", "/", 404, id="root"),
+        pytest.param("GET", "/v1/embeddings", 405, id="wrong-method"),
+        pytest.param("DELETE", "/models", 405, id="wrong-method-on-models"),
+        pytest.param("GET", "/docs/files/nope.js", 404, id="unknown-file"),
+        pytest.param("GET", "/docs/files/%2e%2e/__init__.py", 404, id="outside-the-docs-folder"),
+    ],
+)
+def test_unknown_routes_and_methods(client: httpx.Client, method: str, path: str, status: int) -> None:
+    response = client.request(method, path)
+
+    assert error(response)["type"] == "invalid_request_error"
+    assert status == response.status_code
+
+
+def test_wrong_media_type(client: httpx.Client) -> None:
+    response = client.post("/v1/embeddings", data={"input": "a"})
+
+    assert "application/json" in error(response)["message"]
+    assert response.status_code == 415
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
+def test_a_body_over_the_limit_is_a_413(client: httpx.Client, chunked: bool) -> None:
+    """The limit holds whether the length is declared or not."""
+    body = json.dumps({"input": "x" * 34_000_000}).encode()
+
+    response = client.post(
+        "/v1/embeddings",
+        content=iter([body]) if chunked else body,
+        headers={"content-type": "application/json"},
+    )
+
+    assert "33554432" in error(response)["message"]
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("mind the gap " * 400_000, id="words"),
+        pytest.param("x" * 5_000_000, id="one-word"),
+        pytest.param("界" * 1_600_000, id="three-bytes-a-word"),
+        pytest.param(" " * 4_999_999 + "x", id="spaces"),
+        pytest.param("a\0b\0" * 1000, id="nul"),
+    ],
+)
+def test_a_huge_string_is_cut(client: httpx.Client, text: str) -> None:
+    """Five megabytes in one string are tokenized as far as the limit needs."""
+    response = post(client, input=text, encoding_format="base64")
+
+    assert response.status_code == 200
+    assert response.json()["usage"]["total_tokens"] <= 256
+
+
+def test_what_a_pipelining_or_rude_client_leaves_behind(server: Server, client: httpx.Client) -> None:
+    """Half a request, rubbish, and a client that leaves at once do no harm to the next."""
+    host, port = server.url.removeprefix("http://").split(":")
+    body = json.dumps({"input": ["leave me " * 100] * 200}).encode()
+    whole = (
+        b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"content-length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    for sent in (whole, whole[:-50], b"\x00\xff rubbish\r\n\r\n"):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(sent)
+
+    assert post(client, input="next").status_code == 200

@@ -1,0 +1,156 @@
+"""The in-process API against sentence-transformers, and the promise of batch invariance."""
+
+import asyncio
+import itertools
+import random
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import MINILM, SMALL
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embed_onnx import Model
+from embed_onnx.errors import ArtifactError, InvalidRequest, TextTooLong
+from embed_onnx.model import Options
+
+GOLDEN = {
+    "The cat sits on the mat.": [0.13418, -0.0329, -0.0248, 0.04144, -0.03635, 0.04181, 0.03122, 0.0372],
+    "Ein Hund läuft über die Straße.": [
+        0.05959,
+        0.08871,
+        0.00198,
+        0.01994,
+        -0.01791,
+        0.09086,
+        0.03586,
+        -0.00248,
+    ],
+}
+"""The first numbers of the float32 original's vectors, by sentence-transformers 5.7."""
+WORDS = ["river", "stone", "window", "42", "blue,", "never.", "under", "code()", "ärger", "山", "walking"]
+
+
+def texts(count: int, *, longest: int, seed: int = 3) -> list[str]:
+    """Texts of mixed lengths."""
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(WORDS, k=rng.randint(1, longest))) for _ in range(count)]
+
+
+def test_golden_values(minilm: Model) -> None:
+    """The original's numbers come back within int8's error."""
+    vectors = minilm.encode(list(GOLDEN))
+
+    assert np.allclose(list(GOLDEN.values()), vectors[:, :8], atol=0.01)
+    assert np.float32 == vectors.dtype
+    assert np.allclose(1, np.linalg.norm(vectors, axis=1))
+
+
+def test_small_model_is_its_original(home: Path, small: Model) -> None:
+    """A small model with a default prompt gives what sentence-transformers gives."""
+    from sentence_transformers import SentenceTransformer
+
+    original = SentenceTransformer(str(home / "checkpoint"), device="cpu")
+    given_texts = texts(20, longest=60)
+
+    expected = original.encode(given_texts, show_progress_bar=False)
+    queries = original.encode_query(given_texts, show_progress_bar=False)
+
+    assert np.einsum("td,td->t", expected, small.encode(given_texts)).min() > 0.999
+    assert np.einsum("td,td->t", queries, small.encode(given_texts, prompt_name="query")).min() > 0.999
+
+
+def test_batch_invariance(minilm: Model) -> None:
+    """A vector has the same bytes alone, in a list of 300, and while eight threads send other texts."""
+    many = texts(300, longest=60)
+    probe = many[::25]
+    alone = [minilm.encode([text])[0].tobytes() for text in probe]
+    stop = threading.Event()
+
+    def disturb(seed: int) -> None:
+        others = itertools.cycle(texts(20, longest=40, seed=seed))
+        while not stop.is_set():
+            minilm.encode([next(others)])
+
+    in_list = [vector.tobytes() for vector in minilm.encode(many)[::25]]
+    threads = [threading.Thread(target=disturb, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    under_load = [minilm.encode([text])[0].tobytes() for text in probe]
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+    assert alone == in_list
+    assert alone == under_load
+
+
+def test_number_of_threads_does_not_matter(artifacts: Path, small: Model) -> None:
+    """One lane or five: the same bytes."""
+    given_texts = texts(30, longest=20)
+
+    for threads in (1, 5):
+        with Model.load(artifacts / SMALL, threads=threads) as other:
+            assert np.array_equal(small.encode(given_texts), other.encode(given_texts))
+
+
+def test_async_form(small: Model) -> None:
+    """``embed`` gives what ``encode`` gives, with tokens and timings, over several slices."""
+    given_texts = texts(150, longest=60)
+
+    embedded = asyncio.run(small.embed(given_texts, Options()))
+
+    assert np.array_equal(small.encode(given_texts), embedded.vectors)
+    assert len(embedded.tokens) == 150
+    assert any(tokens.truncated for tokens in embedded.tokens)
+    assert min(embedded.tokenize_seconds, embedded.queue_seconds, embedded.infer_seconds) > 0
+
+
+def test_nothing_gives_nothing(small: Model) -> None:
+    assert small.encode([]).shape == (0, 32)
+
+
+@given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_any_text_has_a_finite_unit_vector(small: Model, given_texts: list[str]) -> None:
+    """Emoji, control characters, NUL, any script: a vector of length 1."""
+    vectors = small.encode([text.encode("utf-8", "replace").decode() for text in given_texts])
+
+    assert np.allclose(1, np.linalg.norm(vectors, axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "sentence"),
+    [
+        pytest.param(["x"], {"dimensions": 33}, "takes 1 to 32", id="dimensions"),
+        pytest.param(["x"], {"prompt_name": "nope"}, "query, document", id="prompt"),
+        pytest.param([[1], "x"], {}, "mixes texts and token ids", id="mixed"),
+        pytest.param([[10**30]], {}, "vocabulary ends at", id="id"),
+        pytest.param([[]], {}, "input[0] has no tokens", id="no-ids"),
+    ],
+)
+def test_wrong_requests(small: Model, inputs: list, options: dict, sentence: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        small.encode(inputs, **options)
+
+    assert sentence in str(refused.value)
+
+
+def test_items_are_counted_across_slices(small: Model) -> None:
+    """The error of the hundredth text calls it input[99]."""
+    with pytest.raises(TextTooLong) as refused:
+        asyncio.run(small.embed([*["x"] * 99, "x " * 100], Options(truncate=False)))
+
+    assert "input[99] has" in str(refused.value)
+
+
+def test_one_text_is_not_a_list_of_letters(small: Model) -> None:
+    with pytest.raises(InvalidRequest, match="list of texts"):
+        small.encode("hello")
+
+
+def test_no_artifact(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="embed-onnx export"):
+        Model.load(tmp_path / MINILM)

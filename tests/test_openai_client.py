@@ -1,0 +1,105 @@
+"""The official client against a real server, in all the ways its users call it."""
+
+import asyncio
+
+import httpx
+import numpy as np
+import openai
+import pytest
+from harness import MINILM, SMALL, Server
+
+from embed_onnx import Model
+
+TEXTS = ["Hello", "a second, somewhat longer text", "third"]
+
+
+@pytest.fixture
+def openai_client(server: Server):
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
+        yield client
+
+
+def test_default_call_is_base64_and_exact(openai_client: openai.OpenAI, minilm: Model) -> None:
+    """Named no format, the client asks for base64 and decodes it to the very same floats."""
+    response = openai_client.embeddings.create(model=MINILM, input=TEXTS)
+
+    vectors = np.array([item.embedding for item in response.data], np.float32)
+    assert np.array_equal(minilm.encode(TEXTS), vectors)
+    assert [item.index for item in response.data] == [0, 1, 2]
+    assert response.usage.total_tokens == response.usage.prompt_tokens > 0
+
+
+def test_float_format_gives_the_same(openai_client: openai.OpenAI) -> None:
+    as_base64 = openai_client.embeddings.create(model=MINILM, input="same")
+    as_floats = openai_client.embeddings.create(model=MINILM, input="same", encoding_format="float")
+
+    assert np.array_equal(
+        np.array(as_base64.data[0].embedding, np.float32), np.array(as_floats.data[0].embedding, np.float32)
+    )
+
+
+def test_token_ids_dimensions_and_extra_fields(openai_client: openai.OpenAI) -> None:
+    """Ids, a cut vector and our own fields through the client's typed call."""
+    ids = openai_client.embeddings.create(model=MINILM, input=[[101, 7592, 102]], dimensions=8)
+    prompted = openai_client.embeddings.create(
+        model=SMALL, input=["a"], extra_body={"prompt_name": "query", "truncate": False}
+    )
+
+    assert len(ids.data[0].embedding) == 8
+    assert len(prompted.data[0].embedding) == 32
+
+
+def test_models(openai_client: openai.OpenAI) -> None:
+    assert [model.id for model in openai_client.models.list()] == [MINILM, SMALL]
+    assert openai_client.models.retrieve("team/tiny").id == SMALL
+
+
+def test_errors_are_the_clients_own(openai_client: openai.OpenAI) -> None:
+    """The client maps our errors to its exceptions, with message, code and request id."""
+    with pytest.raises(openai.NotFoundError) as unknown:
+        openai_client.embeddings.create(model="nope", input="x")
+    with pytest.raises(openai.BadRequestError) as empty:
+        openai_client.embeddings.create(model=MINILM, input="")
+
+    assert unknown.value.code == "model_not_found"
+    assert unknown.value.request_id
+    assert empty.value.param == "input"
+
+
+def test_async_client_with_many_at_once(server: Server, minilm: Model) -> None:
+    """Fifty concurrent calls each get their own vector, as if alone."""
+    texts = [f"text number {number} " + "and more " * (number % 7) for number in range(50)]
+
+    async def embed_all() -> list[list[float]]:
+        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
+            calls = [client.embeddings.create(model=MINILM, input=text) for text in texts]
+            return [response.data[0].embedding for response in await asyncio.gather(*calls)]
+
+    vectors = np.array(asyncio.run(embed_all()), np.float32)
+
+    assert np.array_equal(minilm.encode(texts), vectors)
+
+
+def test_two_thousand_and_forty_eight_inputs(server: Server) -> None:
+    """The largest list that OpenAI takes is taken."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
+        response = client.embeddings.create(model=SMALL, input=["tiny text"] * 2048)
+
+    assert len(response.data) == 2048
+    assert len({tuple(item.embedding) for item in response.data}) == 1
+
+
+def test_a_key_is_asked_for_and_taken(serve) -> None:
+    """With keys set, the client's api_key is what opens the door; probes stay open."""
+    server = serve(EMBED_ONNX_API_KEYS="first-key, second-key")
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong") as client:
+        with pytest.raises(openai.AuthenticationError) as refused:
+            client.embeddings.create(model=MINILM, input="x")
+        taken = client.with_options(api_key="second-key").embeddings.create(model=MINILM, input="x")
+
+    assert refused.value.code == "invalid_api_key"
+    assert refused.value.response.headers["www-authenticate"] == "Bearer"
+    assert len(taken.data[0].embedding) == 384
+    assert httpx.get(f"{server.url}/v1/models").status_code == 401
+    open_to_all = ["/health", "/ready", "/metrics", "/docs", "/openapi.json"]
+    assert [httpx.get(server.url + path).status_code for path in open_to_all] == [200] * 5
