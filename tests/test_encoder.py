@@ -53,7 +53,7 @@ def test_a_vector_that_is_not_finite_is_an_error(
     with pytest.raises(InferenceFailed, match="not finite") as failed:
         encoder.encode([[0]])
 
-    assert failed.value.headers == {"x-should-retry": "false"}
+    assert {"x-should-retry": "false"} == failed.value.headers
 
 
 def test_a_failing_session_is_an_error(tmp_path: Path, small_manifest: Manifest) -> None:

@@ -24,8 +24,8 @@ def error(response: httpx.Response) -> dict[str, Any]:
     """The error of an answer, which must have all four keys and nothing else."""
     body = response.json()
 
-    assert list(body) == ["error"]
-    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert ["error"] == list(body)
+    assert {"message", "type", "param", "code"} == set(body["error"])
     assert response.headers["x-request-id"]
     return body["error"]
 
@@ -37,10 +37,10 @@ def test_embeds_a_list_in_order(client: httpx.Client, path: str, minilm: Model) 
 
     body = post(client, path, input=texts, model=MINILM).json()
 
-    assert [item["index"] for item in body["data"]] == [0, 1]
+    assert [0, 1] == [item["index"] for item in body["data"]]
     assert {"object", "index", "embedding", "num_tokens"} == set(body["data"][0])
     assert {"object", "data", "model", "usage", "id", "created"} == set(body)
-    assert body["object"] == "list"
+    assert "list" == body["object"]
     assert body["model"] == MINILM
     total = sum(item["num_tokens"] for item in body["data"])
     assert {"prompt_tokens": total, "total_tokens": total} == body["usage"]
@@ -52,7 +52,7 @@ def test_embeds_one_text(client: httpx.Client) -> None:
     """A string is one input; special tokens are counted."""
     body = post(client, input="hello").json()
 
-    assert [item["num_tokens"] for item in body["data"]] == [3]
+    assert [3] == [item["num_tokens"] for item in body["data"]]
 
 
 def test_base64_and_float_are_the_same_bits(client: httpx.Client) -> None:
@@ -78,7 +78,7 @@ def test_dimensions_cut_and_normalise(client: httpx.Client) -> None:
     whole = np.array(post(client, input="a text").json()["data"][0]["embedding"])
     cut = np.array(post(client, input="a text", dimensions=64).json()["data"][0]["embedding"])
 
-    assert len(cut) == 64
+    assert 64 == len(cut)
     assert np.allclose(whole[:64] / np.linalg.norm(whole[:64]), cut, atol=1e-6)
 
 
@@ -108,7 +108,7 @@ def test_a_long_text_is_cut_and_says_so(client: httpx.Client) -> None:
     """A cut item carries truncated; others leave the key out."""
     data = post(client, input=["word " * 1000, "word"]).json()["data"]
 
-    assert (data[0]["num_tokens"], data[0]["truncated"]) == (256, True)
+    assert (256, True) == (data[0]["num_tokens"], data[0]["truncated"])
     assert "truncated" not in data[1]
 
 
@@ -118,7 +118,7 @@ def test_null_means_left_out(client: httpx.Client) -> None:
 
     response = post(client, input="x", **dict.fromkeys(fields), service_tier="auto", extra={"id": 1})
 
-    assert response.status_code == 200
+    assert 200 == response.status_code
 
 
 def test_headers(client: httpx.Client) -> None:
@@ -126,13 +126,13 @@ def test_headers(client: httpx.Client) -> None:
     mine = client.post("/v1/embeddings", json={"input": "x"}, headers={"x-request-id": "mine-1"})
     other = client.get("/models", headers={"x-request-id": "bad\tid"})
 
-    assert mine.headers["x-request-id"] == "mine-1"
-    assert len(other.headers["x-request-id"]) == 36
-    assert [part.split(";")[0] for part in mine.headers["server-timing"].split(", ")] == [
+    assert "mine-1" == mine.headers["x-request-id"]
+    assert 36 == len(other.headers["x-request-id"])
+    assert [
         "tokenize",
         "queue",
         "infer",
-    ]
+    ] == [part.split(";")[0] for part in mine.headers["server-timing"].split(", ")]
 
 
 def test_model_lists(client: httpx.Client) -> None:
@@ -143,9 +143,9 @@ def test_model_lists(client: httpx.Client) -> None:
 
     assert [card["id"] for card in cards["data"]] == [MINILM, SMALL]
     assert cards["data"][1] == one
-    assert tuple(
+    assert ("model", 384, 256, ["mean"], "int8") == tuple(
         cards["data"][0][key] for key in ("object", "dimensions", "max_tokens", "pooling", "precision")
-    ) == ("model", 384, 256, ["mean"], "int8")
+    )
     assert simple["data"]["models"] == {MINILM: {"dim": 384}, SMALL: {"dim": 32}}
     assert {"data", "generated", "id"} == set(simple)
 
@@ -155,12 +155,12 @@ def test_tokenize(client: httpx.Client) -> None:
     body = client.post("/tokenize", json={"model": MINILM, "input": ["Hello there", "go"]}).json()
 
     assert body["model"] == MINILM
-    assert body["data"][0] == {
+    assert {
         "index": 0,
         "tokens": ["[CLS]", "hello", "there", "[SEP]"],
         "ids": [101, 7592, 2045, 102],
         "num_tokens": 4,
-    }
+    } == body["data"][0]
 
 
 def test_health_ready_metrics(client: httpx.Client) -> None:
@@ -169,7 +169,7 @@ def test_health_ready_metrics(client: httpx.Client) -> None:
 
     page = client.get("/metrics").text
 
-    assert [client.get(path).status_code for path in ("/health", "/ready")] == [200, 200]
+    assert [200, 200] == [client.get(path).status_code for path in ("/health", "/ready")]
     for name in [
         'embed_onnx_requests_total{method="POST",route="/v1/embeddings",status="200"}',
         f'embed_onnx_tokens_total{{model="{MINILM}"}}',
@@ -189,9 +189,9 @@ def test_docs_need_no_internet(client: httpx.Client) -> None:
     page = client.get("/docs").text
     loaded = [part.split('"')[0] for mark in ('src="', 'href="') for part in page.split(mark)[1:]]
 
-    assert len(loaded) == 3
+    assert 3 == len(loaded)
     assert "//" not in "".join(loaded)
-    assert [client.get(path).status_code for path in loaded] == [200] * 3
+    assert [200] * 3 == [client.get(path).status_code for path in loaded]
     schema = client.get("/openapi.json").json()
     assert {"/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/models"} <= set(schema["paths"])
 
@@ -238,7 +238,7 @@ def test_a_bad_body_is_a_400_that_names_the_field(
 
     found = error(response)
     assert (400, "invalid_request_error", param) == (response.status_code, found["type"], found["param"])
-    assert post(client, input="still there").status_code == 200
+    assert 200 == post(client, input="still there").status_code
 
 
 def test_ids_of_another_vocabulary_name_the_way_out(client: httpx.Client) -> None:
@@ -255,9 +255,9 @@ def test_unknown_model(client: httpx.Client) -> None:
     response = post(client, input="a", model="gpt-9")
 
     found = error(response)
-    assert (response.status_code, found["code"], found["param"]) == (404, "model_not_found", "model")
+    assert (404, "model_not_found", "model") == (response.status_code, found["code"], found["param"])
     assert SMALL in found["message"]
-    assert error(client.get("/v1/models/gpt-9"))["code"] == "model_not_found"
+    assert "model_not_found" == error(client.get("/v1/models/gpt-9"))["code"]
 
 
 def test_too_long_and_not_to_be_cut(client: httpx.Client) -> None:
@@ -265,11 +265,11 @@ def test_too_long_and_not_to_be_cut(client: httpx.Client) -> None:
     response = post(client, input=["short", "word " * 300], truncate=False)
 
     found = error(response)
-    assert (
+    assert (400, "context_length_exceeded", "input") == (
         response.status_code,
         found["code"],
         found["param"],
-    ) == (400, "context_length_exceeded", "input")
+    )
     assert "input[1] has 302 tokens and the model takes 256" in found["message"]
 
 
@@ -287,7 +287,7 @@ def test_too_long_and_not_to_be_cut(client: httpx.Client) -> None:
 def test_unknown_routes_and_methods(client: httpx.Client, method: str, path: str, status: int) -> None:
     response = client.request(method, path)
 
-    assert error(response)["type"] == "invalid_request_error"
+    assert "invalid_request_error" == error(response)["type"]
     assert status == response.status_code
 
 
@@ -295,7 +295,7 @@ def test_wrong_media_type(client: httpx.Client) -> None:
     response = client.post("/v1/embeddings", data={"input": "a"})
 
     assert "application/json" in error(response)["message"]
-    assert response.status_code == 415
+    assert 415 == response.status_code
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
@@ -310,7 +310,7 @@ def test_a_body_over_the_limit_is_a_413(client: httpx.Client, chunked: bool) -> 
     )
 
     assert "33554432" in error(response)["message"]
-    assert response.status_code == 413
+    assert 413 == response.status_code
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_a_huge_string_is_cut(client: httpx.Client, text: str) -> None:
     """Five megabytes in one string are tokenized as far as the limit needs."""
     response = post(client, input=text, encoding_format="base64")
 
-    assert response.status_code == 200
+    assert 200 == response.status_code
     assert response.json()["usage"]["total_tokens"] <= 256
 
 
@@ -343,4 +343,4 @@ def test_what_a_pipelining_or_rude_client_leaves_behind(server: Server, client: 
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(sent)
 
-    assert post(client, input="next").status_code == 200
+    assert 200 == post(client, input="next").status_code

@@ -25,7 +25,7 @@ def test_default_call_is_base64_and_exact(openai_client: openai.OpenAI, minilm: 
 
     vectors = np.array([item.embedding for item in response.data], np.float32)
     assert np.array_equal(minilm.encode(TEXTS), vectors)
-    assert [item.index for item in response.data] == [0, 1, 2]
+    assert [0, 1, 2] == [item.index for item in response.data]
     assert response.usage.total_tokens == response.usage.prompt_tokens > 0
 
 
@@ -45,8 +45,8 @@ def test_token_ids_dimensions_and_extra_fields(openai_client: openai.OpenAI) -> 
         model=SMALL, input=["a"], extra_body={"prompt_name": "query", "truncate": False}
     )
 
-    assert len(ids.data[0].embedding) == 8
-    assert len(prompted.data[0].embedding) == 32
+    assert 8 == len(ids.data[0].embedding)
+    assert 32 == len(prompted.data[0].embedding)
 
 
 def test_models(openai_client: openai.OpenAI) -> None:
@@ -61,9 +61,9 @@ def test_errors_are_the_clients_own(openai_client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as empty:
         openai_client.embeddings.create(model=MINILM, input="")
 
-    assert unknown.value.code == "model_not_found"
+    assert "model_not_found" == unknown.value.code
     assert unknown.value.request_id
-    assert empty.value.param == "input"
+    assert "input" == empty.value.param
 
 
 def test_async_client_with_many_at_once(server: Server, minilm: Model) -> None:
@@ -85,8 +85,8 @@ def test_two_thousand_and_forty_eight_inputs(server: Server) -> None:
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
         response = client.embeddings.create(model=SMALL, input=["tiny text"] * 2048)
 
-    assert len(response.data) == 2048
-    assert len({tuple(item.embedding) for item in response.data}) == 1
+    assert 2048 == len(response.data)
+    assert 1 == len({tuple(item.embedding) for item in response.data})
 
 
 def test_a_key_is_asked_for_and_taken(serve) -> None:
@@ -97,9 +97,9 @@ def test_a_key_is_asked_for_and_taken(serve) -> None:
             client.embeddings.create(model=MINILM, input="x")
         taken = client.with_options(api_key="second-key").embeddings.create(model=MINILM, input="x")
 
-    assert refused.value.code == "invalid_api_key"
-    assert refused.value.response.headers["www-authenticate"] == "Bearer"
-    assert len(taken.data[0].embedding) == 384
-    assert httpx.get(f"{server.url}/v1/models").status_code == 401
+    assert "invalid_api_key" == refused.value.code
+    assert "Bearer" == refused.value.response.headers["www-authenticate"]
+    assert 384 == len(taken.data[0].embedding)
+    assert 401 == httpx.get(f"{server.url}/v1/models").status_code
     open_to_all = ["/health", "/ready", "/metrics", "/docs", "/openapi.json"]
-    assert [httpx.get(server.url + path).status_code for path in open_to_all] == [200] * 5
+    assert [200] * 5 == [httpx.get(server.url + path).status_code for path in open_to_all]

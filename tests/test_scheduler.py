@@ -57,15 +57,20 @@ def close_gate(scheduler: Scheduler, sums: Sums) -> None:
     sums.entered.acquire(timeout=60)
 
 
+def submit_until_refused(scheduler: Scheduler, sums: Sums) -> None:
+    while True:
+        scheduler.submit(sums, [[1]]).future.cancel()
+
+
 def test_vectors_come_in_order(schedule, sums: Sums) -> None:
     job = schedule(lanes=4).submit(sums, [[1, 2], [3], [4, 5, 6]])
 
-    assert job.future.result(60).tolist() == [[3], [3], [15]]
+    assert [[3], [3], [15]] == job.future.result(60).tolist()
     assert job.submitted <= job.started <= job.finished
 
 
 def test_no_sequences_are_done_at_once(schedule, sums: Sums) -> None:
-    assert schedule().submit(sums, []).future.result(0).shape == (0, 1)
+    assert (0, 1) == schedule().submit(sums, []).future.result(0).shape
 
 
 def test_a_short_request_passes_a_bulk_one(schedule, sums: Sums) -> None:
@@ -93,9 +98,9 @@ def test_a_full_queue_refuses_at_once(schedule, sums: Sums) -> None:
 
     assert "6 tokens wait, 5 more exceed the limit of 10" in str(refused.value)
     assert int(refused.value.headers["Retry-After"]) >= 1
-    assert (scheduler.waiting_tokens, scheduler.waiting_sequences) == (6, 1)
+    assert (6, 1) == (scheduler.waiting_tokens, scheduler.waiting_sequences)
     sums.gate.set()
-    assert accepted.future.result(60).tolist() == [[6]]
+    assert [[6]] == accepted.future.result(60).tolist()
 
 
 def test_what_never_fits_is_the_clients_error(schedule, sums: Sums) -> None:
@@ -112,8 +117,8 @@ def test_a_failure_ends_its_own_request(schedule, sums: Sums) -> None:
 
     with pytest.raises(InferenceFailed, match="bad luck"):
         bad.future.result(60)
-    assert good.future.result(60).tolist() == [[2]]
-    assert scheduler.waiting_tokens == 0
+    assert [[2]] == good.future.result(60).tolist()
+    assert 0 == scheduler.waiting_tokens
 
 
 def test_cancelling_takes_waiting_sequences_out(schedule, sums: Sums) -> None:
@@ -123,10 +128,10 @@ def test_cancelling_takes_waiting_sequences_out(schedule, sums: Sums) -> None:
 
     assert job.future.cancel()
 
-    assert (scheduler.waiting_tokens, scheduler.waiting_sequences) == (0, 0)
+    assert (0, 0) == (scheduler.waiting_tokens, scheduler.waiting_sequences)
     sums.gate.set()
-    assert scheduler.submit(sums, [[9]]).future.result(60).tolist() == [[9]]
-    assert sums.order.count(1) == 0
+    assert [[9]] == scheduler.submit(sums, [[9]]).future.result(60).tolist()
+    assert 0 == sums.order.count(1)
 
 
 def test_drain_finishes_what_was_accepted(schedule, sums: Sums) -> None:
@@ -137,13 +142,12 @@ def test_drain_finishes_what_was_accepted(schedule, sums: Sums) -> None:
     draining = threading.Thread(target=scheduler.drain, args=(60,))
     draining.start()
     with pytest.raises(Unavailable, match="going down"):
-        while True:
-            scheduler.submit(sums, [[1]]).future.cancel()
+        submit_until_refused(scheduler, sums)
 
     sums.gate.set()
     draining.join(60)
 
-    assert job.future.result(0).tolist() == [[5]] * 3
+    assert [[5]] * 3 == job.future.result(0).tolist()
 
 
 def test_drain_fails_what_is_late(schedule, sums: Sums) -> None:
@@ -182,5 +186,5 @@ def test_many_threads_lose_nothing(schedule, sums: Sums) -> None:
     for thread in clients:
         thread.join()
 
-    assert wrong == []
-    assert (scheduler.waiting_tokens, scheduler.waiting_sequences) == (0, 0)
+    assert [] == wrong
+    assert (0, 0) == (scheduler.waiting_tokens, scheduler.waiting_sequences)

@@ -66,14 +66,14 @@ def test_short_and_long_texts_keep_their_order(tokenizer: Tokenizer) -> None:
 def test_special_tokens_count(tokenizer: Tokenizer) -> None:
     (tokens,) = tokenizer.encode(["hello"])
 
-    assert (tokens.ids, tokens.num_tokens, tokens.truncated) == ([101, 7592, 102], 3, False)
-    assert tokenizer.words(tokens.ids) == ["[CLS]", "hello", "[SEP]"]
+    assert ([101, 7592, 102], 3, False) == (tokens.ids, tokens.num_tokens, tokens.truncated)
+    assert ["[CLS]", "hello", "[SEP]"] == tokenizer.words(tokens.ids)
 
 
 def test_ids_are_cut_too(tokenizer: Tokenizer) -> None:
     tokens = tokenizer.cut_ids(list(range(20)))
 
-    assert (tokens.num_tokens, tokens.full_length, tokens.truncated) == (16, 20, True)
+    assert (16, 20, True) == (tokens.num_tokens, tokens.full_length, tokens.truncated)
 
 
 def test_a_damaged_file(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""The shape of the code: imports point one way, and serving loads nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = [
+    "errors",
+    "cpu",
+    "manifest",
+    "models_file",
+    "settings",
+    "wire",
+    "pooling",
+    "tokenizer",
+    "encoder",
+    "fair_queue",
+    "scheduler",
+    "model",
+    "registry",
+    "metrics",
+    "routes",
+    "app",
+    "server",
+    "logs",
+    "bulk",
+    "tables",
+    "cli",
+    "__main__",
+]
+"""A file of the package imports only from files before it."""
+HEAVY = ["torch", "transformers", "optimum", "sentence_transformers", "onnx", "huggingface_hub"]
+
+
+def imported(path: Path) -> set[str]:
+    """The dotted names that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_every_file_has_its_place() -> None:
+    found = {path.stem for path in (ROOT / "embed_onnx").glob("*.py")} - {"__init__"}
+
+    assert set(LAYERS) == found
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_imports_point_one_way(name: str) -> None:
+    ours = {
+        full.split(".")[1]
+        for full in imported(ROOT / f"embed_onnx/{name}.py")
+        if full.startswith("embed_onnx.")
+    }
+
+    assert ours & set(LAYERS) <= set(LAYERS[: LAYERS.index(name)])
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "tokenizers", "uvicorn", "prometheus_client"])
+def test_one_file_owns_a_library(package: str) -> None:
+    """onnxruntime, the tokenizers, the server and the metrics are each wrapped in one place."""
+    users = [
+        path.stem
+        for path in (ROOT / "embed_onnx").glob("*.py")
+        if any(name.split(".")[0] == package for name in imported(path))
+    ]
+
+    owners = {
+        "onnxruntime": "encoder",
+        "tokenizers": "tokenizer",
+        "uvicorn": "server",
+        "prometheus_client": "metrics",
+    }
+    assert [owners[package]] == users
+
+
+def test_only_the_command_line_knows_of_export() -> None:
+    users = [
+        path.stem
+        for path in (ROOT / "embed_onnx").glob("*.py")
+        if any(name.split(".")[0] == "export" for name in imported(path))
+    ]
+
+    assert ["cli"] == users
+
+
+@pytest.mark.parametrize("module", ["embed_onnx.server", "embed_onnx.cli", "embed_onnx.bulk", "embed_onnx"])
+def test_serving_loads_nothing_heavy(module: str) -> None:
+    """A fresh interpreter that imports the server or the command line has no torch in it."""
+    code = f"import sys, {module}; print(sorted(set({HEAVY}) & set(sys.modules)))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]\n" == done.stdout
+
+
+def test_help_loads_next_to_nothing() -> None:
+    """--help must be instant: neither onnxruntime nor numpy nor litestar is imported for it."""
+    code = (
+        "import sys; sys.argv = ['embed-onnx', 'serve', '--help']\n"
+        "from embed_onnx.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'onnxruntime', 'numpy', 'litestar', 'tokenizers'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "--queue-tokens" in done.stdout
+    assert "[]" == done.stdout.splitlines()[-1]

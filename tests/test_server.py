@@ -1,0 +1,251 @@
+"""Lives of a server process: loading, draining, leaving clients, deadlines, and bad starts."""
+
+import asyncio
+import json
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from harness import MINILM, START_SECONDS, Server, run
+
+LONG = "a sentence of about nine words, again and again. " * 40
+
+
+def waiting_sequences(url: str) -> float:
+    page = httpx.get(f"{url}/metrics", timeout=START_SECONDS).text
+    return next(
+        float(line.split()[1]) for line in page.splitlines() if line.startswith("embed_onnx_queue_size")
+    )
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must happen; never happening is the failure."""
+    end = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+
+
+def test_sigterm_finishes_what_was_accepted(serve: Callable[..., Server]) -> None:
+    """Requests that run when the server is asked to stop are answered; then it exits with 0."""
+    server = serve()
+    with ThreadPoolExecutor(4) as pool:
+        answers = [
+            pool.submit(httpx.post, f"{server.url}/v1/embeddings", json={"input": [LONG] * 20}, timeout=120)
+            for _ in range(4)
+        ]
+        until(lambda: waiting_sequences(server.url) > 60)
+        log = server.stop()
+
+    assert [200] * 4 == [answer.result().status_code for answer in answers]
+    assert 0 == server.process.returncode
+    assert "draining" in log
+
+
+def test_what_is_not_done_in_time_is_told(serve: Callable[..., Server]) -> None:
+    """Past the drain's limit, the rest is answered with 503, in our shape, and the exit is clean."""
+    server = serve("--drain-timeout", "0")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(
+            httpx.post, f"{server.url}/v1/embeddings", json={"input": [LONG] * 400}, timeout=120
+        )
+        until(lambda: waiting_sequences(server.url) > 300)
+        server.stop()
+
+    assert 503 == answer.result().status_code
+    assert "server_error" == answer.result().json()["error"]["type"]
+    assert answer.result().headers["retry-after"]
+    assert 0 == server.process.returncode
+
+
+def test_a_second_signal_ends_it_at_once(serve: Callable[..., Server]) -> None:
+    server = serve()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(httpx.post, f"{server.url}/v1/embeddings", json={"input": [LONG] * 2000}, timeout=120)
+        until(lambda: waiting_sequences(server.url) > 1900)
+        server.process.send_signal(signal.SIGINT)
+        server.process.send_signal(signal.SIGTERM)
+        server.finish()
+
+    assert 1 == server.process.returncode
+
+
+def test_a_client_that_leaves_takes_its_work_along(serve: Callable[..., Server]) -> None:
+    """What still waits of a request leaves the queue when its connection closes."""
+    server = serve()
+    host, port = server.url.removeprefix("http://").split(":")
+    body = json.dumps({"input": [LONG] * 2000}).encode()
+    head = "POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head += f"content-length: {len(body)}\r\n\r\n"
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(head.encode() + body)
+        until(lambda: waiting_sequences(server.url) > 1000)
+
+    until(lambda: waiting_sequences(server.url) == 0)
+    assert 'status="499"' in httpx.get(f"{server.url}/metrics").text
+
+
+def test_a_full_queue_is_a_429_with_retry_after(serve: Callable[..., Server]) -> None:
+    """Overload is told at once, with a time to come back; what was accepted is done."""
+    server = serve("--queue-tokens", "5000")
+
+    async def flood() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=server.url, timeout=120) as client:
+            calls = [client.post("/v1/embeddings", json={"input": [LONG] * 8}) for _ in range(30)]
+            return await asyncio.gather(*calls)
+
+    answers = asyncio.run(flood())
+
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert {200, 429} == {answer.status_code for answer in answers}
+    assert {"server_overloaded"} == {answer.json()["error"]["code"] for answer in refused}
+    assert {"rate_limit_error"} == {answer.json()["error"]["type"] for answer in refused}
+    assert min(int(answer.headers["retry-after"]) for answer in refused) >= 1
+    assert 200 == httpx.post(f"{server.url}/v1/embeddings", json={"input": "after"}).status_code
+
+
+def test_a_request_has_a_deadline(serve: Callable[..., Server]) -> None:
+    """A request that takes longer than the server lets it is a 503, and its work is dropped."""
+    server = serve("--request-timeout", "0.5")
+
+    answer = httpx.post(f"{server.url}/v1/embeddings", json={"input": [LONG] * 2000}, timeout=120)
+
+    assert (503, "timeout") == (answer.status_code, answer.json()["error"]["code"])
+    until(lambda: waiting_sequences(server.url) == 0)
+
+
+def test_limits_are_settings(serve: Callable[..., Server]) -> None:
+    """Inputs a request, bytes a body and truncation are the server's to choose; so is CORS."""
+    server = serve(
+        "--max-inputs",
+        "2",
+        "--no-truncate",
+        "--cors-origins",
+        "https://app.invalid",
+        EMBED_ONNX_MAX_BODY="99999",
+    )
+
+    def status(body: object) -> int:
+        return httpx.post(f"{server.url}/v1/embeddings", json=body).status_code
+
+    assert 400 == status({"input": ["a"] * 3})
+    assert 413 == status({"input": "a" * 100_000})
+    assert 400 == status({"input": LONG})
+    assert 200 == status({"input": LONG, "truncate": True})
+    allowed = httpx.get(f"{server.url}/models", headers={"origin": "https://app.invalid"})
+    assert "https://app.invalid" == allowed.headers["access-control-allow-origin"]
+
+
+def test_json_log_has_a_line_a_request_and_no_text(serve: Callable[..., Server]) -> None:
+    """Lines are JSON with the request's id and timings; what users send is in none of them."""
+    server = serve("--log-format", "json")
+    httpx.post(
+        f"{server.url}/v1/embeddings", json={"input": "secret words"}, headers={"x-request-id": "find-me"}
+    )
+    httpx.post(f"{server.url}/v1/embeddings", json={"input": "secret words", "model": "secret"})
+
+    log = server.stop()
+
+    lines = [json.loads(line) for line in log.splitlines()]
+    (line,) = [line for line in lines if line.get("request_id") == "find-me"]
+    assert "POST /v1/embeddings 200" == line["message"]
+    assert line["timing"].startswith("tokenize;dur=")
+    assert "secret" not in log
+
+
+def test_a_busy_port(serve: Callable[..., Server], home: Path) -> None:
+    port = serve().url.rpartition(":")[2]
+
+    done = run("serve", "--port", port, cwd=home)
+
+    assert (1, f"embed-onnx: 127.0.0.1 port {port} is in use") == (done.returncode, done.stderr.split(";")[0])
+
+
+def without_export_extra(tmp_path: Path) -> dict[str, str]:
+    """An environment in which torch is not installed, as on an edge box."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'torch' else find(name, package)\n"
+    )
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("models", "sentence"),
+    [
+        pytest.param("no-such-model\n", "pip install 'embed-onnx[export]'", id="missing-artifact"),
+        pytest.param("a b=c\n", "line 1: 'b=c' is not an option", id="bad-line"),
+        pytest.param("# nothing\n", "lists no model", id="no-model"),
+        pytest.param(None, "list a model in the file", id="nothing-at-all"),
+    ],
+)
+def test_bad_starts(tmp_path: Path, models: str | None, sentence: str) -> None:
+    """One sentence and exit code 1, without a traceback."""
+    if models is not None:
+        (tmp_path / "models.txt").write_text(models)
+
+    done = run("serve", "--port", "0", cwd=tmp_path, environment=without_export_extra(tmp_path))
+
+    assert 1 == done.returncode
+    assert sentence in done.stderr
+    assert 1 == len(done.stderr.splitlines())
+
+
+@pytest.fixture
+def copied(home: Path, tmp_path: Path) -> Path:
+    """A folder with a copy of the small model's artifact and no models.txt."""
+    import shutil
+
+    shutil.copytree(home / "artifacts" / "small", tmp_path / "artifacts" / "small")
+    return tmp_path
+
+
+def test_damage_is_found_before_the_port_opens(copied: Path) -> None:
+    with (copied / "artifacts/small/model.onnx").open("ab") as file:
+        file.write(b"x")
+
+    done = run("serve", "--port", "0", cwd=copied)
+
+    assert (1, 1) == (done.returncode, len(done.stderr.splitlines()))
+    assert "model.onnx is damaged" in done.stderr
+
+
+def test_an_artifact_of_a_newer_format(copied: Path) -> None:
+    path = copied / "artifacts/small/manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99, "new": True}))
+
+    done = run("serve", "--port", "0", cwd=copied)
+
+    assert (1, 1) == (done.returncode, len(done.stderr.splitlines()))
+    assert "format 99" in done.stderr
+    assert "upgrade" in done.stderr
+
+
+def test_a_model_that_does_not_load_ends_the_server(copied: Path) -> None:
+    """Whole by its hashes but no model: one sentence, exit code 1, no traceback."""
+    from embed_onnx import manifest
+
+    folder = copied / "artifacts/small"
+    (folder / "model.onnx").write_bytes(b"no model")
+    path = folder / "manifest.json"
+    found = json.loads(path.read_text())
+    found["sha256"]["model.onnx"] = manifest.sha256(folder / "model.onnx")
+    path.write_text(json.dumps(found))
+
+    done = run("serve", "--port", "0", cwd=copied)
+
+    assert 1 == done.returncode
+    assert "embed-onnx: artifacts/small/model.onnx cannot be loaded" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_artifacts_alone_are_served(copied: Path, serve: Callable[..., Server]) -> None:
+    """An edge box needs no models.txt: it serves every artifact it was given."""
+    server = serve("--models", str(copied / "none.txt"), "--artifacts", str(copied / "artifacts"))
+
+    assert ["small"] == [card["id"] for card in httpx.get(f"{server.url}/v1/models").json()["data"]]
+    assert MINILM not in httpx.get(f"{server.url}/models").text
