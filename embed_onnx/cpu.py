@@ -35,6 +35,6 @@ def cgroup_quota(cgroup: Path = CGROUP) -> float | None:
             quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
             period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
         granted = int(quota) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):  # absent, or "max": no quota
+    except (OSError, ValueError, ArithmeticError):  # absent, or "max": no quota
         return None
     return granted if granted > 0 else None  # v1 writes -1 for "no quota"

@@ -50,7 +50,9 @@ class FairQueue(Generic[Request]):
             index, length = waiting.next()
             self.tokens -= length
             self.sequences -= 1
-            self._clock += length / len(self._waiting)
+            # Never ahead of the least served by more than what it was just given: who finishes early
+            # leaves a share that nobody owes the others.
+            self._clock = min(self._clock + length / len(self._waiting), tag + length)
             if waiting.tokens:
                 self._push(tag + length, arrival, request)
             else:

@@ -1,9 +1,8 @@
 """How log lines look: for people, or one JSON object a line. Never a user's text."""
 
+import json
 import logging
 from typing import Literal
-
-import msgspec
 
 FIELDS = ("request_id", "timing")
 """What a line may carry besides its message."""
@@ -35,7 +34,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        return json.dumps(line)
 
 
 def configure(log_format: Literal["text", "json"]) -> None:

@@ -70,7 +70,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     """One artifact. ``max_tokens`` counts special tokens; ``created`` is in Unix seconds."""
 
     format: int = FORMAT
-    name: Annotated[str, msgspec.Meta(pattern=f"^{NAME_PATTERN}$")]
+    name: Annotated[str, msgspec.Meta(pattern=rf"\A{NAME_PATTERN}\Z")]
     created: int
     source: Source
     recipe: int
@@ -84,7 +84,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     quantization: Quantization | None = None
     parity: Parity
     float32_bytes: int
-    sha256: dict[str, str]
+    sha256: dict[Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9._-]*\Z")], str]
 
     def __post_init__(self) -> None:
         if self.default_prompt is not None and self.default_prompt not in self.prompts:
@@ -94,7 +94,7 @@ class Manifest(Record, frozen=True, kw_only=True):
 class _Header(msgspec.Struct):
     """Read first, so that a newer folder is called newer and not malformed."""
 
-    format: int
+    format: Positive
 
 
 def sha256(path: Path) -> str:
@@ -126,7 +126,7 @@ def read(folder: Path) -> Manifest:
         return msgspec.json.decode(raw, type=Manifest)
     except FileNotFoundError:
         raise ArtifactError(f"{folder} holds no {MANIFEST}; run `embed-onnx export` to make it") from None
-    except (OSError, ValueError) as err:  # msgspec's errors are ValueErrors
+    except (OSError, ValueError, RecursionError) as err:  # msgspec's errors are ValueErrors
         raise ArtifactError(f"{path} cannot be read: {err}; export the model again") from None
 
 
@@ -141,6 +141,9 @@ def verify(manifest: Manifest, folder: Path) -> None:
     Raises:
         ArtifactError: A file is absent or is not the one that was exported.
     """
+    for name in (MODEL, TOKENIZER):
+        if name not in manifest.sha256:
+            raise ArtifactError(f"{folder / MANIFEST} has no sha256 of {name}; export the model again")
     for name, expected in manifest.sha256.items():
         path = folder / name
         try:

@@ -33,7 +33,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     precision: Precision = "int8"
 
     def names(self) -> tuple[str, ...]:
-        """Every name a client may use: the name, the repository, and the aliases."""
+        """Every name a client may use: the name, the repository (if no other line has it), the aliases."""
         repo = () if self.folder else (self.repo,)
         return tuple(dict.fromkeys((self.name, *repo, *self.aliases)))
 
@@ -50,7 +50,7 @@ def read(path: Path) -> list[Entry]:
         ModelsFileError: The file cannot be read, a line is wrong, or a name stands twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as err:
         raise ModelsFileError(f"{path} cannot be read: {err.strerror}; name another with --models") from None
     except UnicodeDecodeError as err:
@@ -60,6 +60,7 @@ def read(path: Path) -> list[Entry]:
 
 def _entries(text: str, path: Path) -> Iterator[Entry]:
     taken: dict[str, int] = {}
+    folders: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
         words = _without_comment(line).split()
         if not words:
@@ -68,14 +69,25 @@ def _entries(text: str, path: Path) -> Iterator[Entry]:
             entry = _entry(words, base=path.parent)
         except ValueError as err:
             raise ModelsFileError(f"{path}, line {number}: {err}") from None
-        for name in entry.names():
+        for name in dict.fromkeys((entry.name, *entry.aliases)):
             if name in taken:
                 raise ModelsFileError(
                     f"{path}, line {number}: the name {name!r} is taken by line {taken[name]}; "
                     "give one of them another with name= or alias="
                 )
             taken[name] = number
+        nested = next((name for name in folders if _nested(name, entry.name)), None)
+        if nested is not None:
+            raise ModelsFileError(
+                f"{path}, line {number}: the artifacts of {nested!r} and {entry.name!r} would be one folder "
+                "inside the other; give one of them another name="
+            )
+        folders.append(entry.name)
         yield entry
+
+
+def _nested(one: str, other: str) -> bool:
+    return one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
 def _without_comment(line: str) -> str:
@@ -91,15 +103,15 @@ def _entry(words: list[str], *, base: Path) -> Entry:
     precision = options.get("precision", "int8")
     if precision not in get_args(Precision):
         raise ValueError(f"precision={precision} is unknown; known are {', '.join(get_args(Precision))}")
-    aliases = tuple(filter(None, options.get("alias", "").split(",")))
+    aliases = tuple(options["alias"].split(",")) if "alias" in options else ()
     if source.startswith((".", "/", "~")):
-        folder = (base / Path(source).expanduser()).resolve()
+        folder = _folder(source, base)
         name, repo, revision = folder.name, source, None
     else:
         folder = None
         name, _, pinned = source.partition("@")
         revision = pinned or None
-        if not is_name(name) or ("@" in source and not pinned):
+        if not is_name(name) or name.count("/") > 1 or ("@" in source and not pinned):
             raise ValueError(f"{source!r} is neither NAME, OWNER/NAME, OWNER/NAME@REVISION nor ./FOLDER")
         repo = name if "/" in name else f"{BARE_NAME_OWNER}/{name}"
     name = options.get("name", name)
@@ -116,6 +128,13 @@ def _entry(words: list[str], *, base: Path) -> Entry:
         aliases=aliases,
         precision=msgspec.convert(precision, Precision),
     )
+
+
+def _folder(source: str, base: Path) -> Path:
+    try:
+        return (base / Path(source).expanduser()).resolve()
+    except (RuntimeError, ValueError) as err:  # an unknown ~user, links in a circle, a NUL
+        raise ValueError(f"{source!r} is no folder: {err}") from None
 
 
 def _options(pairs: list[str]) -> dict[str, str]:

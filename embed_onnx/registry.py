@@ -27,15 +27,31 @@ def wanted(settings: Settings) -> list[models_file.Entry]:
         if not entries:
             raise SetupError(f"{settings.models} lists no model; add a line such as all-MiniLM-L6-v2")
         return entries
-    found = [manifest.read(path.parent) for path in sorted(settings.artifacts.rglob(manifest.MANIFEST))]
+    found = {name: manifest.read(settings.artifacts / name) for name in _artifact_names(settings.artifacts)}
     if not found:
         raise SetupError(
             f"there is neither a file {settings.models} nor an artifact in {settings.artifacts}; "
             "list a model in the file and run `embed-onnx export`"
         )
     return [
-        models_file.Entry(name=item.name, repo=item.source.repo, precision=item.precision) for item in found
+        models_file.Entry(name=name, repo=item.source.repo, precision=item.precision)
+        for name, item in found.items()
     ]
+
+
+def _names(entries: list[models_file.Entry]) -> dict[str, str]:
+    """Every name a client may use, and the served name behind it; a line's own name comes first."""
+    names = {name: entry.name for entry in entries for name in (entry.name, *entry.aliases)}
+    for entry in entries:
+        for name in entry.names():
+            names.setdefault(name, entry.name)
+    return names
+
+
+def _artifact_names(artifacts: Path) -> list[str]:
+    """Names are folders below ``artifacts``; one that begins with a dot is still being made."""
+    folders = [path.parent.relative_to(artifacts) for path in artifacts.rglob(manifest.MANIFEST)]
+    return sorted(str(folder) for folder in folders if not any(part.startswith(".") for part in folder.parts))
 
 
 def missing(entries: list[models_file.Entry], artifacts: Path) -> list[models_file.Entry]:
@@ -66,12 +82,15 @@ class Registry:
         self.manifests = {name: manifest.read(folder) for name, folder in self._folders.items()}
         for name, found in self.manifests.items():
             manifest.verify(found, self._folders[name])
-        self.aliases = {entry.name: entry.names()[1:] for entry in entries}
-        self._names = {name: entry.name for entry in entries for name in entry.names()}
+        self._names = _names(entries)
         self._models: dict[str, Model] = {}
         self.scheduler = Scheduler(
             lanes=settings.threads or cpu.usable_cores(), queue_tokens=settings.queue_tokens
         )
+
+    def aliases(self, name: str) -> list[str]:
+        """The other names of a model."""
+        return [alias for alias, served in self._names.items() if served == name != alias]
 
     def load(self) -> None:
         """Load every model; blocks.

@@ -246,7 +246,7 @@ def _card(registry: Registry, name: str) -> wire.ModelCard:
         id=name,
         created=found.created,
         owned_by=found.source.repo.partition("/")[0] if "/" in found.source.repo else "local",
-        aliases=list(registry.aliases[name]),
+        aliases=registry.aliases(name),
         dimensions=found.dimensions,
         max_tokens=found.max_tokens,
         pooling=list(found.pooling),

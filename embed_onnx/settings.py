@@ -38,10 +38,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool, Meta(description="Cut a text that is too long at the model's limit, or refuse it.")
     ] = True
     request_timeout: Annotated[
-        float, Meta(gt=0, description="Seconds a request may take before it is answered with 503.")
+        float, Meta(gt=0, le=86_400, description="Seconds a request may take before it is answered with 503.")
     ] = 300.0
     drain_timeout: Annotated[
-        float, Meta(ge=0, description="Seconds for accepted requests to finish once asked to stop.")
+        float,
+        Meta(ge=0, le=86_400, description="Seconds for accepted requests to finish once asked to stop."),
     ] = 30.0
     api_keys: Annotated[
         tuple[str, ...], Meta(description="Keys of which clients must send one, separated by commas.")
@@ -61,10 +62,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.api_keys_file is None:
             return self.api_keys
         try:
-            lines = self.api_keys_file.read_text(encoding="utf-8").splitlines()
+            lines = self.api_keys_file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as err:
             raise SetupError(f"--api-keys-file {self.api_keys_file} cannot be read: {err}") from None
-        found = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+        found = tuple(key for line in lines if (key := line.strip()) and not key.startswith("#"))
         if not found:
             raise SetupError(f"--api-keys-file {self.api_keys_file} holds no key; write one a line")
         return self.api_keys + found
@@ -82,12 +83,16 @@ def from_words(words: dict[str, Any]) -> Settings:
         for name, word in words.items()
         if word is not None
     }
+    for name in lists & given.keys():
+        if not given[name]:
+            # An empty list of keys, from a variable that was left blank, must not open the server.
+            raise SetupError(f"--{name.replace('_', '-')} is given and names nothing; leave it out")
     try:
         return msgspec.convert(given, Settings, strict=False, dec_hook=lambda kind, word: kind(word))
     except msgspec.ValidationError as err:
-        reason, _, where = str(err).partition(" - at `$.")
+        reason, _, where = str(err).rpartition(" - at `$.")
         name = where.rstrip("`")
-        raise SetupError(f"--{name.replace('_', '-')} {words.get(name)!r}: {reason.lower()}") from None
+        raise SetupError(f"--{name.replace('_', '-')} {words.get(name)!r}: {reason}") from None
 
 
 class Knob(msgspec.Struct, frozen=True):

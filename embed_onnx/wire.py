@@ -186,7 +186,9 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 def _field(message: str) -> str | None:
     """The top-level field a msgspec message is about: "... - at `$.input[1]`" is about input."""
-    found = re.search(r"\$\.(\w+)", message) or re.search(r"missing required field `(\w+)`", message)
+    found = re.search(r" - at `\$\.(\w+)[^`]*`$", message) or re.search(
+        r"missing required field `(\w+)`$", message
+    )
     return found.group(1) if found else None
 
 

@@ -101,7 +101,7 @@ def _quantize(rows: Floats, largest: int) -> tuple[NDArray[np.int8], Floats]:
     """Each row as integers of -largest..largest and a scale, [rows, 1]; a row of zeros has scale 0."""
     scales = (np.abs(rows).max(axis=1, keepdims=True) / np.float32(largest)).astype(np.float32)
     divisors = np.where(scales == 0, np.float32(1), scales)
-    return np.rint(rows / divisors).astype(np.int8), scales
+    return np.clip(np.rint(rows / divisors), -largest, largest).astype(np.int8), scales
 
 
 class _Rewrite:

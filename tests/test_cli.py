@@ -1,0 +1,92 @@
+"""The commands as a person types them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import MINILM, SMALL, run
+
+from embed_onnx import Model, __version__
+
+
+def test_version(tmp_path: Path) -> None:
+    assert f"embed-onnx, version {__version__}\n" == run("--version", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("command", ["serve", "export", "models", "embed"])
+def test_every_command_has_help(tmp_path: Path, command: str) -> None:
+    done = run(command, "--help", cwd=tmp_path)
+
+    assert 0 == done.returncode
+    assert "EMBED_ONNX_ARTIFACTS" in done.stdout.replace("\n", "").replace(" ", "").replace("│", "")
+
+
+def test_models_shows_what_is_there(home: Path) -> None:
+    """Names, aliases, sizes and parity; what is not exported says so."""
+    extended = home / "more.txt"
+    extended.write_text((home / "models.txt").read_text() + "somebody/absent\n")
+
+    table = run("models", "--models", str(extended), cwd=home).stdout
+
+    for word in (MINILM, "text-embedding-3-small", SMALL, "384", "256", "int8", "0.99", "not exported"):
+        assert word in table
+
+
+def test_embed_texts(home: Path, minilm: Model) -> None:
+    """Texts as arguments come back as JSON lines, in order."""
+    done = run("embed", "first text", "second", cwd=home)
+
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [0, 1] == [line["index"] for line in lines]
+    assert [4, 3] == [line["num_tokens"] for line in lines]
+    vectors = np.array([line["embedding"] for line in lines], np.float32)
+    assert np.array_equal(minilm.encode(["first text", "second"]), vectors)
+
+
+def test_embed_lines_of_standard_input_to_numpy(home: Path, tmp_path: Path, small: Model) -> None:
+    """Lines in, rows out, with the model, prompt and dimensions asked for."""
+    texts = [f"line number {number}" for number in range(600)]
+    output = tmp_path / "out.npy"
+
+    flags = ["--model", SMALL, "--prompt-name", "query", "--dimensions", "16", "-o", str(output)]
+    done = run("embed", *flags, cwd=home, stdin="\n".join(texts) + "\n")
+
+    assert (0, "") == (done.returncode, done.stdout), done.stderr
+    assert np.array_equal(small.encode(texts, prompt_name="query", dimensions=16), np.load(output))
+
+
+def test_embed_a_file_to_json_lines(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("één\ntwee\n", encoding="utf-8")
+    output = tmp_path / "out.jsonl"
+
+    done = run("embed", "--file", str(tmp_path / "texts.txt"), "-o", str(output), cwd=home)
+
+    assert 0 == done.returncode, done.stderr
+    assert 2 == len(output.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(["embed", "x", "--model", "nope"], "'nope' is not served here", id="model"),
+        pytest.param(["embed", "x", "-o", "out.csv"], "must end in .jsonl or .npy", id="output"),
+        pytest.param(["embed"], "there is no text", id="no-text"),
+        pytest.param(["embed", "a", ""], "text 2 is empty", id="empty-text"),
+        pytest.param(["embed", "x", "--dimensions", "999"], "takes 1 to 384", id="dimensions"),
+        pytest.param(["export", "nope"], "does not list nope", id="export-name"),
+        pytest.param(["export", "--models", "none.txt"], "none.txt cannot be read", id="models-file"),
+        pytest.param(["serve", "--threads", "-1"], "--threads '-1': : Expected `int` >= 0", id="threads"),
+        pytest.param(["serve", "--port", "http"], "--port 'http'", id="port"),
+        pytest.param(["serve", "--host", "not.a.host.invalid"], "choose another --host", id="host"),
+        pytest.param(["serve", "--api-keys-file", "none"], "--api-keys-file none cannot be read", id="keys"),
+    ],
+)
+def test_a_mistake_is_one_sentence(home: Path, arguments: list[str], sentence: str) -> None:
+    """Exit code 1, the reason on standard error, no traceback."""
+    done = run(*arguments, cwd=home)
+
+    assert 1 == done.returncode
+    assert sentence in done.stderr
+    assert done.stderr.startswith("embed-onnx: ")
+    assert "Traceback" not in done.stderr

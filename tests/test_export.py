@@ -1,0 +1,282 @@
+"""Export end to end: real checkpoints in, artifacts out that are what their originals are, or a refusal."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import small_models
+from harness import MINILM, SMALL, run
+
+from embed_onnx import Model, manifest
+from embed_onnx.models_file import Entry
+from export import artifact, convert, parity, pipeline, quantize, sources
+from export.errors import ExportError
+
+PRECISIONS = ["int8", "float32"]
+
+
+def entry_for(folder: Path, **fields: object) -> Entry:
+    return Entry(**{"name": folder.name, "repo": folder.name, "folder": folder, **fields})
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every architecture, in both precisions, exported by one command; and pooling of two modes."""
+    folder = tmp_path_factory.mktemp("workshop")
+    lines = []
+    for name in small_models.ARCHITECTURES:
+        small_models.save(folder / name, name)
+        lines += [f"./{name}  name={name}-{precision}  precision={precision}" for precision in PRECISIONS]
+    small_models.save(folder / "two", pooling=("cls", "max"), normalize=False)
+    (folder / "two" / "LICENSE").write_text("Do as you like.\n")
+    (folder / "models.txt").write_text("\n".join([*lines, "./two"]))
+    done = run("export", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", small_models.ARCHITECTURES)
+def test_every_architecture_is_its_original(workshop: Path, name: str, precision: str) -> None:
+    """Vectors through the runtime are those of sentence-transformers, texts over the limit too."""
+    from sentence_transformers import SentenceTransformer
+
+    texts = ["a model", "words and words " * 40, "numbers 12 and 345", "def add(a, b): return a + b"]
+    expected = SentenceTransformer(str(workshop / name), device="cpu").encode(texts, show_progress_bar=False)
+
+    with Model.load(workshop / "artifacts" / f"{name}-{precision}") as model:
+        vectors = model.encode(texts)
+
+    assert np.einsum("td,td->t", expected, vectors).min() > (0.999 if precision == "int8" else 0.999999)
+    assert small_models.MAX_TOKENS == model.manifest.max_tokens
+    assert precision == model.manifest.precision
+
+
+def test_pooling_modes_are_concatenated(workshop: Path) -> None:
+    """Two modes give twice the dimensions, and without Normalize vectors keep their length."""
+    from sentence_transformers import SentenceTransformer
+
+    expected = SentenceTransformer(str(workshop / "two"), device="cpu").encode(["a few words"])
+
+    with Model.load(workshop / "artifacts" / "two") as model:
+        vectors = model.encode(["a few words"])
+
+    assert (1, 64) == vectors.shape
+    assert np.allclose(expected, vectors, atol=0.1)
+    assert np.linalg.norm(vectors) > 2
+
+
+def test_the_artifact_holds_what_it_says(workshop: Path) -> None:
+    """Model, tokenizer, licence and manifest, each with its hash; every source file with its own."""
+    folder = workshop / "artifacts" / "two"
+    found = manifest.read(folder)
+
+    manifest.verify(found, folder)
+    assert {"model.onnx", "tokenizer.json", "LICENSE"} == set(found.sha256)
+    assert {*found.sha256, "manifest.json"} == {path.name for path in folder.iterdir()}
+    assert manifest.sha256(workshop / "two" / "model.safetensors") == found.source.files["model.safetensors"]
+    assert ("cls", "max") == found.pooling
+    assert small_models.PROMPTS == found.prompts
+    assert {f.name for f in (workshop / "artifacts").iterdir()} == {
+        "two",
+        *(f"{name}-{precision}" for name in small_models.ARCHITECTURES for precision in PRECISIONS),
+    }
+
+
+def test_what_is_up_to_date_is_skipped(workshop: Path) -> None:
+    """A second export does nothing; a changed source, damage or --force is exported again."""
+
+    def seconds(*arguments: str) -> str:
+        done = run("export", "two", *arguments, cwd=workshop)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "up to date" in seconds()
+    assert "up to date" not in seconds("--force")
+    (workshop / "artifacts" / "two" / "model.onnx").write_bytes(b"damaged")
+    assert "up to date" not in seconds()
+    config = workshop / "two" / "config_sentence_transformers.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"default_prompt_name": "query"}))
+    assert "up to date" not in seconds()
+    assert "query" == manifest.read(workshop / "artifacts" / "two").default_prompt
+
+
+def test_minilm_in_int8(artifacts: Path) -> None:
+    """The real model: small, and as near to its original as promised."""
+    found = manifest.read(artifacts / MINILM)
+
+    assert found.parity.texts >= 64
+    assert found.parity.cosine_mean >= 0.993
+    assert found.parity.cosine_min >= 0.975
+    assert (artifacts / MINILM / "model.onnx").stat().st_size < found.float32_bytes / 3
+    assert ("apache-2.0", 384, 256, ("mean",), True) == (
+        found.source.license,
+        found.dimensions,
+        found.max_tokens,
+        found.pooling,
+        found.normalize,
+    )
+
+
+def test_minilm_in_float32(tmp_path: Path) -> None:
+    """Without quantisation every sentence is its original to the fifth digit."""
+    (tmp_path / "models.txt").write_text(f"{MINILM} precision=float32\n")
+
+    done = run("export", cwd=tmp_path)
+
+    assert 0 == done.returncode, done.stderr
+    assert manifest.read(tmp_path / "artifacts" / MINILM).parity.cosine_min >= 0.99999
+
+
+def test_int8_weights_and_embeddings(artifacts: Path) -> None:
+    """Weights are int8 within 7 bits, embeddings int8; no large float table is left."""
+    model = onnx.load(artifacts / MINILM / "model.onnx")
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    int8 = {name: array for name, array in arrays.items() if array.dtype == np.int8}
+    weights = [array for name, array in int8.items() if "word_embeddings" not in name]
+
+    assert 36 == len(weights)
+    assert quantize.LARGEST_WEIGHT == max(int(np.abs(array.astype(int)).max()) for array in weights)
+    assert (30522, 384) == next(array.shape for name, array in int8.items() if "word_embeddings" in name)
+    assert 512 * 384 == max(array.size for array in arrays.values() if array.dtype == np.float32)
+
+
+def test_parity_sentences_are_many_and_various() -> None:
+    """At least 64, no two the same, some of one word, some over the limit, several scripts."""
+    sentences = parity.sentences()
+
+    assert len(set(sentences)) == len(sentences) >= 64
+    assert min(len(text.split()) for text in sentences) == 1
+    assert max(len(text.split()) for text in sentences) > 300
+    scripts = ["ж", "م", "ש", "आ", "今", "を", "내", "พ", "θ", "😀"]
+    assert all(any(letter in text for text in sentences) for letter in scripts)
+
+
+def test_below_the_floor_there_is_no_artifact(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An artifact too far from its original is an error that says what to do, and leaves nothing."""
+    monkeypatch.setattr(quantize, "LARGEST_WEIGHT", 1)
+
+    with pytest.raises(ExportError, match="set precision=float32 on its line"):
+        pipeline.export_all([entry_for(workshop / "mpnet")], tmp_path, force=False)
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_failed_export_keeps_the_old_artifact(tmp_path: Path) -> None:
+    """A folder is replaced only by a complete one."""
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old").touch()
+
+    with pytest.raises(OSError, match="disk is full"), artifact.staged(target) as new:
+        (new / "half").touch()
+        raise OSError("disk is full")
+
+    assert [target] == list(tmp_path.iterdir())
+    assert [target / "old"] == list(target.iterdir())
+
+
+@pytest.fixture
+def saved(home: Path, tmp_path: Path) -> Path:
+    """A copy of a small checkpoint, for a test to spoil."""
+    return Path(shutil.copytree(home / "checkpoint", tmp_path / "saved"))
+
+
+def edit(path: Path, **fields: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(ExportError) as refused:
+        convert.load(sources.find(entry_for(folder)))
+    return str(refused.value)
+
+
+def test_the_old_pooling_config(saved: Path) -> None:
+    """The boolean form that sentence-transformers wrote before 5.4 means the same."""
+    (saved / "1_Pooling" / "config.json").write_text(
+        json.dumps(
+            {
+                "word_embedding_dimension": 32,
+                "pooling_mode_cls_token": True,
+                "pooling_mode_mean_tokens": False,
+                "pooling_mode_max_tokens": True,
+            }
+        )
+    )
+    types = ["Transformer", "Pooling", "Normalize"]
+    modules = json.loads((saved / "modules.json").read_text())
+    for module, name in zip(modules, types, strict=True):
+        module["type"] = f"sentence_transformers.models.{name}"
+    (saved / "modules.json").write_text(json.dumps(modules))
+
+    original = convert.load(sources.find(entry_for(saved)))
+
+    assert ("cls", "max") == original.pooling
+    assert 64 == original.dimensions
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        pytest.param("sentence_transformers.models.Dense", "Dense, which is not supported yet", id="dense"),
+        pytest.param("os.system", "os.system, which is not supported yet", id="foreign"),
+        pytest.param(
+            "sentence_transformers.models.Pooling", "chains Transformer, Pooling, Pooling", id="chain"
+        ),
+    ],
+)
+def test_other_modules_are_refused_by_name(saved: Path, kind: str, sentence: str) -> None:
+    """What would be served wrongly is not served."""
+    modules = json.loads((saved / "modules.json").read_text())
+    modules[2]["type"] = kind
+    (saved / "modules.json").write_text(json.dumps(modules))
+
+    assert sentence in refusal(saved)
+
+
+def test_pickles_are_never_read(saved: Path) -> None:
+    """Weights that are only there as a pickle are refused before anything is loaded."""
+    (saved / "model.safetensors").rename(saved / "pytorch_model.bin")
+
+    assert "pickles are never read" in refusal(saved)
+
+
+def test_remote_code_is_never_run(saved: Path) -> None:
+    """A checkpoint that brings its own Python is refused, and its file is not imported."""
+    edit(
+        saved / "config.json",
+        model_type="own",
+        auto_map={"AutoConfig": "own.Config", "AutoModel": "own.Model"},
+    )
+    (saved / "own.py").write_text(f"open({str(saved / 'ran')!r}, 'w')\n")
+
+    assert "cannot be loaded" in refusal(saved)
+    assert not (saved / "ran").exists()
+
+
+def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
+    assert "holds no modules.json" in refusal(tmp_path)
+
+
+def test_damaged_weights(saved: Path) -> None:
+    (saved / "model.safetensors").write_bytes(b"short")
+
+    assert "cannot be loaded" in refusal(saved)
+
+
+def test_prompts_are_left_out_of_pooling(saved: Path) -> None:
+    edit(saved / "1_Pooling" / "config.json", include_prompt=False)
+
+    assert "include_prompt=false, which is not supported yet" in refusal(saved)
+
+
+def test_small_prompts_reach_the_manifest(artifacts: Path) -> None:
+    found = manifest.read(artifacts / SMALL)
+
+    assert (small_models.PROMPTS, "document") == (found.prompts, found.default_prompt)

@@ -1,0 +1,240 @@
+"""models.txt: its grammar, and a sentence for everything that is wrong with a line."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embed_onnx import models_file
+from embed_onnx.errors import ModelsFileError
+from embed_onnx.models_file import Entry
+
+WORDS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,6}", fullmatch=True)
+NOT_A_SOURCE = "is neither NAME, OWNER/NAME, OWNER/NAME@REVISION nor ./FOLDER"
+NOT_A_NAME = "cannot name a model; use letters, digits, '.', '_', '-' and '/', with name="
+NOT_AN_OPTION = "is not an option; options are alias=, name=, precision= each with a value"
+
+
+def read(folder: Path, text: str | bytes) -> list[Entry]:
+    """The entries of a models file with that text."""
+    path = folder / "models.txt"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return models_file.read(path)
+
+
+def write(entry: Entry) -> str:
+    """An entry as its line."""
+    source = entry.repo if entry.revision is None else f"{entry.repo}@{entry.revision}"
+    alias = f"alias={','.join(entry.aliases)}" if entry.aliases else ""
+    return f" {source}\tname={entry.name} {alias} precision={entry.precision}  # {entry.name}"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param(
+            "all-MiniLM-L6-v2",
+            Entry(name="all-MiniLM-L6-v2", repo="sentence-transformers/all-MiniLM-L6-v2"),
+            id="bare-name",
+        ),
+        pytest.param("BAAI/bge", Entry(name="BAAI/bge", repo="BAAI/bge"), id="owner-and-name"),
+        pytest.param(
+            "BAAI/bge@5c38ec7", Entry(name="BAAI/bge", repo="BAAI/bge", revision="5c38ec7"), id="revision"
+        ),
+        pytest.param(
+            "e5@refs/pr/1",
+            Entry(name="e5", repo="sentence-transformers/e5", revision="refs/pr/1"),
+            id="revision-of-a-bare-name",
+        ),
+        pytest.param(
+            "o/m alias=a,b name=n precision=float32",
+            Entry(name="n", repo="o/m", aliases=("a", "b"), precision="float32"),
+            id="options",
+        ),
+        pytest.param("\to/m   name=n\t", Entry(name="n", repo="o/m"), id="any-white-space"),
+        pytest.param("o/m name=n # alias=a", Entry(name="n", repo="o/m"), id="comment"),
+        pytest.param("o/m #alias=a", Entry(name="o/m", repo="o/m"), id="comment-without-a-space"),
+    ],
+)
+def test_a_line_means_an_entry(tmp_path, line, expected):
+    assert [expected] == read(tmp_path, line)
+
+
+@pytest.mark.parametrize(
+    ("source", "folder"),
+    [
+        pytest.param("./tuned", "{base}/tuned", id="beside-the-models-file"),
+        pytest.param("../tuned", "{base}/../tuned", id="above-the-models-file"),
+        pytest.param("./a/../tuned", "{base}/tuned", id="dots-inside"),
+        pytest.param("/models/tuned", "/models/tuned", id="absolute"),
+        pytest.param("~/tuned", "{home}/tuned", id="home"),
+    ],
+)
+def test_a_path_is_a_folder_named_after_its_last_part(tmp_path, source, folder):
+    expected = Path(folder.format(base=tmp_path, home=Path.home())).resolve()
+
+    (entry,) = read(tmp_path, source)
+
+    assert Entry(name="tuned", repo=source, folder=expected) == entry
+
+
+def test_a_folder_may_contain_a_hash_sign(tmp_path):
+    (entry,) = read(tmp_path, "./run#3 name=third")
+
+    assert tmp_path / "run#3" == entry.folder
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n   # yet\n"], ids=["empty", "blank", "comments"])
+def test_a_file_may_list_nothing(tmp_path, text):
+    assert read(tmp_path, text) == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["unix", "windows"])
+def test_entries_keep_the_order_of_their_lines(tmp_path, end):
+    entries = read(tmp_path, end.join(["b", "", "a", "# c", "d/e"]))
+
+    assert [entry.name for entry in entries] == ["b", "a", "d/e"]
+
+
+def test_names_are_the_name_the_repository_and_the_aliases_each_once():
+    on_the_hub = Entry(name="n", repo="o/m", aliases=("a", "n", "a"))
+    saved = Entry(name="n", repo="./m", folder=Path("/m"), aliases=("a",))
+
+    assert on_the_hub.names() == ("n", "o/m", "a")
+    assert saved.names() == ("n", "a")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        pytest.param("a:b", f"'a:b' {NOT_A_SOURCE}", id="colon"),
+        pytest.param("a/../b", f"'a/../b' {NOT_A_SOURCE}", id="dots-in-a-repository"),
+        pytest.param("a//b", f"'a//b' {NOT_A_SOURCE}", id="empty-part"),
+        pytest.param("a/", f"'a/' {NOT_A_SOURCE}", id="slash-at-the-end"),
+        pytest.param("-a", f"'-a' {NOT_A_SOURCE}", id="leading-dash"),
+        pytest.param("é", f"'é' {NOT_A_SOURCE}", id="not-ascii"),
+        pytest.param("a@", f"'a@' {NOT_A_SOURCE}", id="empty-revision"),
+        pytest.param("@a", f"'@a' {NOT_A_SOURCE}", id="only-a-revision"),
+        pytest.param("m name=..", f"'..' {NOT_A_NAME}", id="name-above"),
+        pytest.param("m name=.a", f"'.a' {NOT_A_NAME}", id="hidden-name"),
+        pytest.param("m name=/a", f"'/a' {NOT_A_NAME}", id="absolute-name"),
+        pytest.param("m alias=a,b:c", f"'b:c' {NOT_A_NAME}", id="bad-alias"),
+        pytest.param("./run#3", f"'run#3' {NOT_A_NAME}", id="folder-that-needs-a-name"),
+        pytest.param("/", f"'' {NOT_A_NAME}", id="root-folder"),
+        pytest.param("m n", f"'n' {NOT_AN_OPTION}", id="second-word"),
+        pytest.param("m name=", f"'name=' {NOT_AN_OPTION}", id="option-without-a-value"),
+        pytest.param("m bits=8", f"'bits=8' {NOT_AN_OPTION}", id="unknown-option"),
+        pytest.param(
+            "m precision=fp16", "precision=fp16 is unknown; known are int8, float32", id="precision"
+        ),
+        pytest.param(
+            "m alias=a alias=b", "alias= stands twice; for several aliases write alias=ONE,TWO", id="twice"
+        ),
+    ],
+)
+def test_a_wrong_line_is_one_sentence_with_its_number(tmp_path, line, sentence):
+    with pytest.raises(ModelsFileError) as caught:
+        read(tmp_path, f"# models\n{line}\n")
+
+    assert f"{tmp_path / 'models.txt'}, line 2: {sentence}" == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        pytest.param("a\na", "a", id="the-same-line"),
+        pytest.param("o/a\n./b name=o/a", "o/a", id="repository-and-name"),
+        pytest.param("a alias=x\nb alias=x", "x", id="aliases"),
+    ],
+)
+def test_a_name_stands_once(tmp_path, lines, name):
+    with pytest.raises(ModelsFileError) as caught:
+        read(tmp_path, lines)
+
+    expected = f"line 2: the name {name!r} is taken by line 1; give one of them another with name= or alias="
+    assert f"{tmp_path / 'models.txt'}, {expected}" == str(caught.value)
+
+
+def test_one_checkpoint_may_be_listed_under_two_names(tmp_path):
+    """As the sentence about a taken name says: give one of them another."""
+    entries = read(tmp_path, "m name=small precision=int8\nm name=exact precision=float32")
+
+    assert [entry.name for entry in entries] == ["small", "exact"]
+
+
+def test_a_missing_file_names_the_way_out(tmp_path):
+    path = tmp_path / "models.txt"
+
+    with pytest.raises(ModelsFileError) as caught:
+        models_file.read(path)
+
+    expected = f"{path} cannot be read: No such file or directory; name another with --models"
+    assert expected == str(caught.value)
+
+
+def test_a_file_that_is_not_utf8_names_the_byte(tmp_path):
+    with pytest.raises(ModelsFileError) as caught:
+        read(tmp_path, b"a\n\xff")
+
+    assert f"{tmp_path / 'models.txt'} is not UTF-8 (byte 2); save it as UTF-8" == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source", ["~nobody-of-that-name/m", "./loop", "./a\0b"], ids=["home", "loop", "nul"]
+)
+def test_a_folder_that_cannot_be_is_a_wrong_line(tmp_path, source):
+    (tmp_path / "loop").symlink_to("loop")
+
+    with pytest.raises(ModelsFileError, match="line 1: "):
+        read(tmp_path, source)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.text() | st.text("ab./~@=#, \n:") | st.lists(WORDS | st.just("name="), max_size=6).map(" ".join)
+)
+def test_any_text_is_entries_or_a_models_file_error(tmp_path_factory, text):
+    try:
+        entries = read(tmp_path_factory.getbasetemp(), text)
+    except ModelsFileError:
+        return
+
+    assert all(isinstance(entry, Entry) for entry in entries)
+
+
+@st.composite
+def unrelated_entries(draw):
+    """Entries whose names differ, as each starts with its number."""
+    entries = []
+    for number in range(draw(st.integers(0, 4))):
+        name = f"{number}{draw(WORDS)}"
+        on_the_hub = draw(st.booleans())
+        entries.append(
+            Entry(
+                name=name,
+                repo=f"{draw(WORDS)}/{name}" if on_the_hub else f"/{name}",
+                revision=draw(st.none() | WORDS) if on_the_hub else None,
+                folder=None if on_the_hub else Path(f"/{name}"),
+                aliases=tuple(f"{number}a{draw(WORDS)}" for _ in range(draw(st.integers(0, 2)))),
+                precision=draw(st.sampled_from(["int8", "float32"])),
+            )
+        )
+    return entries
+
+
+@settings(max_examples=100, deadline=None)
+@given(entries=unrelated_entries())
+def test_entries_written_as_lines_are_read_back(tmp_path_factory, entries):
+    text = "\n".join(write(entry) for entry in entries)
+
+    assert entries == read(tmp_path_factory.getbasetemp(), text)
+
+
+def test_names_are_folders_and_do_not_lie_inside_each_other(tmp_path):
+    (tmp_path / "models.txt").write_text("owner/model\n./x name=owner\n")
+
+    with pytest.raises(
+        ModelsFileError, match="'owner/model' and 'owner' would be one folder inside the other"
+    ):
+        models_file.read(tmp_path / "models.txt")

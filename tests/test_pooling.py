@@ -1,0 +1,134 @@
+"""Pooling, normalisation and the cut, against plain float64 formulas and Sentence-Transformers' own."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from embed_onnx import pooling
+from embed_onnx.manifest import PoolingMode
+
+MODES = get_args(PoolingMode)
+NUMBERS = st.floats(-10, 10, width=32, allow_subnormal=False)
+STATES = hnp.arrays(np.float32, st.tuples(st.integers(1, 32), st.integers(1, 6)), elements=NUMBERS)
+VECTORS = hnp.arrays(
+    np.float32, hnp.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=8), elements=NUMBERS
+)
+# A sum of 32 numbers of at most 10 in float32, divided by the root of their number.
+TOLERANCE = 2e-4
+
+
+def formula(mode: PoolingMode, states: np.ndarray) -> np.ndarray:
+    """What a mode means, in float64."""
+    exact = states.astype(np.float64)
+    count = len(exact)
+    weights = np.arange(1, count + 1)[:, None]
+    formulas = {
+        "mean": exact.sum(axis=0) / count,
+        "cls": exact[0],
+        "max": exact.max(axis=0),
+        "lasttoken": exact[-1],
+        "mean_sqrt_len_tokens": exact.sum(axis=0) / count**0.5,
+        "weightedmean": (exact * weights).sum(axis=0) / weights.sum(),
+    }
+    return formulas[mode]
+
+
+def test_every_mode_of_the_manifest_has_a_function():
+    assert set(MODES) == set(pooling.POOLING)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@settings(max_examples=50, deadline=None)
+@given(states=STATES)
+def test_a_mode_follows_its_formula_in_float32(mode, states):
+    actual = pooling.pool(states, [mode])
+
+    np.testing.assert_allclose(actual, formula(mode, states), rtol=0, atol=TOLERANCE)
+    assert np.float32 == actual.dtype
+
+
+@settings(max_examples=50, deadline=None)
+@given(states=STATES, modes=st.lists(st.sampled_from(MODES), min_size=1, max_size=4))
+def test_several_modes_are_concatenated_in_the_order_given(states, modes):
+    expected = [number for mode in modes for number in pooling.POOLING[mode](states)]
+
+    actual = pooling.pool(states, modes)
+
+    assert expected == list(actual)
+    assert np.float32 == actual.dtype
+
+
+def test_a_pooled_vector_keeps_its_numbers_when_the_states_change():
+    """Vectors outlive the session's buffers."""
+    states = np.ones((3, 2), np.float32)
+
+    vector = pooling.pool(states, ["cls"])
+    states[:] = 0
+
+    assert list(vector) == [1, 1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_sentence_transformers_gives_the_same(mode):
+    """The reference, on one sequence without padding."""
+    import torch
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    states = np.random.default_rng(7).normal(size=(11, 16)).astype(np.float32)
+    features = {
+        "token_embeddings": torch.from_numpy(states)[None],
+        "attention_mask": torch.ones(1, len(states), dtype=torch.int64),
+    }
+    expected = Pooling(16, pooling_mode=mode)(features)["sentence_embedding"][0].numpy()
+
+    actual = pooling.pool(states, [mode])
+
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(vectors=VECTORS)
+def test_normalize_divides_each_vector_by_its_norm(vectors):
+    exact = vectors.astype(np.float64)
+    expected = exact / np.maximum(np.linalg.norm(exact, axis=-1, keepdims=True), 1e-12)
+
+    actual = pooling.normalize(vectors)
+
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
+    assert np.float32 == actual.dtype
+
+
+def test_normalize_leaves_a_zero_vector_at_zero_beside_others():
+    vectors = np.array([[0, 0], [3, 4]], np.float32)
+
+    actual = pooling.normalize(vectors)
+
+    np.testing.assert_allclose(actual, [[0, 0], [0.6, 0.8]], rtol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(vectors=VECTORS, data=st.data())
+def test_cut_takes_the_first_numbers_as_they_are(vectors, data):
+    dimensions = data.draw(st.integers(1, vectors.shape[-1]))
+
+    actual = pooling.cut(vectors, dimensions, renormalize=False)
+
+    np.testing.assert_array_equal(actual, vectors[..., :dimensions])
+    assert np.float32 == actual.dtype
+
+
+@settings(max_examples=50, deadline=None)
+@given(vectors=VECTORS, data=st.data())
+def test_cut_normalises_again_where_the_model_normalises(vectors, data):
+    dimensions = data.draw(st.integers(1, vectors.shape[-1]))
+    expected = pooling.normalize(vectors[..., :dimensions])
+
+    actual = pooling.cut(pooling.normalize(vectors), dimensions, renormalize=True)
+
+    large = np.linalg.norm(vectors[..., :dimensions], axis=-1) > 1e-3
+    np.testing.assert_allclose(actual[large], expected[large], rtol=0, atol=1e-5)
+    assert np.float32 == actual.dtype

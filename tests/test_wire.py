@@ -1,0 +1,239 @@
+"""Bodies in and vectors out: every bad body is an InvalidRequest, and every vector keeps its bits."""
+
+import base64
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from embed_onnx import wire
+from embed_onnx.errors import InvalidRequest
+
+DECODER = msgspec.json.Decoder(wire.EmbeddingRequest)
+DEEP = b"[" * 100_000 + b"]" * 100_000
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=12,
+)
+FLOATS = hnp.arrays(
+    np.float32, st.integers(0, 20), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
+)
+
+
+def decode(body: bytes) -> wire.EmbeddingRequest:
+    """The request of a body."""
+    return wire.decode(body, DECODER)
+
+
+def refuse(body: bytes) -> InvalidRequest:
+    """What decoding a bad body fails with."""
+    with pytest.raises(InvalidRequest) as caught:
+        decode(body)
+    return caught.value
+
+
+def parse(value: object) -> wire.Inputs | InvalidRequest:
+    """The inputs of a JSON value, or why there are none."""
+    try:
+        return wire.parse_input(decode(json.dumps({"input": value}).encode()).input, max_inputs=3)
+    except InvalidRequest as err:
+        return err
+
+
+def test_a_body_becomes_its_request():
+    body = b'{"input": ["a"], "model": "m", "encoding_format": "base64", "dimensions": 8, "truncate": false}'
+
+    expected = wire.EmbeddingRequest(
+        input=["a"], model="m", encoding_format="base64", dimensions=8, truncate=False
+    )
+    assert expected == decode(body)
+
+
+def test_null_is_the_same_as_leaving_a_field_out():
+    optional = ["model", "encoding_format", "dimensions", "user", "prompt_name", "prompt", "truncate"]
+    body = json.dumps({"input": "a", **dict.fromkeys(optional)}).encode()
+
+    assert wire.EmbeddingRequest(input="a") == decode(body)
+
+
+@pytest.mark.parametrize("value", ["1", '"x"', "[{}]", "1e999", "null"])
+def test_unknown_fields_are_ignored(value):
+    assert wire.EmbeddingRequest(input="a") == decode(f'{{"extra": {value}, "input": "a"}}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "start"),
+    [
+        pytest.param(b"", "The body is not valid JSON: ", id="empty"),
+        pytest.param(b'{"input": "a"', "The body is not valid JSON: ", id="cut-off"),
+        pytest.param(b'{"input": "a"} b', "The body is not valid JSON: ", id="more-after-it"),
+        pytest.param(b"{'input': 'a'}", "The body is not valid JSON: ", id="single-quotes"),
+        pytest.param(b'{"input": NaN}', "The body is not valid JSON: ", id="nan"),
+        pytest.param(b'{"input": "a\x00"}', "The body is not valid JSON: ", id="raw-nul"),
+        pytest.param(rb'{"input": "\ud800"}', "The body is not valid JSON: ", id="lone-surrogate"),
+        pytest.param(rb'{"input": "\ud800 and more"}', "The body is not valid JSON: ", id="half-a-pair"),
+        pytest.param(b'{"input": "\xff"}', "The body is not UTF-8: ", id="not-utf8"),
+        pytest.param(b'{"input": "\xed\xa0\x80"}', "The body is not UTF-8: ", id="encoded-surrogate"),
+        pytest.param(b"[]", "The request is not valid: ", id="array"),
+        pytest.param(b"null", "The request is not valid: ", id="null"),
+        pytest.param(b'{"input": "a", "user": ' + DEEP + b"}", "The body is nested too deeply", id="deep"),
+        pytest.param(
+            b'{"input": "a", "x": ' + DEEP + b"}", "The body is nested too deeply", id="deep-unknown"
+        ),
+    ],
+)
+def test_a_body_that_is_no_request_names_no_field(body, start):
+    error = refuse(body)
+
+    assert start == str(error)[: len(start)]
+    assert error.param is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        pytest.param('"model": "m"', "input", id="no-input"),
+        pytest.param('"input": null', "input", id="input-null"),
+        pytest.param('"input": 5', "input", id="input-number"),
+        pytest.param('"input": {}', "input", id="input-object"),
+        pytest.param('"input": [true]', "input", id="input-boolean"),
+        pytest.param('"input": [1.0]', "input", id="input-fraction"),
+        pytest.param('"input": ["a", null]', "input", id="input-item-null"),
+        pytest.param('"input": [["a"]]', "input", id="input-texts-in-a-list"),
+        pytest.param('"input": [[1, [2]]]', "input", id="input-three-deep"),
+        pytest.param(f'"input": {DEEP.decode()}', "input", id="input-very-deep"),
+        pytest.param(f'"input": [1{"0" * 5000}]', "input", id="input-huge-integer"),
+        pytest.param('"input": "a", "model": 1', "model", id="model"),
+        pytest.param('"input": "a", "dimensions": 0', "dimensions", id="dimensions-zero"),
+        pytest.param('"input": "a", "dimensions": "8"', "dimensions", id="dimensions-text"),
+        pytest.param('"input": "a", "dimensions": 1.5', "dimensions", id="dimensions-fraction"),
+        pytest.param('"input": "a", "dimensions": true', "dimensions", id="dimensions-boolean"),
+        pytest.param('"input": "a", "encoding_format": "int8"', "encoding_format", id="format-unknown"),
+        pytest.param('"input": "a", "encoding_format": "$.user"', "encoding_format", id="format-like-a-path"),
+        pytest.param('"input": "a", "encoding_format": 1', "encoding_format", id="format-number"),
+        pytest.param('"input": "a", "prompt_name": []', "prompt_name", id="prompt-name"),
+        pytest.param('"input": "a", "prompt": 1', "prompt", id="prompt"),
+        pytest.param('"input": "a", "truncate": "yes"', "truncate", id="truncate"),
+        pytest.param('"input": "a", "user": 1e999', "user", id="user-beyond-floats"),
+    ],
+)
+def test_a_wrong_field_is_named(fields, param):
+    error = refuse(f"{{{fields}}}".encode())
+
+    assert param == error.param
+    assert str(error).startswith("The request is not valid: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(r'"a\u0000b"', "a\0b", id="nul"),
+        pytest.param(r'"\ud83d\ude00"', "😀", id="surrogate-pair"),
+        pytest.param(f"[1{'0' * 30}]", [10**30], id="large-integer"),
+        pytest.param("[-1]", [-1], id="negative-integer"),
+    ],
+)
+def test_odd_but_valid_input_is_taken(text, expected):
+    """Whether an id is in the vocabulary is for the model to say."""
+    assert expected == decode(f'{{"input": {text}}}'.encode()).input
+
+
+@settings(max_examples=200, deadline=None)
+@given(body=st.binary(max_size=40) | st.binary(max_size=20).map(lambda inner: b'{"input":"' + inner + b'"}'))
+def test_any_bytes_are_a_request_or_an_invalid_one(body):
+    try:
+        request = decode(body)
+    except InvalidRequest:
+        return
+
+    assert isinstance(request, wire.EmbeddingRequest)
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=JSON | st.lists(st.text() | st.integers() | st.lists(st.integers()), max_size=4))
+def test_any_json_as_input_is_taken_or_refused_by_name(value):
+    inputs = parse(value)
+
+    if isinstance(inputs, InvalidRequest):
+        assert inputs.param == "input"
+        return
+    assert 1 <= len(inputs) <= 3
+    assert all(inputs)
+    assert {str} == {type(item) for item in inputs} or all(
+        {int} == {type(token_id) for token_id in item} for item in inputs
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param("a", ["a"], id="text"),
+        pytest.param(["a", " "], ["a", " "], id="texts"),
+        pytest.param([1, 2, 3], [[1, 2, 3]], id="ids-are-one-input"),
+        pytest.param([[1], [2, 3]], [[1], [2, 3]], id="lists-of-ids"),
+        pytest.param([0], [[0]], id="id-zero"),
+    ],
+)
+def test_input_becomes_a_list_of_one_kind(given, expected):
+    assert expected == wire.parse_input(given, max_inputs=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        pytest.param([], "input is an empty list; send at least one text", id="no-items"),
+        pytest.param("", "input[0] is empty; leave it out", id="empty-text"),
+        pytest.param(["a", ""], "input[1] is empty; leave it out", id="empty-item"),
+        pytest.param([[1], []], "input[1] is empty; leave it out", id="no-ids"),
+        pytest.param(["a", 1], "input mixes texts and token ids; send one kind in a request", id="text-id"),
+        pytest.param(
+            [[1], "a"], "input mixes texts and token ids; send one kind in a request", id="ids-text"
+        ),
+        pytest.param([1, [2]], "input mixes texts and token ids; send one kind in a request", id="id-ids"),
+        pytest.param(
+            ["a"] * 3, "input has 3 items and at most 2 are taken; send several requests", id="too-many"
+        ),
+    ],
+)
+def test_input_is_refused_with_a_sentence(given, sentence):
+    with pytest.raises(InvalidRequest) as caught:
+        wire.parse_input(given, max_inputs=2)
+
+    assert (sentence, "input") == (str(caught.value), caught.value.param)
+
+
+@settings(max_examples=100, deadline=None)
+@given(vector=FLOATS)
+def test_numbers_keep_every_bit(vector):
+    text = wire.encode_vector(vector, "float")
+
+    assert vector.tobytes() == np.array(json.loads(bytes(text)), np.float32).tobytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(vector=FLOATS)
+def test_base64_keeps_every_bit_as_padded_standard_little_endian(vector):
+    text = json.loads(bytes(wire.encode_vector(vector, "base64")))
+
+    assert vector.astype("<f4").tobytes() == base64.b64decode(text, validate=True)
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        pytest.param(np.array([1, -2.5], np.float32), id="plain"),
+        pytest.param(np.array([1, 0, -2.5, 0], np.float32)[::2], id="with-gaps"),
+        pytest.param(np.array([1, -2.5], ">f4"), id="big-endian"),
+    ],
+)
+def test_base64_of_a_known_vector(vector):
+    assert bytes(wire.encode_vector(vector, "base64")) == b'"AACAPwAAIMA="'
+
+
+def test_without_a_format_vectors_are_numbers():
+    assert bytes(wire.encode_vector(np.array([1, -2.5], np.float32), None)) == b"[1.0,-2.5]"
