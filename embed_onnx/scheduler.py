@@ -58,7 +58,11 @@ class Scheduler:
         self._queue: FairQueue[Job] = FairQueue()
         self._accepted: set[Job] = set()
         """Jobs whose future is open. Whoever takes a job out settles it; so each is settled once."""
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        """Notified when sequences come, and to end the lanes."""
+        self._settled = threading.Condition(self._lock)
+        """Notified when a job is settled while draining."""
         self._closing = False
         self._speed = _Speed(lanes)
         self._lanes = [
@@ -97,7 +101,7 @@ class Scheduler:
         if not sequences:
             job.future.set_result(job.vectors)
             return job
-        with self._changed:
+        with self._lock:
             if self._closing:
                 raise Unavailable("the server is going down; send the request again")
             if self._queue.tokens + tokens > self.queue_tokens:
@@ -108,16 +112,16 @@ class Scheduler:
                 )
             self._queue.add(job, lengths)
             self._accepted.add(job)
-            self._changed.notify_all()
+            self._work.notify(len(lengths))
         job.future.add_done_callback(lambda future: self._claim(job) if future.cancelled() else None)
         return job
 
     def drain(self, timeout: float) -> None:
         """Take no more work, finish what was accepted, and fail what is left after ``timeout`` seconds."""
-        with self._changed:
+        with self._lock:
             self._closing = True
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._accepted, timeout)
+            self._work.notify_all()
+            self._settled.wait_for(lambda: not self._accepted, timeout)
             late = list(self._accepted)
         for job in late:
             self._fail(job, Unavailable("the server went down before this request was done; send it again"))
@@ -154,8 +158,8 @@ class Scheduler:
 
     def _take(self) -> tuple[Job, int] | None:
         """Block for the next sequence; None once closing and nothing waits."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._queue)
+        with self._lock:
+            self._work.wait_for(lambda: self._closing or self._queue)
             work = self._queue.take()
         if work is not None:
             job, _ = work
@@ -165,7 +169,7 @@ class Scheduler:
     def _book(self, job: Job, tokens: int, started: float) -> None:
         """Count a sequence as done, and resolve its job if it was the last."""
         now = time.perf_counter()
-        with self._changed:
+        with self._lock:
             self._speed.add(tokens, now - started)
             job.unfinished -= 1
             job.finished = now
@@ -179,12 +183,13 @@ class Scheduler:
 
     def _claim(self, job: Job) -> bool:
         """Take a job out; True for the one caller who has to settle its future."""
-        with self._changed:
+        with self._lock:
             if job not in self._accepted:
                 return False
             self._accepted.discard(job)
             self._queue.remove(job)
-            self._changed.notify_all()
+            if self._closing:
+                self._settled.notify_all()
         # From here on the future cannot be cancelled; before, it may have been.
         return job.future.set_running_or_notify_cancel()
 

@@ -52,8 +52,6 @@ def serve(registry: Registry, settings: Settings, sock: socket.socket) -> None:
         SetupError: A model could not be loaded.
     """
     server = _Server(registry, settings)
-    host, port = sock.getsockname()[:2]
-    log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     server.run(sockets=[sock])
     if server.failure is not None:
         raise server.failure
@@ -82,6 +80,13 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             os._exit(1)
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say where."""
+        await super().startup(sockets)
+        for sock in sockets or []:
+            host, port = sock.getsockname()[:2]
+            log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening and let accepted requests finish; the registry fails those that are late."""

@@ -41,8 +41,7 @@ class Server:
         raise AssertionError("the server ended before it listened:\n" + "".join(self.log))
 
     def wait_ready(self) -> None:
-        transport = httpx.HTTPTransport(retries=10)
-        with httpx.Client(base_url=self.url, timeout=START_SECONDS, transport=transport) as client:
+        with httpx.Client(base_url=self.url, timeout=START_SECONDS) as client:
             while client.get("/ready").status_code != 200:
                 assert self.process.poll() is None
 
