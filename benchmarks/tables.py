@@ -27,7 +27,9 @@ def table() -> str:
     fidelity = speed["results"]["fidelity"]
     lines.append(f"| model file | {fidelity['mb']} MB | {fidelity['mb_float32']} MB | |")
     cosines = f"{fidelity['cosine_mean']:.4f} ({fidelity['cosine_min']:.4f} at the least)"
-    lines.append(f"| cosine to float32, {fidelity['texts']} sentences of `embed-onnx export` | {cosines} | 1 | |")
+    lines.append(
+        f"| cosine to float32, {fidelity['texts']} sentences of `embed-onnx export` | {cosines} | 1 | |"
+    )
     for name, value in server["results"].items():
         lines.append(f"| server: {name} | {value} | | |")
     machine = speed["machine"]

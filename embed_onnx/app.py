@@ -12,14 +12,14 @@ from typing import Any
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.static_files import create_static_files_router
 from litestar.types import Message, Scope
 
 from embed_onnx import __version__, routes, wire
-from embed_onnx.errors import EmbedError, InferenceFailed, SetupError
+from embed_onnx.errors import EmbedError, InferenceFailed, InvalidRequest, SetupError
 from embed_onnx.metrics import Metrics
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
@@ -42,8 +42,7 @@ def create_app(
         loading = asyncio.create_task(asyncio.to_thread(registry.load))
         loading.add_done_callback(lambda task: _report(task, on_failure))
         yield
-        with contextlib.suppress(SetupError):  # reported already
-            await loading
+        await asyncio.wait({loading})
         await asyncio.to_thread(registry.close)
 
     return Litestar(
@@ -60,6 +59,7 @@ def create_app(
         exception_handlers={
             EmbedError: _answer_error,
             HTTPException: _answer_http_error,
+            ValidationException: _answer_empty_body,
             Exception: _answer_bug,
         },
         before_send=[_observe],
@@ -77,12 +77,13 @@ async def openapi_json(request: Request[Any, Any, State]) -> dict[str, Any]:
 
 
 def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None] | None) -> None:
-    if loading.cancelled() or not isinstance(err := loading.exception(), SetupError):
+    if loading.cancelled() or (err := loading.exception()) is None:
         return
-    if on_failure is None:
-        log.error("%s", err)
-    else:
-        on_failure(err)
+    log.error("loading failed: %s", err)
+    if on_failure is not None:
+        on_failure(
+            err if isinstance(err, SetupError) else SetupError(f"loading failed, this is a bug: {err!r}")
+        )
 
 
 def _answer_error(_: Request[Any, Any, State], err: EmbedError) -> Response[wire.ErrorResponse]:
@@ -102,14 +103,17 @@ def _answer_http_error(request: Request[Any, Any, State], err: HTTPException) ->
         405: f"{path} does not take {method}; GET /docs lists what it takes",
         413: f"the body is larger than {request.app.state.settings.max_body} bytes; send several requests",
     }
-    param = None
-    message = sentences.get(err.status_code, err.detail)
-    if err.status_code == 400 and isinstance(err.extra, list) and err.extra:
-        message = "the body is empty; send a JSON object"
-    known = EmbedError(message, param=param)
-    known.status, known.type = err.status_code, "invalid_request_error"
+    known = InvalidRequest(sentences.get(err.status_code, err.detail))
+    known.status = err.status_code
     known.headers = dict(err.headers or {})
     return _answer_error(request, known)
+
+
+def _answer_empty_body(
+    request: Request[Any, Any, State], _: ValidationException
+) -> Response[wire.ErrorResponse]:
+    """The one thing that is left to Litestar's validation, as bodies are decoded by ``routes``."""
+    return _answer_error(request, InvalidRequest("the body is empty; send a JSON object"))
 
 
 def _answer_bug(request: Request[Any, Any, State], err: Exception) -> Response[wire.ErrorResponse]:

@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 from embed_onnx import cpu, manifest, models_file
@@ -154,7 +153,5 @@ class Registry:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
