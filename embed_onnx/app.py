@@ -79,11 +79,11 @@ async def openapi_json(request: Request[Any, Any, State]) -> dict[str, Any]:
 def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None] | None) -> None:
     if loading.cancelled() or (err := loading.exception()) is None:
         return
-    log.error("loading failed: %s", err)
-    if on_failure is not None:
-        on_failure(
-            err if isinstance(err, SetupError) else SetupError(f"loading failed, this is a bug: {err!r}")
-        )
+    failure = err if isinstance(err, SetupError) else SetupError(f"loading failed, this is a bug: {err!r}")
+    if on_failure is None:
+        log.error("%s", failure)
+    else:
+        on_failure(failure)
 
 
 def _answer_error(_: Request[Any, Any, State], err: EmbedError) -> Response[wire.ErrorResponse]:

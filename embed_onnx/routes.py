@@ -84,7 +84,13 @@ def require_key(connection: ASGIConnection[Any, Any, Any, State], _handler: Base
         raise InvalidApiKey("this API key is unknown here; ask whoever runs the server for one")
 
 
-@post(["/v1/embeddings", "/embeddings"], status_code=200, tags=["embeddings"], responses=ERRORS)
+@post(
+    ["/v1/embeddings", "/embeddings"],
+    status_code=200,
+    tags=["embeddings"],
+    responses=ERRORS,
+    summary="Embed texts",
+)
 async def create_embeddings(
     data: Annotated[wire.EmbeddingRequest, EMBEDDING_BODY], request: ApiRequest, state: State
 ) -> Response[wire.EmbeddingResponse]:
@@ -115,7 +121,7 @@ async def create_embeddings(
     return Response(content, headers={"server-timing": _server_timing(embedded)})
 
 
-@post("/tokenize", status_code=200, tags=["embeddings"], responses=ERRORS)
+@post("/tokenize", status_code=200, tags=["embeddings"], responses=ERRORS, summary="Tokenize texts")
 async def tokenize(
     data: Annotated[wire.TokenizeRequest, TOKENIZE_BODY], state: State
 ) -> wire.TokenizeResponse:
@@ -138,14 +144,14 @@ async def tokenize(
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
 
-@get("/v1/models", tags=["models"])
+@get("/v1/models", tags=["models"], summary="List the models")
 async def list_models(state: State) -> wire.ModelList:
     """Every served model with its dimensions, limits and prompts."""
     registry: Registry = state.registry
     return wire.ModelList(data=[_card(registry, name) for name in registry.manifests])
 
 
-@get("/v1/models/{model_id:path}", tags=["models"], responses={404: ERRORS[404]})
+@get("/v1/models/{model_id:path}", tags=["models"], responses={404: ERRORS[404]}, summary="Describe a model")
 async def describe_model(
     model_id: Annotated[str, Parameter(description="A name or alias; may contain `/`.")], state: State
 ) -> wire.ModelCard:
@@ -154,7 +160,7 @@ async def describe_model(
     return _card(registry, registry.resolve(str(model_id).removeprefix("/")))
 
 
-@get("/models", tags=["models"])
+@get("/models", tags=["models"], summary="List the models, in the simple form")
 async def list_models_simply(state: State) -> wire.SimpleModelList:
     """Every served model with the length of its vectors."""
     registry: Registry = state.registry
@@ -164,13 +170,13 @@ async def list_models_simply(state: State) -> wire.SimpleModelList:
     )
 
 
-@get("/health", tags=["operations"])
+@get("/health", tags=["operations"], summary="Is the process alive?")
 async def health() -> wire.Status:
     """200 while the process lives."""
     return wire.Status("ok")
 
 
-@get("/ready", tags=["operations"], responses={503: ERRORS[503]})
+@get("/ready", tags=["operations"], responses={503: ERRORS[503]}, summary="Can every model embed?")
 async def ready(state: State) -> wire.Status:
     """200 when every model can embed; 503 with the reason while loading or draining."""
     registry: Registry = state.registry
@@ -178,7 +184,7 @@ async def ready(state: State) -> wire.Status:
     return wire.Status("ready")
 
 
-@get("/metrics", tags=["operations"], media_type=MediaType.TEXT)
+@get("/metrics", tags=["operations"], media_type=MediaType.TEXT, summary="Prometheus metrics")
 async def show_metrics(state: State) -> str:
     """Prometheus text."""
     metrics: Metrics = state.metrics
