@@ -39,7 +39,10 @@ EMBEDDING_BODY = Body(
 TOKENIZE_BODY = Body(media_type=RequestEncodingType.JSON, examples=[Example(value={"input": "Hello, world"})])
 ERRORS = {
     400: ResponseSpec(wire.ErrorResponse, description="The request is wrong; `error.param` names the field."),
+    401: ResponseSpec(wire.ErrorResponse, description="The API key is missing or unknown."),
     404: ResponseSpec(wire.ErrorResponse, description="The model is not served here."),
+    413: ResponseSpec(wire.ErrorResponse, description="The body is larger than the server takes."),
+    415: ResponseSpec(wire.ErrorResponse, description="The body is not declared as JSON."),
     429: ResponseSpec(wire.ErrorResponse, description="The queue is full; see Retry-After."),
     503: ResponseSpec(wire.ErrorResponse, description="Models are loading, or the server is going down."),
 }
