@@ -76,7 +76,7 @@ def test_embed_a_file_to_json_lines(home: Path, tmp_path: Path) -> None:
         pytest.param(["embed", "x", "--dimensions", "999"], "takes 1 to 384", id="dimensions"),
         pytest.param(["export", "nope"], "does not list nope", id="export-name"),
         pytest.param(["export", "--models", "none.txt"], "none.txt cannot be read", id="models-file"),
-        pytest.param(["serve", "--threads", "-1"], "--threads '-1': : Expected `int` >= 0", id="threads"),
+        pytest.param(["serve", "--threads", "-1"], "--threads '-1': Expected `int` >= 0", id="threads"),
         pytest.param(["serve", "--port", "http"], "--port 'http'", id="port"),
         pytest.param(["serve", "--host", "not.a.host.invalid"], "choose another --host", id="host"),
         pytest.param(["serve", "--api-keys-file", "none"], "--api-keys-file none cannot be read", id="keys"),
