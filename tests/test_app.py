@@ -1,0 +1,90 @@
+"""Answers that a healthy server never gives: while loading, from a broken model, and from a bug."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import onnx
+import pytest
+from harness import SMALL
+from litestar import Litestar
+from onnx import numpy_helper
+
+from embed_onnx import manifest, registry
+from embed_onnx.app import create_app
+from embed_onnx.registry import Registry
+from embed_onnx.settings import Settings
+
+
+@pytest.fixture
+def settings(home: Path, tmp_path: Path) -> Settings:
+    """Settings for a copy of the small model's artifact."""
+    shutil.copytree(home / "artifacts" / SMALL, tmp_path / "artifacts" / SMALL)
+    return Settings(models=tmp_path / "none", artifacts=tmp_path / "artifacts", threads=1)
+
+
+def ask(app: Litestar, method: str, path: str, **body: Any) -> httpx.Response:
+    """One request to an app whose lifespan does not run, so that nothing loads by itself."""
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            return await client.request(method, path, json=body or None)
+
+    return asyncio.run(send())
+
+
+def test_while_loading(settings: Settings) -> None:
+    """Health is fine, ready says what is missing, embedding is a 503 with Retry-After."""
+    with Registry(registry.wanted(settings), settings) as models:
+        app = create_app(models, settings)
+        health, ready = ask(app, "GET", "/health"), ask(app, "GET", "/ready")
+        embedding = ask(app, "POST", "/v1/embeddings", input="x")
+
+    assert (200, 503, 503) == (health.status_code, ready.status_code, embedding.status_code)
+    assert f"still loading {SMALL}; try again in a moment" == ready.json()["error"]["message"]
+    assert ("server_error", None) == (ready.json()["error"]["type"], ready.json()["error"]["code"])
+    assert "1" == embedding.headers["retry-after"]
+
+
+def spoil(folder: Path) -> None:
+    """Make the model's first layer normalisation give no numbers, and the hashes agree with it."""
+    model = onnx.load(folder / "model.onnx")
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("LayerNorm.weight"))
+    spoilt = np.full_like(numpy_helper.to_array(weights), np.nan)
+    weights.CopyFrom(numpy_helper.from_array(spoilt, weights.name))
+    onnx.save(model, folder / "model.onnx")
+    path = folder / "manifest.json"
+    found = json.loads(path.read_text())
+    found["sha256"]["model.onnx"] = manifest.sha256(folder / "model.onnx")
+    path.write_text(json.dumps(found))
+
+
+def test_a_vector_that_is_not_finite(settings: Settings) -> None:
+    """NaN never leaves as an embedding: it is a 500 that says trying again cannot help."""
+    spoil(settings.artifacts / SMALL)
+    with Registry(registry.wanted(settings), settings) as models:
+        models.load()
+        answer = ask(create_app(models, settings), "POST", "/v1/embeddings", input="x")
+
+    assert (500, "false") == (answer.status_code, answer.headers["x-should-retry"])
+    assert "not finite" in answer.json()["error"]["message"]
+
+
+def test_a_bug(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    """The client gets a number to ask about; the log has the traceback under it."""
+    with Registry(registry.wanted(settings), settings) as models:
+        app = create_app(models, settings)
+        app.state.registry = None
+        answer = ask(app, "GET", "/models")
+
+    error = answer.json()["error"]
+    assert (500, "server_error") == (answer.status_code, error["type"])
+    assert answer.headers["x-request-id"] in error["message"]
+    assert "AttributeError" not in answer.text
+    assert answer.headers["x-request-id"] in caplog.text
+    assert "AttributeError" in caplog.text
