@@ -12,20 +12,26 @@ from typing import Any
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.static_files import create_static_files_router
+from litestar.params import FromPath
 from litestar.types import Message, Scope
 
 from embed_onnx import __version__, routes, wire
-from embed_onnx.errors import EmbedError, InferenceFailed, InvalidRequest, SetupError
+from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError
 from embed_onnx.metrics import Metrics
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
 
 log = logging.getLogger(__name__)
 
+DOCS_FILES = "/docs/files"
+SWAGGER_UI = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui-standalone-preset.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+}
 PROBES = ("/health", "/ready", "/metrics")
 """Asked every few seconds; their lines would bury the others."""
 REQUEST_ID_CHARACTERS = 128
@@ -46,7 +52,7 @@ def create_app(
         await asyncio.to_thread(registry.close)
 
     return Litestar(
-        route_handlers=[*routes.routers(), openapi_json, _docs_files()],
+        route_handlers=[*routes.routers(), openapi_json, docs_file],
         lifespan=[lifespan],
         state=State(
             {
@@ -95,9 +101,11 @@ def _answer_error(_: Request[Any, Any, State], err: EmbedError) -> Response[wire
 
 def _answer_http_error(request: Request[Any, Any, State], err: HTTPException) -> Response[wire.ErrorResponse]:
     """Litestar's own errors, in OpenAI's shape."""
+    if "disconnected" in err.detail:
+        return _answer_error(request, ClientGone("the client closed the connection inside its request"))
     if err.status_code >= 500:
         return _answer_bug(request, err)
-    method, path = request.method, request.url.path
+    method, path = request.method, request.scope["path"]  # the URL is wrong where the Host header is
     sentences = {
         404: f"there is no route {path}; GET /docs lists what there is",
         405: f"{path} does not take {method}; GET /docs lists what it takes",
@@ -160,9 +168,9 @@ def _openapi_config() -> OpenAPIConfig:
         path="/docs",
         render_plugins=[
             SwaggerRenderPlugin(
-                js_url="/docs/files/swagger-ui-bundle.js",
-                css_url="/docs/files/swagger-ui.css",
-                standalone_preset_js_url="/docs/files/swagger-ui-standalone-preset.js",
+                js_url=f"{DOCS_FILES}/swagger-ui-bundle.js",
+                css_url=f"{DOCS_FILES}/swagger-ui.css",
+                standalone_preset_js_url=f"{DOCS_FILES}/swagger-ui-standalone-preset.js",
                 path="/",
                 favicon="",  # the default is on a CDN
             )
@@ -170,13 +178,17 @@ def _openapi_config() -> OpenAPIConfig:
     )
 
 
-def _docs_files() -> Any:
-    """Swagger UI's files from the installed package ``swagger-ui-py``: the docs work without internet."""
+@get(f"{DOCS_FILES}/{{name:str}}", include_in_schema=False, sync_to_thread=True)
+def docs_file(name: FromPath[str]) -> Response[bytes]:
+    """One of Swagger UI's files, from the installed package ``swagger-ui-py``: no internet is needed.
+
+    Raises:
+        NotFoundException: It is none of those that the page loads.
+    """
+    if name not in SWAGGER_UI:
+        raise NotFoundException
     package = importlib.util.find_spec("swagger_ui")
     assert package is not None  # noqa: S101 - a dependency
     assert package.origin is not None  # noqa: S101
-    return create_static_files_router(
-        path="/docs/files",
-        directories=[Path(package.origin).parent / "static"],
-        include_in_schema=False,
-    )
+    content = (Path(package.origin).parent / "static" / name).read_bytes()
+    return Response(content, media_type=SWAGGER_UI[name])

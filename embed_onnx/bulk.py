@@ -16,7 +16,7 @@ from embed_onnx.model import Embedded, Model, Options
 from embed_onnx.settings import Settings
 
 TEXTS_A_CHUNK = 256
-"""Embedded between two steps of the progress bar, and held in memory."""
+"""Embedded between two steps of the progress bar."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,17 +43,20 @@ def embed(texts: Sequence[str], output: Path | None, choice: Choice) -> None:
     entries = registry.wanted(choice.settings)
     with registry.Registry(entries, choice.settings) as models:
         models.load()
-        model, prompt_name = models.find(choice.model)
-        options = Options(
-            prompt_name=choice.prompt_name or prompt_name,
-            dimensions=choice.dimensions,
-            truncate=choice.settings.truncate,
-        )
-        chunks = _chunks(model, texts, options)
-        if output is not None and output.suffix == ".npy":
-            np.save(output, np.concatenate([chunk.vectors for chunk in chunks]))
-        else:
-            _write_lines(chunks, output)
+        with models.use(choice.model) as (model, prompt_name):
+            options = Options(
+                prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
+                dimensions=choice.dimensions,
+                truncate=choice.settings.truncate,
+            )
+            _write(_chunks(model, texts, options), output)
+
+
+def _write(chunks: Iterator[Embedded], output: Path | None) -> None:
+    if output is not None and output.suffix == ".npy":
+        np.save(output, np.concatenate([chunk.vectors for chunk in chunks]))
+    else:
+        _write_lines(chunks, output)
 
 
 def _chunks(model: Model, texts: Sequence[str], options: Options) -> Iterator[Embedded]:
@@ -63,7 +66,7 @@ def _chunks(model: Model, texts: Sequence[str], options: Options) -> Iterator[Em
         task = progress.add_task("", total=len(texts))
         for first in range(0, len(texts), TEXTS_A_CHUNK):
             chunk = texts[first : first + TEXTS_A_CHUNK]
-            yield model.embed_now(chunk, options)
+            yield model.embed_now(chunk, options, first=first)
             progress.advance(task, len(chunk))
 
 

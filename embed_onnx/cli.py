@@ -3,12 +3,13 @@
 Commands import what they use, so that ``--help`` is instant.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import rich_click as click
 
@@ -52,6 +53,7 @@ def cli() -> None:
 @knob_options()
 def serve(**words: Any) -> None:
     """Serve the models that models.txt lists, exporting those that are missing."""
+    _refuse_blank_keys()
     chosen = settings.from_words(words)
     from embed_onnx import logs, registry, server
 
@@ -96,7 +98,7 @@ def models(**words: Any) -> None:
 
 @cli.command()
 @click.argument("texts", nargs=-1)
-@click.option("--file", "file", type=click.File("r", encoding="utf-8"), help="Texts, one a line; - is stdin.")
+@click.option("--file", "file", type=click.File("rb"), help="Texts, one a line; - is stdin.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="A .jsonl or .npy file [default: stdout]."
 )
@@ -113,20 +115,37 @@ def embed(texts: tuple[str, ...], file: Any, output: Path | None, **rest: Any) -
     if texts and file is not None:
         raise SetupError("texts are given both as arguments and with --file; give one of them")
     if not texts:
-        source: TextIO = file or sys.stdin
-        texts = tuple(line.rstrip("\r\n") for line in source)
+        texts = _lines(file or sys.stdin.buffer)
     from embed_onnx import bulk
 
     bulk.embed(texts, output, bulk.Choice(settings=chosen, **asked))
+
+
+def _lines(source: BinaryIO) -> tuple[str, ...]:
+    """The lines of a UTF-8 file, whatever the locale says."""
+    lines = source.read().removesuffix(b"\n").split(b"\n")
+    try:
+        texts = tuple(line.decode().removesuffix("\r") for line in lines)
+    except UnicodeDecodeError as err:
+        number = lines.index(err.object) + 1
+        raise SetupError(f"line {number} is not UTF-8 (byte {err.start}); convert the file") from None
+    return () if texts == ("",) else texts
 
 
 def main() -> None:
     """Run a command; a failure that was foreseen is one sentence and exit code 1."""
     try:
         cli(prog_name="embed-onnx")
-    except (SetupError, EmbedError) as err:
+    except (SetupError, EmbedError, OSError, UnicodeError) as err:
         click.echo(f"embed-onnx: {err}", err=True)
         sys.exit(1)
+
+
+def _refuse_blank_keys() -> None:
+    """A variable that is set and blank counts as not set, and for keys that would open the server to all."""
+    for name in ("EMBED_ONNX_API_KEYS", "EMBED_ONNX_API_KEYS_FILE"):
+        if os.environ.get(name, "unset").strip() == "":
+            raise SetupError(f"{name} is set and blank; give it a value, or unset it to serve without keys")
 
 
 def _need_export_extra() -> None:

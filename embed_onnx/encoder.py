@@ -16,8 +16,8 @@ ort.set_default_logger_severity(3)  # warnings about graph details are of no use
 class Encoder:
     """An ONNX Runtime session and the pooling after it. Thread-safe; a call uses its caller's core.
 
-    Each sequence runs by itself, without padding: dynamic int8 takes one activation scale from all
-    that is in a run, so a text's vector would depend on its neighbours otherwise.
+    Each sequence runs by itself, without padding: the shape of a matrix product decides the order of
+    its sums, so a text's last bits would depend on its neighbours otherwise.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:

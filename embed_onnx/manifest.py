@@ -41,9 +41,13 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Source(Record, frozen=True, kw_only=True):
-    """Where the checkpoint came from, and the sha256 of every file that was read."""
+    """Where the checkpoint came from, and the sha256 of every file that was read.
+
+    ``requested`` is the revision that models.txt named, perhaps a branch; ``revision`` is the commit.
+    """
 
     repo: str
+    requested: str | None = None
     revision: str | None = None
     license: str | None = None
     files: dict[str, str]

@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,6 @@ from embed_onnx.errors import InvalidRequest, TextTooLong
 from embed_onnx.manifest import Manifest
 from embed_onnx.pooling import Vector
 from embed_onnx.scheduler import Job, Scheduler
-from embed_onnx.settings import Settings
 from embed_onnx.tokenizer import Tokenizer, Tokens
 
 INPUTS_A_SLICE = 64
@@ -75,8 +75,8 @@ class Model:
         folder = Path(folder)
         found = manifest.read(folder)
         manifest.verify(found, folder)
-        scheduler = Scheduler(lanes=threads or cpu.usable_cores(), queue_tokens=Settings().queue_tokens)
-        return cls(folder, found, scheduler)
+        lanes = cpu.usable_cores() if threads is None else threads
+        return cls(folder, found, Scheduler(lanes=lanes, queue_tokens=sys.maxsize))
 
     def close(self) -> None:
         """End the lanes; what waits fails."""
@@ -95,15 +95,14 @@ class Model:
 
         Raises:
             InvalidRequest: An option or an input is wrong.
-            Overloaded: More waits than the queue takes.
         """
         return self.embed_now(inputs, Options(**options)).vectors
 
-    def embed_now(self, inputs: Inputs, options: Options) -> Embedded:
-        """``encode``, with token counts and timings."""
+    def embed_now(self, inputs: Inputs, options: Options, *, first: int = 0) -> Embedded:
+        """``encode``, with token counts and timings; errors count inputs from ``first``."""
         started = time.perf_counter()
         self._check_dimensions(options)
-        tokens = self.tokenize(inputs, options)
+        tokens = self.tokenize(inputs, options, first=first)
         job = self._scheduler.submit(self._encoder, [item.ids for item in tokens])
         job.future.result()
         return self._embedded(job, tokens, options, started)
@@ -117,6 +116,8 @@ class Model:
         self._check_dimensions(options)
         tokens: list[Tokens] = []
         for first in range(0, len(inputs), INPUTS_A_SLICE):
+            # Every input has a token at least: a list that will not fit is refused before it costs more.
+            self._scheduler.check_room(sum(item.num_tokens for item in tokens) + len(inputs) - first)
             part = inputs[first : first + INPUTS_A_SLICE]
             tokens += await asyncio.to_thread(self.tokenize, part, options, first=first)
         job = self._scheduler.submit(self._encoder, [item.ids for item in tokens])
@@ -163,7 +164,7 @@ class Model:
         """What is put before each text: the literal prompt, else the named one, else the default."""
         if options.prompt is not None:
             return options.prompt
-        name = options.prompt_name or self.manifest.default_prompt
+        name = self.manifest.default_prompt if options.prompt_name is None else options.prompt_name
         if name is None:
             return ""
         if name not in self.manifest.prompts:
@@ -178,7 +179,8 @@ class Model:
         if isinstance(ids, str):
             raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
         if options.prompt is not None or options.prompt_name is not None:
-            raise InvalidRequest("a prompt cannot be put before token ids; send texts", param="prompt")
+            given = "prompt_name" if options.prompt is None else "prompt"
+            raise InvalidRequest(f"{given} cannot be put before token ids; send texts", param=given)
         for token_id in ids:
             if not 0 <= token_id < self._tokenizer.vocabulary_size:
                 raise InvalidRequest(

@@ -34,13 +34,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     def names(self) -> tuple[str, ...]:
         """Every name a client may use: the name, the repository (if no other line has it), the aliases."""
-        repo = () if self.folder else (self.repo,)
+        repo = (self.repo,) if "/" in self.repo and not self.folder else ()
         return tuple(dict.fromkeys((self.name, *repo, *self.aliases)))
 
     def asks_for(self, manifest: Manifest) -> bool:
         """Whether an artifact is what this line asks for, as far as can be told without its source."""
-        pinned = self.revision is None or self.revision == manifest.source.revision
-        return pinned and self.precision == manifest.precision
+        source = manifest.source
+        same_repo = source.repo == (self.folder.name if self.folder else self.repo)
+        pinned = self.revision is None or self.revision in (source.requested, source.revision)
+        return same_repo and pinned and self.precision == manifest.precision
 
 
 def read(path: Path) -> list[Entry]:

@@ -1,6 +1,10 @@
 """The served models by name and alias: models.txt and the artifacts folder, brought together."""
 
+import contextlib
 import logging
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
@@ -77,6 +81,9 @@ class Registry:
             ArtifactError: An artifact is absent, damaged, or newer than this version.
         """
         self.state: State = "loading"
+        self._changed = threading.Condition()
+        self._in_use = 0
+        """Requests that were let in and are not answered; ``drain`` waits for them."""
         self._folders = {entry.name: settings.artifacts / entry.name for entry in entries}
         self.manifests = {name: manifest.read(folder) for name, folder in self._folders.items()}
         for name, found in self.manifests.items():
@@ -100,7 +107,9 @@ class Registry:
         for name, folder in self._folders.items():
             self._models[name] = Model(folder, self.manifests[name], self.scheduler)
             log.info("loaded %s (%s)", name, self.manifests[name].precision)
-        self.state = "ready"
+        with self._changed:
+            if self.state == "loading":  # and not draining by now
+                self.state = "ready"
 
     def check_ready(self) -> None:
         """Raise unless every model can embed.
@@ -114,18 +123,32 @@ class Registry:
         if self.state == "draining":
             raise Unavailable("the server is going down; send the request again")
 
-    def find(self, name: str | None) -> tuple[Model, str | None]:
+    @contextlib.contextmanager
+    def use(self, name: str | None) -> Iterator[tuple[Model, str | None]]:
         """The model of that name or alias, or the first; and the prompt's name in ``model:prompt``.
+
+        Who is in the block has been accepted: draining waits for it.
 
         Raises:
             ModelNotFound: It is not served here.
             Unavailable: Models are loading, or the server is going down.
         """
-        self.check_ready()
-        prompt_name = None
-        if name is not None and name not in self._names and ":" in name:
-            name, _, prompt_name = name.rpartition(":")
-        return self._models[self.resolve(name)], prompt_name
+        with self._changed:
+            self.check_ready()
+            self._in_use += 1
+        try:
+            yield self._find(name)
+        finally:
+            with self._changed:
+                self._in_use -= 1
+                self._changed.notify_all()
+
+    def _find(self, name: str | None) -> tuple[Model, str | None]:
+        if name is not None and name not in self._names:
+            before, colon, prompt_name = name.rpartition(":")
+            if colon and before in self._names:
+                return self._models[self._names[before]], prompt_name
+        return self._models[self.resolve(name)], None
 
     def resolve(self, name: str | None) -> str:
         """The served name behind a name or alias; the first one's for None.
@@ -137,13 +160,18 @@ class Registry:
             return next(iter(self._folders))
         if name not in self._names:
             served = ", ".join(self._names)
-            raise ModelNotFound(f"the model {name!r} is not served here; served are {served}", param="model")
+            raise ModelNotFound(
+                f"the model {name[:80]!r} is not served here; served are {served}", param="model"
+            )
         return self._names[name]
 
     def drain(self, timeout: float) -> None:
         """Refuse new work, finish what was accepted within ``timeout`` seconds, fail the rest; blocks."""
-        self.state = "draining"
-        self.scheduler.drain(timeout)
+        end = time.monotonic() + timeout
+        with self._changed:
+            self.state = "draining"
+            self._changed.wait_for(lambda: not self._in_use, timeout)
+        self.scheduler.drain(max(0.0, end - time.monotonic()))
 
     def close(self) -> None:
         """End the lanes."""

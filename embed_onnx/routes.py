@@ -17,13 +17,13 @@ from litestar.enums import RequestEncodingType
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, PathParameter
 
 from embed_onnx import wire
 from embed_onnx.errors import ClientGone, InvalidApiKey, InvalidRequest, TimedOut, WrongMediaType
 from embed_onnx.manifest import Manifest
 from embed_onnx.metrics import Metrics
-from embed_onnx.model import Embedded, Options
+from embed_onnx.model import Embedded, Model, Options
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
 
@@ -65,6 +65,9 @@ class ApiRequest(Request[Any, Any, State]):
         declared = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if declared != "application/json":
             raise WrongMediaType(f"the content type is {declared!r}; send application/json")
+        encoding = self.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            raise WrongMediaType(f"the content encoding is {encoding!r}; send the body as it is")
         field = self.route_handler.parsed_data_field
         assert field is not None  # noqa: S101 - only handlers with a body get here
         return wire.decode(await self.body(), DECODERS[field.annotation])
@@ -104,15 +107,15 @@ async def create_embeddings(
     inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
     if data.prompt is not None and data.prompt_name is not None:
         raise InvalidRequest("prompt and prompt_name are both given; send one of them", param="prompt")
-    model, prompt_name = registry.find(data.model)
-    options = Options(
-        prompt=data.prompt,
-        prompt_name=data.prompt_name or prompt_name,
-        dimensions=data.dimensions,
-        truncate=settings.truncate if data.truncate is None else data.truncate,
-    )
-    work = model.embed(inputs, options)
-    embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
+    with registry.use(data.model) as (model, prompt_name):
+        options = Options(
+            prompt=data.prompt,
+            prompt_name=prompt_name if data.prompt_name is None else data.prompt_name,
+            dimensions=data.dimensions,
+            truncate=settings.truncate if data.truncate is None else data.truncate,
+        )
+        work = model.embed(inputs, options)
+        embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
     metrics.count(model.manifest.name, embedded)
     content = wire.EmbeddingResponse(
         data=await _items(embedded, data.encoding_format),
@@ -126,24 +129,15 @@ async def create_embeddings(
 
 @post("/tokenize", status_code=200, tags=["embeddings"], responses=ERRORS, summary="Tokenize texts")
 async def tokenize(
-    data: Annotated[wire.TokenizeRequest, TOKENIZE_BODY], state: State
+    data: Annotated[wire.TokenizeRequest, TOKENIZE_BODY], request: ApiRequest, state: State
 ) -> wire.TokenizeResponse:
     """Show what a model sees of each text: its tokens, special tokens included, cut at its limit."""
     registry: Registry = state.registry
     settings: Settings = state.settings
-    texts = wire.parse_input(data.input, max_inputs=settings.max_inputs)
-    model, prompt_name = registry.find(data.model)
-    tokens = await asyncio.to_thread(model.tokenize, texts, Options(prompt_name=prompt_name))
-    items = [
-        wire.Tokenized(
-            index=index,
-            tokens=model.words(item),
-            ids=item.ids,
-            num_tokens=item.num_tokens,
-            truncated=item.truncated or msgspec.UNSET,
-        )
-        for index, item in enumerate(tokens)
-    ]
+    inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
+    with registry.use(data.model) as (model, prompt_name):
+        work = asyncio.to_thread(_tokenized, model, inputs, Options(prompt_name=prompt_name))
+        items = await _while_wanted(request, work, seconds=settings.request_timeout)
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
 
@@ -156,7 +150,7 @@ async def list_models(state: State) -> wire.ModelList:
 
 @get("/v1/models/{model_id:path}", tags=["models"], responses={404: ERRORS[404]}, summary="Describe a model")
 async def describe_model(
-    model_id: Annotated[str, Parameter(description="A name or alias; may contain `/`.")], state: State
+    model_id: Annotated[str, PathParameter(description="A name or alias; may contain `/`.")], state: State
 ) -> wire.ModelCard:
     """One served model."""
     registry: Registry = state.registry
@@ -221,6 +215,19 @@ async def _while_wanted(request: ApiRequest, work: Coroutine[Any, Any, T], *, se
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
+
+
+def _tokenized(model: Model, inputs: wire.Inputs, options: Options) -> list[wire.Tokenized]:
+    return [
+        wire.Tokenized(
+            index=index,
+            tokens=model.words(item),
+            ids=item.ids,
+            num_tokens=item.num_tokens,
+            truncated=item.truncated or msgspec.UNSET,
+        )
+        for index, item in enumerate(model.tokenize(inputs, options))
+    ]
 
 
 async def _items(embedded: Embedded, encoding_format: wire.EncodingFormat | None) -> list[wire.Embedding]:

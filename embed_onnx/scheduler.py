@@ -13,7 +13,14 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from embed_onnx.errors import EmbedError, InferenceFailed, InvalidRequest, Overloaded, Unavailable
+from embed_onnx.errors import (
+    EmbedError,
+    InferenceFailed,
+    InvalidRequest,
+    Overloaded,
+    SetupError,
+    Unavailable,
+)
 from embed_onnx.fair_queue import FairQueue
 from embed_onnx.pooling import Vector
 
@@ -53,6 +60,8 @@ class Scheduler:
     """
 
     def __init__(self, *, lanes: int, queue_tokens: int) -> None:
+        if lanes < 1:
+            raise SetupError(f"threads is {lanes}; give at least 1")
         self.queue_tokens = queue_tokens
         self._queue: FairQueue[Job] = FairQueue()
         self._accepted: set[Job] = set()
@@ -103,17 +112,25 @@ class Scheduler:
         with self._lock:
             if self._closing:
                 raise Unavailable("the server is going down; send the request again")
-            if self._queue.tokens + tokens > self.queue_tokens:
-                raise Overloaded(
-                    f"{self._queue.tokens} tokens wait, {tokens} more exceed the limit of "
-                    f"{self.queue_tokens}; try again later",
-                    retry_after=self._speed.seconds(self._queue.tokens),
-                )
+            self.check_room(tokens)
             self._queue.add(job, lengths)
             self._accepted.add(job)
             self._work.notify(len(lengths))
         job.future.add_done_callback(lambda future: self._claim(job) if future.cancelled() else None)
         return job
+
+    def check_room(self, tokens: int) -> None:
+        """Refuse so many more tokens if they do not fit the queue now.
+
+        Raises:
+            Overloaded: They do not.
+        """
+        waiting = self._queue.tokens
+        if waiting and waiting + tokens > self.queue_tokens:
+            raise Overloaded(
+                f"{waiting} tokens wait, {tokens} more exceed the limit of {self.queue_tokens}; try later",
+                retry_after=self._speed.seconds(waiting),
+            )
 
     def drain(self, timeout: float) -> None:
         """Take no more work, finish what was accepted, and fail what is left after ``timeout`` seconds."""

@@ -68,6 +68,7 @@ class _Server(uvicorn.Server):
                 access_log=False,  # the app writes a line a request itself
                 log_config=None,
                 server_header=False,
+                ws="none",
                 timeout_graceful_shutdown=int(settings.drain_timeout) + GRACE_SECONDS,
             )
         )

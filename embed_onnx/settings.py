@@ -27,13 +27,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = Path("models.txt")
     threads: Annotated[
         int,
-        Meta(ge=0, description="Sequences embedded at the same time; 0: the cores this process may use."),
+        Meta(
+            ge=0,
+            le=1024,
+            description="Sequences embedded at the same time; 0: the cores this process may use.",
+        ),
     ] = 0
     queue_tokens: Annotated[
         int, Meta(ge=1, description="Tokens that may wait; a request beyond that is answered with 429.")
     ] = 1_048_576
     max_inputs: Annotated[int, Meta(ge=1, description="Inputs in one request.")] = 2048
-    max_body: Annotated[int, Meta(ge=1, description="Bytes in the body of one request.")] = 33_554_432
+    max_body: Annotated[int, Meta(ge=1, description="Bytes in the body of one request.")] = 16_777_216
     truncate: Annotated[
         bool, Meta(description="Cut a text that is too long at the model's limit, or refuse it.")
     ] = True

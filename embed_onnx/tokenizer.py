@@ -87,11 +87,13 @@ class Tokenizer:
         """
         size = self.max_tokens * PREFIX_CHARACTERS_PER_TOKEN
         while size < len(text):
-            encoding = self._tokenizer.encode(text[:size], add_special_tokens=False)
+            # ``encode`` would hold the GIL, the batch forms do not; the fast one tells no words.
+            (encoding,) = self._tokenizer.encode_batch([text[:size]], add_special_tokens=False)
             words = encoding.word_ids
             certain = words.index(words[-1]) if words else 0
             if self._special + certain >= self.max_tokens:
                 # The last word is at least one token more.
                 return Tokens(self._finish(encoding), self._special + certain + 1, exact=False)
             size *= 4
-        return self._cut(self._tokenizer.encode(text, add_special_tokens=False))
+        (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+        return self._cut(encoding)

@@ -198,14 +198,14 @@ def parse_input(given: Input, *, max_inputs: int) -> Inputs:
     Raises:
         InvalidRequest: There are none or too many, one is empty, or kinds are mixed.
     """
-    items = _one_kind([given] if isinstance(given, str) else given)
-    if not items:
+    if not given and isinstance(given, list):
         raise InvalidRequest("input is an empty list; send at least one text", param="input")
-    if len(items) > max_inputs:
+    if isinstance(given, list) and len(given) > max_inputs and not isinstance(given[0], int):
         raise InvalidRequest(
-            f"input has {len(items)} items and at most {max_inputs} are taken; send several requests",
+            f"input has {len(given)} items and at most {max_inputs} are taken; send several requests",
             param="input",
         )
+    items = _one_kind([given] if isinstance(given, str) else given)
     for index, item in enumerate(items):
         if not item:
             raise InvalidRequest(f"input[{index}] is empty; leave it out", param="input")

@@ -10,10 +10,28 @@ from embed_onnx import manifest
 from embed_onnx.errors import ArtifactError
 from embed_onnx.manifest import Manifest
 from embed_onnx.models_file import Entry
+from export.errors import ExportError
 from export.sources import Checkpoint
 
 RECIPE = 1
 """Raised by one when the same checkpoint would give another artifact."""
+
+
+def check_target(entry: Entry, target: Path) -> None:
+    """Make sure that what an export replaces is an artifact, and never the checkpoint itself.
+
+    Raises:
+        ExportError: Something else is there.
+    """
+    way_out = "move it away, or choose another name= or --artifacts"
+    resolved, source = target.resolve(), entry.folder
+    if source is not None and (resolved.is_relative_to(source) or source.is_relative_to(resolved)):
+        raise ExportError(f"the artifact would lie at {target}, over its own checkpoint; {way_out}")
+    if target.exists() and not (target / manifest.MANIFEST).is_file():
+        raise ExportError(f"{target} is there and is no artifact; {way_out}")
+    inside = next((folder for folder in target.parents if (folder / manifest.MANIFEST).exists()), None)
+    if inside is not None:
+        raise ExportError(f"{target} lies inside the artifact {inside}; {way_out}")
 
 
 @contextlib.contextmanager

@@ -46,6 +46,7 @@ def export_all(entries: Sequence[Entry], artifacts: Path, *, force: bool) -> Non
 def _export(entry: Entry, folder: Path, show: "_Show", force: bool) -> Done:
     started = time.perf_counter()
     show("finding")
+    artifact.check_target(entry, folder)
     checkpoint = sources.find(entry)
     present = None if force else artifact.up_to_date(entry, checkpoint, folder)
     if present is not None:
@@ -58,6 +59,10 @@ def _export(entry: Entry, folder: Path, show: "_Show", force: bool) -> Done:
             made = build.build(entry, checkpoint, new, show)
     except SetupError:
         raise
+    except OSError as err:
+        raise ExportError(
+            f"{entry.name} cannot be written to {folder}: {err}; free or choose a place"
+        ) from err
     except Exception as err:  # a checkpoint that torch, transformers or optimum cannot deal with
         raise ExportError(
             f"{entry.name} failed while {show.stage}: {type(err).__name__}: {err}; try the checkpoint in "

@@ -11,6 +11,7 @@ from pathlib import Path
 import huggingface_hub
 import msgspec
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from msgspec.structs import replace
 
 from embed_onnx import manifest
 from embed_onnx.manifest import Source
@@ -79,10 +80,12 @@ def _downloaded(repo: str, revision: str | None) -> Checkpoint:
             f"{wanted} cannot be downloaded: {_first_line(err)}; check its name and revision, and log in if "
             "it is private"
         ) from None
-    return _checkpoint(Path(folder), repo=repo, revision=Path(folder).name)
+    found = _checkpoint(Path(folder), repo=repo)
+    source = replace(found.source, requested=revision, revision=Path(folder).name)
+    return replace(found, source=source)
 
 
-def _checkpoint(folder: Path, *, repo: str, revision: str | None = None) -> Checkpoint:
+def _checkpoint(folder: Path, *, repo: str) -> Checkpoint:
     if not (folder / "modules.json").is_file():
         raise ExportError(
             f"{folder} holds no modules.json, so it is no Sentence-Transformers model; "
@@ -90,7 +93,7 @@ def _checkpoint(folder: Path, *, repo: str, revision: str | None = None) -> Chec
         )
     relative = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     files = {str(path): manifest.sha256(folder / path) for path in relative if _is_read(str(path))}
-    source = Source(repo=repo, revision=revision, license=_license(folder), files=files)
+    source = Source(repo=repo, license=_license(folder), files=files)
     return Checkpoint(folder, source)
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
@@ -30,15 +31,22 @@ class Server:
             text=True,
         )
         self.log: list[str] = []
-        self.url = self._url()
+        self._listening = threading.Event()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        assert self._listening.wait(START_SECONDS)
+        found = re.search(r"listening on (http://[^\s\"]+)", "".join(self.log))
+        assert found, "the server ended before it listened:\n" + "".join(self.log)
+        self.url = found.group(1)
 
-    def _url(self) -> str:
+    def _read(self) -> None:
+        """Keep reading: a server whose log nobody reads waits for ever once the pipe is full."""
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.log.append(line)
-            if found := re.search(r"listening on (http://\S+?)(\"|$)", line):
-                return found.group(1)
-        raise AssertionError("the server ended before it listened:\n" + "".join(self.log))
+            if "listening on" in line:
+                self._listening.set()
+        self._listening.set()
 
     def wait_ready(self) -> None:
         with httpx.Client(base_url=self.url, timeout=START_SECONDS) as client:
@@ -47,19 +55,20 @@ class Server:
 
     def kill(self) -> None:
         """End it whatever it does; a test that wants its log asks before."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        self.process.kill()
+        self.finish()
 
     def stop(self) -> str:
-        """Ask it to stop; the rest of its log."""
+        """Ask it to stop; its whole log."""
         self.process.terminate()
         return self.finish()
 
     def finish(self) -> str:
         """Wait for its end; its whole log."""
-        _, rest = self.process.communicate(timeout=START_SECONDS)
-        self.log.append(rest)
+        self.process.wait(timeout=START_SECONDS)
+        self._reader.join(START_SECONDS)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
         return "".join(self.log)
 
 

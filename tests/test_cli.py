@@ -90,3 +90,31 @@ def test_a_mistake_is_one_sentence(home: Path, arguments: list[str], sentence: s
     assert sentence in done.stderr
     assert done.stderr.startswith("embed-onnx: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["EMBED_ONNX_API_KEYS", "EMBED_ONNX_API_KEYS_FILE"])
+def test_a_blank_variable_does_not_open_the_server(home: Path, name: str) -> None:
+    """Keys that were meant to be set and are blank stop the start."""
+    done = run("serve", "--port", "0", cwd=home, environment={name: ""})
+
+    assert (1, f"embed-onnx: {name} is set and blank") == (done.returncode, done.stderr.split(";")[0])
+
+
+def test_embed_lines_that_are_not_utf8(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("fine\nna\xefve\n".encode("latin-1"))
+
+    done = run("embed", "--file", str(tmp_path / "latin.txt"), cwd=home)
+
+    assert (1, "embed-onnx: line 2 is not UTF-8 (byte 2); convert the file\n") == (
+        done.returncode,
+        done.stderr,
+    )
+
+
+def test_embed_counts_lines_of_the_whole_file(home: Path) -> None:
+    """The error of a line far down names its place in the file, and a bare CR ends no line."""
+    lines = ["short\rline"] * 290 + ["long " * 300]
+
+    done = run("embed", "--no-truncate", cwd=home, stdin="\n".join(lines))
+
+    assert "input[290] has" in done.stderr

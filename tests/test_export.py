@@ -280,3 +280,30 @@ def test_small_prompts_reach_the_manifest(artifacts: Path) -> None:
     found = manifest.read(artifacts / SMALL)
 
     assert (small_models.PROMPTS, "document") == (found.prompts, found.default_prompt)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        pytest.param("./artifacts/mine", "over its own checkpoint", id="the-checkpoint-itself"),
+        pytest.param(
+            "./artifacts/mine name=mine/inside", "over its own checkpoint", id="inside-the-checkpoint"
+        ),
+        pytest.param("./artifacts/mine name=notes", "is there and is no artifact", id="something-else"),
+        pytest.param("./artifacts/mine name=done/more", "lies inside the artifact", id="inside-an-artifact"),
+    ],
+)
+def test_nothing_but_an_artifact_is_ever_replaced(
+    home: Path, tmp_path: Path, line: str, sentence: str
+) -> None:
+    """A checkpoint that lies among the artifacts, or anything else there, survives an export."""
+    shutil.copytree(home / "checkpoint", tmp_path / "artifacts" / "mine")
+    shutil.copytree(home / "artifacts" / SMALL, tmp_path / "artifacts" / "done")
+    (tmp_path / "artifacts" / "notes").mkdir()
+    (tmp_path / "models.txt").write_text(line + "\n")
+    before = sorted(tmp_path.rglob("*"))
+
+    done = run("export", cwd=tmp_path)
+
+    assert (1, before) == (done.returncode, sorted(tmp_path.rglob("*")))
+    assert sentence in done.stderr

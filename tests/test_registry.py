@@ -1,13 +1,17 @@
 """Models by name and alias, brought together from models.txt and the artifacts folder."""
 
 import shutil
+import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from harness import MINILM, SMALL
 
-from embed_onnx import registry
+from embed_onnx import Model, manifest, registry
 from embed_onnx.errors import ArtifactError, ModelNotFound, Unavailable
+from embed_onnx.manifest import Source
+from embed_onnx.models_file import Entry
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
 
@@ -15,6 +19,11 @@ from embed_onnx.settings import Settings
 @pytest.fixture
 def settings(home: Path) -> Settings:
     return Settings(models=home / "models.txt", artifacts=home / "artifacts", threads=1)
+
+
+def use(models: Registry, name: str | None) -> tuple[Model, str | None]:
+    with models.use(name) as found:
+        return found
 
 
 def opened(settings: Settings) -> Registry:
@@ -25,12 +34,12 @@ def test_life_of_a_registry(settings: Settings) -> None:
     """It says why it is not ready while loading and while draining, and serves in between."""
     with opened(settings) as models:
         with pytest.raises(Unavailable, match=f"still loading {MINILM}, {SMALL}"):
-            models.find(MINILM)
+            use(models, MINILM)
         models.load()
-        model, _ = models.find(SMALL)
+        model, _ = use(models, SMALL)
         models.drain(1)
         with pytest.raises(Unavailable, match="going down"):
-            models.find(SMALL)
+            use(models, SMALL)
 
     assert SMALL == model.manifest.name
 
@@ -39,9 +48,9 @@ def test_names(settings: Settings) -> None:
     """A name, an alias, nothing at all, and a prompt after a colon."""
     with opened(settings) as models:
         models.load()
-        found = [models.find(name) for name in (None, "team/tiny", f"{SMALL}:query")]
+        found = [use(models, name) for name in (None, "team/tiny", f"{SMALL}:query")]
         with pytest.raises(ModelNotFound, match="served are") as unknown:
-            models.find("nope:query")
+            use(models, "nope:query")
 
     assert [(MINILM, None), (SMALL, None), (SMALL, "query")] == [
         (model.manifest.name, prompt) for model, prompt in found
@@ -51,7 +60,9 @@ def test_names(settings: Settings) -> None:
 
 def test_an_artifact_of_another_precision_is_missing(settings: Settings, tmp_path: Path) -> None:
     """What a line asks for and what is there must agree; what is absent is missing, too."""
-    (tmp_path / "models.txt").write_text(f"{MINILM} precision=float32\nsomebody/absent\n./x name={SMALL}\n")
+    (tmp_path / "models.txt").write_text(
+        f"{MINILM} precision=float32\nsomebody/absent\n./checkpoint name={SMALL}\n"
+    )
     other = Settings(models=tmp_path / "models.txt", artifacts=settings.artifacts)
 
     found = registry.missing(registry.wanted(other), other.artifacts)
@@ -87,3 +98,41 @@ def test_one_checkpoint_in_two_precisions(tmp_path: Path, settings: Settings) ->
         found = {name: models.resolve(name) for name in ("team/m", "one", "two", "other")}
 
     assert {"team/m": "one", "one": "one", "two": "two", "other": "two"} == found
+
+
+def test_an_artifact_is_of_its_own_repository_and_revision(settings: Settings) -> None:
+    """Another repository or revision under the same name is not what a line asks for."""
+    source = Source(repo="team/m", requested="main", revision="0123abc", files={})
+    found = msgspec.structs.replace(manifest.read(settings.artifacts / SMALL), source=source)
+
+    def asks(**fields: str) -> bool:
+        return Entry(**{"name": "m", "repo": "team/m", **fields}).asks_for(found)
+
+    assert [True, True, True] == [asks(), asks(revision="main"), asks(revision="0123abc")]
+    assert [False, False, False] == [asks(repo="other/m"), asks(revision="dev"), asks(precision="float32")]
+
+
+def test_draining_waits_for_who_was_let_in(settings: Settings) -> None:
+    """A request that is still being tokenized when the server is asked to stop is embedded all the same."""
+    with opened(settings) as models:
+        models.load()
+        draining = threading.Thread(target=models.drain, args=(60,))
+        with models.use(SMALL) as (model, _):
+            draining.start()
+            while models.state == "ready":
+                pass
+            with pytest.raises(Unavailable, match="going down"):
+                use(models, SMALL)
+            vectors = model.encode(["accepted before"])
+        draining.join(60)
+
+    assert (1, 32) == vectors.shape
+    assert not draining.is_alive()
+
+
+def test_a_late_load_does_not_end_draining(settings: Settings) -> None:
+    with opened(settings) as models:
+        models.drain(0)
+        models.load()
+
+        assert "draining" == models.state
