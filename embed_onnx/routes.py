@@ -38,13 +38,17 @@ EMBEDDING_BODY = Body(
 )
 TOKENIZE_BODY = Body(media_type=RequestEncodingType.JSON, examples=[Example(value={"input": "Hello, world"})])
 ERRORS = {
-    400: ResponseSpec(wire.ErrorResponse, description="The request is wrong; `error.param` names the field."),
-    401: ResponseSpec(wire.ErrorResponse, description="The API key is missing or unknown."),
-    404: ResponseSpec(wire.ErrorResponse, description="The model is not served here."),
-    413: ResponseSpec(wire.ErrorResponse, description="The body is larger than the server takes."),
-    415: ResponseSpec(wire.ErrorResponse, description="The body is not declared as JSON."),
-    429: ResponseSpec(wire.ErrorResponse, description="The queue is full; see Retry-After."),
-    503: ResponseSpec(wire.ErrorResponse, description="Models are loading, or the server is going down."),
+    status: ResponseSpec(wire.ErrorResponse, description=description, generate_examples=False)
+    for status, description in {
+        400: "The request is wrong; `error.param` names the field.",
+        401: "The API key is missing or unknown.",
+        404: "The model is not served here.",
+        413: "The body is larger than the server takes.",
+        415: "The body is not declared as plain JSON.",
+        429: "The queue is full; see Retry-After.",
+        500: "A bug, or a vector that is not finite.",
+        503: "Models are loading, the server is going down, or the request took too long.",
+    }.items()
 }
 
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {

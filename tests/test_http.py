@@ -344,3 +344,34 @@ def test_what_a_pipelining_or_rude_client_leaves_behind(server: Server, client: 
             connection.sendall(sent)
 
     assert 200 == post(client, input="next").status_code
+
+
+@pytest.mark.parametrize("host", ["x:abc", "x:99999", "http://x"])
+def test_a_wrong_host_header(client: httpx.Client, host: str) -> None:
+    """A Host header that is none does not keep errors from being JSON."""
+    response = client.get("/nope", headers={"host": host})
+
+    assert "invalid_request_error" == error(response)["type"]
+    assert response.status_code in (400, 404)
+
+
+@pytest.mark.parametrize("body", [b"\x1f\x8b\x08 compressed", b"{}"])
+def test_a_compressed_body(client: httpx.Client, body: bytes) -> None:
+    """Bodies are taken as they are; the error names the encoding."""
+    response = client.post(
+        "/v1/embeddings",
+        content=body,
+        headers={"content-type": "application/json", "content-encoding": "gzip"},
+    )
+
+    assert "gzip" in error(response)["message"]
+    assert 415 == response.status_code
+
+
+def test_an_empty_prompt_name_is_unknown(client: httpx.Client) -> None:
+    """Neither the field nor the suffix of a model's name falls back to the default when it is empty."""
+    field = post(client, input="x", model=SMALL, prompt_name="")
+    suffix = post(client, input="x", model=f"{SMALL}:")
+
+    assert [400, 400] == [field.status_code, suffix.status_code]
+    assert "prompt_name '' is unknown; this model has query, document" == error(field)["message"]
