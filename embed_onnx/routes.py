@@ -77,8 +77,10 @@ class ApiRequest(Request[Any, Any, State]):
         return wire.decode(await self.body(), DECODERS[field.annotation])
 
 
-def require_key(connection: ASGIConnection[Any, Any, Any, State], _handler: BaseRouteHandler) -> None:
+async def require_key(connection: ASGIConnection[Any, Any, Any, State], _handler: BaseRouteHandler) -> None:
     """Refuse a request without one of the server's API keys, if it has any.
+
+    Async, though it waits for nothing: Litestar would run a plain function in a thread.
 
     Raises:
         InvalidApiKey: The key is missing or unknown.
