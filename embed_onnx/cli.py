@@ -33,8 +33,7 @@ def knob_options(*names: str) -> Callable[[Command], Command]:
             if names and knob.name not in names:
                 continue
             flag = f"{knob.flag}/--no-{knob.flag[2:]}" if isinstance(knob.default, bool) else knob.flag
-            shown = ",".join(knob.default) if isinstance(knob.default, tuple) else knob.default
-            text = knob.help if shown in (None, "") else f"{knob.help} [default: {str(shown).lower()}]"
+            text = f"{knob.help} [default: {knob.shown}]" if knob.shown else knob.help
             command = click.option(flag, default=None, envvar=knob.variable, show_envvar=True, help=text)(
                 command
             )

@@ -115,11 +115,14 @@ class Model:
         started = time.perf_counter()
         self._check_dimensions(options)
         tokens: list[Tokens] = []
+        num_tokens = 0
         for first in range(0, len(inputs), INPUTS_A_SLICE):
             # Every input has a token at least: a list that will not fit is refused before it costs more.
-            self._scheduler.check_room(sum(item.num_tokens for item in tokens) + len(inputs) - first)
+            self._scheduler.check_room(num_tokens + len(inputs) - first)
             part = inputs[first : first + INPUTS_A_SLICE]
-            tokens += await asyncio.to_thread(self.tokenize, part, options, first=first)
+            found = await asyncio.to_thread(self.tokenize, part, options, first=first)
+            num_tokens += sum(item.num_tokens for item in found)
+            tokens += found
         job = self._scheduler.submit(self._encoder, [item.ids for item in tokens])
         await asyncio.wrap_future(job.future)
         return self._embedded(job, tokens, options, started)

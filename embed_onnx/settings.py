@@ -112,6 +112,15 @@ class Knob(msgspec.Struct, frozen=True):
         return "--" + self.name.replace("_", "-")
 
     @property
+    def shown(self) -> str:
+        """The default as one would write it; empty where there is none."""
+        if isinstance(self.default, tuple):
+            return ",".join(self.default)
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        return "" if self.default is None else str(self.default)
+
+    @property
     def variable(self) -> str:
         """As in ``EMBED_ONNX_QUEUE_TOKENS``."""
         return PREFIX + self.name.upper()
@@ -133,8 +142,6 @@ def markdown_table() -> str:
     """The README's table of settings."""
     rows = ["| flag | variable | default | what it does |", "| --- | --- | --- | --- |"]
     for knob in knobs():
-        default = ",".join(knob.default) if isinstance(knob.default, tuple) else knob.default
-        shown = f"`{str(default).lower() if isinstance(default, bool) else default}`"
-        shown = "" if default in (None, "") else shown
+        shown = f"`{knob.shown}`" if knob.shown else ""
         rows.append(f"| `{knob.flag}` | `{knob.variable}` | {shown} | {knob.help} |")
     return "\n".join(rows)

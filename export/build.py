@@ -33,14 +33,15 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
         convert.write_tokenizer(original, folder)
         _copy_license(checkpoint, folder)
         show("checking")
+        expected = parity.reference(original)
         made = _draft(entry, checkpoint, original, graph.stat().st_size)
-        made = replace(made, parity=parity.measure(original, folder, made))
+        made = replace(made, parity=parity.measure(expected, folder, made))
         if entry.precision == "int8":
             show("quantizing")
             quantization = quantize.quantize(graph, folder / manifest.MODEL)
             made = replace(made, precision="int8", quantization=quantization)
             show("comparing")
-            made = replace(made, parity=parity.measure(original, folder, made))
+            made = replace(made, parity=parity.measure(expected, folder, made))
     made = replace(made, sha256={path.name: manifest.sha256(path) for path in sorted(folder.iterdir())})
     manifest.write(made, folder)
     return made

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from embed_onnx.encoder import Encoder
 from embed_onnx.manifest import MODEL, TOKENIZER, Manifest, Parity, Precision
@@ -39,7 +40,22 @@ def sentences() -> list[str]:
     return msgspec.json.decode(SENTENCES.read_bytes(), type=list[str])
 
 
-def measure(original: Original, folder: Path, manifest: Manifest) -> Parity:
+class Reference(msgspec.Struct, frozen=True):
+    """What the original gives for the sentences: token ids, and float32 vectors [sentences, dimensions]."""
+
+    ids: list[list[int]]
+    vectors: NDArray[np.float32]
+
+
+def reference(original: Original) -> Reference:
+    """Run the sentences through the original, once for all artifacts that are compared with it."""
+    texts = sentences()
+    ids = original.torch.tokenizer(texts, truncation=True, max_length=original.max_tokens)["input_ids"]
+    vectors = original.torch.encode(texts, prompt="", show_progress_bar=False)
+    return Reference(ids, np.asarray(vectors, np.float32))
+
+
+def measure(expected: Reference, folder: Path, manifest: Manifest) -> Parity:
     """Compare an artifact folder with its original.
 
     Raises:
@@ -47,11 +63,10 @@ def measure(original: Original, folder: Path, manifest: Manifest) -> Parity:
     """
     texts = sentences()
     tokens = Tokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens).encode(texts)
-    _check_tokens(original, texts, [item.ids for item in tokens], manifest.max_tokens)
+    _check_tokens(texts, [item.ids for item in tokens], expected.ids)
     vectors = Encoder(folder / MODEL, manifest).encode([item.ids for item in tokens])
-    expected = np.asarray(original.torch.encode(texts, prompt="", show_progress_bar=False), np.float32)
-    norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
-    cosines = np.einsum("td,td->t", vectors, expected, dtype=np.float64) / norms
+    norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected.vectors, axis=1)
+    cosines = np.einsum("td,td->t", vectors, expected.vectors, dtype=np.float64) / norms
     floor = FLOORS[manifest.precision]
     judged = cosines[[item.num_tokens >= min(floor.tokens, manifest.max_tokens) for item in tokens]]
     if not (judged.mean() >= floor.mean and judged.min() >= floor.least):  # so that NaN does not pass
@@ -66,8 +81,7 @@ def measure(original: Original, folder: Path, manifest: Manifest) -> Parity:
     return Parity(texts=len(texts), cosine_mean=float(judged.mean()), cosine_min=float(judged.min()))
 
 
-def _check_tokens(original: Original, texts: list[str], found: list[list[int]], max_tokens: int) -> None:
-    expected = original.torch.tokenizer(texts, truncation=True, max_length=max_tokens)["input_ids"]
+def _check_tokens(texts: list[str], found: list[list[int]], expected: list[list[int]]) -> None:
     for text, ids, right in zip(texts, found, expected, strict=True):
         if ids != right:
             raise ExportError(
