@@ -54,10 +54,17 @@ class Source(Record, frozen=True, kw_only=True):
 
 
 class Quantization(Record, frozen=True, kw_only=True):
-    """How int8 was made: symmetric weights, activations measured as they come."""
+    """How int8 was made: symmetric weights, activations measured as they come.
+
+    ``activation_bits`` are those of the file itself, which any runtime runs; ``kernel_activation_bits`` those
+    of our native kernels, which take the place of its functions; ``no_kernel`` says why they cannot.
+    """
 
     weight_bits: int
     weight_scales: Literal["channel"]
+    activation_bits: int
+    kernel_activation_bits: int | None = None
+    no_kernel: str | None = None
     activation_scales: Literal["token"]
     embedding_scales: Literal["row"]
 
@@ -71,7 +78,10 @@ class Parity(Record, frozen=True, kw_only=True):
 
 
 class Manifest(Record, frozen=True, kw_only=True):
-    """One artifact. ``max_tokens`` counts special tokens; ``created`` is in Unix seconds."""
+    """One artifact. ``max_tokens`` counts special tokens; ``created`` is in Unix seconds.
+
+    ``packed``: equal numbers in a row of the attention mask are one sequence, so that a row takes several.
+    """
 
     format: int = FORMAT
     name: Annotated[str, msgspec.Meta(pattern=rf"\A{NAME_PATTERN}\Z")]
@@ -86,6 +96,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     default_prompt: str | None = None
     precision: Precision
     quantization: Quantization | None = None
+    packed: bool = False
     parity: Parity
     float32_bytes: int
     sha256: dict[Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9._-]*\Z")], str]

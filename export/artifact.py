@@ -13,7 +13,7 @@ from embed_onnx.models_file import Entry
 from export.errors import ExportError
 from export.sources import Checkpoint
 
-RECIPE = 1
+RECIPE = 2
 """Raised by one when the same checkpoint would give another artifact."""
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from embed_onnx import manifest
-from embed_onnx.manifest import Manifest, Parity
+from embed_onnx.manifest import Manifest, Parity, Quantization
 from embed_onnx.models_file import Entry
-from export import convert, optimize, parity, quantize
+from export import convert, encoder_graph, families, optimize, parity, quantize
 from export.artifact import RECIPE
 from export.convert import Original
+from export.families import UnknownFamily
 from export.sources import Checkpoint
 
 
@@ -38,13 +39,24 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
         made = replace(made, parity=parity.measure(expected, folder, made))
         if entry.precision == "int8":
             show("quantizing")
-            quantization = quantize.quantize(graph, folder / manifest.MODEL)
-            made = replace(made, precision="int8", quantization=quantization)
+            quantization = _quantize(original, graph, folder / manifest.MODEL)
+            packed = quantization.kernel_activation_bits is not None
+            made = replace(made, precision="int8", quantization=quantization, packed=packed)
             show("comparing")
             made = replace(made, parity=parity.measure(expected, folder, made))
     made = replace(made, sha256={path.name: manifest.sha256(path) for path in sorted(folder.iterdir())})
     manifest.write(made, folder)
     return made
+
+
+def _quantize(original: Original, graph: Path, output: Path) -> Quantization:
+    """Write the int8 file: the one that our native kernels know, if the model is of the BERT family."""
+    try:
+        encoder = families.read(original.torch[0].auto_model)
+    except UnknownFamily as err:
+        return replace(quantize.quantize(graph, output), no_kernel=str(err))
+    encoder_graph.check(encoder, graph)
+    return encoder_graph.write(encoder, output)
 
 
 def _draft(entry: Entry, checkpoint: Checkpoint, original: Original, float32_bytes: int) -> Manifest:

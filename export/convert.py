@@ -11,10 +11,9 @@ from sentence_transformers import SentenceTransformer
 
 from embed_onnx.manifest import MODEL, TOKENIZER, PoolingMode
 from export.errors import ExportError
+from export.functions import OPSET
 from export.sources import Checkpoint
 
-OPSET = 18
-"""Understood by every ONNX Runtime that this project supports."""
 PACKAGE = "sentence_transformers."
 MODULES = ("Transformer", "Pooling", "Normalize")
 """What is served; the module paths have changed over the years, these names have not."""

@@ -1,7 +1,7 @@
 """Small models with random weights, saved by sentence-transformers itself; nothing is downloaded."""
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -13,55 +13,41 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 WIDTH = 32
 MAX_TOKENS = 48
 SHAPE = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+AFTER_PADDING = {"max_position_embeddings": MAX_TOKENS + 2, "pad_token_id": 1}
+"""Where positions start after the padding id."""
 PROMPTS = {"query": "search for: ", "document": "text: "}
 CORPUS = [
     "a small model reads a few words and learns where they end",
     "numbers such as 12 and 345 stand beside letters, commas and dots.",
     "def add(a, b): return a + b",
 ]
-
-
-def _bert(size: int) -> transformers.PreTrainedModel:
-    return transformers.BertModel(
-        transformers.BertConfig(vocab_size=size, max_position_embeddings=MAX_TOKENS, **SHAPE)
-    )
-
-
-def _distilbert(size: int) -> transformers.PreTrainedModel:
-    return transformers.DistilBertModel(
-        transformers.DistilBertConfig(
-            vocab_size=size,
-            max_position_embeddings=MAX_TOKENS,
-            dim=WIDTH,
-            n_layers=2,
-            n_heads=2,
-            hidden_dim=64,
-        )
-    )
-
-
-def _mpnet(size: int) -> transformers.PreTrainedModel:
-    positions = MAX_TOKENS + 2  # they start after the padding id
-    return transformers.MPNetModel(
-        transformers.MPNetConfig(vocab_size=size, max_position_embeddings=positions, pad_token_id=1, **SHAPE)
-    )
-
-
-def _roberta(size: int) -> transformers.PreTrainedModel:
-    positions = MAX_TOKENS + 2
-    return transformers.RobertaModel(
-        transformers.RobertaConfig(
-            vocab_size=size, max_position_embeddings=positions, pad_token_id=1, type_vocab_size=1, **SHAPE
-        )
-    )
-
-
-ARCHITECTURES: dict[str, Callable[[int], transformers.PreTrainedModel]] = {
-    "bert": _bert,
-    "distilbert": _distilbert,
-    "mpnet": _mpnet,
-    "roberta": _roberta,
+ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": ("Bert", {**SHAPE, "max_position_embeddings": MAX_TOKENS}),
+    "camembert": ("Camembert", {**SHAPE, **AFTER_PADDING, "type_vocab_size": 1}),
+    "distilbert": (
+        "DistilBert",
+        {"dim": WIDTH, "n_layers": 2, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": MAX_TOKENS},
+    ),
+    "mpnet": ("MPNet", {**SHAPE, **AFTER_PADDING}),
+    "roberta": ("Roberta", {**SHAPE, **AFTER_PADDING, "type_vocab_size": 1}),
+    "xlm-roberta": ("XLMRoberta", {**SHAPE, **AFTER_PADDING, "type_vocab_size": 1}),
 }
+"""The prefix of the classes in transformers, and the fields of the config."""
+
+
+def build(architecture: str, vocabulary: int = 300, **changes: Any) -> transformers.PreTrainedModel:
+    """A model of that architecture, some fields of its config changed.
+
+    Biases and norms are random too: as zeros and ones, they would hide where they are used.
+    """
+    prefix, fields = ARCHITECTURES[architecture]
+    config = getattr(transformers, f"{prefix}Config")(vocab_size=vocabulary, **{**fields, **changes})
+    torch.manual_seed(7)
+    model: transformers.PreTrainedModel = getattr(transformers, f"{prefix}Model")(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    return model.eval()
 
 
 def save(
@@ -71,12 +57,12 @@ def save(
     pooling: str | tuple[str, ...] = "mean",
     normalize: bool = True,
     default_prompt: str | None = None,
+    **changes: Any,
 ) -> Path:
     """Save a model of that architecture as a Sentence-Transformers folder."""
-    torch.manual_seed(7)
     tokenizer = _tokenizer(token_types=architecture == "bert")
     checkpoint = folder.with_name(folder.name + "-transformer")
-    ARCHITECTURES[architecture](len(tokenizer)).save_pretrained(checkpoint)
+    build(architecture, len(tokenizer), **changes).save_pretrained(checkpoint)
     tokenizer.save_pretrained(checkpoint)
     modules = [Transformer(str(checkpoint)), Pooling(WIDTH, pooling)] + [Normalize()] * normalize
     SentenceTransformer(
@@ -90,7 +76,7 @@ def _tokenizer(*, token_types: bool) -> transformers.PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    special = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]
     tokenizer.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special))
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]

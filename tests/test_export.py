@@ -12,10 +12,14 @@ from harness import MINILM, SMALL, run
 
 from embed_onnx import Model, manifest
 from embed_onnx.models_file import Entry
-from export import artifact, convert, parity, pipeline, quantize, sources
+from export import artifact, convert, int8, parity, pipeline, sources
 from export.errors import ExportError
 
-PRECISIONS = ["int8", "float32"]
+EXPORTS = [
+    *((name, "int8") for name in small_models.ARCHITECTURES),
+    ("bert", "float32"),
+    ("mpnet", "float32"),
+]
 
 
 def entry_for(folder: Path, **fields: object) -> Entry:
@@ -24,22 +28,21 @@ def entry_for(folder: Path, **fields: object) -> Entry:
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every architecture, in both precisions, exported by one command; and pooling of two modes."""
+    """By one command: every architecture in int8, one of no known family, float32, pooling of two modes."""
     folder = tmp_path_factory.mktemp("workshop")
-    lines = []
     for name in small_models.ARCHITECTURES:
         small_models.save(folder / name, name)
-        lines += [f"./{name}  name={name}-{precision}  precision={precision}" for precision in PRECISIONS]
+    lines = [f"./{name}  name={name}-{precision}  precision={precision}" for name, precision in EXPORTS]
+    small_models.save(folder / "other", hidden_act="quick_gelu")
     small_models.save(folder / "two", pooling=("cls", "max"), normalize=False)
     (folder / "two" / "LICENSE").write_text("Do as you like.\n")
-    (folder / "models.txt").write_text("\n".join([*lines, "./two"]))
+    (folder / "models.txt").write_text("\n".join([*lines, "./other", "./two"]))
     done = run("export", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", small_models.ARCHITECTURES)
+@pytest.mark.parametrize(("name", "precision"), EXPORTS)
 def test_every_architecture_is_its_original(workshop: Path, name: str, precision: str) -> None:
     """Vectors through the runtime are those of sentence-transformers, texts over the limit too."""
     from sentence_transformers import SentenceTransformer
@@ -53,6 +56,29 @@ def test_every_architecture_is_its_original(workshop: Path, name: str, precision
     assert np.einsum("td,td->t", expected, vectors).min() > (0.999 if precision == "int8" else 0.999999)
     assert small_models.MAX_TOKENS == model.manifest.max_tokens
     assert precision == model.manifest.precision
+    assert (precision == "int8") == model.manifest.packed
+
+
+def test_an_unknown_architecture_is_int8_too(workshop: Path) -> None:
+    """By its own graph, which has nothing that our kernels know; the manifest says why."""
+    from sentence_transformers import SentenceTransformer
+
+    texts = ["a model", "numbers 12 and 345"]
+    expected = SentenceTransformer(str(workshop / "other"), device="cpu").encode(texts)
+    graph = onnx.load(workshop / "artifacts" / "other" / "model.onnx").graph
+
+    with Model.load(workshop / "artifacts" / "other") as model:
+        vectors = model.encode(texts)
+
+    assert np.einsum("td,td->t", expected, vectors).min() > 0.999
+    assert {"QuantizeTokens", "MatMulTokens"} == {n.op_type for n in graph.node if n.domain == "embed_onnx"}
+    assert not model.manifest.packed
+    assert (8, 7, None, "its activation is quick_gelu") == (
+        model.manifest.quantization.weight_bits,
+        model.manifest.quantization.activation_bits,
+        model.manifest.quantization.kernel_activation_bits,
+        model.manifest.quantization.no_kernel,
+    )
 
 
 def test_pooling_modes_are_concatenated(workshop: Path) -> None:
@@ -81,8 +107,9 @@ def test_the_artifact_holds_what_it_says(workshop: Path) -> None:
     assert ("cls", "max") == found.pooling
     assert small_models.PROMPTS == found.prompts
     assert {f.name for f in (workshop / "artifacts").iterdir()} == {
+        "other",
         "two",
-        *(f"{name}-{precision}" for name in small_models.ARCHITECTURES for precision in PRECISIONS),
+        *(f"{name}-{precision}" for name, precision in EXPORTS),
     }
 
 
@@ -132,15 +159,15 @@ def test_minilm_in_float32(tmp_path: Path) -> None:
 
 
 def test_int8_weights_and_embeddings(artifacts: Path) -> None:
-    """Weights are int8 within 7 bits, embeddings int8; no large float table is left."""
+    """Weights and embeddings are int8 in full range; no large float table is left."""
     model = onnx.load(artifacts / MINILM / "model.onnx")
     arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    int8 = {name: array for name, array in arrays.items() if array.dtype == np.int8}
-    weights = [array for name, array in int8.items() if "word_embeddings" not in name]
+    small = {name: array for name, array in arrays.items() if array.dtype == np.int8}
 
-    assert 36 == len(weights)
-    assert quantize.LARGEST_WEIGHT == max(int(np.abs(array.astype(int)).max()) for array in weights)
-    assert (30522, 384) == next(array.shape for name, array in int8.items() if "word_embeddings" in name)
+    assert ["TokenEmbeddings", *["EncoderLayer"] * 6] == [node.op_type for node in model.graph.node]
+    assert 1 + 4 * 6 == len(small)
+    assert {127} == {int(np.abs(array.astype(int)).max()) for array in small.values()}
+    assert (30522, 384) == small["embeddings.words"].shape
     assert 512 * 384 == max(array.size for array in arrays.values() if array.dtype == np.float32)
 
 
@@ -159,7 +186,7 @@ def test_below_the_floor_there_is_no_artifact(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An artifact too far from its original is an error that says what to do, and leaves nothing."""
-    monkeypatch.setattr(quantize, "LARGEST_WEIGHT", 1)
+    monkeypatch.setattr(int8, "LARGEST", 1)
 
     with pytest.raises(ExportError, match="set precision=float32 on its line"):
         pipeline.export_all([entry_for(workshop / "mpnet")], tmp_path, force=False)

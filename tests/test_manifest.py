@@ -28,8 +28,14 @@ SAMPLE = Manifest(
     default_prompt="query",
     precision="int8",
     quantization=Quantization(
-        weight_bits=8, weight_scales="channel", activation_scales="token", embedding_scales="row"
+        weight_bits=8,
+        weight_scales="channel",
+        activation_bits=7,
+        kernel_activation_bits=8,
+        activation_scales="token",
+        embedding_scales="row",
     ),
+    packed=True,
     parity=Parity(texts=100, cosine_mean=0.999, cosine_min=0.99),
     float32_bytes=90_000_000,
     sha256={},
@@ -62,13 +68,14 @@ def test_a_manifest_is_read_back_as_it_was_written(tmp_path):
 def test_fields_with_defaults_may_be_absent_except_the_format(tmp_path):
     manifest.write(SAMPLE, tmp_path)
     written = json.loads((tmp_path / manifest.MANIFEST).read_text())
-    for name in ("prompts", "default_prompt", "quantization"):
+    for name in ("prompts", "default_prompt", "quantization", "packed"):
         del written[name]
     (tmp_path / manifest.MANIFEST).write_text(json.dumps(written))
 
     found = manifest.read(tmp_path)
 
-    assert (found.prompts, found.default_prompt, found.quantization) == ({}, None, None)
+    expected = ({}, None, None, False)
+    assert expected == (found.prompts, found.default_prompt, found.quantization, found.packed)
 
 
 def test_a_newer_format_is_called_newer_whatever_else_it_holds(tmp_path):

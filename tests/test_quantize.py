@@ -1,12 +1,15 @@
-"""int8 weights: how far they may be from the float32 ones, and the range that they keep to."""
+"""int8: how far integers may be from float32 numbers, and that their products are exact on every CPU."""
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from export.quantize import quantize_channels, quantize_rows
+from export import functions, int8
+from export.int8 import quantize_channels, quantize_rows
 
 ROUNDING = 1e-5
 """Of float32, in steps: 127 times the precision of a division."""
@@ -14,13 +17,12 @@ ROUNDING = 1e-5
 
 def quantize_columns(table):
     """``quantize_channels`` of the transposed table, transposed back: a row is a channel."""
-    values, scales = quantize_channels(np.ascontiguousarray(table.T))
+    values, scales, _ = quantize_channels(np.ascontiguousarray(table.T))
     return values.T, scales[:, None]
 
 
 both = pytest.mark.parametrize(
-    ("quantize", "largest"),
-    [pytest.param(quantize_rows, 127, id="rows"), pytest.param(quantize_columns, 63, id="channels")],
+    "quantize", [pytest.param(quantize_rows, id="rows"), pytest.param(quantize_columns, id="channels")]
 )
 
 
@@ -36,7 +38,7 @@ def tables(draw):
 @both
 @settings(max_examples=50, deadline=None)
 @given(table=tables())
-def test_a_number_is_off_by_half_a_step_at_most(quantize, largest, table):
+def test_a_number_is_off_by_half_a_step_at_most(quantize, table):
     values, scales = quantize(table)
 
     off = np.abs(values.astype(np.float64) * scales - table)
@@ -46,21 +48,20 @@ def test_a_number_is_off_by_half_a_step_at_most(quantize, largest, table):
 @both
 @settings(max_examples=50, deadline=None)
 @given(table=tables())
-def test_the_largest_number_takes_the_whole_range(quantize, largest, table):
-    """127 steps, and 63 for weights: two products with uint8 then fit 16 bits."""
+def test_the_largest_number_takes_the_whole_range(quantize, table):
     magnitudes = np.abs(table).max(axis=1)
 
     values, scales = quantize(table)
 
-    expected = np.where(magnitudes > 0, largest, 0)
+    expected = np.where(magnitudes > 0, 127, 0)
     np.testing.assert_array_equal(np.abs(values.astype(int)).max(axis=1), expected)
-    np.testing.assert_allclose(scales[:, 0] * largest, magnitudes, rtol=1e-6)
+    np.testing.assert_allclose(scales[:, 0] * 127, magnitudes, rtol=1e-6)
 
 
 @both
 @settings(max_examples=50, deadline=None)
 @given(table=tables())
-def test_opposite_numbers_have_opposite_values(quantize, largest, table):
+def test_opposite_numbers_have_opposite_values(quantize, table):
     values, scales = quantize(table)
     opposite_values, opposite_scales = quantize(-table)
 
@@ -69,15 +70,15 @@ def test_opposite_numbers_have_opposite_values(quantize, largest, table):
 
 
 @both
-def test_zeros_stay_zero_with_scale_zero_beside_others(quantize, largest):
+def test_zeros_stay_zero_with_scale_zero_beside_others(quantize):
     values, scales = quantize(np.array([[0, 0], [2, -2]], np.float32))
 
-    np.testing.assert_array_equal(values, [[0, 0], [largest, -largest]])
-    np.testing.assert_array_equal(scales, [[0], [np.float32(2) / np.float32(largest)]])
+    np.testing.assert_array_equal(values, [[0, 0], [127, -127]])
+    np.testing.assert_array_equal(scales, [[0], [np.float32(2) / np.float32(127)]])
 
 
 @both
-def test_a_large_row_costs_a_small_one_nothing(quantize, largest):
+def test_a_large_row_costs_a_small_one_nothing(quantize):
     table = np.array([[0.001, -0.002], [1000, 1]], np.float32)
     alone, _ = quantize(table[:1])
 
@@ -89,9 +90,86 @@ def test_a_large_row_costs_a_small_one_nothing(quantize, largest):
 def test_the_arrays_have_the_layout_that_the_graph_needs():
     table = np.ones((3, 5), np.float32)
     values, scales = quantize_rows(table)
-    channel_values, channel_scales = quantize_channels(table)
+    channel_values, channel_scales, sums = quantize_channels(table)
 
-    found = [(array.dtype, array.shape) for array in (values, scales, channel_values, channel_scales)]
-    expected = [(np.int8, (3, 5)), (np.float32, (3, 1)), (np.int8, (3, 5)), (np.float32, (5,))]
+    found = [(array.dtype, array.shape) for array in (values, scales, channel_values, channel_scales, sums)]
+    vector = (np.float32, (5,))
+    expected = [(np.int8, (3, 5)), (np.float32, (3, 1)), (np.int8, (3, 5)), vector, vector]
     assert expected == found
     assert channel_values.flags.c_contiguous
+
+
+@settings(max_examples=50, deadline=None)
+@given(table=tables())
+def test_sums_are_those_of_the_scaled_integers(table):
+    values, scales, sums = quantize_channels(table)
+
+    expected = (values.astype(np.float64) * scales).sum(axis=0)
+    np.testing.assert_allclose(sums, expected, rtol=1e-6, atol=1e-6 * scales.max())
+
+
+def test_two_products_fit_sixteen_bits():
+    """Which is what x86 CPUs without VNNI add them in."""
+    assert 2 * functions.STEPS * int8.LARGEST < 2**15
+
+
+@pytest.fixture(scope="module")
+def tokens_times_weights():
+    """The two functions in a file: x, (w, channel_scale, channel_sum) -> rows, scale, minimum, y."""
+    text = """<ir_version: 9, opset_import: ["" : 20, "embed_onnx" : 1]>
+        products (float[t, w] x, int8[w, c] w, float[c] channel_scale, float[c] channel_sum)
+            => (uint8[t, w] rows, float[t, one] scale, float[t, one] minimum, float[t, c] y) {
+            rows, scale, minimum = embed_onnx.QuantizeTokens (x)
+            y = embed_onnx.MatMulTokens (rows, scale, minimum, w, channel_scale, channel_sum)
+        }"""
+    model = onnx.parser.parse_model(text)
+    texts = (functions.QUANTIZE_TOKENS, functions.MATMUL_TOKENS)
+    model.functions.extend(onnx.parser.parse_function(text) for text in texts)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    def run(x, weights):
+        w, channel_scale, channel_sum = weights
+        given = {"x": x, "w": w, "channel_scale": channel_scale, "channel_sum": channel_sum}
+        return session.run(None, given)
+
+    return run
+
+
+@settings(max_examples=50, deadline=None)
+@given(table=tables())
+def test_a_token_is_off_by_half_a_step_at_most(tokens_times_weights, table):
+    """Each by its own minimum and scale, which is its range in 127 steps."""
+    weights = quantize_channels(np.ones((table.shape[1], 1), np.float32))
+
+    rows, scale, minimum, _ = tokens_times_weights(table, weights)
+
+    ranges = table.max(axis=1, keepdims=True) - table.min(axis=1, keepdims=True)
+    np.testing.assert_allclose(scale, np.maximum(ranges / 127, np.float32(1e-30)), rtol=1e-6)
+    np.testing.assert_array_equal(minimum, table.min(axis=1, keepdims=True))
+    off = np.abs(rows.astype(np.float64) * scale + minimum - table)
+    assert (off <= (0.5 + ROUNDING) * scale).all()
+
+
+@pytest.mark.parametrize("width", [2, 64, 384])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_integers_are_summed_exactly(tokens_times_weights, width, sign):
+    """The most that a product can be: on a CPU that saturates, more would be cut off."""
+    x = np.full((8, width), 127, np.float32)
+    x[:, 0] = 0
+    weights = (np.full((width, 16), sign * 127, np.int8), np.ones(16, np.float32), np.zeros(16, np.float32))
+
+    *_, y = tokens_times_weights(x, weights)
+
+    np.testing.assert_array_equal(y, np.full((8, 16), sign * 127 * 127 * (width - 1), np.float32))
+
+
+@settings(max_examples=50, deadline=None)
+@given(table=tables())
+def test_a_product_is_that_of_what_the_integers_stand_for(tokens_times_weights, table):
+    weights = quantize_channels(np.random.default_rng(5).normal(size=(table.shape[1], 7)).astype(np.float32))
+
+    rows, scale, minimum, y = tokens_times_weights(table, weights)
+
+    tokens = rows.astype(np.float64) * scale + minimum
+    expected = tokens @ (weights[0].astype(np.float64) * weights[1])
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5 * np.abs(table).max() + 1e-30)

@@ -1,0 +1,195 @@
+"""model.onnx of the BERT family: ``TokenEmbeddings``, then one ``EncoderLayer`` a layer.
+
+    input_ids, attention_mask int64 [batch, tokens] -> last_hidden_state float32 [batch, tokens, width]
+
+What the two compute, and what masks mean, is in ``functions``. The same text with float32 weights is
+compared with optimum's graph of the original first, so that what is quantised is known to be it.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper, parser
+
+from embed_onnx.manifest import Quantization
+from export import functions
+from export.errors import ExportError
+from export.families import Encoder, Layer, Linear, Norm
+from export.int8 import Floats, quantize_channels, quantize_rows
+
+QUANTIZATION = Quantization(
+    weight_bits=8,
+    weight_scales="channel",
+    activation_bits=7,
+    kernel_activation_bits=8,
+    activation_scales="token",
+    embedding_scales="row",
+)
+TOLERANCE = 1e-4
+"""Of the largest state: two orders of summing float32 differ by a hundredth of it."""
+COMPARED_TOKENS = (1, 2, 7, 24, 128, 512)
+IR_VERSION = 9
+"""The first with opset 20."""
+
+
+def write(encoder: Encoder, output: Path) -> Quantization:
+    """Write the int8 file; says how it was made."""
+    onnx.save(build(encoder, quantized=True), output)
+    return QUANTIZATION
+
+
+def check(encoder: Encoder, original: Path) -> None:
+    """Compare the float32 form with optimum's graph: sequences alone, and padded ones.
+
+    Raises:
+        ExportError: The states are too far apart.
+    """
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "float32.onnx"
+        onnx.save(build(encoder, quantized=False), path, save_as_external_data=True)  # may exceed 2 GB
+        ours, theirs = _open(path), _open(original)
+        for ids, mask in _inputs(encoder):
+            actual, expected = _states(ours, ids, mask), _states(theirs, ids, mask)
+            apart = float(np.abs(actual - expected)[mask != 0].max())
+            largest = float(np.abs(expected[mask != 0]).max())
+            if not apart <= TOLERANCE * largest:  # so that NaN does not pass
+                raise ExportError(
+                    f"the rewritten encoder is not its original: states of {ids.shape[1]} tokens are "
+                    f"{apart:.2g} apart, and the limit is {TOLERANCE * largest:.2g}; report this as a bug, "
+                    "and set precision=float32 on its line meanwhile"
+                )
+
+
+def build(encoder: Encoder, *, quantized: bool) -> onnx.ModelProto:
+    """The whole file, with int8 weights or with the float32 ones that it is checked with."""
+    parts = _Parts(quantized)
+    states = parts.embeddings(encoder)
+    shared = [] if encoder.relative_bias is None else [parts.store("relative_bias", encoder.relative_bias)]
+    attributes = {
+        "num_heads": encoder.num_heads,
+        "epsilon": encoder.epsilon,
+        "activation": encoder.activation,
+    }
+    for number, layer in enumerate(encoder.layers):
+        last = number == len(encoder.layers) - 1
+        name = f"layers.{number}"
+        inputs = [states, "attention_mask", *parts.layer(name, layer), *shared]
+        states = parts.node("EncoderLayer", inputs, "last_hidden_state" if last else name, **attributes)
+    tokens = ["batch", "tokens"]
+    names = ("input_ids", "attention_mask")
+    graph = helper.make_graph(
+        parts.nodes,
+        "encoder",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, tokens) for name in names],
+        [helper.make_tensor_value_info(states, TensorProto.FLOAT, [*tokens, encoder.words.shape[1]])],
+        parts.initializers,
+    )
+    return helper.make_model(
+        graph,
+        functions=[parser.parse_function(text) for text in _texts(encoder, quantized)],
+        opset_imports=[helper.make_opsetid("", functions.OPSET), helper.make_opsetid(functions.DOMAIN, 1)],
+        ir_version=IR_VERSION,
+    )
+
+
+def _texts(encoder: Encoder, quantized: bool) -> list[str]:
+    """The functions that the file needs."""
+    relative = encoder.relative_bias is not None
+    products = [functions.LINEAR_FLOAT32]
+    if quantized:
+        products = [functions.LINEAR_INT8, functions.QUANTIZE_TOKENS, functions.MATMUL_TOKENS]
+    return [
+        functions.TOKEN_EMBEDDINGS,
+        functions.encoder_layer(encoder.activation, relative=relative),
+        *products,
+        functions.ATTENTION_BIAS,
+        *([functions.RELATIVE_ATTENTION_BIAS] if relative else []),
+        functions.SEQUENCES,
+        functions.ONLY_TOKENS,
+    ]
+
+
+class _Parts:
+    """Nodes and initializers; what stores arrays returns their names in the order of a node's inputs."""
+
+    def __init__(self, quantized: bool) -> None:
+        self._quantized = quantized
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def embeddings(self, encoder: Encoder) -> str:
+        """Add the node of the embeddings; the name of its states."""
+        words: NDArray[Any] = encoder.words
+        scale = np.ones((len(words), 1), np.float32)
+        if self._quantized:
+            words, scale = quantize_rows(words)
+        inputs = [
+            "input_ids",
+            "attention_mask",
+            self.store("embeddings.words", words),
+            self.store("embeddings.word_scale", scale),
+            self.store("embeddings.positions", encoder.positions),
+            *self._norm("embeddings.norm", encoder.norm),
+        ]
+        return self.node("TokenEmbeddings", inputs, "embeddings", epsilon=encoder.epsilon)
+
+    def layer(self, name: str, layer: Layer) -> list[str]:
+        """Store a layer's parameters."""
+        return [
+            *self._linear(f"{name}.qkv", layer.qkv),
+            *self._linear(f"{name}.output", layer.output),
+            *self._norm(f"{name}.attention_norm", layer.attention_norm),
+            *self._linear(f"{name}.up", layer.up),
+            *self._linear(f"{name}.down", layer.down),
+            *self._norm(f"{name}.output_norm", layer.output_norm),
+        ]
+
+    def store(self, name: str, array: NDArray[Any]) -> str:
+        """Store an array."""
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Add a node of our own domain; the name of its output."""
+        self.nodes.append(
+            helper.make_node(kind, inputs, [output], name=output, domain=functions.DOMAIN, **attributes)
+        )
+        return output
+
+    def _linear(self, name: str, linear: Linear) -> list[str]:
+        weight: NDArray[Any] = linear.weight
+        scale, total = np.ones_like(linear.bias), weight.sum(axis=0)
+        if self._quantized:
+            weight, scale, total = quantize_channels(weight)
+        arrays = {"weight": weight, "scale": scale, "sum": total, "bias": linear.bias}
+        return [self.store(f"{name}.{part}", array) for part, array in arrays.items()]
+
+    def _norm(self, name: str, norm: Norm) -> list[str]:
+        return [self.store(f"{name}.gamma", norm.gamma), self.store(f"{name}.beta", norm.beta)]
+
+
+def _inputs(encoder: Encoder) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Token ids and masks [batch, tokens]: a sequence of each length, then all but the longest together."""
+    draw = np.random.default_rng(0)
+    ids = np.array([number for number in range(len(encoder.words)) if number != encoder.padding_id])
+    lengths = sorted({min(length, len(encoder.positions)) for length in COMPARED_TOKENS})
+    alone = [np.ones((1, length), np.int64) for length in lengths]
+    together = (np.arange(max(lengths[:-1])) < np.array(lengths[:-1])[:, None]).astype(np.int64)
+    return [(draw.choice(ids, mask.shape), mask) for mask in (*alone, together)]
+
+
+def _open(path: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _states(session: ort.InferenceSession, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Floats:
+    given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    (states,) = session.run(None, {argument.name: given[argument.name] for argument in session.get_inputs()})
+    return np.asarray(states, np.float32)

@@ -1,0 +1,334 @@
+"""The file of the BERT family: the same numbers as PyTorch, whatever the mask says; or another path."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import small_models
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from export import encoder_graph, families, functions
+from export.errors import ExportError
+from export.families import Encoder, UnknownFamily
+
+FLOAT32 = 2e-5
+"""How far float32 sums in another order may end up, in states of about 1."""
+INT8 = 0.1
+"""How far a token may move when its last bits choose another of 127 steps, in states of about 1."""
+architectures = pytest.mark.parametrize("architecture", small_models.ARCHITECTURES)
+forms = pytest.mark.parametrize(
+    "quantized", [pytest.param(True, id="int8"), pytest.param(False, id="float32")]
+)
+
+
+class Form:
+    """A file of an encoder, opened."""
+
+    def __init__(self, model: onnx.ModelProto, level: int = 99, inlining: str = "0") -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.graph_optimization_level = ort.GraphOptimizationLevel(level)
+        options.add_session_config_entry("session.disable_aot_function_inlining", inlining)
+        options.log_severity_level = 4
+        self._session = ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Ids and mask [batch, tokens] to states [batch, tokens, width]."""
+        given = {"input_ids": np.asarray(ids, np.int64), "attention_mask": np.asarray(mask, np.int64)}
+        (states,) = self._session.run(None, given)
+        return states
+
+    def alone(self, ids: np.ndarray) -> np.ndarray:
+        """One sequence, [tokens] to [tokens, width]."""
+        return self(ids[None], np.ones((1, len(ids))))[0]
+
+
+@pytest.fixture(scope="module")
+def encoders() -> dict[str, Encoder]:
+    return {name: families.read(small_models.build(name)) for name in small_models.ARCHITECTURES}
+
+
+@pytest.fixture(scope="module")
+def opened(encoders: dict[str, Encoder]) -> dict[tuple[str, bool], Form]:
+    """Every architecture with int8 and with float32 weights."""
+    return {
+        (name, quantized): Form(encoder_graph.build(encoder, quantized=quantized))
+        for name, encoder in encoders.items()
+        for quantized in (True, False)
+    }
+
+
+def random_ids(*shape: int) -> np.ndarray:
+    """Ids without those of special tokens."""
+    return np.random.default_rng(3).integers(5, 300, shape)
+
+
+def torch_states(model: Any, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        output = model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
+    return output.last_hidden_state.numpy()
+
+
+def padded(lengths: list[int]) -> np.ndarray:
+    return (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int64)
+
+
+@architectures
+def test_states_are_those_of_pytorch(opened, architecture):
+    """All lengths up to the limit, in one padded batch: equal in float32, near in int8."""
+    mask = padded([1, 2, 17, small_models.MAX_TOKENS])
+    ids = random_ids(*mask.shape)
+    expected = torch_states(small_models.build(architecture), ids, mask)[mask == 1]
+
+    float32 = opened[architecture, False](ids, mask)[mask == 1]
+    int8 = opened[architecture, True](ids, mask)[mask == 1]
+
+    np.testing.assert_allclose(float32, expected, atol=FLOAT32)
+    lengths = np.linalg.norm(int8, axis=1) * np.linalg.norm(expected, axis=1)
+    assert ((int8 * expected).sum(axis=1) / lengths).min() > 0.999
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"hidden_act": activation} for activation in families.ACTIVATIONS),
+        {"layer_norm_eps": 0.1},
+        {"num_attention_heads": 8},
+        {"num_hidden_layers": 1},
+        {"intermediate_size": 40},
+    ],
+    ids=lambda changes: "-".join(map(str, *changes.items())),
+)
+def test_a_field_of_the_config_means_what_it_means_to_pytorch(changes):
+    model = small_models.build("bert", **changes)
+    ids, mask = random_ids(1, 20), np.ones((1, 20), np.int64)
+
+    actual = Form(encoder_graph.build(families.read(model), quantized=False))(ids, mask)
+
+    np.testing.assert_allclose(actual, torch_states(model, ids, mask), atol=FLOAT32)
+
+
+def test_gelu_and_its_approximation_are_told_apart():
+    """A tolerance that lets one pass for the other would prove nothing."""
+    encoder = families.read(small_models.build("bert"))
+    ids, mask = random_ids(1, 20), np.ones((1, 20), np.int64)
+
+    exact, approximate = (
+        Form(encoder_graph.build(replace(encoder, activation=activation), quantized=False))(ids, mask)
+        for activation in ("gelu", "gelu_tanh")
+    )
+
+    assert np.abs(exact - approximate).max() > FLOAT32
+
+
+@st.composite
+def masks(draw):
+    """Up to three sequences a row, their tokens in any order among each other and among padding."""
+    batch, tokens = draw(st.integers(1, 3)), draw(st.integers(1, 24))
+    numbers = st.lists(st.sampled_from([0, 1, 2, -7]), min_size=tokens, max_size=tokens)
+    return np.array(draw(st.lists(numbers, min_size=batch, max_size=batch)))
+
+
+@pytest.mark.parametrize("architecture", ["bert", "mpnet", "roberta"])
+@settings(max_examples=30, deadline=None)
+@given(mask=masks())
+def test_a_sequence_in_a_row_of_others_is_as_if_alone(opened, architecture, mask):
+    """Holes, left padding, several sequences a row, rows of padding: its states are the same."""
+    form = opened[architecture, False]
+    ids = random_ids(*mask.shape)
+
+    states = form(ids, mask)
+
+    assert np.isfinite(states).all()
+    assert not states[mask == 0].any()
+    for row, numbers in enumerate(mask):
+        for number in set(numbers[numbers != 0]):
+            mine = numbers == number
+            np.testing.assert_allclose(states[row, mine], form.alone(ids[row, mine]), atol=FLOAT32)
+
+
+@architectures
+def test_packed_int8_is_as_if_alone(opened, architecture):
+    """Three sequences that fill a row longer than the positions go round in it, with padding between them."""
+    form = opened[architecture, True]
+    mask = np.tile([1, 0, 2, 3], 24)[None]
+    ids = random_ids(*mask.shape)
+
+    states = form(ids, mask)
+
+    assert not states[mask == 0].any()
+    for number in (1, 2, 3):
+        np.testing.assert_allclose(states[mask == number], form.alone(ids[mask == number]), atol=INT8)
+
+
+@forms
+@architectures
+def test_a_row_of_padding_is_zeros(opened, architecture, quantized):
+    mask = np.array([[0] * 60, [1] * 5 + [0] * 55])
+
+    states = opened[architecture, quantized](random_ids(*mask.shape), mask)
+
+    assert not states[0].any()
+    assert np.isfinite(states).all()
+    assert states[1, :5].all()
+
+
+@forms
+@pytest.mark.parametrize("architecture", ["bert", "mpnet"])
+def test_every_level_of_optimization_gives_the_same(encoders, architecture, quantized):
+    """Also where functions are inlined late, as a library with kernels of the same names needs it."""
+    model = encoder_graph.build(encoders[architecture], quantized=quantized)
+    mask = np.array([[1] * 9 + [2] * 8, [1] * 6 + [0] * 11])
+    ids = random_ids(*mask.shape)
+
+    results = [Form(model, level, inlining)(ids, mask) for level in (0, 1, 2, 3, 99) for inlining in "01"]
+
+    for states in results[1:]:
+        np.testing.assert_allclose(states, results[0], atol=INT8 if quantized else FLOAT32)
+
+
+@forms
+@architectures
+def test_the_checker_accepts_the_file(encoders, architecture, quantized):
+    onnx.checker.check_model(
+        encoder_graph.build(encoders[architecture], quantized=quantized), full_check=True
+    )
+
+
+def test_the_file_keeps_to_the_contract(encoders):
+    """What a kernel relies on: nodes, their attributes, the order, shapes and types of their inputs."""
+    model = encoder_graph.build(encoders["mpnet"], quantized=True)
+
+    types = {tensor.name: (tensor.data_type, tuple(tensor.dims)) for tensor in model.graph.initializer}
+    first, layer, _ = model.graph.node
+    float32, int8 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT8
+    norm = [(float32, (32,))] * 2
+    linear = {
+        shape: [(int8, shape), *[(float32, shape[1:])] * 3]
+        for shape in ((32, 96), (32, 32), (32, 64), (64, 32))
+    }
+    assert [("embed_onnx", "TokenEmbeddings"), *[("embed_onnx", "EncoderLayer")] * 2] == [
+        (node.domain, node.op_type) for node in model.graph.node
+    ]
+    assert ["input_ids", "attention_mask"] == list(first.input[:2])
+    assert [(int8, (300, 32)), (float32, (300, 1)), (float32, (48, 32)), *norm] == [
+        types[name] for name in first.input[2:]
+    ]
+    assert [first.output[0], "attention_mask"] == list(layer.input[:2])
+    assert [
+        *linear[32, 96],
+        *linear[32, 32],
+        *norm,
+        *linear[32, 64],
+        *linear[64, 32],
+        *norm,
+        (float32, (2, 95)),
+    ] == [types[name] for name in layer.input[2:]]
+    assert {"num_heads": 2, "epsilon": pytest.approx(1e-12), "activation": b"gelu"} == {
+        attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in layer.attribute
+    }
+    assert {"": functions.OPSET, "embed_onnx": 1} == {
+        import_.domain: import_.version for import_ in model.opset_import
+    }
+
+
+def test_channel_sums_are_those_of_the_integers(encoders):
+    """The part of a product that comes from a token's minimum."""
+    model = encoder_graph.build(encoders["bert"], quantized=True)
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+    weight, scale, total = (arrays[f"layers.1.down.{part}"] for part in ("weight", "scale", "sum"))
+
+    np.testing.assert_allclose(total, (weight.astype(np.float64) * scale).sum(axis=0), rtol=1e-5, atol=1e-6)
+
+
+def pruned(model: Any) -> Any:
+    model.prune_heads({1: [0]})
+    return model
+
+
+def adapted(model: Any) -> Any:
+    model.encoder.layer[0].adapter = torch.nn.Linear(32, 32)
+    return model
+
+
+def without_bias(model: Any) -> Any:
+    model.encoder.layer[0].output.dense.bias = None
+    return model
+
+
+def renamed(model: Any) -> Any:
+    model.config.model_type = "electra"
+    return model
+
+
+@pytest.mark.parametrize(
+    ("changes", "change", "reason"),
+    [
+        pytest.param({}, renamed, "electra is not of the BERT family", id="family"),
+        pytest.param({"is_decoder": True}, None, "it is a decoder", id="decoder"),
+        pytest.param(
+            {"position_embedding_type": "relative_key"},
+            None,
+            "its positions are relative_key",
+            id="positions",
+        ),
+        pytest.param({"hidden_act": "quick_gelu"}, None, "its activation is quick_gelu", id="activation"),
+        pytest.param({}, pruned, "its layers are not of 2 heads that make up 32", id="pruned"),
+        pytest.param({}, adapted, "it also has encoder.layer.0.adapter.weight", id="more"),
+        pytest.param({}, without_bias, "it has no encoder.layer.0.output.dense.bias", id="less"),
+    ],
+)
+def test_what_departs_from_the_family_is_told_why(changes, change, reason):
+    model = small_models.build("bert", **changes)
+
+    with pytest.raises(UnknownFamily, match=f"^{reason}$"):
+        families.read(change(model) if change else model)
+
+
+def saved(encoder: Encoder, path: Path) -> Path:
+    """Stands for optimum's graph: the float32 form is one too."""
+    onnx.save(encoder_graph.build(encoder, quantized=False), path)
+    return path
+
+
+def test_a_rewrite_that_is_its_original_passes(encoders, tmp_path):
+    encoder_graph.check(encoders["roberta"], saved(encoders["roberta"], tmp_path / "model.onnx"))
+
+
+def changed_layer(encoder: Encoder, **changes: Any) -> Encoder:
+    """The encoder with another last layer."""
+    *others, last = encoder.layers
+    return replace(encoder, layers=(*others, replace(last, **changes)))
+
+
+@pytest.mark.parametrize("name", ["qkv", "output", "up", "down"])
+def test_a_rewrite_that_differs_is_refused(encoders, tmp_path, name):
+    """By 0.02 in one bias of one layer, or by NaN."""
+    right = encoders["bert"]
+    linear = getattr(right.layers[-1], name)
+    original = saved(right, tmp_path / "model.onnx")
+
+    for error in (0.02, np.nan):
+        bias = linear.bias + np.float32(error) * (np.arange(len(linear.bias)) == len(linear.bias) - 1)
+        wrong = changed_layer(right, **{name: replace(linear, bias=bias.astype(np.float32))})
+
+        with pytest.raises(ExportError, match=r"^the rewritten encoder is not its original: .*report this"):
+            encoder_graph.check(wrong, original)
+
+
+def test_positions_are_checked_to_the_last(encoders, tmp_path):
+    right = encoders["distilbert"]
+    positions = right.positions.copy()
+    positions[-1, 0] += 0.1
+
+    with pytest.raises(ExportError, match="states of 48 tokens are"):
+        encoder_graph.check(replace(right, positions=positions), saved(right, tmp_path / "model.onnx"))
