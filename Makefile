@@ -1,22 +1,28 @@
-# setup | serve | test | check | clean. PORT=8123 make serve picks another port.
+# setup | serve | test | check | wheel | clean. PORT=8123 make serve picks another port.
 
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-PORT   ?= 8000
-HOST   ?= 127.0.0.1
-STAMP  := $(VENV)/.ready
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+PORT    ?= 8000
+HOST    ?= 127.0.0.1
+STAMP   := $(VENV)/.ready
+KERNELS := $(VENV)/.kernels
 
-.PHONY: setup serve test check clean
+.PHONY: setup serve test check wheel clean
 
-setup: $(STAMP)
+setup: $(STAMP) $(KERNELS)
 
 # torch goes first and pinned: a CPU build that pip finds on the machine, or that is installed in
 # the environment already, is then kept, and no CUDA packages are pulled in later.
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml hatch_build.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --editable '.[export,dev]'
+	touch $@
+
+# Installing has compiled the kernels; this does it again when one of their files changes.
+$(KERNELS): $(wildcard embed_onnx/kernels/*.cpp embed_onnx/kernels/*.h embed_onnx/kernels/build.py) | $(STAMP)
+	$(BIN)/python embed_onnx/kernels/build.py || echo "going on without kernels"
 	touch $@
 
 serve: setup
@@ -30,6 +36,11 @@ check: setup
 test: check
 	$(BIN)/pytest
 
+# A wheel for this platform, with the kernels in it.
+wheel: setup
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	ls dist/*.whl
+
 clean:
-	rm -rf $(VENV) artifacts build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) artifacts build dist .mypy_cache .pytest_cache .ruff_cache embed_onnx/kernels/*.so
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -86,7 +86,7 @@ def export(names: tuple[str, ...], force: bool, **words: Any) -> None:
 
 
 @cli.command()
-@knob_options("artifacts", "models")
+@knob_options("artifacts", "models", "kernels")
 def models(**words: Any) -> None:
     """Show what is listed and exported, and how far each artifact is from its original."""
     chosen = settings.from_words(words)
@@ -104,7 +104,7 @@ def models(**words: Any) -> None:
 @click.option("--model", help="A name or alias [default: the first].")
 @click.option("--prompt-name", help="One of the model's prompts, put before each text.")
 @click.option("--dimensions", type=int, help="Cut vectors to this length and normalise again.")
-@knob_options("artifacts", "models", "threads", "truncate")
+@knob_options("artifacts", "models", "threads", "kernels", "truncate")
 def embed(texts: tuple[str, ...], file: Any, output: Path | None, **rest: Any) -> None:
     """Embed TEXTS, or the lines of a file or of standard input, without a server."""
     asked = {name: rest.pop(name) for name in ("model", "prompt_name", "dimensions")}

@@ -1,91 +1,219 @@
-"""Which waiting sequence runs next. Pure data: no threads, no clock, no futures.
+"""Which waiting sequences run next. Pure data: no threads, no clock, no futures.
 
-Requests share the lanes as if each had an equal part of them all the time (fair queueing: Demers,
-Keshav and Shenker, 1989). Every request carries a tag, the tokens it has been given since it came,
-offset by a virtual clock that tells what a fair share would have given it; the least tag goes next,
-and the one with fewer tokens left among equals. So a query that comes while a list of 2,048 texts is
-being worked on goes next, and a steady stream of queries cannot hold the list up for ever.
+They are handed out in packs: whole sequences of one key, up to a number of tokens; a longer sequence
+goes alone. A request that one full pack finishes is short, say a query; any other is long, say a list
+of 2,048 texts.
+
+- A pack holds short requests, or a part of one long request: a query that comes while lists are being
+  worked on goes next, however many they are, and none of them is in its pack.
+- Of the short, the one that equal shares of the lanes would finish first goes first (fair queueing:
+  Demers, Keshav and Shenker, 1989). The shorter pass the longer, but nobody is passed for ever.
+- The long go round, a pack each: whoever was given the fewest tokens is next, and who has the fewest
+  left among equals. A newcomer joins at the end of the round.
+- A steady stream of the short cannot hold the long up for ever. When a pack's worth of tokens has passed
+  them, one pack of theirs goes; it is n packs' worth if the short are n times as many, so that one list
+  does not take half the lanes from a crowd.
+- A pack is at most an equal part of what waits, so that no lane idles while another one works through
+  the rest (guided self-scheduling: Polychronopoulos and Kuck, 1987).
 """
 
 import heapq
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
+
+SMALL_PACK = 32
+"""Tokens. So few are not split into packs of their own: the fixed cost of a pack would eat the gain."""
 
 Request = TypeVar("Request", bound=Hashable)
 
+Rank = tuple[float, int, int]
+"""A number that orders requests, the tokens that are left, and the arrival: the least goes first."""
+
 
 class FairQueue(Generic[Request]):
-    """Sequences of many requests, handed out one by one; the order within a request is kept."""
+    """Sequences of many requests, handed out in packs to ``lanes``; the order within a request is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, lanes: int = 1) -> None:
         self.tokens = 0
         """Tokens that wait."""
         self.sequences = 0
         """Sequences that wait."""
-        self._clock = 0.0
+        self._lanes = lanes
         self._arrivals = 0
-        self._heap: list[tuple[float, int, int, Request]] = []
         self._waiting: dict[Request, _Waiting] = {}
+        self._short: dict[Hashable, _Line[Request]] = {}
+        """By key; ranked by what the clock shows when an equal share would have finished them."""
+        self._clock = 0.0
+        """What an equal share of all that was given to the short comes to."""
+        self._long: _Line[Request] = _Line()
+        """Ranked by the tokens they were given, counted from the round in which they came."""
+        self._round = 0.0
+        """The highest rank so far of a long one."""
+        self._passed = 0.0
+        """Tokens of the short that passed the long since one of these had a turn."""
 
     def __len__(self) -> int:
         """Requests that wait."""
         return len(self._waiting)
 
-    def add(self, request: Request, lengths: Sequence[int]) -> None:
-        """Let a new request wait, with the number of tokens of each of its sequences (at least one)."""
-        waiting = _Waiting(lengths)
-        self.tokens += waiting.tokens
-        self.sequences += len(lengths)
-        self._waiting[request] = waiting
-        self._arrivals += 1
-        self._push(self._clock, self._arrivals, request)
+    def add(
+        self, request: Request, lengths: Sequence[int], *, key: Hashable = None, pack_tokens: int = 0
+    ) -> None:
+        """Let a new request wait, with the number of tokens of each of its sequences (at least one).
 
-    def take(self) -> tuple[Request, int] | None:
-        """The next sequence, as its request and its place in it; None if nothing waits."""
-        while self._heap:
-            tag, _, arrival, request = heapq.heappop(self._heap)
-            waiting = self._waiting.get(request)
-            if waiting is None:  # its request was removed
-                continue
-            index, length = waiting.next()
-            self.tokens -= length
-            self.sequences -= 1
-            # Never ahead of the least served by more than what it was just given: who finishes early
-            # leaves a share that nobody owes the others.
-            self._clock = min(self._clock + length / len(self._waiting), tag + length)
-            if waiting.tokens:
-                self._push(tag + length, arrival, request)
-            else:
-                del self._waiting[request]
-            return request, index
-        return None
+        ``pack_tokens`` goes with ``key``: the most tokens of its packs, or 0 for one sequence a pack.
+        """
+        self._arrivals += 1
+        waiting = _Waiting(lengths, key, pack_tokens, self._arrivals)
+        self._waiting[request] = waiting
+        self.tokens += waiting.tokens
+        self.sequences += waiting.sequences
+        if waiting.short:
+            line = self._short.setdefault(key, _Line())
+            line.put(request, waiting.rank(self._clock + waiting.tokens))
+        else:
+            if not self._long:
+                self._passed = 0.0
+            self._long.put(request, waiting.rank(self._round))
+
+    def take(self) -> list[tuple[Request, int]]:
+        """The next pack, as requests and places in them; empty if nothing waits."""
+        if self._short and not self._long_is_due():
+            return self._take_short()
+        if self._long:
+            return self._take_long()
+        return []
 
     def remove(self, request: Request) -> None:
         """Forget what still waits of a request, if anything does."""
         waiting = self._waiting.pop(request, None)
-        if waiting is not None:
-            self.tokens -= waiting.tokens
-            self.sequences -= waiting.sequences
+        if waiting is None:
+            return
+        self.tokens -= waiting.tokens
+        self.sequences -= waiting.sequences
+        if not waiting.short:
+            self._long.remove(request)
+            return
+        line = self._short[waiting.key]
+        line.remove(request)
+        if not line:
+            del self._short[waiting.key]
 
-    def _push(self, tag: float, arrival: int, request: Request) -> None:
-        heapq.heappush(self._heap, (tag, self._waiting[request].tokens, arrival, request))
+    def _long_is_due(self) -> bool:
+        """Whether the short have passed the long by as much as a pack of these."""
+        first = self._long.first()
+        return first is not None and self._passed >= self._waiting[first].pack
+
+    def _take_short(self) -> list[tuple[Request, int]]:
+        short = len(self._waiting) - len(self._long)
+        line = min(self._short.values(), key=_Line.least)
+        pack, tokens = self._fill(iter(line.first, None))
+        self._clock += tokens / short
+        self._passed += tokens * min(1.0, len(self._long) / short)
+        return pack
+
+    def _take_long(self) -> list[tuple[Request, int]]:
+        (tag, _, _), request = self._long.least()
+        waiting = self._waiting[request]
+        pack, tokens = self._fill([request])
+        tag += tokens
+        self._round = max(self._round, tag)
+        self._passed = 0.0
+        if waiting.sequences:
+            self._long.put(request, waiting.rank(tag))
+        return pack
+
+    def _fill(self, requests: Iterable[Request]) -> tuple[list[tuple[Request, int]], int]:
+        """A pack of their next sequences, up to the first that does not fit, and its tokens.
+
+        It is not passed by a later one that fits: a pack would gain little, and the order would be lost.
+        """
+        pack: list[tuple[Request, int]] = []
+        tokens = room = 0
+        for request in requests:
+            waiting = self._waiting[request]
+            if not pack:
+                room = self._room(waiting)
+            elif waiting.tokens > max(tokens, SMALL_PACK - tokens):
+                break  # who is longer than all before it would delay them for more than a pack costs
+            while waiting.sequences and tokens + waiting.length <= room:
+                tokens += waiting.length
+                pack.append((request, waiting.next()))
+            if waiting.sequences:
+                break
+            self.remove(request)
+        self.tokens -= tokens
+        self.sequences -= len(pack)
+        return pack, tokens
+
+    def _room(self, first: "_Waiting") -> int:
+        """The most tokens of a pack that begins with a request."""
+        share = max(SMALL_PACK, -(-self.tokens // self._lanes))
+        return max(min(first.pack_tokens, share), first.length)
 
 
 class _Waiting:
     """The rest of one request."""
 
-    def __init__(self, lengths: Sequence[int]) -> None:
-        self._lengths = lengths
-        self._taken = 0
+    def __init__(self, lengths: Sequence[int], key: Hashable, pack_tokens: int, arrival: int) -> None:
+        self.key = key
+        self.pack_tokens = pack_tokens
         self.tokens = sum(lengths)
+        self.short = len(lengths) == 1 or self.tokens <= pack_tokens
+        self._lengths = lengths
+        self._arrival = arrival
+        self._taken = 0
 
     @property
     def sequences(self) -> int:
         return len(self._lengths) - self._taken
 
-    def next(self) -> tuple[int, int]:
-        """The place and the length of the next sequence."""
-        index = self._taken
+    @property
+    def length(self) -> int:
+        """Tokens of the next sequence."""
+        return self._lengths[self._taken]
+
+    @property
+    def pack(self) -> int:
+        """The most tokens that its next pack can have."""
+        return max(self.pack_tokens, self.length)
+
+    def rank(self, tag: float) -> Rank:
+        return tag, self.tokens, self._arrival
+
+    def next(self) -> int:
+        """The place of the next sequence, which waits no longer."""
+        place = self._taken
+        self.tokens -= self.length
         self._taken += 1
-        self.tokens -= self._lengths[index]
-        return index, self._lengths[index]
+        return place
+
+
+class _Line(Generic[Request]):
+    """Requests by rank. Ranks are all different: each holds the arrival."""
+
+    def __init__(self) -> None:
+        self._ranks: dict[Request, Rank] = {}
+        self._heap: list[tuple[Rank, Request]] = []
+
+    def __len__(self) -> int:
+        return len(self._ranks)
+
+    def put(self, request: Request, rank: Rank) -> None:
+        """Let a request join, or give it another rank."""
+        self._ranks[request] = rank
+        heapq.heappush(self._heap, (rank, request))
+
+    def remove(self, request: Request) -> None:
+        del self._ranks[request]
+
+    def least(self) -> tuple[Rank, Request]:
+        """Who is first, with its rank. The line must not be empty."""
+        # What was removed or ranked anew stays in the heap until it comes up.
+        while self._ranks.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0]
+
+    def first(self) -> Request | None:
+        """Who is first, if anybody waits."""
+        return self.least()[1] if self else None

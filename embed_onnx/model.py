@@ -17,10 +17,11 @@ from typing import Any, Self
 
 import msgspec
 
-from embed_onnx import cpu, manifest, pooling
+from embed_onnx import cpu, manifest, native, pooling
 from embed_onnx.encoder import Encoder
 from embed_onnx.errors import InvalidRequest, TextTooLong
 from embed_onnx.manifest import Manifest
+from embed_onnx.native import Kernels
 from embed_onnx.pooling import Vector
 from embed_onnx.scheduler import Job, Scheduler
 from embed_onnx.tokenizer import Tokenizer, Tokens
@@ -59,15 +60,19 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True):
 class Model:
     """A loaded artifact and the scheduler it runs on. Thread-safe; inference releases the GIL."""
 
-    def __init__(self, folder: Path, verified: Manifest, scheduler: Scheduler) -> None:
+    def __init__(self, folder: Path, verified: Manifest, scheduler: Scheduler, kernels: Kernels) -> None:
         self.manifest = verified
         self._tokenizer = Tokenizer(folder / manifest.TOKENIZER, max_tokens=verified.max_tokens)
-        self._encoder = Encoder(folder / manifest.MODEL, verified)
+        self._encoder = Encoder(folder / manifest.MODEL, verified, kernels)
+        self.kernels = self._encoder.kernels
+        """What runs it."""
         self._scheduler = scheduler
 
     @classmethod
     def load(cls, folder: str | Path, *, threads: int | None = None) -> Self:
         """Load an artifact with lanes of its own: ``threads`` of them, or one a usable core.
+
+        The variable ``EMBED_ONNX_KERNELS`` chooses its kernels, as the server's setting does.
 
         Raises:
             ArtifactError: The artifact is absent, damaged, or newer than this version.
@@ -76,7 +81,9 @@ class Model:
         found = manifest.read(folder)
         manifest.verify(found, folder)
         lanes = cpu.usable_cores() if threads is None else threads
-        return cls(folder, found, Scheduler(lanes=lanes, queue_tokens=sys.maxsize))
+        kernels = native.find()
+        kernels.set_threads(lanes)
+        return cls(folder, found, Scheduler(lanes=lanes, queue_tokens=sys.maxsize), kernels)
 
     def close(self) -> None:
         """End the lanes; what waits fails."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-from embed_onnx import cpu, manifest, models_file
+from embed_onnx import cpu, manifest, models_file, native
 from embed_onnx.errors import ModelNotFound, SetupError, Unavailable
 from embed_onnx.model import Model
 from embed_onnx.scheduler import Scheduler
@@ -90,9 +90,10 @@ class Registry:
             manifest.verify(found, self._folders[name])
         self._names = _names(entries)
         self._models: dict[str, Model] = {}
-        self.scheduler = Scheduler(
-            lanes=settings.threads or cpu.usable_cores(), queue_tokens=settings.queue_tokens
-        )
+        self._kernels = native.find(settings.kernels)
+        lanes = settings.threads or cpu.usable_cores()
+        self._kernels.set_threads(lanes)
+        self.scheduler = Scheduler(lanes=lanes, queue_tokens=settings.queue_tokens)
 
     def aliases(self, name: str) -> list[str]:
         """The other names of a model."""
@@ -105,8 +106,9 @@ class Registry:
             ArtifactError: An artifact's session or tokenizer cannot be made.
         """
         for name, folder in self._folders.items():
-            self._models[name] = Model(folder, self.manifests[name], self.scheduler)
-            log.info("loaded %s (%s)", name, self.manifests[name].precision)
+            model = Model(folder, self.manifests[name], self.scheduler, self._kernels)
+            self._models[name] = model
+            log.info("loaded %s: %s, %s", name, self.manifests[name].precision, model.kernels.told)
         with self._changed:
             if self.state == "loading":  # and not draining by now
                 self.state = "ready"

@@ -1,13 +1,13 @@
 """Worker threads, called lanes, over the fair queue.
 
-A lane runs one sequence at a time on one core. Work-conserving: an idle lane takes what waits at
-once and nobody lingers for more. One scheduler serves every model, as they share the cores.
+A lane runs one pack of sequences at a time on one core. Work-conserving: an idle lane takes what waits
+at once and nobody lingers for more. One scheduler serves every model, as they share the cores.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from typing import Protocol, Self
 
@@ -27,13 +27,20 @@ from embed_onnx.pooling import Vector
 log = logging.getLogger(__name__)
 
 
-class Encodes(Protocol):
+class Encodes(Hashable, Protocol):
     """What a lane runs: ``encoder.Encoder``."""
 
     dimensions: int
+    pack_tokens: int
+    """The most tokens of whole sequences that it wants in one call; a longer sequence goes alone.
+    0: one sequence a call."""
 
     def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
         """Vectors [n, dimensions] of token id sequences."""
+
+
+Pack = list[tuple["Job", int]]
+"""Sequences of one encoder, as jobs and places in them."""
 
 
 class Job:
@@ -63,12 +70,12 @@ class Scheduler:
         if lanes < 1:
             raise SetupError(f"threads is {lanes}; give at least 1")
         self.queue_tokens = queue_tokens
-        self._queue: FairQueue[Job] = FairQueue()
+        self._queue: FairQueue[Job] = FairQueue(lanes)
         self._accepted: set[Job] = set()
         """Jobs whose future is open. Whoever takes a job out settles it; so each is settled once."""
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        """Notified when sequences come, and to end the lanes."""
+        """Notified once when sequences come, by each lane that leaves some behind, and to end the lanes."""
         self._settled = threading.Condition(self._lock)
         """Notified when a job is settled while draining."""
         self._closing = False
@@ -113,9 +120,9 @@ class Scheduler:
             if self._closing:
                 raise Unavailable("the server is going down; send the request again")
             self.check_room(tokens)
-            self._queue.add(job, lengths)
+            self._queue.add(job, lengths, key=encoder, pack_tokens=encoder.pack_tokens)
             self._accepted.add(job)
-            self._work.notify(len(lengths))
+            self._work.notify()
         job.future.add_done_callback(lambda future: self._claim(job) if future.cancelled() else None)
         return job
 
@@ -143,7 +150,7 @@ class Scheduler:
             self._fail(job, Unavailable("the server went down before this request was done; send it again"))
 
     def close(self) -> None:
-        """Fail what was accepted and is not done; end the lanes after the sequences they run."""
+        """Fail what was accepted and is not done; end the lanes after the packs they run."""
         self.drain(timeout=0)
         for lane in self._lanes:
             lane.join()
@@ -155,41 +162,61 @@ class Scheduler:
         self.close()
 
     def _lane(self) -> None:
-        while (work := self._take()) is not None:
-            job, index = work
-            ids = job.sequences[index]
-            started = time.perf_counter()
-            try:
-                job.vectors[index] = job.encoder.encode([ids])[0]
-            except Exception as err:
-                # A failure ends its own request; the lane lives on.
-                log.exception("a sequence of %d tokens failed", len(ids))
-                self._fail(
-                    job, err if isinstance(err, EmbedError) else InferenceFailed(f"this is a bug: {err}")
-                )
-            else:
-                self._book(job, len(ids), started)
+        while pack := self._take():
+            self._run(pack)
 
-    def _take(self) -> tuple[Job, int] | None:
-        """Block for the next sequence; None once closing and nothing waits."""
+    def _take(self) -> Pack:
+        """Block for the next pack; empty once closing and nothing waits."""
         with self._lock:
             self._work.wait_for(lambda: self._closing or self._queue)
-            work = self._queue.take()
-        if work is not None:
-            job, _ = work
-            job.started = job.started or time.perf_counter()
-        return work
-
-    def _book(self, job: Job, tokens: int, started: float) -> None:
-        """Count a sequence as done, and resolve its job if it was the last."""
+            pack = self._queue.take()
+            if self._queue:
+                self._work.notify()
         now = time.perf_counter()
+        for job, _ in pack:
+            job.started = job.started or now
+        return pack
+
+    def _run(self, pack: Pack) -> None:
+        encoder = pack[0][0].encoder
+        started = time.perf_counter()
+        try:
+            vectors = encoder.encode([job.sequences[place] for job, place in pack])
+            for (job, place), vector in zip(pack, vectors, strict=True):
+                job.vectors[place] = vector
+        except Exception as err:
+            # A failure ends its own request; the lane lives on.
+            self._blame(pack, err)
+        else:
+            self._book(pack, started)
+
+    def _blame(self, pack: Pack, err: Exception) -> None:
+        """Fail the job of a sequence that failed; of several, find out which by running them one by one."""
+        if len(pack) == 1:
+            ((job, place),) = pack
+            log.error("a sequence of %d tokens failed", len(job.sequences[place]), exc_info=err)
+            self._fail(job, err if isinstance(err, EmbedError) else InferenceFailed(f"this is a bug: {err}"))
+            return
+        log.warning("a pack of %d sequences failed and is run one by one: %s", len(pack), err)
+        for job, place in pack:
+            if not job.future.done():
+                self._run([(job, place)])
+
+    def _book(self, pack: Pack, started: float) -> None:
+        """Count the sequences of a pack as done, and resolve the jobs that they were the last of."""
+        now = time.perf_counter()
+        tokens = sum(len(job.sequences[place]) for job, place in pack)
+        done = []
         with self._lock:
             self._speed.add(tokens, now - started)
-            job.unfinished -= 1
-            job.finished = now
-            done = job.unfinished == 0
-        if done and self._claim(job):
-            job.future.set_result(job.vectors)
+            for job, _ in pack:
+                job.unfinished -= 1
+                job.finished = now
+                if job.unfinished == 0:
+                    done.append(job)
+        for job in done:
+            if self._claim(job):
+                job.future.set_result(job.vectors)
 
     def _fail(self, job: Job, err: EmbedError) -> None:
         if self._claim(job):
@@ -209,10 +236,10 @@ class Scheduler:
 
 
 class _Speed:
-    """Tokens a second of all lanes, measured over about the last hundred sequences."""
+    """Tokens a second of all lanes, measured over about the last hundred packs."""
 
     KEPT = 0.99
-    """How much of what was measured before still counts after one more sequence."""
+    """How much of what was measured before still counts after one more pack."""
 
     def __init__(self, lanes: int) -> None:
         self._lanes = lanes
@@ -220,7 +247,7 @@ class _Speed:
         self._seconds = 0.0
 
     def add(self, tokens: int, seconds: float) -> None:
-        """Count one sequence that took a lane so many seconds."""
+        """Count one pack that took a lane so many seconds."""
         self._tokens = self._tokens * self.KEPT + tokens
         self._seconds = self._seconds * self.KEPT + seconds
 

@@ -33,6 +33,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Sequences embedded at the same time; 0: the cores this process may use.",
         ),
     ] = 0
+    kernels: Annotated[
+        Literal["auto", "off", "avx512vnni", "avxvnni", "avx2", "neon"],
+        Meta(
+            description="Native kernels: the best that this processor runs, those of one instruction "
+            "set, or off, which leaves the work to ONNX Runtime's operators."
+        ),
+    ] = "auto"
     queue_tokens: Annotated[
         int, Meta(ge=1, description="Tokens that may wait; a request beyond that is answered with 429.")
     ] = 1_048_576

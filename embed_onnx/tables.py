@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from embed_onnx import manifest, registry
+from embed_onnx import manifest, native, registry
 from embed_onnx.settings import Settings
 
 MB = 1_000_000
@@ -23,9 +23,9 @@ def show(table: Table) -> None:
 
 def models(settings: Settings) -> Table:
     """A row a listed model: what its artifact is, or that there is none."""
-    table = Table(
-        "name", "aliases", "dimensions", "max tokens", "precision", "MB", "cosine mean", "cosine min"
-    )
+    columns = ("name", "aliases", "dimensions", "max tokens", "precision", "MB", "cosine mean", "cosine min")
+    table = Table(*columns, "runs on")
+    kernels = native.find(settings.kernels)
     for entry in registry.wanted(settings):
         folder = settings.artifacts / entry.name
         aliases = ", ".join(entry.names()[1:])
@@ -42,6 +42,7 @@ def models(settings: Settings) -> Table:
             f"{megabytes(folder):.1f}",
             f"{found.parity.cosine_mean:.5f}",
             f"{found.parity.cosine_min:.5f}",
+            kernels.of(found).told,
         )
     return table
 

@@ -8,7 +8,7 @@ import pytest
 from harness import SMALL
 from onnx import TensorProto, helper, numpy_helper
 
-from embed_onnx import manifest
+from embed_onnx import manifest, native
 from embed_onnx.encoder import Encoder
 from embed_onnx.errors import ArtifactError, InferenceFailed
 from embed_onnx.manifest import Manifest
@@ -56,6 +56,23 @@ def test_a_vector_that_is_not_finite_is_an_error(
     assert {"x-should-retry": "false"} == failed.value.headers
 
 
+def test_sequences_run_together_with_kernels_and_alone_without(
+    artifacts: Path, small_manifest: Manifest
+) -> None:
+    """The same vectors either way, to the bit; between the two, activations have another number of bits."""
+    path = artifacts / SMALL / "model.onnx"
+    sequences = [list(range(5, 5 + length)) for length in (3, 1, 17, 8)]
+    with_kernels, without = Encoder(path, small_manifest), Encoder(path, small_manifest, native.find("off"))
+
+    vectors = [encoder.encode(sequences) for encoder in (with_kernels, without)]
+
+    alone = [np.concatenate([e.encode([ids]) for ids in sequences]) for e in (with_kernels, without)]
+    assert np.array_equal(alone, vectors)
+    assert np.all(np.einsum("td,td->t", *vectors) > 0.999)
+    assert 0 == without.pack_tokens
+    assert without.kernels.reason == "kernels are off"
+
+
 def test_a_failing_session_is_an_error(tmp_path: Path, small_manifest: Manifest) -> None:
     encoder = Encoder(table_model(tmp_path / "model.onnx", np.zeros((2, 32), np.float32)), small_manifest)
 
@@ -82,8 +99,7 @@ def test_plain_onnxruntime_gives_the_states(artifacts: Path, small_manifest: Man
     mask = (np.arange(padded.shape[1]) < length).astype(np.int64)[None]
 
     def states(given: np.ndarray, given_mask: np.ndarray) -> np.ndarray:
-        feed = {"input_ids": given, "attention_mask": given_mask, "token_type_ids": np.zeros_like(given)}
-        return session.run(["last_hidden_state"], feed)[0]
+        return session.run(["last_hidden_state"], {"input_ids": given, "attention_mask": given_mask})[0]
 
     alone, together = states(ids, np.ones_like(ids)), states(padded, mask)
     assert np.allclose(alone, together[:, :length], atol=1e-4)

@@ -9,22 +9,32 @@ from hypothesis import strategies as st
 from embed_onnx.fair_queue import FairQueue
 
 LENGTHS = st.lists(st.integers(1, 600), min_size=1, max_size=6)
+PACK_TOKENS = {"one by one": 0, "small": 64, "large": 256}
+"""Of each key."""
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("add"), LENGTHS),
+        st.tuples(st.just("add"), st.tuples(LENGTHS, st.sampled_from(sorted(PACK_TOKENS)))),
         st.tuples(st.just("take"), st.none()),
         st.tuples(st.just("remove"), st.integers(0, 9)),
     ),
     max_size=60,
 )
+BULK = st.lists(st.integers(1, 600), min_size=1, max_size=5).map(lambda part: part * 300)
 
 
-def turns_before(queue: FairQueue, request: object) -> int:
-    """How many sequences of others go before the next one of a request."""
-    turns = 0
-    while (work := queue.take()) is not None and work[0] != request:
-        turns += 1
-    return turns
+def add(queue: FairQueue, request: object, lengths: list[int], pack_tokens: int = 256) -> None:
+    """Let a request wait; keys go with the number of tokens."""
+    queue.add(request, lengths, key=pack_tokens, pack_tokens=pack_tokens)
+
+
+def packs(queue: FairQueue) -> list[list[tuple[object, int]]]:
+    """All that is left."""
+    return list(iter(queue.take, []))
+
+
+def turns(queue: FairQueue) -> list[object]:
+    """Whose sequences are in each pack that is left, where it is one request's."""
+    return [request for ((request, _), *_) in packs(queue)]
 
 
 def counts(waiting: dict[int, deque[tuple[int, int]]]) -> tuple[int, int, int]:
@@ -33,34 +43,43 @@ def counts(waiting: dict[int, deque[tuple[int, int]]]) -> tuple[int, int, int]:
     return len(waiting), len(lengths), sum(lengths)
 
 
-@settings(max_examples=200, deadline=None)
-@given(steps=STEPS)
-def test_each_sequence_comes_out_once_in_its_order_whatever_else_happens(steps):
-    """Counts are right after every step, and what was removed never comes out."""
-    queue: FairQueue[int] = FairQueue()
+@settings(max_examples=300, deadline=None)
+@given(steps=STEPS, lanes=st.integers(1, 4))
+def test_each_sequence_comes_out_once_in_its_order_whatever_else_happens(steps, lanes):
+    """A pack has one key and keeps its limit, what was removed never comes out, and counts are right."""
+    queue: FairQueue[int] = FairQueue(lanes)
     waiting: dict[int, deque[tuple[int, int]]] = {}
-    rest = [("take", None)] * sum(len(value) for kind, value in steps if kind == "add")
+    keys: dict[int, str] = {}
+    rest = [("take", None)] * sum(len(value[0]) for kind, value in steps if kind == "add")
     for number, (kind, value) in enumerate(steps + rest):
         if kind == "add":
-            queue.add(number, value)
-            waiting[number] = deque(enumerate(value))
+            lengths, keys[number] = value
+            queue.add(number, lengths, key=keys[number], pack_tokens=PACK_TOKENS[keys[number]])
+            waiting[number] = deque(enumerate(lengths))
         elif kind == "remove":
             queue.remove(value)
             waiting.pop(value, None)
-        elif (work := queue.take()) is not None:
-            request, place = work
-            expected_place, _ = waiting[request].popleft()
-            if not waiting[request]:
-                del waiting[request]
+        else:
+            was_empty = not waiting
+            pack = queue.take()
+            tokens = 0
+            for request, place in pack:
+                expected_place, length = waiting[request].popleft()
+                tokens += length
+                if not waiting[request]:
+                    del waiting[request]
 
-            assert expected_place == place
+                assert expected_place == place
+            assert was_empty == (pack == [])
+            assert len({keys[request] for request, _ in pack}) <= 1
+            assert len(pack) <= 1 or tokens <= PACK_TOKENS[keys[pack[0][0]]]
         assert counts(waiting) == (len(queue), queue.sequences, queue.tokens)
 
     assert not waiting
 
 
-def test_an_empty_queue_gives_none():
-    assert FairQueue().take() is None
+def test_an_empty_queue_gives_an_empty_pack():
+    assert FairQueue().take() == []
 
 
 def test_removing_a_stranger_changes_nothing():
@@ -82,84 +101,285 @@ def test_a_removed_request_gives_its_turns_to_the_others():
 
     queue.remove("a")
 
-    assert list(iter(queue.take, None)) == [("b", 1), ("b", 2)]
+    assert [[("b", 1)], [("b", 2)]] == packs(queue)
 
 
-def test_among_equals_the_request_with_fewer_tokens_goes_first():
+# What a pack holds.
+
+
+def test_without_packs_sequences_come_one_by_one():
     queue: FairQueue[str] = FairQueue()
-    queue.add("long", [9, 9])
-    queue.add("short", [9])
+    add(queue, "a", [1, 1], pack_tokens=0)
+    add(queue, "b", [1], pack_tokens=0)
 
-    assert queue.take() == ("short", 0)
+    assert [[("b", 0)], [("a", 0)], [("a", 1)]] == packs(queue)
 
 
-@pytest.mark.parametrize("length", [1, 100, 512])
-def test_equal_requests_take_turns(length):
+def test_a_pack_takes_whole_sequences_while_they_fit():
+    """What does not fit is not passed by what comes after it."""
     queue: FairQueue[str] = FairQueue()
-    queue.add("a", [length] * 4)
-    queue.add("b", [length] * 4)
+    add(queue, "a", [100, 100, 100, 1])
 
-    taken = [request for request, _ in iter(queue.take, None)]
-
-    assert all({"a", "b"} == set(taken[turn : turn + 2]) for turn in range(0, 8, 2))
+    assert [[("a", 0), ("a", 1)], [("a", 2), ("a", 3)]] == packs(queue)
 
 
-@pytest.mark.parametrize("taken", [0, 1, 1000], ids=["at-once", "after-one", "half-way"])
+def test_a_sequence_longer_than_a_pack_goes_alone():
+    queue: FairQueue[str] = FairQueue()
+    add(queue, "a", [1, 600, 1])
+
+    assert [[("a", 0)], [("a", 1)], [("a", 2)]] == packs(queue)
+
+
+def test_short_requests_of_one_key_share_a_pack():
+    """Also past a request with another key."""
+    queue: FairQueue[str] = FairQueue()
+    add(queue, "a", [8, 8])
+    add(queue, "other", [16], pack_tokens=100)
+    add(queue, "b", [16])
+
+    assert [[("a", 0), ("a", 1), ("b", 0)], [("other", 0)]] == packs(queue)
+
+
+def test_a_longer_request_does_not_delay_the_pack_of_a_shorter():
+    queue: FairQueue[str] = FairQueue()
+    add(queue, "passage", [200])
+    add(queue, "query", [8])
+    add(queue, "question", [20])
+
+    assert [[("query", 0), ("question", 0)], [("passage", 0)]] == packs(queue)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "expected"),
+    [
+        pytest.param(1, [16], id="one-lane"),
+        pytest.param(2, [8, 4, 2, 2], id="two-lanes"),
+        pytest.param(100, [2] * 8, id="many-lanes"),
+    ],
+)
+def test_lanes_share_what_waits(lanes, expected):
+    """Each takes an equal part of the rest, but for parts that are too small to gain from it."""
+    queue: FairQueue[str] = FairQueue(lanes)
+    add(queue, "a", [16] * 16)
+
+    assert expected == [len(pack) for pack in packs(queue)]
+
+
+# Short requests go before long ones.
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    bulks=st.lists(BULK, min_size=1, max_size=10),
+    takes=st.integers(0, 50),
+    lengths=st.one_of(
+        st.lists(st.integers(1, 64), min_size=1, max_size=4),
+        st.lists(st.integers(1, 600), min_size=1, max_size=1),
+    ),
+    pack_tokens=st.sampled_from([256, 300]),
+)
+def test_a_short_newcomer_is_the_next_pack_whatever_waits(bulks, takes, lengths, pack_tokens):
+    """All of it, and nothing else, also if it is for another encoder."""
+    queue: FairQueue[object] = FairQueue()
+    for number, bulk in enumerate(bulks):
+        add(queue, number, bulk)
+    for _ in range(takes):
+        queue.take()
+
+    add(queue, "query", lengths, pack_tokens)
+
+    assert [("query", place) for place in range(len(lengths))] == queue.take()
+
+
 @pytest.mark.parametrize("length", [1, 10, 512])
-def test_a_late_query_goes_before_the_rest_of_a_bulk_request(taken, length):
+def test_without_packs_a_query_goes_next(length):
     queue: FairQueue[str] = FairQueue()
-    queue.add("bulk", [100] * 2048)
-    for _ in range(taken):
+    for bulk in ("a", "b", "c"):
+        queue.add(bulk, [100] * 2048)
+    for _ in range(100):
         queue.take()
 
     queue.add("query", [length])
 
-    assert queue.take() == ("query", 0)
-
-
-@pytest.mark.parametrize(
-    "earlier",
-    [
-        pytest.param([10], id="one-short-query"),
-        pytest.param([512], id="one-long-query"),
-        pytest.param([512] * 16, id="many-long-queries"),
-    ],
-)
-@pytest.mark.parametrize("bulks", [1, 4], ids=["one-bulk-request", "four-bulk-requests"])
-def test_a_query_goes_next_long_after_others_were_answered(earlier, bulks):
-    """What bulk requests once waited for others is settled while they have the lanes to themselves."""
-    queue: FairQueue[object] = FairQueue()
-    for number in range(bulks):
-        queue.add(f"bulk {number}", [100] * 2048)
-    queue.take()
-    for number, length in enumerate(earlier):
-        queue.add(number, [length])
-    while len(queue) > bulks:
-        queue.take()
-    for _ in range(1000):
-        queue.take()
-
-    queue.add("query", [10])
-
-    assert turns_before(queue, "query") < bulks
+    assert [("query", 0)] == queue.take()
 
 
 @settings(max_examples=50, deadline=None)
 @given(
-    bulk=st.lists(st.integers(1, 512), min_size=1, max_size=20),
-    newcomer=st.integers(1, 512),
-    crowd=st.integers(1, 8),
+    earlier=st.lists(st.integers(1, 600), min_size=1, max_size=30),
+    bulks=st.integers(1, 10),
+    rest=st.booleans(),
 )
-def test_an_endless_stream_of_newcomers_cannot_starve_a_bulk_request(bulk, newcomer, crowd):
-    """After each of its sequences, at most twice as many tokens of each in the crowd go, rounded up."""
+def test_a_query_waits_for_one_pack_of_bulk_at_most(earlier, bulks, rest):
+    """That is what others have passed; it is forgotten once the bulk requests had the lanes for a pack."""
     queue: FairQueue[object] = FairQueue()
-    queue.add("bulk", bulk)
-    takes = sum(crowd * (2 * length // newcomer + 2) + 1 for length in [0, *bulk[:-1]])
-    taken = []
-    for number in range(takes):
-        for place in range(crowd + 1 - len(queue)):
-            queue.add((number, place), [newcomer])
-        taken.append(queue.take())
+    for number in range(bulks):
+        add(queue, f"bulk {number}", [100] * 2048)
+    queue.take()
+    for number, length in enumerate(earlier):
+        add(queue, number, [length])
+        while len(queue) > bulks:
+            queue.take()
+    if rest:
+        queue.take()
 
-    expected = [("bulk", place) for place in range(len(bulk))]
-    assert expected == [work for work in taken if work[0] == "bulk"]
+    add(queue, "query", [10])
+
+    following = [queue.take() for _ in range(1 if rest else 2)]
+    assert [("query", 0)] in following
+
+
+def test_what_passed_a_removed_bulk_request_does_not_count_for_the_next():
+    queue: FairQueue[str] = FairQueue()
+    add(queue, "removed", [100] * 10)
+    add(queue, "passage", [500])
+    queue.take()
+    queue.remove("removed")
+
+    add(queue, "bulk", [100] * 10)
+    add(queue, "query", [10])
+
+    assert [("query", 0)] == queue.take()
+
+
+def test_of_the_short_the_shorter_goes_first():
+    queue: FairQueue[str] = FairQueue()
+    add(queue, "passage", [250])
+    add(queue, "passages", [80] * 3)
+    add(queue, "query", [8])
+
+    assert ["query", "passages", "passage"] == turns(queue)
+
+
+def test_a_query_passes_most_of_a_crowd_that_came_before():
+    """A list that comes as many requests is no shorter for it."""
+    queue: FairQueue[object] = FairQueue()
+    for number in range(100):
+        add(queue, number, [200])
+    for _ in range(50):
+        queue.take()
+
+    add(queue, "query", [8])
+
+    assert [("query", 0)] == queue.take()
+
+
+# Nothing starves.
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    bulks=st.integers(1, 5),
+    crowd=st.integers(1, 20),
+    lengths=st.lists(st.integers(1, 256), min_size=1, max_size=10),
+)
+def test_a_crowd_of_queries_and_bulk_requests_leave_each_other_their_share(bulks, crowd, lengths):
+    """However many queries follow, each bulk request is given as much as each place in the crowd, or
+    bulk has half the packs.
+    """
+    queue: FairQueue[object] = FairQueue()
+    for number in range(bulks):
+        add(queue, f"bulk {number}", [64] * 1000)
+    share = 256 * max(1.0, crowd / bulks)
+    passed, came, turns_of_bulk = 0, 0, []
+    while len(turns_of_bulk) < 3 * bulks:
+        while len(queue) < crowd + bulks:
+            add(queue, came, [lengths[came % len(lengths)]])
+            came += 1
+        pack = queue.take()
+        if isinstance(pack[0][0], str):
+            assert share <= passed + 1e-6
+            passed = 0
+            turns_of_bulk.append(pack[0][0])
+        else:
+            passed += sum(lengths[number % len(lengths)] for number, _ in pack)
+
+        assert passed < share + 256
+
+    assert [f"bulk {number}" for number in range(bulks)] * 3 == turns_of_bulk
+
+
+@settings(max_examples=100, deadline=None)
+@given(passage=st.integers(1, 256), query=st.integers(1, 256), crowd=st.integers(1, 20))
+def test_an_endless_stream_of_queries_cannot_starve_a_longer_one(passage, query, crowd):
+    """It goes when an equal share would have finished it, or in the pack after that."""
+    queue: FairQueue[object] = FairQueue()
+    add(queue, "passage", [passage])
+    given_to_others, came, pack = 0, 0, []
+    while ("passage", 0) not in pack:
+        assert given_to_others <= passage * (crowd + 1) + 256
+        while len(queue) <= crowd:
+            add(queue, came, [query])
+            came += 1
+        pack = queue.take()
+        given_to_others += query * len(pack)
+
+
+@pytest.mark.parametrize("pack_tokens", [0, 256])
+@pytest.mark.parametrize("length", [1, 100, 512])
+def test_equal_bulk_requests_take_turns(length, pack_tokens):
+    queue: FairQueue[str] = FairQueue()
+    add(queue, "a", [length] * 1000, pack_tokens)
+    add(queue, "b", [length] * 1000, pack_tokens)
+
+    taken = turns(queue)
+
+    assert all({"a", "b"} == set(taken[turn : turn + 2]) for turn in range(0, len(taken), 2))
+
+
+def test_bulk_requests_of_unequal_sequences_are_given_equal_tokens():
+    queue: FairQueue[str] = FairQueue()
+    add(queue, "short sequences", [10] * 1000, pack_tokens=0)
+    add(queue, "long sequences", [100] * 1000, pack_tokens=0)
+
+    taken = turns(queue)[:110]
+
+    assert [100, 10] == [taken.count("short sequences"), taken.count("long sequences")]
+
+
+def test_a_bulk_newcomer_joins_at_the_end_of_the_round():
+    queue: FairQueue[str] = FairQueue()
+    for bulk in ("a", "b", "c"):
+        add(queue, bulk, [64] * 16)
+    queue.take()
+
+    add(queue, "new", [64] * 8)
+
+    assert ["b", "c", "new", "a", "b", "c", "new"] == turns(queue)[:7]
+
+
+def test_the_end_of_the_round_is_where_the_most_given_is():
+    queue: FairQueue[str] = FairQueue()
+    queue.add("a", [600] * 2)
+    queue.add("b", [100] * 20)
+    queue.take()
+    queue.take()
+
+    queue.add("new", [100] * 2)
+
+    assert ["b"] * 5 + ["new"] == turns(queue)[:6]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    bulk=st.lists(st.integers(1, 600), min_size=2, max_size=20),
+    newcomer=st.lists(st.integers(1, 600), min_size=2, max_size=5),
+    crowd=st.integers(1, 8),
+    pack_tokens=st.sampled_from([0, 1]),
+)
+def test_an_endless_stream_of_bulk_requests_cannot_starve_another(bulk, newcomer, crowd, pack_tokens):
+    """Before each of its packs, every place in the crowd is given no more than it was, and two packs."""
+    queue: FairQueue[object] = FairQueue()
+    add(queue, "bulk", bulk, pack_tokens)
+    came, given_to_crowd, given_to_bulk = 0, 0, 0
+    while given_to_bulk < sum(bulk):
+        while len(queue) <= crowd:
+            add(queue, came, newcomer, pack_tokens)
+            came += 1
+        ((request, place),) = queue.take()
+        if request == "bulk":
+            given_to_bulk += bulk[place]
+        else:
+            given_to_crowd += newcomer[place]
+
+        assert given_to_crowd <= crowd * (given_to_bulk + 2 * 600)

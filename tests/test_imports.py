@@ -16,6 +16,7 @@ LAYERS = [
     "settings",
     "wire",
     "pooling",
+    "native",
     "tokenizer",
     "encoder",
     "fair_queue",

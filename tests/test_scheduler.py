@@ -16,25 +16,43 @@ class Sums:
 
     dimensions = 1
 
-    def __init__(self) -> None:
+    def __init__(self, pack_tokens: int = 0) -> None:
+        self.pack_tokens = pack_tokens
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Semaphore(0)
-        self.order: list[int] = []
+        self.packs: list[list[list[int]]] = []
+
+    @property
+    def order(self) -> list[int]:
+        """The first id of every sequence."""
+        return [ids[0] for pack in self.packs for ids in pack]
 
     def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
         self.entered.release()
         self.gate.wait(60)
-        (ids,) = sequences
-        self.order.append(ids[0])
-        if 13 in ids:
+        self.packs.append([list(ids) for ids in sequences])
+        if any(13 in ids for ids in sequences):
             raise ValueError("bad luck")
-        return np.array([[sum(ids)]], np.float32)
+        return np.array([[sum(ids)] for ids in sequences], np.float32)
+
+
+class Forgetful(Sums):
+    """Loses the last vector of a pack."""
+
+    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
+        vectors = super().encode(sequences)
+        return vectors[:-1] if len(sequences) > 1 else vectors
 
 
 @pytest.fixture
 def sums() -> Sums:
     return Sums()
+
+
+@pytest.fixture
+def packing() -> Sums:
+    return Sums(pack_tokens=64)
 
 
 @pytest.fixture
@@ -87,6 +105,41 @@ def test_a_short_request_passes_a_bulk_one(schedule, sums: Sums) -> None:
     assert sums.order.index(7) <= 2
 
 
+def test_an_idle_lane_takes_a_pack(schedule, packing: Sums) -> None:
+    """Sequences of several requests run in one call, and each request has its own vectors."""
+    scheduler = schedule()
+    close_gate(scheduler, packing)
+    jobs = [scheduler.submit(packing, [[number, 1], [number, 2]]) for number in (10, 20, 30)]
+
+    packing.gate.set()
+
+    assert [[[11], [12]], [[21], [22]], [[31], [32]]] == [job.future.result(60).tolist() for job in jobs]
+    assert [1, 6] == [len(pack) for pack in packing.packs]
+
+
+def test_a_pack_has_one_encoder(schedule, packing: Sums) -> None:
+    scheduler, other = schedule(), Sums(pack_tokens=64)
+    close_gate(scheduler, packing)
+    jobs = [scheduler.submit(encoder, [[1], [2]]) for encoder in (packing, other, packing)]
+
+    packing.gate.set()
+
+    assert [[[1], [2]]] * 3 == [job.future.result(60).tolist() for job in jobs]
+    assert [[[1], [2]]] == other.packs
+
+
+def test_one_request_runs_on_all_lanes(schedule, packing: Sums) -> None:
+    """The lane that is woken takes its part and wakes the next."""
+    packing.gate.clear()
+    job = schedule(lanes=3).submit(packing, [[1] * 32] * 3)
+
+    entered = [packing.entered.acquire(timeout=60) for _ in range(3)]
+
+    assert [True] * 3 == entered
+    packing.gate.set()
+    assert [[32]] * 3 == job.future.result(60).tolist()
+
+
 def test_a_full_queue_refuses_at_once(schedule, sums: Sums) -> None:
     """More tokens than the limit are 429 with a time to come back, and all of a request or none of it."""
     scheduler = schedule(queue_tokens=10)
@@ -119,6 +172,49 @@ def test_a_failure_ends_its_own_request(schedule, sums: Sums) -> None:
         bad.future.result(60)
     assert [[2]] == good.future.result(60).tolist()
     assert 0 == scheduler.waiting_tokens
+
+
+def test_a_failing_pack_fails_the_request_at_fault(schedule, packing: Sums) -> None:
+    """The others of the pack run again, alone; what else there is of the failed one does not."""
+    scheduler = schedule()
+    close_gate(scheduler, packing)
+    before = scheduler.submit(packing, [[1], [2]])
+    bad = scheduler.submit(packing, [[13], [4]])
+    after = scheduler.submit(packing, [[5], [6]])
+
+    packing.gate.set()
+
+    assert [[1], [2]] == before.future.result(60).tolist()
+    with pytest.raises(InferenceFailed, match="bad luck"):
+        bad.future.result(60)
+    assert [[5], [6]] == after.future.result(60).tolist()
+    together, *alone = packing.packs[1:]
+    assert [[1], [2], [13], [4], [5], [6]] == together
+    assert [[[1]], [[2]], [[13]], [[5]], [[6]]] == alone
+
+
+def test_the_log_names_the_sequence_at_fault(
+    schedule, packing: Sums, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = schedule()
+    close_gate(scheduler, packing)
+    good = scheduler.submit(packing, [[1]])
+    bad = scheduler.submit(packing, [[13, 2, 3]])
+
+    packing.gate.set()
+    good.future.result(60)
+    bad.future.exception(60)
+
+    assert [
+        "a pack of 2 sequences failed and is run one by one: bad luck",
+        "a sequence of 3 tokens failed",
+    ] == [record.getMessage() for record in caplog.records]
+
+
+def test_a_pack_that_loses_a_vector_is_run_one_by_one(schedule) -> None:
+    encoder = Forgetful(pack_tokens=64)
+
+    assert [[1], [2], [3]] == schedule().submit(encoder, [[1], [2], [3]]).future.result(60).tolist()
 
 
 def test_cancelling_takes_waiting_sequences_out(schedule, sums: Sums) -> None:
@@ -163,8 +259,10 @@ def test_drain_fails_what_is_late(schedule, sums: Sums) -> None:
     sums.gate.set()
 
 
-def test_many_threads_lose_nothing(schedule, sums: Sums) -> None:
+@pytest.mark.parametrize("pack_tokens", [0, 2, 64])
+def test_many_threads_lose_nothing(schedule, pack_tokens: int) -> None:
     """Eight threads, four lanes, some failures and cancellations: every future ends as it should."""
+    sums = Sums(pack_tokens)
     scheduler = schedule(lanes=4, queue_tokens=100_000)
     wrong: list[object] = []
 

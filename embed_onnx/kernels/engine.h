@@ -1,0 +1,126 @@
+// What the code for one instruction set is given, and what it gives: no vectors, no threads, no ONNX Runtime.
+//
+// A layer of the encoder is three stages, each cut into tasks that may run on any thread:
+//
+//   quantize(first row, last row)    states -> quantized rows
+//   attend(head group)               quantized rows -> the context of some heads
+//   transform(first row, last row)   context, states -> the layer's output
+//
+// A number depends on its own sequence and the weights, never on how rows fell into tiles, tasks or packs: integer
+// sums are exact, and every float sum runs over its own row or sequence in one fixed order. So a text has the same bits
+// in any company. (Build with -ffp-contract=off: a compiler that fuses a multiplication and an addition in one copy of
+// a template and not in the other would break this.)
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace embed_onnx {
+
+enum class Activation { gelu, gelu_tanh, relu, silu };
+
+// How an instruction set wants its operands.
+struct Layout {
+  int panel;             // output channels that the micro-kernel computes together
+  int group;             // input channels that one dot product instruction adds up
+  int activation_bytes;  // size of a quantized activation, a number of 0..255
+  int offset;            // what is taken off it, so that it fits a signed byte
+};
+
+// A product with int8 weights and one scale a channel. Channels are padded with zeros to whole panels and groups.
+struct Product {
+  int inputs;             // a multiple of the group
+  int outputs;            // a multiple of the panel
+  const int8_t* weights;  // [outputs / panel, inputs / group, panel, group]
+  const float* scale;     // [outputs]
+  const float* sum;       // [outputs], scale * sum of the weights
+  const float* bias;      // [outputs]
+  const int32_t* start;   // [outputs], offset * sum of the weights: where the integer sum begins
+};
+
+struct Layer {
+  int width;
+  int hidden;
+  int heads;
+  int head_size;         // padded with zeros to a multiple of 16
+  int heads_a_group;     // as many as fill whole panels with their queries, keys and values
+  float epsilon;
+  Activation activation;
+  Product qkv;           // outputs: for each head its queries, keys, values; softmax's scale and log2(e) are in the queries
+  Product output;        // inputs: the heads, padded
+  Product up;
+  Product down;
+  const float* attention_gamma;  // [width], and so on
+  const float* attention_beta;
+  const float* output_gamma;
+  const float* output_beta;
+  const float* relative_bias;    // null, or for each head log2(e) * bias, by key position - query position + positions - 1
+  int relative_stride;           // from one head to the next
+  int positions;
+
+  int groups() const { return (heads + heads_a_group - 1) / heads_a_group; }
+  int group_columns() const { return heads_a_group * 3 * head_size; }
+  int context_width() const { return heads * head_size; }
+};
+
+// The sequences of one call, without padding. Token `i` lies at row `rows[i]` of the states.
+struct Pack {
+  const int32_t* rows;    // [tokens]
+  const int32_t* starts;  // [sequences + 1], in tokens
+  int sequences;
+
+  int tokens() const { return starts[sequences]; }
+  int length(int sequence) const { return starts[sequence + 1] - starts[sequence]; }
+};
+
+// Quantized rows: x = scale * value + minimum, value in 0..255.
+struct Rows {
+  void* values;    // [rows, inputs], of Layout::activation_bytes each
+  float* scale;    // [rows]
+  float* minimum;  // [rows]
+};
+
+// One layer over one pack. What `quantize` and `attend` leave for the next stage is here.
+struct Pass {
+  const Layer* layer;
+  Pack pack;
+  const float* states;  // [rows, width]
+  float* output;        // [rows, width]
+  Rows quantized;       // [tokens, layer.qkv.inputs]
+  float* context;       // [tokens, layer.context_width()]
+};
+
+struct Embeddings {
+  int width;
+  float epsilon;
+  const int8_t* words;      // [vocabulary, width]
+  const float* word_scale;  // [vocabulary]
+  const float* positions;   // [positions, width]
+  const float* gamma;       // [width]
+  const float* beta;
+};
+
+// Rows that `transform` takes through the rest of a layer at a time, so that what lies between stays in the cache.
+constexpr int kChunk = 48;
+// Rows of the micro-kernel's tile; tasks over rows begin at multiples of it.
+constexpr int kTileRows = 6;
+
+struct Engine {
+  const char* name;
+  Layout layout;
+  bool (*supported)();
+  // Bytes of scratch that a task of `attend` needs for packs like this one; and a task of `transform`.
+  size_t (*attend_scratch)(const Layer&, int tokens, int longest);
+  size_t (*transform_scratch)(const Layer&);
+  void (*quantize)(const Pass&, int first, int last);
+  void (*attend)(const Pass&, int group, char* scratch);
+  void (*transform)(const Pass&, int first, int last, char* scratch);
+  // One token: its id and its position in its sequence, to its state, [width].
+  void (*embed)(const Embeddings&, int64_t id, int position, float* state);
+  // Multiply-adds a second of one core, with nothing but the dot product instruction, timed for `seconds`.
+  double (*peak)(double seconds);
+};
+
+extern const Engine avx512vnni, avxvnni, avx2, neon;
+
+}  // namespace embed_onnx

@@ -1,0 +1,192 @@
+#include "model.h"
+
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <stdexcept>
+
+namespace embed_onnx {
+namespace {
+
+constexpr int kHeadMultiple = 16;  // of every vector's lanes
+constexpr int kPadding = -1;
+
+std::string text(const std::vector<int64_t>& shape) {
+  std::string out = "[";
+  for (size_t i = 0; i < shape.size(); i++) out += (i ? ", " : "") + std::to_string(shape[i]);
+  return out + "]";
+}
+
+void check(const Tensor& tensor, const std::vector<int64_t>& shape) {
+  if (tensor.shape == shape) return;
+  throw std::invalid_argument("EncoderLayer: " + tensor.name + " has the shape " + text(tensor.shape) + " instead of " +
+                              text(shape) + "; the file is damaged, export the model again");
+}
+
+void check(const ProductTensors& tensors, int64_t inputs, int64_t outputs) {
+  check(tensors.weight, {inputs, outputs});
+  for (const Tensor* vector : {&tensors.scale, &tensors.sum, &tensors.bias}) check(*vector, {outputs});
+}
+
+// The width of a tensor's last axis, for checking the others against it.
+int64_t columns_of(const Tensor& tensor) {
+  if (tensor.shape.size() == 2 && tensor.shape[0] > 0 && tensor.shape[1] > 0) return tensor.shape[1];
+  throw std::invalid_argument("EncoderLayer: " + tensor.name + " has the shape " + text(tensor.shape) +
+                              " and should be a matrix; the file is damaged, export the model again");
+}
+
+std::vector<int> in_order(int64_t count) {
+  std::vector<int> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  return order;
+}
+
+Buffer<float> copy(const Tensor& tensor, size_t size) {
+  Buffer<float> out(size);
+  std::memcpy(out.data(), tensor.data, size * sizeof(float));
+  return out;
+}
+
+Activation activation_named(const std::string& name) {
+  if (name == "gelu") return Activation::gelu;
+  if (name == "gelu_tanh") return Activation::gelu_tanh;
+  if (name == "relu") return Activation::relu;
+  if (name == "silu") return Activation::silu;
+  throw std::invalid_argument("EncoderLayer: the activation '" + name +
+                              "' is unknown; there are gelu, gelu_tanh, relu and silu");
+}
+
+// Where the heads' channels lie: how they are in the graph, and how they are here, padded and grouped.
+struct Heads {
+  int count, size, padded, a_group;
+
+  Heads(int64_t heads, int64_t width, int panel) {
+    if (heads < 1 || width % heads)
+      throw std::invalid_argument("EncoderLayer: num_heads is " + std::to_string(heads) + ", which does not divide " +
+                                  std::to_string(width));
+    count = static_cast<int>(heads);
+    size = static_cast<int>(width / heads);
+    padded = static_cast<int>(round_up(size, kHeadMultiple));
+    a_group = panel / std::gcd(panel, 3 * padded);
+  }
+
+  // Columns of [queries | keys | values], regrouped by head.
+  std::vector<int> columns() const {
+    std::vector<int> out;
+    const int groups = (count + a_group - 1) / a_group;
+    for (int head = 0; head < groups * a_group; head++)
+      for (int kind = 0; kind < 3; kind++)
+        for (int i = 0; i < padded; i++)
+          out.push_back(head < count && i < size ? (kind * count + head) * size + i : kPadding);
+    return out;
+  }
+
+  // Softmax is taken of q k^T / sqrt(size), to the base 2; both factors are put on the queries.
+  std::vector<float> factors() const {
+    const float log2e = 1.44269504f, query = log2e / std::sqrt(static_cast<float>(size));
+    std::vector<float> out(columns().size(), 1.0f);
+    for (size_t i = 0; i < out.size(); i++)
+      if (i / padded % 3 == 0) out[i] = query;
+    return out;
+  }
+
+  std::vector<int> rows() const {
+    std::vector<int> out;
+    for (int head = 0; head < count; head++)
+      for (int i = 0; i < padded; i++) out.push_back(i < size ? head * size + i : kPadding);
+    return out;
+  }
+};
+
+PackedProduct pack(const ProductTensors& tensors, const Layout& layout) {
+  const int64_t outputs = tensors.weight.shape[1];
+  return PackedProduct(tensors, layout, in_order(tensors.weight.shape[0]), in_order(outputs),
+                       std::vector<float>(outputs, 1.0f));
+}
+
+}  // namespace
+
+PackedProduct::PackedProduct(const ProductTensors& tensors, const Layout& layout, const std::vector<int>& rows,
+                             const std::vector<int>& columns, const std::vector<float>& factors)
+    : inputs_(static_cast<int>(round_up(rows.size(), layout.group))),
+      outputs_(static_cast<int>(round_up(columns.size(), layout.panel))),
+      weights_(static_cast<size_t>(inputs_) * outputs_),
+      scale_(outputs_),
+      sum_(outputs_),
+      bias_(outputs_),
+      start_(outputs_) {
+  const size_t stride = tensors.weight.shape[1];
+  for (size_t j = 0; j < columns.size(); j++) {
+    const int column = columns[j];
+    if (column == kPadding) continue;
+    scale_[j] = tensors.scale.floats()[column] * factors[j];
+    sum_[j] = tensors.sum.floats()[column] * factors[j];
+    bias_[j] = tensors.bias.floats()[column] * factors[j];
+    int8_t* panel = weights_.data() + j / layout.panel * layout.panel * inputs_ + j % layout.panel * layout.group;
+    for (size_t i = 0; i < rows.size(); i++) {
+      if (rows[i] == kPadding) continue;
+      const int8_t weight = tensors.weight.bytes()[rows[i] * stride + column];
+      panel[i / layout.group * layout.group * layout.panel + i % layout.group] = weight;
+      start_[j] += layout.offset * weight;
+    }
+  }
+}
+
+Product PackedProduct::product() const {
+  return {inputs_, outputs_, weights_.data(), scale_.data(), sum_.data(), bias_.data(), start_.data()};
+}
+
+PackedLayer::PackedLayer(const LayerTensors& tensors, const LayerAttributes& attributes, const Layout& layout) {
+  const int64_t width = columns_of(tensors.output.weight), context = tensors.output.weight.shape[0];
+  const int64_t hidden = columns_of(tensors.up.weight);
+  check(tensors.qkv, width, 3 * context);
+  check(tensors.output, context, width);
+  check(tensors.up, width, hidden);
+  check(tensors.down, hidden, width);
+  for (const Tensor* vector :
+       {&tensors.attention_gamma, &tensors.attention_beta, &tensors.output_gamma, &tensors.output_beta})
+    check(*vector, {width});
+
+  const Heads heads(attributes.heads, context, layout.panel);
+  qkv_ = PackedProduct(tensors.qkv, layout, in_order(width), heads.columns(), heads.factors());
+  output_ = PackedProduct(tensors.output, layout, heads.rows(), in_order(width), std::vector<float>(width, 1.0f));
+  up_ = pack(tensors.up, layout);
+  down_ = pack(tensors.down, layout);
+  attention_gamma_ = copy(tensors.attention_gamma, width);
+  attention_beta_ = copy(tensors.attention_beta, width);
+  output_gamma_ = copy(tensors.output_gamma, width);
+  output_beta_ = copy(tensors.output_beta, width);
+
+  layer_.width = static_cast<int>(width);
+  layer_.hidden = static_cast<int>(hidden);
+  layer_.heads = heads.count;
+  layer_.head_size = heads.padded;
+  layer_.heads_a_group = heads.a_group;
+  layer_.epsilon = attributes.epsilon;
+  layer_.activation = activation_named(attributes.activation);
+  layer_.qkv = qkv_.product();
+  layer_.output = output_.product();
+  layer_.up = up_.product();
+  layer_.down = down_.product();
+  layer_.attention_gamma = attention_gamma_.data();
+  layer_.attention_beta = attention_beta_.data();
+  layer_.output_gamma = output_gamma_.data();
+  layer_.output_beta = output_beta_.data();
+  if (!tensors.relative_bias.name.empty()) set_relative_bias(tensors.relative_bias);
+}
+
+void PackedLayer::set_relative_bias(const Tensor& table) {
+  const int64_t distances = columns_of(table);
+  layer_.positions = static_cast<int>((distances + 1) / 2);
+  check(table, {layer_.heads, 2 * layer_.positions - 1});
+  // A vector of keys may reach beyond the last of them.
+  layer_.relative_stride = static_cast<int>(round_up(distances, kHeadMultiple) + kHeadMultiple);
+  relative_bias_ = Buffer<float>(static_cast<size_t>(layer_.heads) * layer_.relative_stride);
+  const float log2e = 1.44269504f;
+  for (int head = 0; head < layer_.heads; head++)
+    for (int64_t i = 0; i < distances; i++)
+      relative_bias_[head * static_cast<size_t>(layer_.relative_stride) + i] = log2e * table.floats()[head * distances + i];
+  layer_.relative_bias = relative_bias_.data();
+}
+
+}  // namespace embed_onnx

@@ -1,0 +1,72 @@
+// A model's weights, checked and laid out for one instruction set. What they are laid out from is not kept.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "buffer.h"
+#include "engine.h"
+
+namespace embed_onnx {
+
+// An initializer of the graph.
+struct Tensor {
+  std::string name;
+  const void* data = nullptr;
+  std::vector<int64_t> shape;
+
+  const float* floats() const { return static_cast<const float*>(data); }
+  const int8_t* bytes() const { return static_cast<const int8_t*>(data); }
+};
+
+// A product as the graph has it: weight [inputs, outputs]; scale, sum, bias [outputs].
+struct ProductTensors {
+  Tensor weight, scale, sum, bias;
+};
+
+struct LayerTensors {
+  ProductTensors qkv, output, up, down;
+  Tensor attention_gamma, attention_beta, output_gamma, output_beta;
+  Tensor relative_bias;  // without a name where the model has none
+};
+
+struct LayerAttributes {
+  int64_t heads;
+  float epsilon;
+  std::string activation;
+};
+
+class PackedProduct {
+ public:
+  PackedProduct() = default;
+  // Input channel i comes from row `rows[i]` of the weights and output channel j from column `columns[j]`; -1 is padding.
+  // Output channels are multiplied by `factors[j]`.
+  PackedProduct(const ProductTensors& tensors, const Layout& layout, const std::vector<int>& rows,
+                const std::vector<int>& columns, const std::vector<float>& factors);
+
+  Product product() const;
+
+ private:
+  int inputs_ = 0, outputs_ = 0;
+  Buffer<int8_t> weights_;
+  Buffer<float> scale_, sum_, bias_;
+  Buffer<int32_t> start_;
+};
+
+class PackedLayer {
+ public:
+  // Throws std::invalid_argument, with a sentence, for shapes that do not fit each other.
+  PackedLayer(const LayerTensors& tensors, const LayerAttributes& attributes, const Layout& layout);
+
+  const Layer& layer() const { return layer_; }
+
+ private:
+  void set_relative_bias(const Tensor& table);
+
+  PackedProduct qkv_, output_, up_, down_;
+  Buffer<float> attention_gamma_, attention_beta_, output_gamma_, output_beta_, relative_bias_;
+  Layer layer_{};
+};
+
+}  // namespace embed_onnx

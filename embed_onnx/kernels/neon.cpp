@@ -1,0 +1,48 @@
+// Arm NEON with the dot product extension (Armv8.2 and later). sdot multiplies int8 by int8, so activations are
+// stored less 128, and integer sums start at 128 * the sum of the weights.
+#include <arm_neon.h>
+#include <sys/auxv.h>
+#include <time.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "engine.h"
+
+namespace embed_onnx {
+namespace {
+
+#include "vector_neon.h"
+
+struct Isa : Vector {
+  using Quantized = int8_t;
+  static constexpr int group = 4;
+  static constexpr int columns = 4;
+  static constexpr int score_columns = 4;
+  static constexpr int offset = 128;
+
+  static Int dot(Int sum, Int x, Int w) {
+    return vdotq_s32(sum, vreinterpretq_s8_s32(x), vreinterpretq_s8_s32(w));
+  }
+  static Int broadcast_group(const Quantized* p) {
+    int32_t four;
+    std::memcpy(&four, p, sizeof four);
+    return vdupq_n_s32(four);
+  }
+  static Int load_weights(const int8_t* p) { return vreinterpretq_s32_s8(vld1q_s8(p)); }
+  static void store_quantized(Quantized* p, Int x) {
+    int16x4_t half = vmovn_s32(vsubq_s32(x, vdupq_n_s32(offset)));
+    int8x8_t narrow = vmovn_s16(vcombine_s16(half, half));
+    std::memcpy(p, &narrow, lanes);
+  }
+};
+
+bool supported() { return getauxval(AT_HWCAP) >> 20 & 1; }  // HWCAP_ASIMDDP
+
+#include "encoder.h"
+
+}  // namespace
+
+const Engine neon = engine("neon");
+
+}  // namespace embed_onnx

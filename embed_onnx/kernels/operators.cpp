@@ -1,0 +1,309 @@
+// TokenEmbeddings and EncoderLayer as custom operators of ONNX Runtime.
+//
+// No exception leaves a function that ONNX Runtime calls: `guarded` turns it into a status with its sentence.
+
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "model.h"
+#include "onnxruntime_abi.h"
+#include "run.h"
+#include "team.h"
+
+namespace embed_onnx {
+namespace {
+
+constexpr const char* kDomain = "embed_onnx";
+
+ort::Table api = nullptr;
+
+template <class R, class... Args>
+R call(ort::Slot slot, Args... args) {
+  return reinterpret_cast<R (*)(Args...)>(const_cast<void*>(api[slot]))(args...);
+}
+
+// A status that ONNX Runtime gave; it is handed on as it is.
+struct Failed {
+  ort::Status* status;
+};
+
+template <class... Args>
+void check(ort::Slot slot, Args... args) {
+  if (ort::Status* status = call<ort::Status*>(slot, args...)) throw Failed{status};
+}
+
+ort::Status* status(ort::ErrorCode code, const char* sentence) {
+  return call<ort::Status*, int, const char*>(ort::kCreateStatus, code, sentence);
+}
+
+template <class F>
+ort::Status* guarded(F f) noexcept {
+  try {
+    f();
+    return nullptr;
+  } catch (const Failed& failed) {
+    return failed.status;
+  } catch (const std::invalid_argument& error) {
+    return status(ort::kInvalidArgument, error.what());
+  } catch (const std::bad_alloc&) {
+    return status(ort::kFail, "there is not enough memory");
+  } catch (const std::exception& error) {
+    return status(ort::kFail, error.what());
+  }
+}
+
+std::vector<int64_t> shape_of(const ort::Value* value) {
+  ort::ShapeInfo* info = nullptr;
+  check(ort::kGetTensorTypeAndShape, value, &info);
+  const std::unique_ptr<ort::ShapeInfo, void (*)(ort::ShapeInfo*)> owner(
+      info, [](ort::ShapeInfo* held) { call<void>(ort::kReleaseShapeInfo, held); });
+  size_t axes = 0;
+  check(ort::kGetDimensionsCount, static_cast<const ort::ShapeInfo*>(info), &axes);
+  std::vector<int64_t> shape(axes);
+  check(ort::kGetDimensions, static_cast<const ort::ShapeInfo*>(info), shape.data(), axes);
+  return shape;
+}
+
+void* data_of(const ort::Value* value) {
+  void* data = nullptr;
+  check(ort::kGetTensorMutableData, const_cast<ort::Value*>(value), &data);
+  return data;
+}
+
+// What a kernel is made from.
+class Info {
+ public:
+  explicit Info(const ort::KernelInfo* info) : info_(info) {}
+
+  size_t inputs() const {
+    size_t count = 0;
+    check(ort::kKernelInfoGetInputCount, info_, &count);
+    return count;
+  }
+  int64_t integer(const char* name) const {
+    int64_t value = 0;
+    check(ort::kKernelInfoGetAttributeInt64, info_, name, &value);
+    return value;
+  }
+  float number(const char* name) const {
+    float value = 0;
+    check(ort::kKernelInfoGetAttributeFloat, info_, name, &value);
+    return value;
+  }
+  std::string text(const char* name) const {
+    size_t size = 0;
+    check(ort::kKernelInfoGetAttributeString, info_, name, static_cast<char*>(nullptr), &size);
+    std::string value(size, '\0');
+    check(ort::kKernelInfoGetAttributeString, info_, name, value.data(), &size);
+    value.resize(size - 1);  // it ends with a zero
+    return value;
+  }
+  Tensor weights(size_t input, const char* name) const {
+    int constant = 0;
+    const ort::Value* value = nullptr;
+    check(ort::kKernelInfoGetConstantInput, info_, input, &constant, &value);
+    if (!constant || !value) throw std::invalid_argument(std::string(name) + " must be an initializer");
+    return {name, data_of(value), shape_of(value)};
+  }
+
+ private:
+  const ort::KernelInfo* info_;
+};
+
+// What a kernel runs on.
+class Context {
+ public:
+  explicit Context(ort::KernelContext* context) : context_(context) {}
+
+  Tensor input(size_t number, const char* name) const {
+    const ort::Value* value = nullptr;
+    check(ort::kKernelContextGetInput, static_cast<const ort::KernelContext*>(context_), number, &value);
+    return {name, data_of(value), shape_of(value)};
+  }
+  // [batch, tokens]
+  Tensor mask(size_t number) const {
+    Tensor mask = input(number, "attention_mask");
+    if (mask.shape.size() != 2) throw std::invalid_argument("attention_mask must have two axes, batch and tokens");
+    if (mask.shape[0] * mask.shape[1] > INT32_MAX / 2) throw std::invalid_argument("attention_mask is too large");
+    return mask;
+  }
+  // [batch, tokens, width]
+  float* output(const Tensor& mask, int64_t width) const {
+    const int64_t shape[] = {mask.shape[0], mask.shape[1], width};
+    ort::Value* value = nullptr;
+    check(ort::kKernelContextGetOutput, context_, size_t{0}, static_cast<const int64_t*>(shape), size_t{3}, &value);
+    return static_cast<float*>(data_of(value));
+  }
+
+ private:
+  ort::KernelContext* context_;
+};
+
+Sequences sequences_of(const Tensor& mask) {
+  return Sequences(static_cast<const int64_t*>(mask.data), mask.shape[0], mask.shape[1]);
+}
+
+// input_ids, attention_mask, words, word_scale, positions, gamma, beta -> states
+class TokenEmbeddings {
+ public:
+  static constexpr const char* name = "TokenEmbeddings";
+  static constexpr size_t inputs = 7, optional = 7;
+  static int type(size_t input) { return input < 2 ? ort::kInt64 : input == 2 ? ort::kInt8 : ort::kFloat; }
+
+  explicit TokenEmbeddings(const Info& info) : engine_(engine_in_use()), epsilon_(info.number("epsilon")) {
+    const Tensor words = info.weights(2, "words"), scale = info.weights(3, "word_scale");
+    const Tensor positions = info.weights(4, "positions");
+    const Tensor gamma = info.weights(5, "gamma"), beta = info.weights(6, "beta");
+    const bool fits = words.shape.size() == 2 && positions.shape.size() == 2 && words.shape[1] > 0 &&
+                      positions.shape[1] == words.shape[1] && scale.shape == std::vector<int64_t>{words.shape[0], 1} &&
+                      gamma.shape == std::vector<int64_t>{words.shape[1]} && beta.shape == gamma.shape;
+    if (!fits)
+      throw std::invalid_argument(
+          "TokenEmbeddings: the shapes of its tables do not fit each other; the file is damaged, export the model again");
+  }
+
+  void run(const Context& context) const {
+    const Tensor ids = context.input(0, "input_ids"), mask = context.mask(1);
+    if (ids.shape != mask.shape) throw std::invalid_argument("input_ids and attention_mask have different shapes");
+    const Tensor words = context.input(2, "words"), positions = context.input(4, "positions");
+    const int64_t width = words.shape[1];
+    const Embeddings table{static_cast<int>(width),
+                           epsilon_,
+                           words.bytes(),
+                           context.input(3, "word_scale").floats(),
+                           positions.floats(),
+                           context.input(5, "gamma").floats(),
+                           context.input(6, "beta").floats()};
+    run_embeddings(engine_, {table, words.shape[0], positions.shape[0]}, sequences_of(mask),
+                   static_cast<const int64_t*>(ids.data), context.output(mask, width));
+  }
+
+ private:
+  const Engine& engine_;
+  float epsilon_;
+};
+
+// states, attention_mask, weights... -> states; the order of the weights is that of `read`.
+class EncoderLayer {
+ public:
+  static constexpr const char* name = "EncoderLayer";
+  static constexpr size_t inputs = 23, optional = 22;
+  static int type(size_t input) {
+    if (input == 1) return ort::kInt64;
+    return input == 2 || input == 6 || input == 12 || input == 16 ? ort::kInt8 : ort::kFloat;
+  }
+
+  explicit EncoderLayer(const Info& info)
+      : engine_(engine_in_use()),
+        packed_(read(info), {info.integer("num_heads"), info.number("epsilon"), info.text("activation")},
+                engine_.layout) {}
+
+  void run(const Context& context) const {
+    const Tensor states = context.input(0, "states"), mask = context.mask(1);
+    const int64_t width = packed_.layer().width;
+    if (states.shape != std::vector<int64_t>{mask.shape[0], mask.shape[1], width})
+      throw std::invalid_argument("EncoderLayer: the states' shape does not fit the mask and the weights");
+    run_layer(engine_, packed_.layer(), sequences_of(mask), states.floats(), context.output(mask, width));
+  }
+
+ private:
+  static ProductTensors product(const Info& info, size_t first, const std::string& name) {
+    return {info.weights(first, (name + "_weight").c_str()), info.weights(first + 1, (name + "_scale").c_str()),
+            info.weights(first + 2, (name + "_sum").c_str()), info.weights(first + 3, (name + "_bias").c_str())};
+  }
+  static LayerTensors read(const Info& info) {
+    LayerTensors tensors;
+    tensors.qkv = product(info, 2, "qkv");
+    tensors.output = product(info, 6, "output");
+    tensors.attention_gamma = info.weights(10, "attention_gamma");
+    tensors.attention_beta = info.weights(11, "attention_beta");
+    tensors.up = product(info, 12, "up");
+    tensors.down = product(info, 16, "down");
+    tensors.output_gamma = info.weights(20, "output_gamma");
+    tensors.output_beta = info.weights(21, "output_beta");
+    if (info.inputs() > 22) tensors.relative_bias = info.weights(22, "relative_bias");
+    return tensors;
+  }
+
+  const Engine& engine_;
+  PackedLayer packed_;
+};
+
+// The table of functions that makes an operator of a class with `name`, `inputs`, `optional`, `type` and `run`.
+template <class Kernel>
+ort::CustomOp custom_op() {
+  using ort::CustomOp;
+  CustomOp op{};
+  op.version = ort::kApiVersion;
+  op.GetName = [](const CustomOp*) { return Kernel::name; };
+  op.GetExecutionProviderType = [](const CustomOp*) -> const char* { return nullptr; };
+  op.GetInputType = [](const CustomOp*, size_t input) { return Kernel::type(input); };
+  op.GetInputTypeCount = [](const CustomOp*) { return Kernel::inputs; };
+  op.GetOutputType = [](const CustomOp*, size_t) -> int { return ort::kFloat; };
+  op.GetOutputTypeCount = [](const CustomOp*) { return size_t{1}; };
+  op.GetInputCharacteristic = [](const CustomOp*, size_t input) -> int {
+    return input < Kernel::optional ? ort::kRequired : ort::kOptional;
+  };
+  op.GetOutputCharacteristic = [](const CustomOp*, size_t) -> int { return ort::kRequired; };
+  op.GetInputMemoryType = [](const CustomOp*, size_t) { return 0; };
+  op.GetVariadicInputMinArity = [](const CustomOp*) { return 1; };
+  op.GetVariadicInputHomogeneity = [](const CustomOp*) { return 1; };
+  op.GetVariadicOutputMinArity = [](const CustomOp*) { return 1; };
+  op.GetVariadicOutputHomogeneity = [](const CustomOp*) { return 1; };
+  op.CreateKernelV2 = [](const CustomOp*, ort::Table, const ort::KernelInfo* info, void** kernel) {
+    return guarded([&] { *kernel = new Kernel(Info(info)); });
+  };
+  op.KernelComputeV2 = [](void* kernel, ort::KernelContext* context) {
+    return guarded([&] { static_cast<const Kernel*>(kernel)->run(Context(context)); });
+  };
+  op.KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
+  return op;
+}
+
+}  // namespace
+}  // namespace embed_onnx
+
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+
+// Called by SessionOptions.register_custom_ops_library.
+EXPORTED ort::Status* RegisterCustomOps(ort::SessionOptions* options, const ort::ApiBase* base) {
+  using namespace embed_onnx;
+  api = base->GetApi(ort::kApiVersion);
+  if (!api) return nullptr;  // older than any that the package allows; the functions in the file run
+  static const ort::CustomOp embeddings = custom_op<TokenEmbeddings>(), layer = custom_op<EncoderLayer>();
+  return guarded([&] {
+    ort::CustomOpDomain* domain = nullptr;
+    check(ort::kCreateCustomOpDomain, kDomain, &domain);
+    check(ort::kCustomOpDomainAdd, domain, &embeddings);
+    check(ort::kCustomOpDomainAdd, domain, &layer);
+    check(ort::kAddCustomOpDomain, options, domain);
+  });
+}
+
+// The name of the instruction set in use, or null if this processor has none that the kernels are written for.
+EXPORTED const char* embed_onnx_instruction_set() noexcept {
+  try {
+    return embed_onnx::engine_in_use().name;
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
+
+// Takes an instruction set by name for the sessions made from now on, or the best for "auto". 0 if that cannot be.
+EXPORTED int embed_onnx_choose(const char* name) noexcept { return embed_onnx::choose_engine(name); }
+
+// How many threads may work at a time, those that call included. 0 if they cannot be started.
+EXPORTED int embed_onnx_set_threads(int threads) noexcept {
+  try {
+    embed_onnx::Team::instance().resize(threads);
+    return 1;
+  } catch (const std::exception&) {
+    return 0;
+  }
+}
+
+// Multiply-adds a second of one core with nothing but the dot product instruction.
+EXPORTED double embed_onnx_int8_peak(double seconds) noexcept { return embed_onnx::engine_in_use().peak(seconds); }

@@ -1,0 +1,138 @@
+#include "run.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "buffer.h"
+#include "team.h"
+
+namespace embed_onnx {
+namespace {
+
+const Engine* const kEngines[] = {
+#if defined(__x86_64__)
+    &avx512vnni, &avxvnni, &avx2,
+#elif defined(__aarch64__)
+    &neon,
+#endif
+};
+
+const Engine* best_engine() {
+  for (const Engine* engine : kEngines)
+    if (engine->supported()) return engine;
+  throw std::runtime_error("no kernel supports this processor");
+}
+
+std::atomic<const Engine*> chosen{nullptr};
+
+// Memory of one call, handed out piece by piece. What a thread once needed is kept for its next call, up to a limit.
+class Scratch {
+ public:
+  explicit Scratch(size_t bytes) {
+    if (memory_.size() < bytes) memory_ = Buffer<char>(bytes);
+  }
+  ~Scratch() {
+    if (memory_.size() > kKept) memory_ = Buffer<char>();
+  }
+  template <class T>
+  T* take(size_t count) {
+    T* out = reinterpret_cast<T*>(memory_.data() + used_);
+    used_ += size_of<T>(count);
+    return out;
+  }
+  template <class T>
+  static size_t size_of(size_t count) {
+    return round_up(count * sizeof(T), kAlignment);
+  }
+
+ private:
+  static constexpr size_t kKept = 4 << 20;
+  static thread_local Buffer<char> memory_;
+  size_t used_ = 0;
+};
+
+thread_local Buffer<char> Scratch::memory_;
+
+void clear_padding(const Sequences& sequences, int64_t rows, int width, float* states) {
+  if (sequences.has_padding()) std::memset(states, 0, rows * width * sizeof(float));
+}
+
+void check_length(const Sequences& sequences, int64_t positions) {
+  if (sequences.longest() > positions)
+    throw std::invalid_argument("a sequence has " + std::to_string(sequences.longest()) +
+                                " tokens and the model takes " + std::to_string(positions) + "; cut it");
+}
+
+// Rows a task, so that every worker has some and tiles are full.
+int rows_a_task(int rows, int workers) {
+  if (workers == 1) return rows;
+  const int share = (rows + workers - 1) / workers;
+  return share < kTileRows ? share : static_cast<int>(round_up(share, kTileRows));
+}
+
+}  // namespace
+
+const Engine& engine_in_use() {
+  if (!chosen) chosen = best_engine();
+  return *chosen;
+}
+
+bool choose_engine(const char* name) {
+  for (const Engine* engine : kEngines) {
+    if (!engine->supported() || (std::strcmp(name, "auto") && std::strcmp(name, engine->name))) continue;
+    chosen = engine;
+    return true;
+  }
+  return false;
+}
+
+void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequences, const float* states,
+               float* output) {
+  if (layer.relative_bias) check_length(sequences, layer.positions);
+  clear_padding(sequences, sequences.rows(), layer.width, output);
+  const Pack pack = sequences.pack();
+  const int tokens = pack.tokens();
+  if (!tokens) return;
+
+  Team::Call call(Team::instance());
+  const size_t values = static_cast<size_t>(tokens) * layer.qkv.inputs * engine.layout.activation_bytes;
+  const size_t contexts = static_cast<size_t>(tokens) * layer.context_width();
+  const size_t a_worker = round_up(
+      std::max(engine.attend_scratch(layer, tokens, sequences.longest()), engine.transform_scratch(layer)), kAlignment);
+  Scratch scratch(Scratch::size_of<char>(values) + 2 * Scratch::size_of<float>(tokens) +
+                  Scratch::size_of<float>(contexts) + call.workers() * a_worker);
+  Pass pass{&layer, pack, states, output, {}, nullptr};
+  pass.quantized = {scratch.take<char>(values), scratch.take<float>(tokens), scratch.take<float>(tokens)};
+  pass.context = scratch.take<float>(contexts);
+  char* workers = scratch.take<char>(call.workers() * a_worker);
+
+  const int rows = rows_a_task(tokens, call.workers()), row_tasks = (tokens + rows - 1) / rows;
+  call.run(row_tasks, [&](int task, int) {
+    engine.quantize(pass, task * rows, std::min(task * rows + rows, tokens));
+  });
+  call.run(layer.groups(), [&](int task, int worker) { engine.attend(pass, task, workers + worker * a_worker); });
+  call.run(row_tasks, [&](int task, int worker) {
+    engine.transform(pass, task * rows, std::min(task * rows + rows, tokens), workers + worker * a_worker);
+  });
+}
+
+void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,
+                    float* states) {
+  check_length(sequences, vocabulary.positions);
+  clear_padding(sequences, sequences.rows(), vocabulary.table.width, states);
+  const Pack pack = sequences.pack();
+  for (int sequence = 0; sequence < pack.sequences; sequence++)
+    for (int i = pack.starts[sequence]; i < pack.starts[sequence + 1]; i++) {
+      const int32_t row = pack.rows[i];
+      if (ids[row] < 0 || ids[row] >= vocabulary.words)
+        throw std::invalid_argument("the token id " + std::to_string(ids[row]) + " is outside the vocabulary, 0 to " +
+                                    std::to_string(vocabulary.words - 1));
+      engine.embed(vocabulary.table, ids[row], i - pack.starts[sequence],
+                   states + static_cast<size_t>(row) * vocabulary.table.width);
+    }
+}
+
+}  // namespace embed_onnx

@@ -1,0 +1,31 @@
+// One call of an operator: an engine's stages, cut into tasks for whoever may help.
+#pragma once
+
+#include "engine.h"
+#include "sequences.h"
+
+namespace embed_onnx {
+
+// A table of embeddings with its limits.
+struct Vocabulary {
+  Embeddings table;
+  int64_t words;
+  int64_t positions;
+};
+
+// The engine that models are laid out for from now on. Throws std::runtime_error if the processor supports none.
+const Engine& engine_in_use();
+// By name, or "auto" for the best; false if there is none of that name or the processor does not support it.
+bool choose_engine(const char* name);
+
+// states, output [sequences.rows(), width]; what is padding becomes zero.
+// Throws std::invalid_argument for a sequence longer than the model takes.
+void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequences, const float* states,
+               float* output);
+
+// ids [sequences.rows()]; states [sequences.rows(), width].
+// Throws std::invalid_argument for an id outside the vocabulary and for a sequence longer than the model takes.
+void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,
+                    float* states);
+
+}  // namespace embed_onnx

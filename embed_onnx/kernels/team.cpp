@@ -1,0 +1,140 @@
+#include "team.h"
+
+#include <chrono>
+
+namespace embed_onnx {
+namespace {
+
+// Longer than what lies between two layers of one caller, much shorter than what a person notices.
+constexpr std::chrono::microseconds kSpin(50);
+// A caller that was here this long ago has a lane of its own, and will be back.
+constexpr uint64_t kRecently = 1000;  // microseconds
+constexpr int kThreadBits = 16;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+uint64_t microseconds() {
+  using namespace std::chrono;
+  return duration_cast<std::chrono::microseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+// A number of this thread, in the lower bits of Team::last_call_.
+uint64_t this_thread() {
+  static std::atomic<uint64_t> threads{0};
+  thread_local const uint64_t number = ++threads & ((1u << kThreadBits) - 1);
+  return number;
+}
+
+// Spins until `done`, at most for kSpin.
+template <class F>
+bool spin_until(F done) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 64; i++) {
+      if (done()) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return done();
+}
+
+}  // namespace
+
+Team& Team::instance() {
+  static Team team;
+  return team;
+}
+
+Team::~Team() { stop(); }
+
+void Team::resize(int threads) {
+  std::lock_guard<std::mutex> lock(resizing_);
+  if (static_cast<int>(helpers_.size()) == threads - 1) return;
+  while (enlisted_.exchange(true)) std::this_thread::yield();  // nobody may be using the helpers
+  stop();
+  stopping_ = false;
+  try {
+    for (int worker = 1; worker < threads; worker++) helpers_.emplace_back(&Team::help, this, worker);
+  } catch (...) {
+    stop();
+    enlisted_ = false;
+    throw;
+  }
+  enlisted_ = false;
+}
+
+void Team::stop() {
+  {
+    std::lock_guard<std::mutex> lock(sleeping_);
+    stopping_ = true;
+    changes_++;
+  }
+  woken_.notify_all();
+  for (std::thread& helper : helpers_) helper.join();
+  helpers_.clear();
+}
+
+Team::Call::Call(Team& team) : team_(team) {
+  if (team_.callers_++ == 0 && team_.enlist()) workers_ = 1 + static_cast<int>(team_.helpers_.size());
+}
+
+Team::Call::~Call() {
+  if (workers_ > 1) team_.enlisted_ = false;
+  team_.last_call_ = microseconds() << kThreadBits | this_thread();
+  team_.callers_--;
+}
+
+bool Team::enlist() {
+  const uint64_t last = last_call_, thread = last & ((1u << kThreadBits) - 1);
+  const bool alone = thread == this_thread() || microseconds() - (last >> kThreadBits) > kRecently;
+  if (!alone || enlisted_.exchange(true)) return false;
+  if (!helpers_.empty()) return true;
+  enlisted_ = false;
+  return false;
+}
+
+void Team::do_tasks(Work& work, int worker) {
+  for (int task; (task = work.next++) < work.tasks;) (*work.function)(task, worker);
+}
+
+void Team::Call::run(int tasks, const std::function<void(int, int)>& function) {
+  Work work{&function, tasks};
+  if (workers_ == 1 || tasks == 1) return do_tasks(work, 0);
+  team_.work_ = &work;
+  team_.changes_++;
+  if (team_.asleep_) {
+    std::lock_guard<std::mutex> lock(team_.sleeping_);
+    team_.woken_.notify_all();
+  }
+  do_tasks(work, 0);
+  team_.work_ = nullptr;
+  // Who is inside has a task in hand. A helper that comes later finds no work; one that was too sleepy is not waited for.
+  while (team_.inside_ && !spin_until([&] { return !team_.inside_; })) std::this_thread::yield();
+}
+
+void Team::help(int worker) {
+  uint64_t seen = changes_;
+  while (!stopping_) {
+    inside_++;
+    if (Work* work = work_) do_tasks(*work, worker);
+    inside_--;
+    wait_for_change(seen);
+    seen = changes_;
+  }
+}
+
+void Team::wait_for_change(uint64_t seen) {
+  if (spin_until([&] { return changes_ != seen; })) return;
+  std::unique_lock<std::mutex> lock(sleeping_);
+  asleep_++;
+  woken_.wait(lock, [&] { return changes_ != seen; });
+  asleep_--;
+}
+
+}  // namespace embed_onnx

@@ -1,0 +1,74 @@
+// Threads that help a caller who is alone, so that one sequence has all cores.
+//
+// Each lane calls from a thread of its own; with several calling, every core has work and nobody is helped. Helpers look
+// for work for a moment after they had some, as a layer follows within microseconds, and then sleep.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace embed_onnx {
+
+class Team {
+ public:
+  // The one team of this process; without helpers until `resize`.
+  static Team& instance();
+
+  ~Team();
+
+  // `threads` in all, callers included. Throws std::system_error if they cannot be started; there are no helpers then.
+  void resize(int threads);
+
+  // While it lives, its thread is counted as a caller.
+  class Call {
+   public:
+    explicit Call(Team& team);
+    ~Call();
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+    // How many may work on this call: the numbers of workers that `run` gives are below it.
+    int workers() const { return workers_; }
+    // Does work(task, worker) for each task below `tasks`, in any order, on this thread and the helpers.
+    void run(int tasks, const std::function<void(int task, int worker)>& work);
+
+   private:
+    Team& team_;
+    int workers_ = 1;
+  };
+
+ private:
+  struct Work {
+    const std::function<void(int, int)>* function;
+    int tasks;
+    std::atomic<int> next{0};
+  };
+
+  static void do_tasks(Work& work, int worker);
+  bool enlist();
+  void help(int worker);
+  void wait_for_change(uint64_t seen);
+  void stop();
+
+  std::vector<std::thread> helpers_;
+  std::mutex resizing_;
+
+  std::atomic<int> callers_{0};
+  std::atomic<bool> enlisted_{false};
+  std::atomic<uint64_t> last_call_{0};  // who called last, and when: see enlist
+
+  std::atomic<Work*> work_{nullptr};
+  std::atomic<uint64_t> changes_{0};
+  std::atomic<int> inside_{0};  // helpers that may be using work_
+  std::atomic<int> asleep_{0};
+  std::atomic<bool> stopping_{false};
+  std::mutex sleeping_;
+  std::condition_variable woken_;
+};
+
+}  // namespace embed_onnx

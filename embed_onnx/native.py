@@ -1,0 +1,95 @@
+"""The native kernels: whether they are here, which instruction set they use and, if not, why.
+
+An int8 model of the BERT family runs anywhere: its operators are defined in model.onnx itself, by
+standard ones. Where this library is registered with ONNX Runtime, its kernels take their place.
+"""
+
+import ctypes
+import functools
+import os
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from embed_onnx.errors import SetupError
+from embed_onnx.manifest import Manifest
+
+LIBRARY = Path(__file__).parent / "kernels" / "embed_onnx_kernels.so"
+VARIABLE = "EMBED_ONNX_KERNELS"
+
+
+class Kernels(msgspec.Struct, frozen=True, kw_only=True):
+    """``library`` is what a session registers, None without kernels; ``reason`` then says why."""
+
+    library: Path | None = None
+    instruction_set: str = ""
+    reason: str = ""
+
+    @property
+    def told(self) -> str:
+        """For people: what runs the model, and why."""
+        if self.library is None:
+            return f"standard operators ({self.reason})"
+        return f"{self.instruction_set} kernels"
+
+    def of(self, manifest: Manifest) -> Self:
+        """These, or none with the reason, for a model that they cannot run."""
+        if manifest.packed:
+            return self
+        told = manifest.quantization.no_kernel if manifest.quantization else "its precision is float32"
+        return type(self)(reason=told or "it is not of the BERT family")
+
+    def choose(self) -> None:
+        """Make the sessions that are created from now on use this instruction set."""
+        if self.library is not None:
+            _load().embed_onnx_choose(self.instruction_set.encode())
+
+    def set_threads(self, threads: int) -> None:
+        """Let a caller who is alone have the help of others, so many threads in all."""
+        if self.library is not None:
+            _load().embed_onnx_set_threads(threads)
+
+
+def find(wanted: str | None = None) -> Kernels:
+    """The kernels to use: "auto", "off", or those of an instruction set by name.
+
+    Raises:
+        SetupError: An instruction set is named, and there are no kernels for it here.
+    """
+    wanted = wanted or os.environ.get(VARIABLE) or "auto"
+    if wanted == "off":
+        return Kernels(reason="kernels are off")
+    found = _find(wanted)
+    if found.library is None and wanted != "auto":
+        raise SetupError(f"--kernels {wanted}: {found.reason}; leave it out to use what there is")
+    return found
+
+
+@functools.cache
+def _find(wanted: str) -> Kernels:
+    if not LIBRARY.exists():
+        return Kernels(reason="built without a C++ compiler; install one, and embed-onnx again")
+    try:
+        library = _load()
+    except OSError as err:
+        return Kernels(reason=f"{LIBRARY.name} cannot be loaded: {err}")
+    if not library.embed_onnx_choose(wanted.encode()):
+        return Kernels(reason=f"this processor cannot run {'them' if wanted == 'auto' else wanted}")
+    return Kernels(library=LIBRARY, instruction_set=library.embed_onnx_instruction_set().decode())
+
+
+@functools.cache
+def _load() -> ctypes.CDLL:
+    library = ctypes.CDLL(str(LIBRARY))
+    library.embed_onnx_instruction_set.restype = ctypes.c_char_p
+    return library
+
+
+def int8_peak(seconds: float) -> float | None:
+    """Multiply-adds a second of one core that does nothing else; None without kernels."""
+    if find().library is None:
+        return None
+    measure = _load().embed_onnx_int8_peak
+    measure.argtypes, measure.restype = [ctypes.c_double], ctypes.c_double
+    return float(measure(seconds))
