@@ -16,7 +16,7 @@ from embed_onnx.native import Kernels
 ort.set_default_logger_severity(4)  # errors come as exceptions; warnings are of no use to a user
 
 PACK_TOKENS = 96
-"""The most tokens of several sequences in one run: more are hardly faster, and who waits would wait longer."""
+"""The most tokens of several sequences in one run; more are hardly faster, and others wait for it longer."""
 
 
 class Encoder:

@@ -70,7 +70,7 @@ class Quantization(Record, frozen=True, kw_only=True):
 
 
 class Parity(Record, frozen=True, kw_only=True):
-    """Cosine of this artifact to the float32 original, measured at export through this runtime."""
+    """Cosine of an artifact to its float32 original, measured at export through this runtime."""
 
     texts: int
     cosine_mean: float
@@ -79,6 +79,9 @@ class Parity(Record, frozen=True, kw_only=True):
 
 class Manifest(Record, frozen=True, kw_only=True):
     """One artifact. ``max_tokens`` counts special tokens; ``created`` is in Unix seconds.
+
+    ``parity`` is that of standard operators; ``kernel_parity`` that of the native kernels, where they can run
+    the model and the machine that exported it had them.
 
     ``packed``: equal numbers in a row of the attention mask are one sequence, so that a row takes several.
     """
@@ -98,6 +101,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     quantization: Quantization | None = None
     packed: bool = False
     parity: Parity
+    kernel_parity: Parity | None = None
     float32_bytes: int
     sha256: dict[Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9._-]*\Z")], str]
 

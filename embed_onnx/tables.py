@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from embed_onnx import manifest, native, registry
+from embed_onnx.manifest import Manifest
+from embed_onnx.native import Kernels
 from embed_onnx.settings import Settings
 
 MB = 1_000_000
@@ -33,6 +35,7 @@ def models(settings: Settings) -> Table:
             table.add_row(entry.name, aliases, "", "", entry.precision, "not exported")
             continue
         found = manifest.read(folder)
+        runs_on = kernels.of(found)
         table.add_row(
             entry.name,
             aliases,
@@ -40,11 +43,18 @@ def models(settings: Settings) -> Table:
             str(found.max_tokens),
             found.precision,
             f"{megabytes(folder):.1f}",
-            f"{found.parity.cosine_mean:.5f}",
-            f"{found.parity.cosine_min:.5f}",
-            kernels.of(found).told,
+            *cosines(found, runs_on),
+            runs_on.told,
         )
     return table
+
+
+def cosines(found: Manifest, runs_on: Kernels) -> tuple[str, str]:
+    """The mean and the least cosine to the original of what runs the model, where they were measured."""
+    parity = found.parity if runs_on.library is None else found.kernel_parity
+    if parity is None:
+        return "not measured", "not measured"
+    return f"{parity.cosine_mean:.5f}", f"{parity.cosine_min:.5f}"
 
 
 def megabytes(folder: Path) -> float:

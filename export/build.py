@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from embed_onnx import manifest
+from embed_onnx import manifest, native
 from embed_onnx.manifest import Manifest, Parity, Quantization
 from embed_onnx.models_file import Entry
 from export import convert, encoder_graph, families, optimize, parity, quantize
@@ -36,14 +36,18 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
         show("checking")
         expected = parity.reference(original)
         made = _draft(entry, checkpoint, original, graph.stat().st_size)
-        made = replace(made, parity=parity.measure(expected, folder, made))
+        operators = native.find("off")
+        made = replace(made, parity=parity.measure(expected, folder, made, operators))
         if entry.precision == "int8":
             show("quantizing")
             quantization = _quantize(original, graph, folder / manifest.MODEL)
             packed = quantization.kernel_activation_bits is not None
             made = replace(made, precision="int8", quantization=quantization, packed=packed)
             show("comparing")
-            made = replace(made, parity=parity.measure(expected, folder, made))
+            made = replace(made, parity=parity.measure(expected, folder, made, operators))
+            kernels = native.find().of(made)
+            if kernels.library is not None:
+                made = replace(made, kernel_parity=parity.measure(expected, folder, made, kernels))
     made = replace(made, sha256={path.name: manifest.sha256(path) for path in sorted(folder.iterdir())})
     manifest.write(made, folder)
     return made

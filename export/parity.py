@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from embed_onnx.encoder import Encoder
 from embed_onnx.manifest import MODEL, TOKENIZER, Manifest, Parity, Precision
+from embed_onnx.native import Kernels
 from embed_onnx.tokenizer import Tokenizer
 from export.convert import Original
 from export.errors import ExportError
@@ -55,8 +56,8 @@ def reference(original: Original) -> Reference:
     return Reference(ids, np.asarray(vectors, np.float32))
 
 
-def measure(expected: Reference, folder: Path, manifest: Manifest) -> Parity:
-    """Compare an artifact folder with its original.
+def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kernels) -> Parity:
+    """Compare an artifact folder, as these kernels or standard operators run it, with its original.
 
     Raises:
         ExportError: A sentence has other token ids, or the vectors are further apart than the floor.
@@ -64,7 +65,7 @@ def measure(expected: Reference, folder: Path, manifest: Manifest) -> Parity:
     texts = sentences()
     tokens = Tokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens).encode(texts)
     _check_tokens(texts, [item.ids for item in tokens], expected.ids)
-    vectors = Encoder(folder / MODEL, manifest).encode([item.ids for item in tokens])
+    vectors = Encoder(folder / MODEL, manifest, kernels).encode([item.ids for item in tokens])
     norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected.vectors, axis=1)
     cosines = np.einsum("td,td->t", vectors, expected.vectors, dtype=np.float64) / norms
     floor = FLOORS[manifest.precision]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from embed_onnx import tables
+from embed_onnx import native, tables
 from embed_onnx.errors import SetupError
 from embed_onnx.manifest import Manifest
 from embed_onnx.models_file import Entry
@@ -93,13 +93,13 @@ class _Show:
 
 def _table(done: Sequence[Done]) -> Table:
     table = Table("name", "MB before", "MB after", "cosine mean", "cosine min", "seconds")
+    kernels = native.find()
     for row in done:
         table.add_row(
             row.manifest.name,
             f"{row.manifest.float32_bytes / tables.MB:.1f}",
             f"{tables.megabytes(row.folder):.1f}",
-            f"{row.manifest.parity.cosine_mean:.5f}",
-            f"{row.manifest.parity.cosine_min:.5f}",
+            *tables.cosines(row.manifest, kernels.of(row.manifest)),
             "up to date" if row.seconds is None else f"{row.seconds:.0f}",
         )
     return table
