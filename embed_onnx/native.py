@@ -62,7 +62,7 @@ def find(wanted: str | None = None) -> Kernels:
         return Kernels(reason="kernels are off")
     found = _find(wanted)
     if found.library is None and wanted != "auto":
-        raise SetupError(f"--kernels {wanted}: {found.reason}; leave it out to use what there is")
+        raise SetupError(f"the kernels {wanted!r} cannot be used: {found.reason}; auto uses what there is")
     return found
 
 

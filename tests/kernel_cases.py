@@ -1,0 +1,393 @@
+"""Random inputs and weights for the kernels, and what should come out, in plain numpy.
+
+The reference quantises rows as the kernels do, so that both differ by roundings only: a row whose number
+lies at the border of two integers becomes the one here and the other there, which moves the row a little.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+
+DOMAIN = "embed_onnx"
+EPSILON = 0.01
+"""Far larger than in real models, so that another one is noticed."""
+VOCABULARY = 53
+
+ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
+    "gelu": lambda x: x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2))),
+    "gelu_tanh": lambda x: x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "relu": lambda x: np.maximum(x, 0),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+}
+EMBEDDINGS_WEIGHTS = ("words", "word_scale", "positions", "gamma", "beta")
+LAYER_WEIGHTS = (
+    *("qkv_weight", "qkv_scale", "qkv_sum", "qkv_bias"),
+    *("output_weight", "output_scale", "output_sum", "output_bias"),
+    *("attention_gamma", "attention_beta"),
+    *("up_weight", "up_scale", "up_sum", "up_bias"),
+    *("down_weight", "down_scale", "down_sum", "down_bias"),
+    *("output_gamma", "output_beta"),
+)
+"""In the order of the operator's inputs; ``relative_bias`` is after them, where there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Sizes of a layer; ``positions`` is 0 without a relative bias."""
+
+    width: int
+    heads: int
+    head_size: int
+    hidden: int
+    positions: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One operator with its weights, and one input: ``states`` or ``input_ids``, and a mask."""
+
+    operator: str
+    weights: dict[str, Array]
+    attributes: dict[str, int | float | str]
+    inputs: dict[str, Array]
+
+    @property
+    def tokens(self) -> NDArray[np.bool_]:
+        """What is no padding, bool [batch, tokens]."""
+        return self.inputs["attention_mask"] != 0
+
+    def expected(self) -> Floats:
+        if self.operator == "TokenEmbeddings":
+            return embeddings(self.weights, **self.inputs)
+        return layer(self.weights, self.attributes, **self.inputs)
+
+    def model(self) -> onnx.ModelProto:
+        return model_of([self])
+
+
+# ---- weights and inputs
+
+
+def linear(
+    rng: np.random.Generator, name: str, inputs: int, outputs: int, gain: float = 1.0
+) -> dict[str, Array]:
+    """A product whose results are about ``gain`` times as large as its inputs."""
+    weight = rng.integers(-127, 128, (inputs, outputs)).astype(np.int8)
+    scale = (gain / 73 / math.sqrt(inputs) * rng.uniform(0.5, 1.5, outputs)).astype(np.float32)
+    return {
+        f"{name}_weight": weight,
+        f"{name}_scale": scale,
+        f"{name}_sum": scale * weight.sum(axis=0, dtype=np.int32).astype(np.float32),
+        f"{name}_bias": (0.3 * gain * rng.normal(size=outputs)).astype(np.float32),
+    }
+
+
+def norm(rng: np.random.Generator, width: int, prefix: str = "") -> dict[str, Array]:
+    return {
+        f"{prefix}gamma": rng.uniform(0.5, 1.5, width).astype(np.float32),
+        f"{prefix}beta": (0.3 * rng.normal(size=width)).astype(np.float32),
+    }
+
+
+def layer_weights(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
+    context = shape.heads * shape.head_size
+    weights = (
+        linear(rng, "qkv", shape.width, 3 * context, gain=1.5)
+        | linear(rng, "output", context, shape.width, gain=2)
+        | norm(rng, shape.width, "attention_")
+        | linear(rng, "up", shape.width, shape.hidden, gain=2)
+        | linear(rng, "down", shape.hidden, shape.width)
+        | norm(rng, shape.width, "output_")
+    )
+    if shape.positions:
+        size = (shape.heads, 2 * shape.positions - 1)
+        weights["relative_bias"] = rng.normal(size=size).astype(np.float32)
+    return weights
+
+
+def embeddings_weights(rng: np.random.Generator, width: int, positions: int) -> dict[str, Array]:
+    return {
+        "words": rng.integers(-127, 128, (VOCABULARY, width)).astype(np.int8),
+        "word_scale": rng.uniform(0.01, 0.02, (VOCABULARY, 1)).astype(np.float32),
+        "positions": rng.normal(size=(positions, width)).astype(np.float32),
+        **norm(rng, width),
+    }
+
+
+def layer_case(shape: Shape, mask: Array, *, activation: str = "gelu", seed: int = 0) -> Case:
+    rng = np.random.default_rng(seed)
+    return Case(
+        operator="EncoderLayer",
+        weights=layer_weights(rng, shape),
+        attributes={"num_heads": shape.heads, "epsilon": EPSILON, "activation": activation},
+        inputs={
+            "states": rng.normal(size=(*mask.shape, shape.width)).astype(np.float32),
+            "attention_mask": mask.astype(np.int64),
+        },
+    )
+
+
+def embeddings_case(width: int, positions: int, mask: Array, *, seed: int = 0) -> Case:
+    rng = np.random.default_rng(seed)
+    return Case(
+        operator="TokenEmbeddings",
+        weights=embeddings_weights(rng, width, positions),
+        attributes={"epsilon": EPSILON},
+        inputs={
+            "input_ids": rng.integers(0, VOCABULARY, mask.shape),
+            "attention_mask": mask.astype(np.int64),
+        },
+    )
+
+
+def numbered(*lengths: int) -> NDArray[np.int64]:
+    """A mask of one row with sequences of these lengths, one after another."""
+    return np.repeat(np.arange(1, len(lengths) + 1), lengths)[None]
+
+
+# ---- the reference
+
+
+def sequences(mask: Array) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """For each sequence its row of the mask, and where in the row its tokens are."""
+    for row, numbers in enumerate(mask):
+        for number in np.unique(numbers[numbers != 0]):
+            yield row, np.flatnonzero(numbers == number)
+
+
+def quantize(x: Floats) -> tuple[Floats, Floats, Floats]:
+    """Rows [n, width] as whole numbers 0..255; scale and minimum [n, 1]. In float32, as in the kernels."""
+    x32 = x.astype(np.float32)
+    minimum = x32.min(axis=-1, keepdims=True)
+    span = x32.max(axis=-1, keepdims=True) - minimum
+    scale = np.where(span > 255e-30, span / np.float32(255), np.float32(1e-30)).astype(np.float32)
+    whole = np.rint((x32 - minimum) * (np.float32(1) / scale))
+    return whole.astype(np.float64), scale.astype(np.float64), minimum.astype(np.float64)
+
+
+def product(x: Floats, weights: dict[str, Array], name: str) -> Floats:
+    whole, scale, minimum = quantize(x)
+    sums = whole @ weights[f"{name}_weight"].astype(np.float64)
+    shift = minimum * weights[f"{name}_sum"] + weights[f"{name}_bias"]
+    return scale * weights[f"{name}_scale"] * sums + shift
+
+
+def layer_norm(x: Floats, gamma: Array, beta: Array) -> Floats:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + EPSILON) * gamma + beta
+
+
+def attention(qkv: Floats, heads: int, relative_bias: Array | None) -> Floats:
+    """The context of one sequence, [tokens, 3 * heads * size] to [tokens, heads * size].
+
+    Heads whose size is no multiple of 16 are followed by zeros, which count for a row's range.
+    """
+    tokens = len(qkv)
+    queries, keys, values = qkv.reshape(tokens, 3, heads, -1).transpose(1, 2, 0, 3)
+    scores = queries @ keys.transpose(0, 2, 1) / math.sqrt(queries.shape[-1])
+    if relative_bias is not None:
+        distances = np.arange(tokens)[None] - np.arange(tokens)[:, None]
+        scores = scores + relative_bias[:, distances + relative_bias.shape[1] // 2]
+    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    mixed = shares / shares.sum(axis=-1, keepdims=True) @ values
+    return mixed.transpose(1, 0, 2)
+
+
+def pad_heads(context: Floats, weights: dict[str, Array]) -> tuple[Floats, dict[str, Array]]:
+    """Context [tokens, heads, size] to [tokens, heads * padded size], with the output weights to match."""
+    tokens, heads, size = context.shape
+    more = -size % 16
+    matrix = weights["output_weight"]
+    padded = np.pad(matrix.reshape(heads, size, -1), [(0, 0), (0, more), (0, 0)])
+    return (
+        np.pad(context, [(0, 0), (0, 0), (0, more)]).reshape(tokens, -1),
+        weights | {"output_weight": padded.reshape(-1, matrix.shape[1])},
+    )
+
+
+def layer(
+    weights: dict[str, Array], attributes: dict[str, int | float | str], states: Array, attention_mask: Array
+) -> Floats:
+    out = np.zeros(states.shape)
+    for row, places in sequences(attention_mask):
+        x = states[row, places].astype(np.float64)
+        qkv = product(x, weights, "qkv").astype(np.float32).astype(np.float64)
+        context, padded = pad_heads(
+            attention(qkv, attributes["num_heads"], weights.get("relative_bias")), weights
+        )
+        around = x + product(context, padded, "output")
+        x = layer_norm(around, weights["attention_gamma"], weights["attention_beta"])
+        hidden = ACTIVATIONS[attributes["activation"]](product(x, weights, "up"))
+        around = x + product(hidden, weights, "down")
+        out[row, places] = layer_norm(around, weights["output_gamma"], weights["output_beta"])
+    return out
+
+
+def embeddings(weights: dict[str, Array], input_ids: Array, attention_mask: Array) -> Floats:
+    out = np.zeros((*input_ids.shape, weights["words"].shape[1]))
+    for row, places in sequences(attention_mask):
+        ids = input_ids[row, places]
+        words = weights["words"][ids].astype(np.float64) * weights["word_scale"][ids]
+        both = words + weights["positions"][: len(ids)]
+        out[row, places] = layer_norm(both, weights["gamma"], weights["beta"])
+    return out
+
+
+def assert_near(case: Case, actual: Array) -> None:
+    """Few numbers lie at the border of two integers, and each moves its row by little; padding is zero."""
+    expected = case.expected()
+    worst, typical = 5e-2, 2e-6
+    if case.operator == "TokenEmbeddings":
+        worst = 5e-6
+    elif case.attributes["activation"] == "gelu":
+        typical = 3e-5  # of an approximation that is off by 5e-5 at most
+    assert expected.shape == actual.shape
+    assert np.float32 == actual.dtype
+    assert not actual[~case.tokens].any()
+    off = np.abs(expected - actual)[case.tokens]
+    assert (off <= worst).all(), f"off by {off.max():.2g}"
+    if len(off) >= ENOUGH_TOKENS:
+        assert np.median(off) <= typical, f"off by {np.median(off):.2g} and more, half of the numbers"
+
+
+ENOUGH_TOKENS = 8
+"""Of fewer, most rows may have a number at a border."""
+
+
+# ---- whole models
+
+
+@dataclass(frozen=True)
+class Model:
+    """Random embeddings and layers, with everything that an input of ids needs."""
+
+    shape: Shape
+    positions: int
+    layers: int = 2
+    activation: str = "gelu"
+    seed: int = 0
+    parts: list[Case] = field(init=False)
+
+    def __post_init__(self) -> None:
+        nothing = np.zeros((1, 0), np.int64)
+        parts = [embeddings_case(self.shape.width, self.positions, nothing, seed=self.seed)]
+        parts += [
+            layer_case(self.shape, nothing, activation=self.activation, seed=self.seed + number)
+            for number in range(1, self.layers + 1)
+        ]
+        object.__setattr__(self, "parts", parts)
+
+    def expected(self, input_ids: Array, attention_mask: Array) -> Floats:
+        first, *layers = self.parts
+        states = embeddings(first.weights, input_ids, attention_mask)
+        for part in layers:
+            states = layer(part.weights, part.attributes, states, attention_mask)
+        return states
+
+    def model(self) -> onnx.ModelProto:
+        return model_of(self.parts)
+
+
+def model_of(parts: list[Case], variable: tuple[str, ...] = ()) -> onnx.ModelProto:
+    """A file with these operators one after another; weights named in ``variable`` are inputs of it."""
+    nodes, initializers, inputs = [], [], {}
+    value = next(name for name in parts[0].inputs if name != "attention_mask")
+    for number, part in enumerate(parts):
+        names = []
+        for name, array in part.weights.items():
+            names.append(name if name in variable else f"{number}.{name}")
+            if name in variable:
+                inputs[name] = array
+            else:
+                initializers.append(numpy_helper.from_array(array, names[-1]))
+        given = [value, "attention_mask", *names]
+        value = f"states.{number}"
+        nodes.append(
+            helper.make_node(part.operator, given, [value], domain=DOMAIN, name=value, **part.attributes)
+        )
+    inputs |= parts[0].inputs
+    described = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), [None] * array.ndim)
+        for name, array in inputs.items()
+    ]
+    output = helper.make_tensor_value_info(value, TensorProto.FLOAT, [None] * 3)
+    return helper.make_model(
+        helper.make_graph(nodes, "kernels", described, [output], initializers),
+        opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid(DOMAIN, 1)],
+        ir_version=9,
+    )
+
+
+# ---- the cases that every engine is tried with
+
+SHAPES = {
+    "8 heads of 8": Shape(width=64, heads=8, head_size=8, hidden=256),
+    "2 heads of 26": Shape(width=52, heads=2, head_size=26, hidden=100),
+    "12 heads of 26": Shape(width=312, heads=12, head_size=26, hidden=600),
+    "12 heads of 32": Shape(width=384, heads=12, head_size=32, hidden=768),
+    "3 heads of 64": Shape(width=192, heads=3, head_size=64, hidden=129),
+    "2 heads of 96": Shape(width=192, heads=2, head_size=96, hidden=257),
+    "2 heads of 128": Shape(width=256, heads=2, head_size=128, hidden=333),
+    "5 heads of 7": Shape(width=35, heads=5, head_size=7, hidden=13),
+    "1 head of 1": Shape(width=1, heads=1, head_size=1, hidden=1),
+    "1 head of 5": Shape(width=5, heads=1, head_size=5, hidden=3),
+    "heads wider than the states": Shape(width=40, heads=3, head_size=24, hidden=50),
+    "relative bias": Shape(width=48, heads=3, head_size=16, hidden=96, positions=40),
+    "relative bias of one position": Shape(width=48, heads=3, head_size=16, hidden=96, positions=1),
+}
+LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+MASKS = {
+    "one token": [[1]],
+    "right padding": [[1] * 9 + [0] * 4, [1] * 13],
+    "left padding": [[0] * 4 + [1] * 9, [1] * 13],
+    "holes": [[1, 0, 1, 1, 0, 0, 1, 1, 0], [0, 1, 0, 1, 0, 1, 0, 1, 0]],
+    "a row of padding": [[1, 1, 1], [0, 0, 0], [1, 1, 0]],
+    "only padding": [[0, 0, 0], [0, 0, 0]],
+    "sequences of a row": [[1] * 7 + [2] * 20 + [3] + [4] * 12],
+    "numbers in any order": [[5, 5, -3, 0, -3, 5, 9, -3], [2, 1, 2, 1, 2, 1, 0, 7]],
+    "extreme numbers": [[HIGHEST, LOWEST, HIGHEST, -1, LOWEST + 1, LOWEST, 0, HIGHEST - 1]],
+    "no tokens": np.zeros((2, 0)),
+    "no rows": np.zeros((0, 5)),
+}
+
+
+def every_case() -> dict[str, Case]:
+    """By name, cases of a size that an emulator can bear."""
+    mixed = numbered(19, 1, 8, 2)
+    small = Shape(width=48, heads=3, head_size=16, hidden=80)
+    relative = SHAPES["relative bias"]
+    found = {
+        name: layer_case(shape, numbered(*([1] * 9)) if shape.positions == 1 else mixed)
+        for name, shape in SHAPES.items()
+    }
+    found |= {name: layer_case(small, mixed, activation=name) for name in ACTIVATIONS}
+    for name, rows in MASKS.items():
+        mask = np.array(rows, np.int64)
+        found |= {
+            f"layer, {name}": layer_case(small, mask),
+            f"layer with relative bias, {name}": layer_case(relative, mask),
+            f"embeddings, {name}": embeddings_case(52, 40, mask),
+        }
+    found |= {
+        "relative bias at full length": layer_case(relative, numbered(relative.positions)),
+        "embeddings at full length": embeddings_case(33, 40, numbered(40, 39)),
+        "1,000 sequences of a token": layer_case(
+            Shape(width=16, heads=2, head_size=8, hidden=16), numbered(*([1] * 1000))
+        ),
+        "lengths about the width of a vector": layer_case(
+            small, numbered(*range(1, 20), 31, 32, 33, 63, 64, 65)
+        ),
+        "rows that do not vary": layer_case(small, mixed),
+    }
+    found["rows that do not vary"].inputs["states"][:] = 0.25
+    found["values far from zero"] = far = layer_case(SHAPES["2 heads of 26"], mixed)
+    far.weights["qkv_bias"][:] += 10
+    return found

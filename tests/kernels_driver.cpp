@@ -1,0 +1,285 @@
+// Runs cases of the kernels without ONNX Runtime: for sanitizers and emulators.
+//
+//     kernels_driver ENGINE THREADS CALLERS CASES
+//
+// CASES is a file of named tensors, see read_case. Each of CALLERS threads runs all cases; they must agree to the bit. One
+// caller has the help of THREADS - 1 others; beside several callers helpers come and go.
+// Standard output has for each case a count and that many float32; or, for an error, its length below zero and a sentence.
+// Exit code 2, and a sentence on standard error: the cases cannot be run at all; 3: this processor has no such engine.
+//
+// What the kernels are given is in blocks of the heap of exactly its size, so that AddressSanitizer sees each step beyond.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "model.h"
+#include "run.h"
+#include "team.h"
+
+using namespace embed_onnx;
+
+namespace {
+
+struct Free {
+  void operator()(void* memory) const { std::free(memory); }
+};
+template <class T>
+using Block = std::unique_ptr<T, Free>;
+
+template <class T>
+Block<T> block(size_t count) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, kAlignment, count * sizeof(T))) throw std::bad_alloc();
+  std::memset(memory, 0xa5, count * sizeof(T));  // nothing may rely on zeros
+  return Block<T>(static_cast<T*>(memory));
+}
+
+struct Held {
+  std::vector<int64_t> shape;
+  Block<char> data;
+
+  template <class T>
+  const T* as() const {
+    return reinterpret_cast<const T*>(data.get());
+  }
+};
+using Case = std::map<std::string, Held>;
+
+template <class T>
+T read(std::istream& in) {
+  T value{};
+  in.read(reinterpret_cast<char*>(&value), sizeof value);
+  return value;
+}
+
+// A tensor: the length of its name, the name, bytes a number, the rank, the shape, the numbers. A name without letters
+// ends a case.
+bool read_case(std::istream& in, Case& out) {
+  while (true) {
+    std::string name(read<int64_t>(in), '\0');
+    if (!in) return false;
+    if (name.empty()) return true;
+    in.read(name.data(), name.size());
+    Held held;
+    int64_t bytes = read<int64_t>(in);
+    held.shape.resize(read<int64_t>(in));
+    for (int64_t& size : held.shape) bytes *= size = read<int64_t>(in);
+    held.data = block<char>(bytes);
+    in.read(held.data.get(), bytes);
+    if (!in) throw std::runtime_error("the file of cases ends too early");
+    out[name] = std::move(held);
+  }
+}
+
+const Held& held(const Case& given, const std::string& name) {
+  const auto found = given.find(name);
+  if (found == given.end()) throw std::runtime_error("the case has no " + name);
+  return found->second;
+}
+
+Tensor tensor(const Case& given, const std::string& name) {
+  const Held& found = held(given, name);
+  return {name, found.data.get(), found.shape};
+}
+
+ProductTensors product(const Case& given, const std::string& name) {
+  return {tensor(given, name + "_weight"), tensor(given, name + "_scale"), tensor(given, name + "_sum"),
+          tensor(given, name + "_bias")};
+}
+
+LayerTensors layer_tensors(const Case& given) {
+  LayerTensors tensors;
+  tensors.qkv = product(given, "qkv");
+  tensors.output = product(given, "output");
+  tensors.up = product(given, "up");
+  tensors.down = product(given, "down");
+  tensors.attention_gamma = tensor(given, "attention_gamma");
+  tensors.attention_beta = tensor(given, "attention_beta");
+  tensors.output_gamma = tensor(given, "output_gamma");
+  tensors.output_beta = tensor(given, "output_beta");
+  if (given.count("relative_bias")) tensors.relative_bias = tensor(given, "relative_bias");
+  return tensors;
+}
+
+std::string text(const Held& held) { return std::string(held.as<char>(), held.shape.at(0)); }
+
+LayerAttributes layer_attributes(const Case& given) {
+  return {*held(given, "num_heads").as<int64_t>(), *held(given, "epsilon").as<float>(), text(held(given, "activation"))};
+}
+
+// A layer whose weights are moved to blocks of exactly their size.
+class ExactLayer {
+ public:
+  explicit ExactLayer(const Layer& layer) : layer_(layer) {
+    for (Product* product : {&layer_.qkv, &layer_.output, &layer_.up, &layer_.down}) {
+      move(product->weights, static_cast<size_t>(product->inputs) * product->outputs);
+      for (const float** vector : {&product->scale, &product->sum, &product->bias}) move(*vector, product->outputs);
+      move(product->start, product->outputs);
+    }
+    for (const float** vector :
+         {&layer_.attention_gamma, &layer_.attention_beta, &layer_.output_gamma, &layer_.output_beta})
+      move(*vector, layer_.width);
+    if (layer_.relative_bias)
+      move(layer_.relative_bias, static_cast<size_t>(layer_.heads) * layer_.relative_stride);
+  }
+  const Layer& layer() const { return layer_; }
+
+ private:
+  template <class T>
+  void move(const T*& data, size_t count) {
+    Block<char> to = block<char>(count * sizeof(T));
+    std::memcpy(to.get(), data, count * sizeof(T));
+    data = reinterpret_cast<const T*>(to.get());
+    blocks_.push_back(std::move(to));
+  }
+
+  Layer layer_;
+  std::vector<Block<char>> blocks_;
+};
+
+// Tasks of `rows` rows, from the last to the first: their size and order must not matter.
+void backwards(int tokens, int rows, const std::function<void(int, int)>& task) {
+  for (int first = (tokens - 1) / rows * rows; first >= 0; first -= rows) task(first, std::min(first + rows, tokens));
+}
+
+// What run_layer does, with a block for each piece of memory, and tasks of one tile.
+void run_stages(const Engine& engine, const Layer& given, const Sequences& sequences, const float* states,
+                float* output) {
+  const ExactLayer exact(given);
+  const Layer& layer = exact.layer();
+  const Pack pack = sequences.pack();
+  const int tokens = pack.tokens();
+  if (!tokens) return;
+  const auto values = block<char>(static_cast<size_t>(tokens) * layer.qkv.inputs * engine.layout.activation_bytes);
+  const auto scale = block<float>(tokens), minimum = block<float>(tokens);
+  const auto context = block<float>(static_cast<size_t>(tokens) * layer.context_width());
+  const auto attend = block<char>(engine.attend_scratch(layer, tokens, sequences.longest()));
+  const auto transform = block<char>(engine.transform_scratch(layer));
+  const Pass pass{&layer, pack, states, output, {values.get(), scale.get(), minimum.get()}, context.get()};
+  backwards(tokens, kTileRows, [&](int first, int last) { engine.quantize(pass, first, last); });
+  for (int group = layer.groups() - 1; group >= 0; group--) engine.attend(pass, group, attend.get());
+  backwards(tokens, kTileRows, [&](int first, int last) { engine.transform(pass, first, last, transform.get()); });
+}
+
+void check_equal(const float* expected, const float* actual, size_t count) {
+  if (count && std::memcmp(expected, actual, count * sizeof(float)))
+    throw std::runtime_error("tasks of another size give other numbers");
+}
+
+std::string floats(const float* data, int64_t count) {
+  return std::string(reinterpret_cast<const char*>(&count), sizeof count) +
+         std::string(reinterpret_cast<const char*>(data), count * sizeof(float));
+}
+
+std::string run_layer_case(const Engine& engine, const Case& given, const Sequences& sequences) {
+  const PackedLayer packed(layer_tensors(given), layer_attributes(given), engine.layout);
+  const Layer& layer = packed.layer();
+  const float* states = held(given, "states").as<float>();
+  const size_t count = sequences.rows() * layer.width;
+  const auto output = block<float>(count), again = block<float>(count);
+  run_layer(engine, layer, sequences, states, output.get());
+  std::memcpy(again.get(), output.get(), count * sizeof(float));
+  run_stages(engine, layer, sequences, states, again.get());
+  check_equal(output.get(), again.get(), count);
+  return floats(output.get(), count);
+}
+
+std::string run_embeddings_case(const Engine& engine, const Case& given, const Sequences& sequences) {
+  const Held& words = held(given, "words");
+  const int64_t width = words.shape.at(1);
+  const Embeddings table{static_cast<int>(width),
+                         *held(given, "epsilon").as<float>(),
+                         words.as<int8_t>(),
+                         held(given, "word_scale").as<float>(),
+                         held(given, "positions").as<float>(),
+                         held(given, "gamma").as<float>(),
+                         held(given, "beta").as<float>()};
+  const size_t count = sequences.rows() * width;
+  const auto output = block<float>(count);
+  run_embeddings(engine, {table, words.shape.at(0), held(given, "positions").shape.at(0)}, sequences,
+                 held(given, "input_ids").as<int64_t>(), output.get());
+  return floats(output.get(), count);
+}
+
+std::string run_case(const Engine& engine, const Case& given) try {
+  const Held& mask = held(given, "attention_mask");
+  const Sequences sequences(mask.as<int64_t>(), mask.shape.at(0), mask.shape.at(1));
+  const bool embeddings = text(held(given, "operator")) == "TokenEmbeddings";
+  return embeddings ? run_embeddings_case(engine, given, sequences) : run_layer_case(engine, given, sequences);
+} catch (const std::invalid_argument& error) {
+  const std::string sentence = error.what();
+  const int64_t count = -static_cast<int64_t>(sentence.size());
+  return std::string(reinterpret_cast<const char*>(&count), sizeof count) + sentence;
+}
+
+std::vector<Case> read_cases(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw std::runtime_error("there is no file " + path);
+  std::vector<Case> cases;
+  for (Case one; read_case(in, one); one = Case()) cases.push_back(std::move(one));
+  return cases;
+}
+
+std::string run_all(const std::vector<Case>& cases) {
+  std::string out;
+  for (const Case& one : cases) out += run_case(engine_in_use(), one);
+  return out;
+}
+
+int run(const std::string& engine, int threads, int callers, const std::string& path) {
+  if (!choose_engine(engine.c_str())) {
+    std::cerr << "this processor has no " << engine << "\n";
+    return 3;
+  }
+  const std::vector<Case> cases = read_cases(path);
+  Team::instance().resize(threads);
+  std::vector<std::string> results(callers);
+  std::vector<std::thread> running;
+  std::atomic<int> left{callers};
+  for (std::string& result : results)
+    running.emplace_back([&] {
+      try {
+        result = run_all(cases);
+        left--;
+      } catch (const std::exception& error) {
+        std::cerr << error.what() << "\n";
+        std::_Exit(2);
+      }
+    });
+  for (int i = 0; callers > 1 && left; i++) {
+    Team::instance().resize(1 + i % threads);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  for (std::thread& thread : running) thread.join();
+  for (const std::string& result : results)
+    if (result != results[0]) throw std::runtime_error("callers at the same time get different numbers");
+  std::cout.write(results[0].data(), results[0].size());
+  return 0;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 5) {
+    std::cerr << "usage: kernels_driver ENGINE THREADS CALLERS CASES\n";
+    return 2;
+  }
+  try {
+    return run(arguments[1], std::atoi(arguments[2]), std::atoi(arguments[3]), arguments[4]);
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 2;
+  }
+}

@@ -1,0 +1,246 @@
+"""The kernels in a program of their own: with sanitizers, for Arm in an emulator, and by another compiler."""
+
+import os
+import platform
+import shlex
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import kernel_cases
+import numpy as np
+import pytest
+from kernel_cases import (
+    HIGHEST,
+    LOWEST,
+    VOCABULARY,
+    Array,
+    Case,
+    assert_near,
+    embeddings_case,
+    layer_case,
+    numbered,
+)
+
+from embed_onnx.kernels import build
+
+SOURCE = Path(__file__).with_name("kernels_driver.cpp")
+LAUNCHER = os.environ.get("KERNELS_TEST_LAUNCHER", "")
+"""A command that runs x86 programs on another processor: the program, its arguments and the file ``cases`` in
+the working directory are added. Engines that this processor lacks are tried with it."""
+TIMEOUT = 1200
+"""Seconds; far more than an emulator takes."""
+
+Driver = Callable[..., list[np.ndarray | str]]
+
+CASES = kernel_cases.every_case()
+
+
+def encoded(case: Case) -> bytes:
+    """Its tensors, as the program reads them."""
+    texts = {"operator": case.operator} | {
+        name: value for name, value in case.attributes.items() if isinstance(value, str)
+    }
+    tensors = dict(case.weights) | case.inputs
+    tensors |= {name: np.frombuffer(text.encode(), np.int8) for name, text in texts.items()}
+    tensors["epsilon"] = np.float32([case.attributes["epsilon"]])
+    tensors["num_heads"] = np.int64([case.attributes.get("num_heads", 1)])
+    return b"".join(_tensor(name, array) for name, array in tensors.items()) + struct.pack("<q", 0)
+
+
+def _tensor(name: str, array: Array) -> bytes:
+    head = struct.pack("<q", len(name)) + name.encode()
+    return (
+        head + struct.pack(f"<{2 + array.ndim}q", array.itemsize, array.ndim, *array.shape) + array.tobytes()
+    )
+
+
+def decoded(raw: bytes) -> Iterable[np.ndarray | str]:
+    """For each case its numbers, or the sentence of its error."""
+    at = 0
+    while at < len(raw):
+        (count,) = struct.unpack_from("<q", raw, at)
+        at += 8
+        size = 4 * count if count >= 0 else -count
+        found = raw[at : at + size]
+        yield np.frombuffer(found, np.float32) if count >= 0 else found.decode()
+        at += size
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Compiled once for a compiler and flags; a warning is an error."""
+    folder = tmp_path_factory.mktemp("drivers")
+    made: dict[tuple[str, str], Path] = {}
+
+    def program(compiler: str, flags: str) -> Path:
+        if (compiler, flags) not in made:
+            if not shutil.which(compiler or build.find_compiler()):
+                pytest.skip(f"there is no {compiler}")
+            output = folder / f"driver-{len(made)}"
+            build.build(output, compiler=compiler, flags=f"-Werror {flags}", program=SOURCE)
+            made[compiler, flags] = output
+        return made[compiler, flags]
+
+    return program
+
+
+def run(
+    command: list[str],
+    engine: str,
+    cases: Iterable[Case],
+    folder: Path,
+    *,
+    threads: int = 1,
+    callers: int = 1,
+) -> list[np.ndarray | str]:
+    """What the program gives for each case."""
+    (folder / "cases").write_bytes(b"".join(map(encoded, cases)))
+    done = subprocess.run(
+        [*command, engine, str(threads), str(callers), "cases"],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    if done.returncode == 3:
+        pytest.skip(done.stderr.decode().strip())
+    assert (0, "") == (done.returncode, done.stderr.decode())
+    return list(decoded(done.stdout))
+
+
+def assert_all_near(cases: dict[str, Case], results: list[np.ndarray | str]) -> None:
+    for case, actual in zip(cases.values(), results, strict=True):
+        shape = (*case.inputs["attention_mask"].shape, -1)
+        width = case.weights["words" if case.operator == "TokenEmbeddings" else "down_weight"].shape[1]
+        assert_near(case, actual.reshape(*shape[:2], width))
+
+
+def wrong_cases() -> list[tuple[str, Case]]:
+    """Cases that are errors, and how the sentence begins."""
+    shape = kernel_cases.SHAPES["relative bias"]
+    layer = layer_case(shape, numbered(5))
+    embeddings = embeddings_case(16, 12, numbered(3, 4))
+
+    def with_id(wrong: int) -> Case:
+        ids = embeddings.inputs["input_ids"].copy()
+        ids[0, 6] = wrong
+        return replace(embeddings, inputs=embeddings.inputs | {"input_ids": ids})
+
+    found = [
+        (f"the token id {wrong} is outside", with_id(wrong)) for wrong in (-1, VOCABULARY, LOWEST, HIGHEST)
+    ]
+    found += [
+        ("a sequence has 13 tokens", embeddings_case(16, 12, numbered(2, 13))),
+        ("a sequence has 41 tokens", layer_case(shape, numbered(41))),
+        ("EncoderLayer: num_heads is 5,", replace(layer, attributes=layer.attributes | {"num_heads": 5})),
+        (
+            "EncoderLayer: the activation",
+            replace(layer, attributes=layer.attributes | {"activation": "tanh"}),
+        ),
+    ]
+    for name, array in layer.weights.items():
+        for damaged in (array[:-1], array[:0], array[..., None], array[..., 1:]):
+            if not (name == "output_weight" and damaged.shape == (47, 48)):
+                found.append(("EncoderLayer: ", replace(layer, weights=layer.weights | {name: damaged})))
+    return found
+
+
+def random_cases(count: int) -> dict[str, Case]:
+    """Layers of any sizes with masks of any numbers."""
+    rng = np.random.default_rng(5)
+    found = {}
+    for number in range(count):
+        head_size, heads, positions = rng.integers(1, 40), rng.integers(1, 6), rng.integers(1, 30)
+        shape = kernel_cases.Shape(
+            width=int(rng.integers(1, 90)),
+            heads=int(heads),
+            head_size=int(head_size),
+            hidden=int(rng.integers(1, 150)),
+            positions=int(positions) * int(rng.integers(0, 2)),
+        )
+        mask = rng.integers(-1, 3, (rng.integers(0, 3), rng.integers(0, positions + 1)))
+        activation = list(kernel_cases.ACTIVATIONS)[number % 4]
+        found[f"layer {number}"] = layer_case(shape, mask, activation=activation, seed=number)
+        found[f"embeddings {number}"] = embeddings_case(shape.width, int(positions), mask, seed=number)
+    return found
+
+
+engines = pytest.mark.parametrize("engine", build.INSTRUCTION_SETS.get(platform.machine(), ()))
+ADDRESS = "-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all"
+THREAD = "-O1 -g1 -fsanitize=thread"
+
+
+@engines
+def test_no_step_beyond_memory(programs: Callable[[str, str], Path], tmp_path: Path, engine: str) -> None:
+    command = [str(programs("", ADDRESS))]
+
+    assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
+
+
+@engines
+def test_no_step_beyond_memory_for_any_sizes(
+    programs: Callable[[str, str], Path], tmp_path: Path, engine: str
+) -> None:
+    command = [str(programs("", ADDRESS))]
+    cases = random_cases(60)
+
+    for case, actual in zip(
+        cases.values(), run(command, engine, cases.values(), tmp_path, threads=2), strict=True
+    ):
+        np.testing.assert_allclose(case.expected().reshape(-1), actual, atol=0.1)
+
+
+@engines
+def test_errors_are_sentences(programs: Callable[[str, str], Path], tmp_path: Path, engine: str) -> None:
+    command = [str(programs("", ADDRESS))]
+    sentences, cases = zip(*wrong_cases(), strict=True)
+
+    for expected, actual in zip(sentences, run(command, engine, cases, tmp_path), strict=True):
+        assert isinstance(actual, str)
+        assert actual.startswith(expected)
+
+
+@engines
+@pytest.mark.parametrize(("threads", "callers"), [(4, 1), (1, 3), (3, 3)])
+def test_no_race(
+    programs: Callable[[str, str], Path], tmp_path: Path, engine: str, threads: int, callers: int
+) -> None:
+    """Callers of the same layers, with helpers that come and go."""
+    command = [str(programs("", THREAD))]
+    cases = {
+        name: CASES[name]
+        for name in ("12 heads of 26", "relative bias", "layer, holes", "gelu", "2 heads of 96")
+    }
+
+    results = run(command, engine, [*cases.values()] * 4, tmp_path, threads=threads, callers=callers)
+
+    for start in range(0, len(results), len(cases)):
+        assert_all_near(cases, results[start : start + len(cases)])
+
+
+@engines
+def test_clang(programs: Callable[[str, str], Path], tmp_path: Path, engine: str) -> None:
+    command = [str(programs("clang++", "-O2"))]
+
+    assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
+
+
+def test_arm(programs: Callable[[str, str], Path], tmp_path: Path) -> None:
+    """Natively on an Arm machine the other tests have done it."""
+    if not shutil.which("qemu-aarch64"):
+        pytest.skip("there is no qemu-aarch64")
+    command = ["qemu-aarch64", str(programs("aarch64-linux-gnu-g++", "-static"))]
+
+    assert_all_near(CASES, run(command, "neon", CASES.values(), tmp_path))
+
+
+@pytest.mark.skipif(not LAUNCHER, reason="KERNELS_TEST_LAUNCHER is not set")
+@pytest.mark.parametrize("engine", build.INSTRUCTION_SETS["x86_64"])
+def test_on_another_processor(programs: Callable[[str, str], Path], tmp_path: Path, engine: str) -> None:
+    command = [*shlex.split(LAUNCHER), str(programs("", "-static"))]
+
+    assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))

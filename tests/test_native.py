@@ -1,0 +1,205 @@
+"""Which kernels are used: found, chosen, off, or absent with a reason."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from embed_onnx import native
+from embed_onnx.errors import SetupError
+from embed_onnx.manifest import Manifest, Parity, Quantization, Source
+from embed_onnx.native import Kernels
+
+MANIFEST = Manifest(
+    name="small",
+    created=1_750_000_000,
+    source=Source(repo="owner/small", files={}),
+    recipe=1,
+    dimensions=32,
+    max_tokens=48,
+    pooling=("mean",),
+    normalize=True,
+    precision="int8",
+    quantization=Quantization(
+        weight_bits=8,
+        weight_scales="channel",
+        activation_bits=7,
+        activation_scales="token",
+        embedding_scales="row",
+    ),
+    packed=True,
+    parity=Parity(texts=1, cosine_mean=1.0, cosine_min=1.0),
+    float32_bytes=1,
+    sha256={},
+)
+FOUND = native.find("auto")
+needs_kernels = pytest.mark.skipif(FOUND.library is None, reason=FOUND.reason)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is remembered from one test to the next, nor taken from a developer's environment."""
+    monkeypatch.delenv(native.VARIABLE, raising=False)
+    forget()
+    yield
+    monkeypatch.undo()
+    forget()
+    native.find("auto").choose()
+
+
+def forget() -> None:
+    native._find.cache_clear()
+    native._load.cache_clear()
+
+
+def use_library(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    monkeypatch.setattr(native, "LIBRARY", path)
+
+
+def reason_and_sentence(wanted: str) -> tuple[str, str]:
+    """Why there are no kernels, and what asking for some of them fails with."""
+    with pytest.raises(SetupError) as failed:
+        native.find(wanted)
+    return native.find("auto").reason, str(failed.value)
+
+
+# ---- find
+
+
+def test_off() -> None:
+    kernels = native.find("off")
+
+    assert Kernels(reason="kernels are off") == kernels
+    assert "standard operators (kernels are off)" == kernels.told
+
+
+@needs_kernels
+def test_auto() -> None:
+    kernels = native.find()
+
+    assert native.find("auto") == kernels
+    assert native.LIBRARY == kernels.library
+    assert f"{kernels.instruction_set} kernels" == kernels.told
+
+
+@needs_kernels
+def test_by_name() -> None:
+    assert native.find(FOUND.instruction_set) == native.find("auto")
+
+
+def test_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a caller wants comes first."""
+    monkeypatch.setenv(native.VARIABLE, "off")
+
+    assert native.find("off") == native.find()
+    assert FOUND == native.find("auto")
+
+
+def test_the_environment_without_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(native.VARIABLE, "")
+
+    assert FOUND == native.find()
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    "wanted", ["avx3", "AVX2", " ", "neon" if "avx" in FOUND.instruction_set else "avx2"]
+)
+def test_an_unknown_set(wanted: str) -> None:
+    with pytest.raises(SetupError) as failed:
+        native.find(wanted)
+
+    expected = (
+        f"the kernels {wanted!r} cannot be used: this processor cannot run {wanted}; auto uses what there is"
+    )
+    assert expected == str(failed.value)
+
+
+def test_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use_library(monkeypatch, tmp_path / "absent.so")
+
+    reason, sentence = reason_and_sentence("avx2")
+    assert "built without a C++ compiler; install one, and embed-onnx again" == reason
+    assert f"the kernels 'avx2' cannot be used: {reason}; auto uses what there is" == sentence
+
+
+@pytest.mark.parametrize("content", [b"", b"not a library", b"\x7fELF" + bytes(60)])
+def test_a_library_that_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "damaged.so"
+    path.write_bytes(content)
+    use_library(monkeypatch, path)
+
+    reason, sentence = reason_and_sentence("avx2")
+    assert reason.startswith("damaged.so cannot be loaded: ")
+    assert "\n" not in sentence
+
+
+def test_without_kernels_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use_library(monkeypatch, tmp_path / "absent.so")
+    kernels = native.find()
+
+    kernels.choose()
+    kernels.set_threads(4)
+    assert native.int8_peak(0.001) is None
+
+
+@needs_kernels
+def test_the_peak_is_measured() -> None:
+    assert native.int8_peak(0.01) > 1e8
+
+
+# ---- of a model
+
+
+def test_of_a_packed_model() -> None:
+    assert FOUND == FOUND.of(MANIFEST)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"quantization": None, "precision": "float32"}, "its precision is float32"),
+        ({}, "it is not of the BERT family"),
+        (
+            {"quantization": msgspec.structs.replace(MANIFEST.quantization, no_kernel="it is too wide")},
+            "it is too wide",
+        ),
+    ],
+)
+def test_of_another_model(changes: dict[str, object], reason: str) -> None:
+    other = msgspec.structs.replace(MANIFEST, packed=False, **changes)
+
+    kernels = FOUND.of(other)
+
+    assert Kernels(reason=reason) == kernels
+    assert f"standard operators ({reason})" == kernels.told
+
+
+def test_off_stays_off() -> None:
+    assert "kernels are off" == native.find("off").of(MANIFEST).reason
+
+
+# ---- threads
+
+TOO_MANY_THREADS = f"""
+import ctypes, resource, sys
+library = ctypes.CDLL({str(native.LIBRARY)!r})
+mapped = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (mapped + 100_000_000,) * 2)
+print(*[library.embed_onnx_set_threads(threads) for threads in (1, 2, 10_000, 2, 0, -5, 3)])
+"""
+
+
+@needs_kernels
+def test_more_threads_than_can_be_started() -> None:
+    """It says so, and goes on."""
+    done = subprocess.run(
+        [sys.executable, "-c", TOO_MANY_THREADS], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ("1 1 0 1 1 1 1\n", "", 0) == (done.stdout, done.stderr, done.returncode)
