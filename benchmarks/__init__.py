@@ -1,1 +1,1 @@
-"""Measurements, run by hand: ``python -m benchmarks.speed``, ``.server``, then ``.tables`` for the README."""
+"""Measurements, run by hand: ``peers`` first; ``speed``, ``load``, ``quality``, ``server``; ``tables``."""

@@ -39,13 +39,11 @@ def machine() -> dict[str, Any]:
 
 def write(name: str, rows: dict[str, Any]) -> None:
     """Write ``results/NAME.json``; the last line on standard output says where."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     module = Path(sys.argv[0]).stem
+    given = [Path(word).name if "/" in word else word for word in sys.argv[1:]]  # nobody else's folders
     content = {
-        "command": " ".join(["python", "-m", f"benchmarks.{module}", *sys.argv[1:]]),
-        "commit": commit,
+        "command": " ".join(["python", "-m", f"benchmarks.{module}", *given]),
+        "commit": _commit(),
         "machine": machine(),
         "versions": {package: _version(package) for package in PACKAGES},
         "results": rows,
@@ -60,6 +58,19 @@ def read(name: str) -> dict[str, Any]:
     """A results file."""
     found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return found
+
+
+def _commit() -> str:
+    """The commit, and whether what is measured differs from it; results that are new do not count."""
+    changed = _git("status", "--porcelain", "embed_onnx", "export", "benchmarks", ":!benchmarks/results")
+    return _git("describe", "--always") + ("-dirty" if changed else "")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=RESULTS.parents[1], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()
 
 
 def _version(package: str) -> str | None:

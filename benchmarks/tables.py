@@ -1,62 +1,141 @@
-"""The README's table of figures, made from the results files.
+"""The README's figures and the chart, made from the results files.
 
-python -m benchmarks.tables          # write it into README.md
-python -m benchmarks.tables --check  # exit with 1 if README.md says something else
+python -m benchmarks.tables          # write README.md and benchmarks/results/speed.svg
+python -m benchmarks.tables --check  # exit with 1 if they say something else
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from benchmarks import record
+from benchmarks import chart, peers, record, summary
+from benchmarks.load import DURING
+from benchmarks.speed import MIXED
 
 README = Path(__file__).parent.parent / "README.md"
+CHART = record.RESULTS / "speed.svg"
 START, END = "<!-- figures -->", "<!-- /figures -->"
+SHOWN = (
+    *((peers.SMALL, cell) for cell in ("1x8", "1x128", "16x16", "16x64", MIXED)),
+    *((peers.BASE, cell) for cell in ("1x8", "16x64")),
+)
+SIZES = {peers.SMALL: "", peers.BASE: " of mpnet-base's size"}
+NAMES = ("speed", "load", "quality", "server")
 
-
-def table() -> str:
-    """The table, with the machine and the commands that made it."""
-    speed, server = record.read("speed"), record.read("server")
-    lines = ["| all-MiniLM-L6-v2 | embed-onnx | sentence-transformers, PyTorch | ratio (least to greatest) |"]
-    lines.append("| --- | --- | --- | --- |")
-    for name, row in speed["results"]["rows"].items():
-        what, _, unit = name.partition(", ")
-        ratio = f"{row['ratio']:.1f} ({row['ratio_min']:.1f} to {row['ratio_max']:.1f})"
-        lines.append(
-            f"| {what} | {_figure(row['embed_onnx'], unit)} | {_figure(row['pytorch'], unit)} | {ratio} |"
-        )
-    fidelity = speed["results"]["fidelity"]
-    lines.append(f"| model file | {fidelity['mb']} MB | {fidelity['mb_float32']} MB | |")
-    cosines = f"{fidelity['cosine_mean']:.4f} ({fidelity['cosine_min']:.4f} at the least)"
-    lines.append(
-        f"| cosine to float32, {fidelity['texts']} sentences of `embed-onnx export` | {cosines} | 1 | |"
-    )
-    for name, value in server["results"].items():
-        lines.append(f"| server: {name} | {value} | | |")
-    machine = speed["machine"]
-    lines.append("")
-    lines.append(
-        f"Medians on {machine['cores']} cores of a shared {machine['cpu']} machine "
-        f"({', '.join(machine['instructions'])}), both sides in turns in one run: "
-        f"`{speed['command']}` and `{server['command']}`; raw results in `benchmarks/results/`."
-    )
-    return "\n".join(lines)
+Results = dict[str, Any]
 
 
 def main() -> None:
-    """Write the table into the README, or check it."""
-    text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    new = f"{before}{START}\n{table()}\n{END}{after}"
+    """Write the figures and the chart, or check them."""
+    files = {name: record.read(name) for name in NAMES}
+    results = [files[name]["results"] for name in NAMES]
+    drawn = chart.svg(f"{peers.SMALL}, mixed lengths: tokens a second", _small(results[0])[MIXED])
+    wanted = {README: _put(README.read_text(encoding="utf-8"), figures(files, results)), CHART: drawn}
     if "--check" in sys.argv[1:]:
-        sys.exit(
-            0 if new == text else "README.md is not what the results say; run python -m benchmarks.tables"
-        )
-    README.write_text(new, encoding="utf-8")
+        differ = [path.name for path, text in wanted.items() if not _says(path, text)]
+        sys.exit(f"{differ} differ from the results; run python -m benchmarks.tables" if differ else 0)
+    for path, text in wanted.items():
+        path.write_text(text, encoding="utf-8")
 
 
-def _figure(value: float, unit: str) -> str:
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
+def figures(files: dict[str, Results], results: list[Results]) -> str:
+    """Everything between the markers, in Markdown."""
+    speed, load, quality, _ = results
+    parts = [
+        _table(["all-MiniLM-L6-v2", "median (first to third quartile)"], summary.lines(*results)),
+        f"![Tokens a second by engine](benchmarks/results/{CHART.name})",
+        _speed(speed),
+        _http(load),
+        _quality(quality),
+        _footer(files),
+    ]
+    return "\n\n".join(parts)
+
+
+def _speed(speed: Results) -> str:
+    """Milliseconds for single texts, thousands of tokens a second for lists."""
+    cells = [(model, cell, speed["models"][model]["cells"][cell]["engines"]) for model, cell in SHOWN]
+    head = [f"{cell}{SIZES[model]}, {'ms' if _alone(cell) else 'k tokens/s'}" for model, cell, _ in cells]
+    engines = _small(speed)[MIXED]["engines"]
+    return _table(
+        ["in process", *head],
+        ([name, *(_figure(cell, rows[name]) for _, cell, rows in cells)] for name in engines),
+    )
+
+
+def _alone(cell: str) -> bool:
+    return cell.startswith("1x")
+
+
+def _figure(cell: str, row: Results) -> str:
+    return f"{row['ms'][1]:.1f}" if _alone(cell) else f"{row['tokens_per_second'][1] / 1000:.1f}"
+
+
+def _http(load: Results) -> str:
+    """A phase a row, a server a column."""
+    latency, rate = load["latency_ms"], load["rate"]
+    servers = list(latency[DURING])
+    rows = [
+        [f"{phase}: p50, p99 ms", *(_latency(row[name]) for name in servers)]
+        for phase, row in latency.items()
+    ]
+    rows += [[phase, *(f"{row[name][1]:,.0f}" for name in servers)] for phase, row in rate.items()]
+    return _table(["over HTTP", *servers], rows)
+
+
+def _latency(row: Results) -> str:
+    return f"{row['p50']:,.1f}, {row['p99']:,.1f}"
+
+
+def _quality(quality: Results) -> str:
+    kinds = {"sts": ["Spearman", "cosine mean, min", "alone as in a list"], "retrieval": ["nDCG@10"]}
+    files = {name: (kind, rows) for kind in kinds for name, rows in quality[kind].items()}
+    head = [f"{name}: {column}" for name, (kind, _) in files.items() for column in kinds[kind]]
+    engines = dict.fromkeys(engine for _, rows in files.values() for engine in rows)
+    lines = [
+        [engine, *(cell for _, rows in files.values() for cell in _scores(rows[engine]))]
+        for engine in engines
+    ]
+    return _table(["quality", *head], lines)
+
+
+def _scores(row: Results) -> list[str]:
+    if "ndcg@10" in row:
+        return [f"{row['ndcg@10']:.4f}"]
+    cosine, alone = row["cosine"], row["alone"]
+    same = "equal" if alone["equal"] else f"cosine {alone['min']:.5f} at the least"
+    return [f"{row['spearman']:.2f}", f"{cosine['mean']:.4f}, {cosine['min']:.4f}", same]
+
+
+def _footer(files: dict[str, Results]) -> str:
+    machine = files["speed"]["machine"]
+    commands = ", ".join(f"`{files[name]['command']}`" for name in NAMES)
+    return (
+        f"Medians on {machine['cores']} cores of a shared {machine['cpu']} machine "
+        f"({', '.join(machine['instructions'])}); all of a table in turns in one run. Every engine has its "
+        "best settings that its documentation and trials gave (`benchmarks/workers`); versions and spreads are in `benchmarks/results`, "
+        f"made by {commands}."
+    )
+
+
+def _small(speed: Results) -> Results:
+    cells: Results = speed["models"][peers.SMALL]["cells"]
+    return cells
+
+
+def _table(head: list[str], rows: Iterable[Iterable[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _put(text: str, new: str) -> str:
+    before, _, rest = text.partition(START)
+    return f"{before}{START}\n{new}\n{END}{rest.partition(END)[2]}"
+
+
+def _says(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
 
 
 if __name__ == "__main__":

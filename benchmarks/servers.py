@@ -1,0 +1,143 @@
+"""HTTP servers in processes of their own, and a client that costs less than what it measures."""
+
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+from benchmarks import peers
+from benchmarks.traffic import Request
+
+OURS, TORCH, OPTIMUM = "embed-onnx", "Infinity, torch engine", "Infinity, optimum engine"
+
+
+def command(name: str) -> list[str]:
+    """How a server of all-MiniLM-L6-v2 is started; the port comes after it."""
+    if name == OURS:
+        artifacts = peers.artifact(peers.SMALL).parent
+        flags = ["--artifacts", str(artifacts), "--models", str(artifacts / "none.txt")]
+        return [sys.executable, "-m", "embed_onnx", "serve", *flags]
+    infinity = [str(peers.python("infinity")), "-m", "infinity_emb.cli", "v2"]
+    infinity += ["--host", "127.0.0.1", "--device", "cpu", "--served-model-name", peers.SMALL]
+    if name == TORCH:
+        # Its own advice for BERT: BetterTransformer instead of torch.compile.
+        return [
+            *infinity,
+            "--engine",
+            "torch",
+            "--no-compile",
+            "--model-id",
+            str(peers.checkpoint(peers.SMALL)),
+        ]
+    # The graph in that folder is fused already.
+    chosen = ["--pooling-method", "mean", "--onnx-disable-optimize"]
+    return [*infinity, "--engine", "optimum", *chosen, "--model-id", str(peers.infinity(peers.SMALL))]
+
+
+class Server:
+    """A server that has answered once; ``start_seconds`` is how long that took."""
+
+    def __init__(self, name: str) -> None:
+        started = time.perf_counter()
+        self.port = _free_port()
+        variables = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+        with (peers.HOME / "server.log").open("w") as log:
+            self.process = subprocess.Popen(
+                [*command(name), "--port", str(self.port)],
+                env=os.environ | variables,
+                stdout=log,
+                stderr=log,
+                # In a process group of its own: one with stopped members is hung up when its leader goes.
+                start_new_session=True,
+            )
+        while not self._answers():
+            time.sleep(0.01)
+        self.start_seconds = time.perf_counter() - started
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        self.process.wait()
+
+    def sleep(self) -> None:
+        """Stop the process: a server that idles would cost the others' figures something."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let it run in between."""
+        self.process.send_signal(signal.SIGCONT)
+        yield
+        self.sleep()
+
+    def resident_mb(self) -> float:
+        """The process's resident memory, as its kernel counts it."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        kilobytes = re.search(r"VmRSS:\s+(\d+)", status)
+        assert kilobytes is not None
+        return int(kilobytes.group(1)) / 1000
+
+    def send(self, requests: Iterator[Request], connections: int) -> list[float]:
+        """Send each when it is due, or when a connection is free; seconds from then until its answer."""
+        lock = threading.Lock()
+
+        def connection(_: int) -> list[float]:
+            client, taken = Client(self.port), []
+            while True:
+                with lock:
+                    request = next(requests, None)
+                if request is None:
+                    return taken
+                taken.append(client.answered_after(*request))
+
+        with ThreadPoolExecutor(connections) as threads:
+            return list(itertools.chain(*threads.map(connection, range(connections))))
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.process.args} ended; see {peers.HOME / 'server.log'}")
+        try:
+            Client(self.port).answered_after(0, ["ready?"])
+        except (OSError, http.client.HTTPException):
+            return False
+        return True
+
+
+class Client:
+    """A connection that is kept open; answers are base64, as the official client asks for."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+
+    def answered_after(self, due: float, given: list[str]) -> float:
+        """Send one request at its time or at once if that has passed; seconds from then until its answer."""
+        time.sleep(max(0.0, due - time.perf_counter()))
+        body = json.dumps({"model": peers.SMALL, "input": given, "encoding_format": "base64"})
+        self._connection.request("POST", "/embeddings", body, {"content-type": "application/json"})
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise http.client.HTTPException(f"{answer.status}: {content[:200]!r}")
+        return time.perf_counter() - due
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

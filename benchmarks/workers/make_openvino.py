@@ -1,0 +1,27 @@
+"""An int8 graph for OpenVINO: ``make_openvino.py FOLDER MAX_TOKENS < TEXTS``.
+
+NNCF's post-training quantisation for transformers, smooth quantisation included, calibrated over the lines
+of standard input: what ``export_static_quantized_openvino_model`` of sentence-transformers does, which takes
+its texts from the hub.
+"""
+
+import sys
+
+import lists
+import nncf
+import openvino
+
+
+def main(folder: str, max_tokens: str) -> None:
+    """Calibrate over the lines of standard input; write FOLDER/openvino/model_int8.xml."""
+    words = lists.tokenizer(folder, int(max_tokens))
+    model = openvino.convert_model(f"{folder}/onnx/model.onnx")
+    names = [one.any_name for one in model.inputs]
+    samples = [lists.batch([words.encode(line.strip()).ids]) for line in sys.stdin]
+    dataset = nncf.Dataset(samples, lambda given: {name: given[name] for name in names})
+    quantized = nncf.quantize(model, dataset, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples))
+    openvino.save_model(quantized, f"{folder}/openvino/model_int8.xml", compress_to_fp16=False)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

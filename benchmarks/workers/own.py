@@ -1,0 +1,14 @@
+"""embed-onnx in process; EMBED_ONNX_KERNELS in the environment chooses its kernels."""
+
+import protocol
+
+from embed_onnx import Model, native
+
+
+def load(artifact: str, threads: int) -> protocol.Encode:
+    """An artifact folder, with a lane a core."""
+    return Model.load(artifact, threads=threads).encode
+
+
+if __name__ == "__main__":
+    protocol.serve(load, ["embed-onnx", "onnxruntime", "numpy"], kernels=native.find().told)

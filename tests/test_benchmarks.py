@@ -1,0 +1,149 @@
+"""The benchmarks' own arithmetic, their worker protocol and what they write; nothing is measured here."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from benchmarks import chart, engines, peers, record, stats, tables, texts, traffic
+from benchmarks.engines import OURS, Engine, Worker
+
+WORKER = """
+import numpy as np
+import protocol
+
+def load(width):
+    print("libraries print what they like")
+    return lambda texts: np.array([[len(text)] * width for text in texts])
+
+protocol.serve(load, ["numpy"], kernels="none")
+"""
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """A worker of a script of the test's own, beside the real protocol."""
+    (tmp_path / "protocol.py").write_text((peers.WORKERS / "protocol.py").read_text())
+    (tmp_path / "tiny.py").write_text(WORKER)
+    monkeypatch.setattr(peers, "WORKERS", tmp_path)
+    return Worker(Engine("tiny.py", None, {"width": 4}))
+
+
+def test_worker(worker: Worker, tmp_path: Path) -> None:
+    with worker:
+        taken = worker.time(["a", "bb"], 0)
+        vectors = worker.vectors(["a", "bb"], tmp_path / "vectors.npy")
+
+    assert {"numpy": np.__version__, "kernels": "none"} == worker.versions
+    assert 1 == len(taken)
+    assert np.full((2, 4), 0.5, np.float32).tolist() == vectors.tolist()
+
+
+def test_worker_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "WORKERS", tmp_path)
+    (tmp_path / "broken.py").write_text("raise SystemExit")
+
+    with pytest.raises(RuntimeError, match="ended"), Worker(Engine("broken.py", None, {})):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("instructions", "more"),
+    [
+        (["avx2"], {f"{engines.ONNX} (avx2)"}),
+        (["avx2", "avx512f"], {f"{engines.ONNX} (avx2)", engines.AVX2}),
+        (["avx2", "avx512f", "avx512_vnni"], {engines.AVX2}),
+        (["avx2", "avx_vnni"], {engines.AVX2}),
+    ],
+)
+def test_engines_of_a_processor(
+    instructions: list[str], more: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "HOME", tmp_path)
+    peers.files(peers.SMALL).mkdir(parents=True)
+    (peers.files(peers.SMALL) / "config.json").write_text('{"hidden_size": 384}')
+
+    rows = engines.engines(peers.SMALL, 2, instructions)
+
+    assert more == set(rows) & {f"{engines.ONNX} (avx2)", engines.AVX2}
+    assert all((peers.WORKERS / row.script).exists() for row in rows.values())
+
+
+def test_environments_are_pinned() -> None:
+    for path in peers.ENVIRONMENTS.glob("*.txt"):
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+
+        assert [] == [line for line in lines if "==" not in line]
+
+
+def test_quartiles_and_latencies() -> None:
+    assert [2.0, 3.0, 4.0] == stats.quartiles([1, 2, 3, 4, 5])
+    assert {
+        "p50": 2.0,
+        "p95": 2.9,
+        "p99": 2.98,
+        "p50_rounds": [1.5, 2.0, 2.5],
+        "p99_rounds": [1.5, 2.0, 2.5],
+        "requests": 2,
+    } == stats.latencies([[0.001], [0.003]])
+
+
+def test_spearman_shares_ranks() -> None:
+    assert stats.spearman([1, 2, 3], [10, 20, 90]) == pytest.approx(1)
+    assert stats.spearman([1, 2, 3], [9, 8, 7]) == pytest.approx(-1)
+    assert stats.spearman([1, 2, 2, 3], [1, 3, 2, 4]) == pytest.approx(0.9486833)
+
+
+def test_ndcg() -> None:
+    relevance = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    scores = np.array([[0.1, 0.9, 0.3], [0.2, 0.9, 0.3]])
+
+    assert stats.ndcg(scores, relevance) == pytest.approx((1 + 1 / 2) / 2)
+    assert stats.ndcg(scores, relevance, at=1) == pytest.approx(1 / 2)
+
+
+def test_mixed_texts_are_the_same_at_every_run(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("\n".join(map(str, range(50))))
+
+    assert texts.mixed([], 10) == texts.mixed([], 10)
+    assert 10 == len(set(texts.mixed([tmp_path / "lines.txt"], 10)))
+
+
+def test_loops() -> None:
+    given = iter([["a"]] * 10)
+    started = time.perf_counter()
+
+    due = [when - started for when, _ in traffic.at_rate(given, rate=10, seconds=0.5)]
+
+    assert [0.0, 0.1, 0.2, 0.3, 0.4] == [round(when, 1) for when in due]
+    assert [] == list(traffic.closed(given, seconds=0))
+
+
+def test_results_keep_folders_to_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["benchmarks/speed.py", "--texts", "/home/somebody/short.txt"])
+
+    record.write("speed", {"a": 1})
+
+    written = json.loads((tmp_path / "speed.json").read_text())
+    assert "python -m benchmarks.speed --texts short.txt" == written["command"]
+    assert {"a": 1} == record.read("speed")["results"]
+
+
+def test_chart_draws_the_fastest_first() -> None:
+    slow, fast = {"tokens_per_second": [9, 10, 11]}, {"tokens_per_second": [90, 100, 110]}
+
+    drawn = ElementTree.fromstring(chart.svg("a < b", {"engines": {"slow & old": slow, OURS: fast}}))
+
+    said = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert ["a < b", OURS, "100", "slow & old", "10"] == said
+
+
+def test_figures_go_between_the_markers() -> None:
+    before = f"top\n{tables.START}\nold\n{tables.END}\nbottom\n"
+
+    assert f"top\n{tables.START}\nnew\n{tables.END}\nbottom\n" == tables._put(before, "new")
