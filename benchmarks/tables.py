@@ -113,8 +113,9 @@ def _footer(files: dict[str, Results]) -> str:
     commands = ", ".join(f"`{files[name]['command']}`" for name in NAMES)
     return (
         f"Medians on {machine['cores']} cores of a shared {machine['cpu']} machine "
-        f"({', '.join(machine['instructions'])}); all of a table in turns in one run. Every engine has its "
-        "best settings that its documentation and trials gave (`benchmarks/workers`); versions and spreads are in `benchmarks/results`, "
+        f"({', '.join(machine['instructions'])}); all of a table in turns in one run. Every engine has the "
+        "best settings that its documentation and trials gave (`benchmarks/workers`); versions and spreads "
+        "are in `benchmarks/results`, "
         f"made by {commands}."
     )
 
