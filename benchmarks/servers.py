@@ -121,19 +121,26 @@ class Server:
 class Client:
     """A connection that is kept open; answers are base64, as the official client asks for."""
 
+    KEPT = 2.0
+    """Seconds without a request after which it is opened anew; servers close theirs after five or so."""
+
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+        self._used = 0.0
 
     def answered_after(self, due: float, given: list[str]) -> float:
         """Send one request at its time or at once if that has passed; seconds from then until its answer."""
         time.sleep(max(0.0, due - time.perf_counter()))
         body = json.dumps({"model": peers.SMALL, "input": given, "encoding_format": "base64"})
+        if time.perf_counter() - self._used > self.KEPT:
+            self._connection.close()
         self._connection.request("POST", "/embeddings", body, {"content-type": "application/json"})
         answer = self._connection.getresponse()
         content = answer.read()
+        self._used = time.perf_counter()
         if answer.status != 200:
             raise http.client.HTTPException(f"{answer.status}: {content[:200]!r}")
-        return time.perf_counter() - due
+        return self._used - due
 
 
 def _free_port() -> int:
