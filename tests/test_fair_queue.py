@@ -3,7 +3,7 @@
 from collections import deque
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from embed_onnx.fair_queue import FairQueue
@@ -268,6 +268,7 @@ def test_a_query_passes_most_of_a_crowd_that_came_before():
 
 
 @settings(max_examples=100, deadline=None)
+@example(bulks=1, crowd=6, lengths=[64])
 @given(
     bulks=st.integers(1, 5),
     crowd=st.integers(1, 20),
@@ -294,7 +295,7 @@ def test_a_crowd_of_queries_and_bulk_requests_leave_each_other_their_share(bulks
         else:
             passed += sum(lengths[number % len(lengths)] for number, _ in pack)
 
-        assert passed < share + 256
+        assert passed <= share + 256  # a pack more, where shares are not whole numbers and round down
 
     assert [f"bulk {number}" for number in range(bulks)] * 3 == turns_of_bulk
 
