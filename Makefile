@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml hatch_build.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --editable '.[export,dev]'
-	touch $@
+	touch $@ $(KERNELS)
 
 # Installing has compiled the kernels; this does it again when one of their files changes.
 $(KERNELS): $(wildcard embed_onnx/kernels/*.cpp embed_onnx/kernels/*.h embed_onnx/kernels/build.py) | $(STAMP)

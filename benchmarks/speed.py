@@ -95,6 +95,7 @@ def _rounds(
     names = list(workers)
     taken: Rounds = {name: [] for name in names}
     peaks = []
+    cores = record.machine()["cores"]
     for worker in workers.values():
         worker.time(given, 0)  # not counted: caches, lazy allocations
     for turn in range(arguments.rounds):
@@ -102,7 +103,7 @@ def _rounds(
         for name in names[first:] + names[:first]:
             time.sleep(PAUSE)
             taken[name].append(float(np.median(workers[name].time(given, arguments.seconds))))
-        peaks.append(int8_peak(record.machine()["cores"]))
+        peaks.append(int8_peak(cores))
     return taken, [value for value in peaks if value is not None]
 
 

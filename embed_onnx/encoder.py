@@ -20,7 +20,9 @@ PACK_TOKENS = 96
 
 
 class Encoder:
-    """An ONNX Runtime session and the pooling after it. Thread-safe; a call uses its caller's core.
+    """An ONNX Runtime session and the pooling after it. Thread-safe.
+
+    A call uses its caller's core; the kernels use the idle ones as well if nobody else calls.
 
     With the kernels, sequences run together in one row, without padding. Without them, each runs by
     itself: the shape of a matrix product decides the order of its sums, so a text's last bits would

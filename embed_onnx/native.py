@@ -12,11 +12,12 @@ from typing import Self
 
 import msgspec
 
+from embed_onnx import settings
 from embed_onnx.errors import SetupError
 from embed_onnx.manifest import Manifest
 
 LIBRARY = Path(__file__).parent / "kernels" / "embed_onnx_kernels.so"
-VARIABLE = "EMBED_ONNX_KERNELS"
+VARIABLE = settings.PREFIX + "KERNELS"
 
 
 class Kernels(msgspec.Struct, frozen=True, kw_only=True):

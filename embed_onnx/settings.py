@@ -1,7 +1,8 @@
 """Every knob, once: name, type, default and help.
 
 ``embed-onnx serve`` makes its flags, the ``EMBED_ONNX_*`` variables and the README's table of
-these fields; nothing else in the package reads the environment.
+these fields. Nothing else in the package reads the environment, but for ``native.find``, which serves
+whoever uses a model in process and has no flags.
 """
 
 from pathlib import Path

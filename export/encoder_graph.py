@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, parser
 
@@ -22,14 +23,6 @@ from export.errors import ExportError
 from export.families import Encoder, Layer, Linear, Norm
 from export.int8 import Floats, quantize_channels, quantize_rows
 
-QUANTIZATION = Quantization(
-    weight_bits=8,
-    weight_scales="channel",
-    activation_bits=7,
-    kernel_activation_bits=8,
-    activation_scales="token",
-    embedding_scales="row",
-)
 TOLERANCE = 1e-4
 """Of the largest state: two orders of summing float32 differ by a hundredth of it."""
 COMPARED_TOKENS = (1, 2, 7, 24, 128, 512)
@@ -40,7 +33,7 @@ IR_VERSION = 9
 def write(encoder: Encoder, output: Path) -> Quantization:
     """Write the int8 file; says how it was made."""
     onnx.save(build(encoder, quantized=True), output)
-    return QUANTIZATION
+    return replace(functions.QUANTIZATION, kernel_activation_bits=8)
 
 
 def check(encoder: Encoder, original: Path) -> None:

@@ -21,10 +21,20 @@ and nothing else, and count their positions (0, 1, ...) by rank among themselves
 of one sequence a row. The states of padding are zeros.
 """
 
+from embed_onnx.manifest import Quantization
+
 OPSET = 20
 """Of every file: the first with Gelu. Understood by every ONNX Runtime that this project supports."""
 DOMAIN = "embed_onnx"
 STEPS = 127
+QUANTIZATION = Quantization(
+    weight_bits=8,
+    weight_scales="channel",
+    activation_bits=7,
+    activation_scales="token",
+    embedding_scales="row",
+)
+"""The same for the manifest."""
 ACTIVATIONS = {
     "gelu": "active = Gelu (raised)",
     "gelu_tanh": 'active = Gelu <approximate = "tanh"> (raised)',

@@ -16,14 +16,6 @@ from export import functions
 from export.errors import ExportError
 from export.int8 import quantize_channels, quantize_rows
 
-QUANTIZATION = Quantization(
-    weight_bits=8,
-    weight_scales="channel",
-    activation_bits=7,
-    activation_scales="token",
-    embedding_scales="row",
-)
-
 
 def quantize(path: Path, output: Path) -> Quantization:
     """Write the int8 form of a float32 graph; says how it was made.
@@ -43,7 +35,7 @@ def quantize(path: Path, output: Path) -> Quantization:
     model.functions.extend(parser.parse_function(text) for text in texts)
     model.opset_import.append(helper.make_opsetid(functions.DOMAIN, 1))
     onnx.save(model, output)
-    return QUANTIZATION
+    return functions.QUANTIZATION
 
 
 class _Rewrite:

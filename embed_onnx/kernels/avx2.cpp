@@ -17,7 +17,6 @@ struct Isa : Vector {
   using Quantized = int16_t;
   static constexpr int group = 2;
   static constexpr int columns = 2;  // vectors in a row of the micro-kernel's tile
-  static constexpr int score_columns = 2;
   static constexpr int offset = 0;
 
   // Not the intrinsics: gcc 12 would compute several products before it adds them, and have too few registers.
@@ -25,11 +24,6 @@ struct Isa : Vector {
     Int product;
     __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(x), "x"(w));
     return sum;
-  }
-  static Int broadcast_group(const Quantized* p) {
-    int32_t two;
-    std::memcpy(&two, p, sizeof two);
-    return _mm256_set1_epi32(two);
   }
   static Int load_weights(const int8_t* p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

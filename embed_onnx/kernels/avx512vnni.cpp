@@ -16,18 +16,12 @@ struct Isa : Vector {
   using Quantized = uint8_t;
   static constexpr int group = 4;
   static constexpr int columns = 4;
-  static constexpr int score_columns = 4;
   static constexpr int offset = 0;
 
   // Not the intrinsic: gcc 12 copies its accumulator, and then has too few registers for the tile.
   static Int dot(Int sum, Int x, Int w) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
     return sum;
-  }
-  static Int broadcast_group(const Quantized* p) {
-    int32_t four;
-    std::memcpy(&four, p, sizeof four);
-    return _mm512_set1_epi32(four);
   }
   static Int load_weights(const int8_t* p) { return _mm512_loadu_si512(p); }
   static void store_quantized(Quantized* p, Int x) {

@@ -57,7 +57,7 @@ def find_compiler() -> str:
 
 
 def build(output: Path, *, compiler: str = "", flags: str = "", program: Path | None = None) -> None:
-    """Write the shared library, or a static program whose ``main`` is in the file ``program``.
+    """Write the shared library, or a program whose ``main`` is in the file ``program``.
 
     Raises:
         BuildError: There is no compiler, it is for a processor without kernels, or it failed.

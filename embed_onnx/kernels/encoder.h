@@ -155,6 +155,14 @@ struct Operands {
   const int32_t* start;
 };
 
+// One group of activations, which fills an int32, in every lane.
+Int broadcast_group(const Quantized* p) {
+  static_assert(Isa::group * sizeof(Quantized) == sizeof(int32_t));
+  int32_t group;
+  std::memcpy(&group, p, sizeof group);
+  return Isa::all(group);
+}
+
 // R rows by one panel of channels.
 template <int R, class Epilogue>
 void tile(const Operands& in, float* out, size_t stride) {
@@ -169,7 +177,7 @@ void tile(const Operands& in, float* out, size_t stride) {
     Int weights[C];
     for (int c = 0; c < C; c++) weights[c] = Isa::load_weights(w + c * kLanes * Isa::group);
     for (int r = 0; r < R; r++) {
-      const Int x = Isa::broadcast_group(in.rows + static_cast<size_t>(r) * in.inputs + k);
+      const Int x = broadcast_group(in.rows + static_cast<size_t>(r) * in.inputs + k);
       for (int c = 0; c < C; c++) sums[r][c] = Isa::dot(sums[r][c], x, weights[c]);
     }
   }
@@ -315,7 +323,7 @@ void value_tile(const Head& head, const float* weights, size_t weight_stride, co
 // R queries, from `first` on.
 template <int R>
 void attend_tile(const Head& head, int first, const Scores& scratch, float* out, size_t out_stride) {
-  constexpr int C = Isa::score_columns;
+  constexpr int C = Isa::columns;
   const float* queries = head.queries + first * head.stride;
   const int end = static_cast<int>(scratch.stride);
   int i = 0;
@@ -488,7 +496,7 @@ __attribute__((noinline)) float dot_products(int rounds) {
   for (int i = 0; i < kSums; i++) sums[i] = Isa::load(zeros);
   for (int round = 0; round < rounds; round++) {
     __asm__ volatile("" : "+m"(x), "+m"(w));  // or the compiler would multiply once for all rounds
-    const Int activations = Isa::broadcast_group(x), weights = Isa::load_weights(w);
+    const Int activations = broadcast_group(x), weights = Isa::load_weights(w);
     for (int i = 0; i < kSums; i++) sums[i] = Isa::dot(sums[i], activations, weights);
   }
   Float total = Isa::zero();

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kHeadMultiple = 16;  // of every vector's lanes
 constexpr int kPadding = -1;
+constexpr float kLog2e = 1.44269504f;  // softmax is computed with powers of 2
 
 std::string text(const std::vector<int64_t>& shape) {
   std::string out = "[";
@@ -83,7 +84,7 @@ struct Heads {
 
   // Softmax is taken of q k^T / sqrt(size), to the base 2; both factors are put on the queries.
   std::vector<float> factors() const {
-    const float log2e = 1.44269504f, query = log2e / std::sqrt(static_cast<float>(size));
+    const float query = kLog2e / std::sqrt(static_cast<float>(size));
     std::vector<float> out(columns().size(), 1.0f);
     for (size_t i = 0; i < out.size(); i++)
       if (i / padded % 3 == 0) out[i] = query;
@@ -182,10 +183,9 @@ void PackedLayer::set_relative_bias(const Tensor& table) {
   // A vector of keys may reach beyond the last of them.
   layer_.relative_stride = static_cast<int>(round_up(distances, kHeadMultiple) + kHeadMultiple);
   relative_bias_ = Buffer<float>(static_cast<size_t>(layer_.heads) * layer_.relative_stride);
-  const float log2e = 1.44269504f;
   for (int head = 0; head < layer_.heads; head++)
     for (int64_t i = 0; i < distances; i++)
-      relative_bias_[head * static_cast<size_t>(layer_.relative_stride) + i] = log2e * table.floats()[head * distances + i];
+      relative_bias_[head * static_cast<size_t>(layer_.relative_stride) + i] = kLog2e * table.floats()[head * distances + i];
   layer_.relative_bias = relative_bias_.data();
 }
 

@@ -18,16 +18,10 @@ struct Isa : Vector {
   using Quantized = int8_t;
   static constexpr int group = 4;
   static constexpr int columns = 4;
-  static constexpr int score_columns = 4;
   static constexpr int offset = 128;
 
   static Int dot(Int sum, Int x, Int w) {
     return vdotq_s32(sum, vreinterpretq_s8_s32(x), vreinterpretq_s8_s32(w));
-  }
-  static Int broadcast_group(const Quantized* p) {
-    int32_t four;
-    std::memcpy(&four, p, sizeof four);
-    return vdupq_n_s32(four);
   }
   static Int load_weights(const int8_t* p) { return vreinterpretq_s32_s8(vld1q_s8(p)); }
   static void store_quantized(Quantized* p, Int x) {

@@ -20,12 +20,6 @@ const Engine* const kEngines[] = {
 #endif
 };
 
-const Engine* best_engine() {
-  for (const Engine* engine : kEngines)
-    if (engine->supported()) return engine;
-  throw std::runtime_error("no kernel supports this processor");
-}
-
 std::atomic<const Engine*> chosen{nullptr};
 
 // Memory of one call, handed out piece by piece. What a thread once needed is kept for its next call, up to a limit.
@@ -56,8 +50,8 @@ class Scratch {
 
 thread_local Buffer<char> Scratch::memory_;
 
-void clear_padding(const Sequences& sequences, int64_t rows, int width, float* states) {
-  if (sequences.has_padding()) std::memset(states, 0, rows * width * sizeof(float));
+void clear_padding(const Sequences& sequences, int width, float* states) {
+  if (sequences.has_padding()) std::memset(states, 0, sequences.rows() * width * sizeof(float));
 }
 
 void check_length(const Sequences& sequences, int64_t positions) {
@@ -76,7 +70,7 @@ int rows_a_task(int rows, int workers) {
 }  // namespace
 
 const Engine& engine_in_use() {
-  if (!chosen) chosen = best_engine();
+  if (!chosen && !choose_engine("auto")) throw std::runtime_error("no kernel supports this processor");
   return *chosen;
 }
 
@@ -92,7 +86,7 @@ bool choose_engine(const char* name) {
 void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequences, const float* states,
                float* output) {
   if (layer.relative_bias) check_length(sequences, layer.positions);
-  clear_padding(sequences, sequences.rows(), layer.width, output);
+  clear_padding(sequences, layer.width, output);
   const Pack pack = sequences.pack();
   const int tokens = pack.tokens();
   if (!tokens) return;
@@ -122,7 +116,7 @@ void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequen
 void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,
                     float* states) {
   check_length(sequences, vocabulary.positions);
-  clear_padding(sequences, sequences.rows(), vocabulary.table.width, states);
+  clear_padding(sequences, vocabulary.table.width, states);
   const Pack pack = sequences.pack();
   for (int sequence = 0; sequence < pack.sequences; sequence++)
     for (int i = pack.starts[sequence]; i < pack.starts[sequence + 1]; i++) {

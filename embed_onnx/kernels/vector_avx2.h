@@ -29,6 +29,7 @@ struct Vector {
   }
   static Int to_int(Float x) { return _mm256_cvtps_epi32(x); }
   static Float to_float(Int x) { return _mm256_cvtepi32_ps(x); }
+  static Int all(int32_t x) { return _mm256_set1_epi32(x); }
   static Int load(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static float sum(Float x) {
     __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));

@@ -25,6 +25,7 @@ struct Vector {
   static Float scale_by_power(Float x, Float n) { return _mm512_scalef_ps(x, n); }
   static Int to_int(Float x) { return _mm512_cvtps_epi32(x); }
   static Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
+  static Int all(int32_t x) { return _mm512_set1_epi32(x); }
   static Int load(const int32_t* p) { return _mm512_loadu_si512(p); }
   static float sum(Float x) { return _mm512_reduce_add_ps(x); }
   static float least(Float x) { return _mm512_reduce_min_ps(x); }

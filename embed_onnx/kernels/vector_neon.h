@@ -36,6 +36,7 @@ struct Vector {
   }
   static Int to_int(Float x) { return vcvtnq_s32_f32(x); }
   static Float to_float(Int x) { return vcvtq_f32_s32(x); }
+  static Int all(int32_t x) { return vdupq_n_s32(x); }
   static Int load(const int32_t* p) { return vld1q_s32(p); }
   static float sum(Float x) { return vaddvq_f32(x); }
   static float least(Float x) { return vminvq_f32(x); }
