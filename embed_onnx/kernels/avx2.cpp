@@ -21,8 +21,7 @@ struct Isa : Vector {
 
   // Not the intrinsics: gcc 12 would compute several products before it adds them, and have too few registers.
   static Int dot(Int sum, Int x, Int w) {
-    Int product;
-    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(x), "x"(w));
+    __asm__("vpmaddwd %2, %1, %%ymm15\n\tvpaddd %%ymm15, %0, %0" : "+x"(sum) : "x"(x), "x"(w) : "xmm15");
     return sum;
   }
   static Int load_weights(const int8_t* p) {
