@@ -15,14 +15,19 @@ of 2,048 texts.
   does not take half the lanes from a crowd.
 - A pack is at most an equal part of what waits, so that no lane idles while another one works through
   the rest (guided self-scheduling: Polychronopoulos and Kuck, 1987).
+- A quick request has so few tokens that it need not wait for a lane that works on more: there are packs
+  of the quick alone.
 """
 
 import heapq
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 SMALL_PACK = 32
 """Tokens. So few are not split into packs of their own: the fixed cost of a pack would eat the gain."""
+QUICK = 64
+"""Tokens of a quick request, at most, and of a pack of such requests."""
 
 Request = TypeVar("Request", bound=Hashable)
 
@@ -41,8 +46,9 @@ class FairQueue(Generic[Request]):
         self._lanes = lanes
         self._arrivals = 0
         self._waiting: dict[Request, _Waiting] = {}
-        self._short: dict[Hashable, _Line[Request]] = {}
-        """By key; ranked by what the clock shows when an equal share would have finished them."""
+        self._short: dict[tuple[bool, Hashable], _Line[Request]] = {}
+        """By whether they are quick, and key; ranked by what the clock shows when an equal share would
+        have finished them."""
         self._clock = 0.0
         """What an equal share of all that was given to the short comes to."""
         self._long: _Line[Request] = _Line()
@@ -69,7 +75,7 @@ class FairQueue(Generic[Request]):
         self.tokens += waiting.tokens
         self.sequences += waiting.sequences
         if waiting.short:
-            line = self._short.setdefault(key, _Line())
+            line = self._short.setdefault(waiting.line, _Line())
             line.put(request, waiting.rank(self._clock + waiting.tokens))
         else:
             if not self._long:
@@ -79,10 +85,20 @@ class FairQueue(Generic[Request]):
     def take(self) -> list[tuple[Request, int]]:
         """The next pack, as requests and places in them; empty if nothing waits."""
         if self._short and not self._long_is_due():
-            return self._take_short()
+            return self._take_short(self._short.values())
         if self._long:
             return self._take_long()
         return []
+
+    @property
+    def has_quick(self) -> bool:
+        """Whether a quick request waits."""
+        return any(quick for quick, _ in self._short)
+
+    def take_quick(self) -> list[tuple[Request, int]]:
+        """The next pack of quick requests; empty if none waits."""
+        lines = [line for (quick, _), line in self._short.items() if quick]
+        return self._take_short(lines, QUICK) if lines else []
 
     def remove(self, request: Request) -> None:
         """Forget what still waits of a request, if anything does."""
@@ -94,20 +110,22 @@ class FairQueue(Generic[Request]):
         if not waiting.short:
             self._long.remove(request)
             return
-        line = self._short[waiting.key]
+        line = self._short[waiting.line]
         line.remove(request)
         if not line:
-            del self._short[waiting.key]
+            del self._short[waiting.line]
 
     def _long_is_due(self) -> bool:
         """Whether the short have passed the long by as much as a pack of these."""
         first = self._long.first()
         return first is not None and self._passed >= self._waiting[first].pack
 
-    def _take_short(self) -> list[tuple[Request, int]]:
+    def _take_short(
+        self, lines: Iterable["_Line[Request]"], most: float = math.inf
+    ) -> list[tuple[Request, int]]:
         short = len(self._waiting) - len(self._long)
-        line = min(self._short.values(), key=_Line.least)
-        pack, tokens = self._fill(iter(line.first, None))
+        line = min(lines, key=_Line.least)
+        pack, tokens = self._fill(iter(line.first, None), most)
         self._clock += tokens / short
         self._passed += tokens * min(1.0, len(self._long) / short)
         return pack
@@ -123,17 +141,19 @@ class FairQueue(Generic[Request]):
             self._long.put(request, waiting.rank(tag))
         return pack
 
-    def _fill(self, requests: Iterable[Request]) -> tuple[list[tuple[Request, int]], int]:
+    def _fill(
+        self, requests: Iterable[Request], most: float = math.inf
+    ) -> tuple[list[tuple[Request, int]], int]:
         """A pack of their next sequences, up to the first that does not fit, and its tokens.
 
         It is not passed by a later one that fits: a pack would gain little, and the order would be lost.
         """
         pack: list[tuple[Request, int]] = []
-        tokens = room = 0
+        tokens, room = 0, 0.0
         for request in requests:
             waiting = self._waiting[request]
             if not pack:
-                room = self._room(waiting)
+                room = min(self._room(waiting), most)
             elif waiting.tokens > max(tokens, SMALL_PACK - tokens):
                 break  # who is longer than all before it would delay them for more than a pack costs
             while waiting.sequences and tokens + waiting.length <= room:
@@ -156,10 +176,10 @@ class _Waiting:
     """The rest of one request."""
 
     def __init__(self, lengths: Sequence[int], key: Hashable, pack_tokens: int, arrival: int) -> None:
-        self.key = key
         self.pack_tokens = pack_tokens
         self.tokens = sum(lengths)
         self.short = len(lengths) == 1 or self.tokens <= pack_tokens
+        self.line = self.short and self.tokens <= QUICK, key
         self._lengths = lengths
         self._arrival = arrival
         self._taken = 0

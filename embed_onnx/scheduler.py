@@ -2,6 +2,9 @@
 
 A lane runs one pack of sequences at a time on one core. Work-conserving: an idle lane takes what waits
 at once and nobody lingers for more. One scheduler serves every model, as they share the cores.
+
+There is one lane more than cores, for quick requests alone. It works while every other lane is at a pack
+of more tokens: rather than wait for the end of one, a query shares a core with it for a moment.
 """
 
 import logging
@@ -21,7 +24,7 @@ from embed_onnx.errors import (
     SetupError,
     Unavailable,
 )
-from embed_onnx.fair_queue import FairQueue
+from embed_onnx.fair_queue import QUICK, FairQueue
 from embed_onnx.pooling import Vector
 
 log = logging.getLogger(__name__)
@@ -76,13 +79,18 @@ class Scheduler:
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         """Notified once when sequences come, by each lane that leaves some behind, and to end the lanes."""
+        self._quick_work = threading.Condition(self._lock)
+        """The same for the lane of the quick."""
         self._settled = threading.Condition(self._lock)
         """Notified when a job is settled while draining."""
         self._closing = False
         self._speed = _Speed(lanes)
+        self._slow = 0
+        """Lanes at a pack of more tokens than a quick one has."""
         self._lanes = [
             threading.Thread(target=self._lane, name=f"lane-{number}", daemon=True) for number in range(lanes)
         ]
+        self._lanes.append(threading.Thread(target=self._quick_lane, name="lane-quick", daemon=True))
         for lane in self._lanes:
             lane.start()
 
@@ -122,7 +130,7 @@ class Scheduler:
             self.check_room(tokens)
             self._queue.add(job, lengths, key=encoder, pack_tokens=encoder.pack_tokens)
             self._accepted.add(job)
-            self._work.notify()
+            self._wake()
         job.future.add_done_callback(lambda future: self._claim(job) if future.cancelled() else None)
         return job
 
@@ -144,6 +152,7 @@ class Scheduler:
         with self._lock:
             self._closing = True
             self._work.notify_all()
+            self._quick_work.notify()
             self._settled.wait_for(lambda: not self._accepted, timeout)
             late = list(self._accepted)
         for job in late:
@@ -162,7 +171,16 @@ class Scheduler:
         self.close()
 
     def _lane(self) -> None:
+        """Run packs until closing and nothing waits."""
         while pack := self._take():
+            self._run(pack)
+            if _is_slow(pack):
+                with self._lock:
+                    self._slow -= 1
+
+    def _quick_lane(self) -> None:
+        """Run packs of quick requests while every lane is at a slow one, until closing."""
+        while pack := self._take_quick():
             self._run(pack)
 
     def _take(self) -> Pack:
@@ -170,16 +188,31 @@ class Scheduler:
         with self._lock:
             self._work.wait_for(lambda: self._closing or self._queue)
             pack = self._queue.take()
-            if self._queue:
-                self._work.notify()
-        now = time.perf_counter()
-        for job, _ in pack:
-            job.started = job.started or now
+            self._slow += _is_slow(pack)
+            self._wake()
         return pack
+
+    def _take_quick(self) -> Pack:
+        """Block for the next pack that need not wait; empty once closing and there is none."""
+        with self._lock:
+            self._quick_work.wait_for(lambda: self._closing or self._quick_must_share())
+            return self._queue.take_quick()
+
+    def _quick_must_share(self) -> bool:
+        return self._slow == self._speed.lanes and self._queue.has_quick
+
+    def _wake(self) -> None:
+        """Get one lane to take what waits."""
+        if self._queue:
+            self._work.notify()
+        if self._quick_must_share():
+            self._quick_work.notify()
 
     def _run(self, pack: Pack) -> None:
         encoder = pack[0][0].encoder
         started = time.perf_counter()
+        for job, _ in pack:
+            job.started = job.started or started
         try:
             vectors = encoder.encode([job.sequences[place] for job, place in pack])
             for (job, place), vector in zip(pack, vectors, strict=True):
@@ -235,6 +268,10 @@ class Scheduler:
         return job.future.set_running_or_notify_cancel()
 
 
+def _is_slow(pack: Pack) -> bool:
+    return sum(len(job.sequences[place]) for job, place in pack) > QUICK
+
+
 class _Speed:
     """Tokens a second of all lanes, measured over about the last hundred packs."""
 
@@ -242,7 +279,7 @@ class _Speed:
     """How much of what was measured before still counts after one more pack."""
 
     def __init__(self, lanes: int) -> None:
-        self._lanes = lanes
+        self.lanes = lanes
         self._tokens = 0.0
         self._seconds = 0.0
 
@@ -255,4 +292,4 @@ class _Speed:
         """How long so many tokens will take; 1 before anything was measured."""
         if not self._tokens:
             return 1.0
-        return tokens * self._seconds / self._tokens / self._lanes
+        return tokens * self._seconds / self._tokens / self.lanes

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from embed_onnx.fair_queue import FairQueue
+from embed_onnx.fair_queue import QUICK, FairQueue
 
 LENGTHS = st.lists(st.integers(1, 600), min_size=1, max_size=6)
 PACK_TOKENS = {"one by one": 0, "small": 64, "large": 256}
@@ -15,6 +15,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.tuples(LENGTHS, st.sampled_from(sorted(PACK_TOKENS)))),
         st.tuples(st.just("take"), st.none()),
+        st.tuples(st.just("take quick"), st.none()),
         st.tuples(st.just("remove"), st.integers(0, 9)),
     ),
     max_size=60,
@@ -60,8 +61,9 @@ def test_each_sequence_comes_out_once_in_its_order_whatever_else_happens(steps, 
             queue.remove(value)
             waiting.pop(value, None)
         else:
-            was_empty = not waiting
-            pack = queue.take()
+            quick = kind == "take quick"
+            was_empty = not queue.has_quick if quick else not waiting
+            pack = queue.take_quick() if quick else queue.take()
             tokens = 0
             for request, place in pack:
                 expected_place, length = waiting[request].popleft()
@@ -73,6 +75,7 @@ def test_each_sequence_comes_out_once_in_its_order_whatever_else_happens(steps, 
             assert was_empty == (pack == [])
             assert len({keys[request] for request, _ in pack}) <= 1
             assert len(pack) <= 1 or tokens <= PACK_TOKENS[keys[pack[0][0]]]
+            assert tokens <= QUICK or not quick
         assert counts(waiting) == (len(queue), queue.sequences, queue.tokens)
 
     assert not waiting
@@ -138,6 +141,21 @@ def test_short_requests_of_one_key_share_a_pack():
     add(queue, "b", [16])
 
     assert [[("a", 0), ("a", 1), ("b", 0)], [("other", 0)]] == packs(queue)
+
+
+def test_packs_of_the_quick_leave_all_others_behind():
+    queue: FairQueue[str] = FairQueue()
+    add(queue, "passage", [QUICK + 1])
+    add(queue, "query", [8, 8])
+    add(queue, "list", [8] * 100)
+    add(queue, "question", [QUICK])
+
+    assert queue.has_quick
+    assert [("query", 0), ("query", 1)] == queue.take_quick()
+    assert [("question", 0)] == queue.take_quick()
+    assert not queue.has_quick
+    assert [] == queue.take_quick()
+    assert [("passage", 0)] == queue.take()
 
 
 def test_a_longer_request_does_not_delay_the_pack_of_a_shorter():

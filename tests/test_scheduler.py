@@ -105,6 +105,37 @@ def test_a_short_request_passes_a_bulk_one(schedule, sums: Sums) -> None:
     assert sums.order.index(7) <= 2
 
 
+def test_a_quick_request_does_not_wait_for_slow_packs(schedule, sums: Sums) -> None:
+    """It is answered while every lane is still at a long sequence; another long one waits."""
+    scheduler, slow = schedule(lanes=2, queue_tokens=1000), Sums()
+    slow.gate.clear()
+    jobs = [scheduler.submit(slow, [[1] * 200]) for _ in range(3)]
+    for _ in range(2):
+        slow.entered.acquire(timeout=60)
+
+    assert [[7]] == scheduler.submit(sums, [[7]]).future.result(60).tolist()
+    assert [False] * 3 == [job.future.done() for job in jobs]
+    assert 1 == scheduler.waiting_sequences
+
+    slow.gate.set()
+    assert [[[200]]] * 3 == [job.future.result(60).tolist() for job in jobs]
+
+
+def test_a_quick_request_waits_for_a_lane_that_is_quick_too(schedule, sums: Sums) -> None:
+    """More threads at work than cores would only delay all of them."""
+    scheduler = schedule(lanes=2, queue_tokens=1000)
+    close_gate(scheduler, sums)
+    scheduler.submit(sums, [[1] * 200])
+    sums.entered.acquire(timeout=60)
+
+    job = scheduler.submit(sums, [[7]])
+
+    assert not sums.entered.acquire(timeout=0.2)
+    assert 1 == scheduler.waiting_sequences
+    sums.gate.set()
+    assert [[7]] == job.future.result(60).tolist()
+
+
 def test_an_idle_lane_takes_a_pack(schedule, packing: Sums) -> None:
     """Sequences of several requests run in one call, and each request has its own vectors."""
     scheduler = schedule()
