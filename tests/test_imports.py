@@ -20,6 +20,7 @@ LAYERS = [
     "tokenizer",
     "encoder",
     "fair_queue",
+    "shared_queue",
     "scheduler",
     "model",
     "registry",
