@@ -19,7 +19,7 @@ from litestar.params import FromPath
 from litestar.types import Message, Scope
 
 from embed_onnx import __version__, routes, wire
-from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError
+from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import Metrics
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
@@ -47,8 +47,10 @@ def create_app(
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         loading = asyncio.create_task(asyncio.to_thread(registry.load))
         loading.add_done_callback(lambda task: _report(task, on_failure))
+        unloading = asyncio.create_task(_unload_idle(registry, settings.idle_unload))
         yield
-        await asyncio.wait({loading})
+        unloading.cancel()
+        await asyncio.wait({loading, unloading})
         await asyncio.to_thread(registry.close)
 
     return Litestar(
@@ -64,6 +66,7 @@ def create_app(
         ),
         exception_handlers={
             EmbedError: _answer_error,
+            SetupError: _answer_lost_model,
             HTTPException: _answer_http_error,
             ValidationException: _answer_empty_body,
             Exception: _answer_bug,
@@ -74,6 +77,13 @@ def create_app(
         request_max_body_size=settings.max_body,
         logging_config=None,
     )
+
+
+async def _unload_idle(registry: Registry, seconds: float) -> None:
+    """Free the memory of models that nobody uses, for ever; 0 seconds: never."""
+    while seconds:
+        await asyncio.sleep(seconds / 4)
+        registry.unload_idle(seconds)
 
 
 @get("/openapi.json", include_in_schema=False)
@@ -96,6 +106,15 @@ def _answer_error(_: Request[Any, Any, State], err: EmbedError) -> Response[wire
     """The one place where an error becomes a response."""
     return Response(
         wire.error_response(err), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
+    )
+
+
+def _answer_lost_model(request: Request[Any, Any, State], err: SetupError) -> Response[wire.ErrorResponse]:
+    """A model had left the memory, and its files have changed since."""
+    log.error("%s, request %s", err, request_id(request.scope))
+    number = request_id(request.scope)
+    return _answer_error(
+        request, Unavailable(f"the model cannot be loaded again; the server's log has why as {number}")
     )
 
 

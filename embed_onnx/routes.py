@@ -142,7 +142,7 @@ async def tokenize(
     settings: Settings = state.settings
     inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
     with registry.use(data.model) as (model, prompt_name):
-        work = asyncio.to_thread(_tokenized, model, inputs, Options(prompt_name=prompt_name))
+        work = _tokenized(model, inputs, Options(prompt_name=prompt_name))
         items = await _while_wanted(request, work, seconds=settings.request_timeout)
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
@@ -180,11 +180,14 @@ async def health() -> wire.Status:
 
 
 @get("/ready", tags=["operations"], responses={503: ERRORS[503]}, summary="Can every model embed?")
-async def ready(state: State) -> wire.Status:
-    """200 when every model can embed; 503 with the reason while loading or draining."""
+async def ready(state: State) -> wire.Readiness:
+    """200 when every model can embed; 503 with the reason while loading or draining.
+
+    It tells the seconds since a sequence was last embedded. If that is long ago, one token is embedded now,
+    and 503 is the answer if that fails.
+    """
     registry: Registry = state.registry
-    registry.check_ready()
-    return wire.Status("ready")
+    return wire.Readiness("ready", seconds_since_success=await registry.check_alive())
 
 
 @get("/metrics", tags=["operations"], media_type=MediaType.TEXT, summary="Prometheus metrics")
@@ -223,7 +226,7 @@ async def _while_wanted(request: ApiRequest, work: Coroutine[Any, Any, T], *, se
                 await task
 
 
-def _tokenized(model: Model, inputs: wire.Inputs, options: Options) -> list[wire.Tokenized]:
+async def _tokenized(model: Model, inputs: wire.Inputs, options: Options) -> list[wire.Tokenized]:
     return [
         wire.Tokenized(
             index=index,
@@ -232,7 +235,7 @@ def _tokenized(model: Model, inputs: wire.Inputs, options: Options) -> list[wire
             num_tokens=item.num_tokens,
             truncated=item.truncated or msgspec.UNSET,
         )
-        for index, item in enumerate(model.tokenize(inputs, options))
+        for index, item in enumerate(await model.tokenize_aside(inputs, options))
     ]
 
 

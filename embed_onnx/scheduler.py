@@ -80,6 +80,7 @@ class Scheduler:
 
     SICK = 3
     SICK_SECONDS = 600.0
+    CLOSE_SECONDS = 10.0
 
     def __init__(
         self,
@@ -184,10 +185,11 @@ class Scheduler:
             self._fail(job, Unavailable("the server went down before this request was done; send it again"))
 
     def close(self) -> None:
-        """Fail what was accepted and is not done; end the lanes after the packs they run."""
+        """Fail what was accepted and is not done; end the lanes after the packs they run, or leave them."""
         self.drain(timeout=0)
+        end = time.monotonic() + self.CLOSE_SECONDS
         for lane in (*self._lanes, self._quick_lane):
-            lane.join(self.lane_timeout)
+            lane.join(max(0.0, end - time.monotonic()))
         self._closed.set()
         self._watchdog.join()
 

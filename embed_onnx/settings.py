@@ -52,10 +52,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     request_timeout: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds a request may take before it is answered with 503.")
     ] = 300.0
+    lane_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Seconds that a lane may be at one pack before it counts as hung and is replaced.",
+        ),
+    ] = 120.0
     drain_timeout: Annotated[
         float,
         Meta(ge=0, le=86_400, description="Seconds for accepted requests to finish once asked to stop."),
     ] = 30.0
+    idle_unload: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds after which a model that nobody uses leaves the memory, until its next "
+            "request; 0: never.",
+        ),
+    ] = 0.0
     api_keys: Annotated[
         tuple[str, ...], Meta(description="Keys of which clients must send one, separated by commas.")
     ] = ()
