@@ -4,6 +4,7 @@ Commands import what they use, so that ``--help`` is instant.
 """
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,16 +51,24 @@ def cli() -> None:
 
 @cli.command()
 @knob_options()
-def serve(**words: Any) -> None:
+@click.option("--socket", "descriptor", type=int, hidden=True, help="A bound socket, from a parent process.")
+def serve(descriptor: int | None, **words: Any) -> None:
     """Serve the models that models.txt lists, exporting those that are missing."""
     _refuse_blank_keys()
     chosen = settings.from_words(words)
-    from embed_onnx import logs, registry, server
+    from embed_onnx import logs, registry, server, workers
 
     logs.configure(chosen.log_format)
     entries = registry.wanted(chosen)
-    sock = server.bind(chosen)
-    _export_missing(registry.missing(entries, chosen.artifacts), chosen)
+    if descriptor is None:
+        sock = server.bind(chosen)
+        _export_missing(registry.missing(entries, chosen.artifacts), chosen)
+    else:
+        workers.end_with_parent()
+        sock = socket.socket(fileno=descriptor)
+    if chosen.workers > 1:
+        workers.run(sock, sys.argv[1:], workers=chosen.workers, threads=chosen.threads)
+        return
     with registry.Registry(entries, chosen) as models:
         server.serve(models, chosen, sock)
 

@@ -34,6 +34,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Sequences embedded at the same time; 0: the cores this process may use.",
         ),
     ] = 0
+    workers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=256,
+            description="Server processes on the port, which share out the threads; each has its own queue "
+            "and its own copy of the models.",
+        ),
+    ] = 1
     kernels: Annotated[
         Literal["auto", "off", "avx512vnni", "avxvnni", "avx2", "neon"],
         Meta(

@@ -28,6 +28,7 @@ LAYERS = [
     "routes",
     "app",
     "server",
+    "workers",
     "logs",
     "bulk",
     "tables",
