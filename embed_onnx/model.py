@@ -188,7 +188,7 @@ class Model:
         num_tokens = 0
         for part in _slices(inputs):
             # Every input has a token at least: a list that will not fit is refused before it costs more.
-            self._scheduler.check_room(num_tokens + len(inputs) - len(tokens))
+            self._scheduler.check_room(num_tokens + len(inputs) - len(tokens), tenant)
             found = await self.tokenize_aside(part, options, first=len(tokens))
             num_tokens += sum(item.num_tokens for item in found)
             tokens += found

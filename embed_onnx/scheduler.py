@@ -153,25 +153,31 @@ class Scheduler:
         with self._lock:
             if self._closing:
                 raise Unavailable("the server is going down; send the request again")
-            self.check_room(tokens)
+            self.check_room(tokens, tenant)
             self._queue.add(job, lengths, tenant=tenant, key=encoder, pack_tokens=encoder.pack_tokens)
             self._accepted.add(job)
             self._wake()
         job.future.add_done_callback(lambda future: self._claim(job) if future.cancelled() else None)
         return job
 
-    def check_room(self, tokens: int) -> None:
-        """Refuse so many more tokens if they do not fit the queue now.
+    def check_room(self, tokens: int, tenant: str = "") -> None:
+        """Refuse so many more tokens of a tenant if they do not fit the queue now.
+
+        A tenant that has something waiting may have no more waiting than there is room left, so that there is
+        always some for the others (dynamic thresholds: Choudhury and Hahne, 1998).
 
         Raises:
             Overloaded: They do not.
         """
         waiting = self._queue.tokens
-        if waiting and waiting + tokens > self.queue_tokens:
-            raise Overloaded(
-                f"{waiting} tokens wait, {tokens} more exceed the limit of {self.queue_tokens}; try later",
-                retry_after=self._speed.seconds(waiting),
-            )
+        own = self._queue.tokens_of(tenant) if tenant else 0
+        if not waiting or waiting + own + tokens <= self.queue_tokens:
+            return
+        yours = f" ({own} of them yours)" if own else ""
+        raise Overloaded(
+            f"{waiting} tokens wait{yours}, {tokens} more exceed the limit of {self.queue_tokens}; try later",
+            retry_after=self._speed.seconds(waiting),
+        )
 
     def drain(self, timeout: float) -> None:
         """Take no more work, finish what was accepted, and fail what is left after ``timeout`` seconds."""
