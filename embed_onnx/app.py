@@ -19,6 +19,7 @@ from litestar.params import FromPath
 from litestar.types import Message, Scope
 
 from embed_onnx import __version__, routes, wire
+from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import Metrics
 from embed_onnx.registry import Registry
@@ -71,6 +72,7 @@ def create_app(
             ValidationException: _answer_empty_body,
             Exception: _answer_bug,
         },
+        middleware=[Admission(settings, registry.scheduler)],
         before_send=[_observe],
         cors_config=CORSConfig(allow_origins=list(settings.cors_origins)) if settings.cors_origins else None,
         openapi_config=_openapi_config(),

@@ -130,6 +130,11 @@ class Scheduler:
         """Sequences in the queue."""
         return self._queue.sequences
 
+    @property
+    def waiting_seconds(self) -> float:
+        """How long what waits will take, at the speed that was measured."""
+        return self._speed.seconds(self._queue.tokens)
+
     def submit(self, encoder: Encodes, sequences: Sequence[Sequence[int]], *, tenant: str = "") -> Job:
         """Queue all sequences of a tenant's request, or none of them. Does not block.
 
@@ -176,7 +181,7 @@ class Scheduler:
         yours = f" ({own} of them yours)" if own else ""
         raise Overloaded(
             f"{waiting} tokens wait{yours}, {tokens} more exceed the limit of {self.queue_tokens}; try later",
-            retry_after=self._speed.seconds(waiting),
+            retry_after=self.waiting_seconds,
         )
 
     def drain(self, timeout: float) -> None:

@@ -55,6 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 1_048_576
     max_inputs: Annotated[int, Meta(ge=1, description="Inputs in one request.")] = 2048
     max_body: Annotated[int, Meta(ge=1, description="Bytes in the body of one request.")] = 16_777_216
+    max_pending: Annotated[
+        int,
+        Meta(ge=1, description="Bytes in the bodies of all requests at a time; one beyond that is a 429."),
+    ] = 67_108_864
     truncate: Annotated[
         bool, Meta(description="Cut a text that is too long at the model's limit, or refuse it.")
     ] = True

@@ -26,6 +26,7 @@ LAYERS = [
     "registry",
     "metrics",
     "routes",
+    "admission",
     "app",
     "server",
     "workers",
