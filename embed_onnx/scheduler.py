@@ -112,7 +112,7 @@ class Scheduler:
         """Notified when a job is settled while draining."""
         self._closing = False
         self._closed = threading.Event()
-        self._speed = _Speed(lanes)
+        self._speed = _Speed()
         self._lanes = [_Lane(f"lane-{number}") for number in range(lanes)]
         self._quick_lane = _Lane("lane-quick")
         for lane in (*self._lanes, self._quick_lane):
@@ -275,7 +275,7 @@ class Scheduler:
         with self._lock:
             if not any(job in self._accepted for job, _ in pack):
                 return  # the clients have left, or this took so long that the lane was given up
-            self._speed.add(tokens, now - started)
+            self._speed.add(tokens, started, now)
             self.last_success = time.monotonic()
             for job, _ in pack:
                 job.unfinished -= 1
@@ -380,18 +380,21 @@ class _Lane:
 
 
 class _Speed:
-    """Tokens a second of all lanes, measured over about the last hundred packs."""
+    """Tokens a second of all lanes together, measured over about the last hundred packs."""
 
     KEPT = 0.99
     """How much of what was measured before still counts after one more pack."""
 
-    def __init__(self, lanes: int) -> None:
-        self._lanes = lanes
+    def __init__(self) -> None:
         self._tokens = 0.0
         self._seconds = 0.0
+        self._counted = 0.0
+        """Until when time has been counted: lanes work side by side, and no moment counts twice."""
 
-    def add(self, tokens: int, seconds: float) -> None:
-        """Count one pack that took a lane so many seconds."""
+    def add(self, tokens: int, started: float, ended: float) -> None:
+        """Count one pack, and the time since the last one if some lane was at work."""
+        seconds = max(0.0, ended - max(started, self._counted))
+        self._counted = max(self._counted, ended)
         self._tokens = self._tokens * self.KEPT + tokens
         self._seconds = self._seconds * self.KEPT + seconds
 
@@ -399,4 +402,4 @@ class _Speed:
         """How long so many tokens will take; 1 before anything was measured."""
         if not self._tokens:
             return 1.0
-        return tokens * self._seconds / self._tokens / self._lanes
+        return tokens * self._seconds / self._tokens
