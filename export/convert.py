@@ -38,7 +38,7 @@ def load(checkpoint: Checkpoint) -> Original:
         ExportError: It has a module or a setting that would be served wrongly, or cannot be loaded.
     """
     kinds = _modules(checkpoint.folder)
-    if not list(checkpoint.folder.rglob("*.safetensors")):
+    if not list(_transformer(checkpoint.folder).glob("*.safetensors")):
         raise ExportError(
             f"{checkpoint.source.repo} has no .safetensors weights, and pickles are never read; load it "
             "where you trust it and save it again with safe_serialization=True"
@@ -108,6 +108,12 @@ def _modules(folder: Path) -> list[str]:
             f"{folder.name} chains {', '.join(names)}; supported is Transformer, Pooling, perhaps Normalize"
         )
     return names
+
+
+def _transformer(folder: Path) -> Path:
+    """The folder of the transformer's weights, in the checkpoint or itself."""
+    first = json.loads((folder / "modules.json").read_text())[0]
+    return folder / str(first["path"])
 
 
 def _check_tokenizer(model: SentenceTransformer, checkpoint: Checkpoint) -> None:
