@@ -38,11 +38,7 @@ def load(checkpoint: Checkpoint) -> Original:
         ExportError: It has a module or a setting that would be served wrongly, or cannot be loaded.
     """
     kinds = _modules(checkpoint.folder)
-    if not list(_transformer(checkpoint.folder).glob("*.safetensors")):
-        raise ExportError(
-            f"{checkpoint.source.repo} has no .safetensors weights, and pickles are never read; load it "
-            "where you trust it and save it again with safe_serialization=True"
-        )
+    _check_weights(checkpoint)
     try:
         model = SentenceTransformer(
             str(checkpoint.folder),
@@ -110,10 +106,17 @@ def _modules(folder: Path) -> list[str]:
     return names
 
 
-def _transformer(folder: Path) -> Path:
-    """The folder of the transformer's weights, in the checkpoint or itself."""
-    first = json.loads((folder / "modules.json").read_text())[0]
-    return folder / str(first["path"])
+def _check_weights(checkpoint: Checkpoint) -> None:
+    """Safetensors only: an index may name pickles as its shards, and a file elsewhere is not the weights."""
+    chain = json.loads((checkpoint.folder / "modules.json").read_text())
+    folder = checkpoint.folder / str(chain[0].get("path", ""))
+    indices = folder.rglob("*.safetensors.index.json")
+    shards = [str(name) for path in indices for name in json.loads(path.read_text())["weight_map"].values()]
+    if not any(folder.glob("*.safetensors")) or not all(name.endswith(".safetensors") for name in shards):
+        raise ExportError(
+            f"{checkpoint.source.repo} has no .safetensors weights, and pickles are never read; load it "
+            "where you trust it and save it again with safe_serialization=True"
+        )
 
 
 def _check_tokenizer(model: SentenceTransformer, checkpoint: Checkpoint) -> None:
