@@ -103,8 +103,8 @@ def test_the_artifact_holds_what_it_says(workshop: Path) -> None:
     found = manifest.read(folder)
 
     manifest.verify(found, folder)
-    assert {"model.onnx", "tokenizer.json", "LICENSE"} == set(found.sha256)
-    assert {*found.sha256, "manifest.json"} == {path.name for path in folder.iterdir()}
+    assert {"model.onnx", "tokenizer.json", "LICENSE", "manifest.json"} == set(found.sha256)
+    assert set(found.sha256) == {path.name for path in folder.iterdir()}
     assert manifest.sha256(workshop / "two" / "model.safetensors") == found.source.files["model.safetensors"]
     assert ("cls", "max") == found.pooling
     assert small_models.PROMPTS == found.prompts
