@@ -51,8 +51,8 @@ def serve(registry: Registry, settings: Settings, sock: socket.socket) -> None:
     Raises:
         SetupError: A model could not be loaded.
     """
-    _warn_of_root()
     server = _Server(registry, settings)
+    _warn_of_root()
     server.run(sockets=[sock])
     if server.failure is not None:
         raise server.failure
