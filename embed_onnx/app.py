@@ -18,7 +18,7 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.params import FromPath
 from litestar.types import Message, Scope
 
-from embed_onnx import __version__, routes, wire
+from embed_onnx import __version__, keys, routes, wire
 from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import Metrics
@@ -62,7 +62,7 @@ def create_app(
                 "registry": registry,
                 "settings": settings,
                 "metrics": Metrics(registry.scheduler),
-                "api_keys": tuple(key.encode() for key in settings.all_api_keys()),
+                "api_keys": keys.load(settings),
             }
         ),
         exception_handlers={
@@ -175,6 +175,7 @@ async def _observe(message: Message, scope: Scope) -> None:
     metrics.requests.labels(method, route, str(message["status"])).inc()
     fields = {
         "request_id": request_id(scope),
+        "key": scope["state"].get("key_name", ""),
         "timing": dict(message["headers"]).get(b"server-timing", b"").decode(),
     }
     level = logging.DEBUG if route in PROBES else logging.INFO

@@ -53,9 +53,15 @@ def serve(registry: Registry, settings: Settings, sock: socket.socket) -> None:
         SetupError: A model could not be loaded.
     """
     server = _Server(registry, settings)
+    _warn_of_root()
     server.run(sockets=[sock])
     if server.failure is not None:
         raise server.failure
+
+
+def _warn_of_root() -> None:
+    if os.geteuid() == 0:
+        log.warning("running as root; a user of its own, with no rights but to read, is safer")
 
 
 class _Server(uvicorn.Server):

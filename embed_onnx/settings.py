@@ -88,28 +88,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_keys: Annotated[
         tuple[str, ...], Meta(description="Keys of which clients must send one, separated by commas.")
     ] = ()
-    api_keys_file: Annotated[Path | None, Meta(description="File of such keys, one a line.")] = None
+    api_keys_file: Annotated[
+        Path | None, Meta(description="File of hashed keys, as `embed-onnx key new` makes it.")
+    ] = None
     cors_origins: Annotated[
         tuple[str, ...], Meta(description="Origins whose pages may call the API, separated by commas.")
     ] = ()
     log_format: Annotated[Literal["text", "json"], Meta(description="How log lines look.")] = "text"
-
-    def all_api_keys(self) -> tuple[str, ...]:
-        """The API keys of the setting and of the file; empty: no key is asked for.
-
-        Raises:
-            SetupError: The file cannot be read or holds no key, which must not open the server to all.
-        """
-        if self.api_keys_file is None:
-            return self.api_keys
-        try:
-            lines = self.api_keys_file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as err:
-            raise SetupError(f"--api-keys-file {self.api_keys_file} cannot be read: {err}") from None
-        found = tuple(key for line in lines if (key := line.strip()) and not key.startswith("#"))
-        if not found:
-            raise SetupError(f"--api-keys-file {self.api_keys_file} holds no key; write one a line")
-        return self.api_keys + found
 
 
 def from_words(words: dict[str, Any]) -> Settings:

@@ -14,6 +14,7 @@ LAYERS = [
     "manifest",
     "models_file",
     "settings",
+    "keys",
     "wire",
     "pooling",
     "native",

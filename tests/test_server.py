@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from harness import MINILM, START_SECONDS, Server, run
 
@@ -287,10 +288,9 @@ def test_a_model_that_does_not_load_ends_the_server(copied: Path) -> None:
 
     folder = copied / "artifacts/small"
     (folder / "model.onnx").write_bytes(b"no model")
-    path = folder / "manifest.json"
-    found = json.loads(path.read_text())
-    found["sha256"]["model.onnx"] = manifest.sha256(folder / "model.onnx")
-    path.write_text(json.dumps(found))
+    found = manifest.read(folder)
+    hashes = found.sha256 | {"model.onnx": manifest.sha256(folder / "model.onnx")}
+    manifest.write(msgspec.structs.replace(found, sha256=hashes), folder)
 
     done = run("serve", "--port", "0", cwd=copied)
 
