@@ -1,4 +1,4 @@
-# setup | serve | test | check | wheel | clean. PORT=8123 make serve picks another port.
+# setup | serve | test | check | soak | wheel | clean. PORT=8123 make serve picks another port.
 
 PYTHON  ?= python3
 VENV    := .venv
@@ -8,7 +8,7 @@ HOST    ?= 127.0.0.1
 STAMP   := $(VENV)/.ready
 KERNELS := $(VENV)/.kernels
 
-.PHONY: setup serve test check wheel clean
+.PHONY: setup serve test check soak wheel clean
 
 setup: $(STAMP) $(KERNELS)
 
@@ -35,6 +35,10 @@ check: setup
 
 test: check
 	$(BIN)/pytest
+
+# What takes its time to show: overload and memory, SOAK_SECONDS each.
+soak: setup
+	SOAK_SECONDS=$${SOAK_SECONDS:-600} $(BIN)/python -m pytest -m soak
 
 # A wheel for this platform, with the kernels in it.
 wheel: setup

@@ -10,6 +10,7 @@
     │   └── ClientGone      499  never seen by the client; for the log and the metrics
     ├── Overloaded          429  rate_limit_error       server_overloaded
     ├── InferenceFailed     500  server_error
+    ├── ReloadFailed        500  server_error           reload_failed
     └── Unavailable         503  server_error
         └── TimedOut        503  server_error           timeout
     SetupError: the process cannot start; the command line prints the sentence and exits with 1
@@ -102,6 +103,12 @@ class InferenceFailed(EmbedError):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.headers = {"x-should-retry": "false"}
+
+
+class ReloadFailed(EmbedError):
+    """What is listed or exported now cannot be served; what was served still is."""
+
+    code = "reload_failed"
 
 
 class Unavailable(EmbedError):

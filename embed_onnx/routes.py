@@ -18,8 +18,17 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter
 
-from embed_onnx import wire
-from embed_onnx.errors import ClientGone, Forbidden, InvalidApiKey, InvalidRequest, TimedOut, WrongMediaType
+from embed_onnx import keys, wire
+from embed_onnx.errors import (
+    ClientGone,
+    Forbidden,
+    InvalidApiKey,
+    InvalidRequest,
+    ReloadFailed,
+    SetupError,
+    TimedOut,
+    WrongMediaType,
+)
 from embed_onnx.keys import Key, Keys
 from embed_onnx.manifest import Manifest
 from embed_onnx.metrics import Metrics
@@ -42,6 +51,7 @@ ERRORS = {
     for status, description in {
         400: "The request is wrong; `error.param` names the field.",
         401: "The API key is missing or unknown.",
+        403: "The API key is not an admin's.",
         404: "The model is not served here.",
         413: "The body is larger than the server takes.",
         415: "The body is not declared as plain JSON.",
@@ -107,15 +117,15 @@ async def require_admin(connection: ASGIConnection[Any, Any, Any, State], _handl
 
 def _find_key(connection: ASGIConnection[Any, Any, Any, State]) -> Key | None:
     """The request's key, its name left in the request's state; None where the server has no keys."""
-    keys: Keys = connection.app.state.api_keys
+    known: Keys = connection.app.state.api_keys
     connection.scope["state"]["key_name"] = ""
-    if not keys:
+    if not known:
         return None
     scheme, _, given = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given:
         raise InvalidApiKey("this server asks for an API key; send it as Authorization: Bearer KEY")
     # Litestar reads headers as latin-1; clients and settings write keys in UTF-8.
-    key = keys.find(given.strip().encode("latin-1").decode(errors="replace"))
+    key = known.find(given.strip().encode("latin-1").decode(errors="replace"))
     if key is None:
         raise InvalidApiKey("this API key is unknown here; ask whoever runs the server for one")
     connection.scope["state"]["key_name"] = key.name
@@ -146,7 +156,7 @@ async def create_embeddings(
             dimensions=data.dimensions,
             truncate=settings.truncate if data.truncate is None else data.truncate,
         )
-        work = model.embed(inputs, options)
+        work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"])
         embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
     metrics.count(model.manifest.name, embedded)
     content = wire.EmbeddingResponse(
@@ -199,6 +209,34 @@ async def list_models_simply(state: State) -> wire.SimpleModelList:
     )
 
 
+@post(
+    "/admin/reload", status_code=200, tags=["operations"], responses=ERRORS, summary="Reload models and keys"
+)
+async def reload_now(state: State) -> wire.Reloaded:
+    """Serve what the models file and the artifacts folder hold now, and read the key file again.
+
+    It asks for an admin key. Requests that run end as they began, none fails, and nothing changes if a model
+    cannot be loaded. SIGHUP does the same.
+    """
+    try:
+        return wire.Reloaded(await reload(state))
+    except SetupError as err:
+        raise ReloadFailed(f"not reloaded, what was served is still served: {err}") from None
+
+
+async def reload(state: State) -> list[str]:
+    """Reload models and keys; says which models are served.
+
+    Raises:
+        SetupError: A model cannot be loaded, or the key file is wrong.
+    """
+    registry: Registry = state.registry
+    found = await asyncio.to_thread(keys.load, state.settings)
+    names = await asyncio.to_thread(registry.reload)
+    state.api_keys = found
+    return names
+
+
 @get("/health", tags=["operations"], summary="Is the process alive?")
 async def health() -> wire.Status:
     """200 while the process lives."""
@@ -228,6 +266,7 @@ def routers() -> list[Router]:
     guarded = [create_embeddings, tokenize, list_models, describe_model, list_models_simply]
     return [
         Router("/", route_handlers=guarded, guards=[require_key], request_class=ApiRequest),
+        Router("/", route_handlers=[reload_now], guards=[require_admin]),
         Router("/", route_handlers=[health, ready, show_metrics]),
     ]
 

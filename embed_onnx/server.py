@@ -10,6 +10,7 @@ from types import FrameType
 
 import uvicorn
 
+from embed_onnx import routes
 from embed_onnx.app import create_app
 from embed_onnx.errors import SetupError
 from embed_onnx.registry import Registry
@@ -70,9 +71,10 @@ class _Server(uvicorn.Server):
         self._registry = registry
         self._drain_timeout = settings.drain_timeout
         registry.scheduler.on_sick = self._give_up_lanes
+        self._app = create_app(registry, settings, on_failure=self._give_up)
         super().__init__(
             uvicorn.Config(
-                create_app(registry, settings, on_failure=self._give_up),
+                self._app,
                 access_log=False,  # the app writes a line a request itself
                 log_config=None,
                 server_header=False,
@@ -107,7 +109,7 @@ class _Server(uvicorn.Server):
 
     def _reload(self) -> None:
         """Serve what is listed and exported now; the log says what became of it."""
-        reloading = asyncio.create_task(asyncio.to_thread(self._registry.reload))
+        reloading = asyncio.create_task(routes.reload(self._app.state))
         reloading.add_done_callback(_tell_reload)
 
     def _give_up_lanes(self) -> None:

@@ -146,6 +146,12 @@ class Status(msgspec.Struct, frozen=True):
     status: str
 
 
+class Reloaded(msgspec.Struct, frozen=True):
+    """POST /admin/reload: the names that are served now."""
+
+    models: list[str]
+
+
 class Readiness(msgspec.Struct, frozen=True):
     """GET /ready; no number while every model is out of memory, and none has been used yet."""
 

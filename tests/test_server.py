@@ -205,6 +205,45 @@ def test_sighup_reloads(copied: Path, serve: Callable[..., Server]) -> None:
     assert 200 == httpx.post(f"{server.url}/v1/embeddings", json=texts | {"model": "other"}).status_code
 
 
+def test_an_admin_reloads_models_and_keys(copied: Path, serve: Callable[..., Server]) -> None:
+    """Nobody else does; a key that was made meanwhile is taken from then on, and one that is gone is not."""
+    file = ["--file", "keys.txt"]
+    admin, user = (
+        run("key", "new", *words, *file, cwd=copied).stdout.strip()
+        for words in (["boss", "--admin"], ["user"])
+    )
+    server = serve(
+        "--models",
+        str(copied / "none"),
+        "--artifacts",
+        str(copied / "artifacts"),
+        "--api-keys-file",
+        str(copied / "keys.txt"),
+    )
+
+    def ask(route: str, key: str, body: object = None) -> httpx.Response:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx.post(f"{server.url}{route}", json=body, headers=headers, timeout=START_SECONDS)
+
+    refused = [ask("/admin/reload", key).status_code for key in ("", "unknown", user)]
+    new = run("key", "new", "new", *file, cwd=copied).stdout.strip()
+    run("key", "remove", "user", *file, cwd=copied)
+    before = [ask("/embeddings", key, {"input": "a"}).status_code for key in (user, new)]
+    done = ask("/admin/reload", admin)
+    after = [ask("/embeddings", key, {"input": "a"}).status_code for key in (user, new)]
+    (copied / "artifacts/small/tokenizer.json").write_text("{}")
+    (copied / "artifacts/small").rename(copied / "artifacts/other")
+    failed = ask("/admin/reload", admin)
+
+    assert [401, 401, 403] == refused
+    assert [200, 401] == before
+    assert (200, ["small"]) == (done.status_code, done.json()["models"])
+    assert [401, 200] == after
+    assert (500, "reload_failed") == (failed.status_code, failed.json()["error"]["code"])
+    assert "what was served is still served" in failed.json()["error"]["message"]
+    assert 200 == ask("/embeddings", new, {"input": "a"}).status_code
+
+
 def test_an_idle_model_is_unloaded_and_comes_back(serve: Callable[..., Server]) -> None:
     server = serve("--idle-unload", "0.5")
     until(lambda: sum("unloaded" in line for line in server.log) == 2)
