@@ -19,7 +19,7 @@ from harness import START_SECONDS, Server
 pytestmark = pytest.mark.soak
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "15"))
-WORDS = "river stone bread window quiet yellow seven under letter garden machine winter".split()
+WORDS = ["river", "stone", "bread", "window", "quiet", "yellow", "seven", "under", "letter", "garden"]
 
 
 def resident_mb(server: Server) -> float:
@@ -57,7 +57,6 @@ def test_memory_reaches_a_plateau(serve: Callable[..., Server]) -> None:
     half = len(memory) // 2
     assert half > 10
     assert max(memory[half:]) <= max(memory[:half]) + 15
-    print(f"{len(memory)} requests, MB: {memory[0]:.0f} at first, {max(memory):.0f} at most")
 
 
 def test_overload_loses_nothing(serve: Callable[..., Server]) -> None:
