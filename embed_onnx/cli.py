@@ -56,12 +56,12 @@ def serve(**words: Any) -> None:
     chosen = settings.from_words(words)
     from embed_onnx import logs, registry, server
 
-    logs.configure(chosen.log_format)
-    entries = registry.wanted(chosen)
-    sock = server.bind(chosen)
-    _export_missing(registry.missing(entries, chosen.artifacts), chosen)
-    with registry.Registry(entries, chosen) as models:
-        server.serve(models, chosen, sock)
+    with logs.to_stderr(chosen.log_format):
+        entries = registry.wanted(chosen)
+        sock = server.bind(chosen)
+        _export_missing(registry.missing(entries, chosen.artifacts), chosen)
+        with registry.Registry(entries, chosen) as models:
+            server.serve(models, chosen, sock)
 
 
 @cli.command()
