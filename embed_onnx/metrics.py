@@ -12,7 +12,7 @@ import importlib.metadata
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from prometheus_client import (
@@ -25,6 +25,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -33,6 +34,8 @@ from embed_onnx.model import Embedded
 from embed_onnx.registry import Registry
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which no dashboard uses
+
+M = TypeVar("M", bound=MetricWrapperBase)
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (*(0.0005 * 2**n for n in range(11)), 1, 2, 4, 8, 16, 32, 64)
@@ -72,11 +75,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics:
-    """Counts and timings; thread-safe."""
+    """Counts and timings. Lanes call ``pack``, the event loop all else."""
 
     def __init__(self, registry: Registry, *, lanes: int, instruction_set: str) -> None:
         self._registry = registry
         self._collectors = CollectorRegistry()
+        self._children: dict[tuple[MetricWrapperBase, *tuple[str, ...]], Any] = {}
         self._followed: dict[Counter, int] = {}
         self._count_requests()
         self._count_work()
@@ -104,12 +108,12 @@ class Metrics:
 
     def answered(self, answer: Answer) -> None:
         """Book an answer, when it begins to leave."""
-        self._requests.labels(answer.method, answer.route, str(answer.status)).inc()
-        self._duration.labels(answer.route).observe(answer.seconds)
+        self._at(self._requests, answer.method, answer.route, str(answer.status)).inc()
+        self._at(self._duration, answer.route).observe(answer.seconds)
         if answer.error:
-            self._failures.labels(answer.error).inc()
+            self._at(self._failures, answer.error).inc()
         if answer.key:
-            self._key_requests.labels(answer.key).inc()
+            self._at(self._key_requests, answer.key).inc()
         if answer.embedded is not None:
             self._embedded(answer, answer.embedded)
         self._refresh()
@@ -170,16 +174,16 @@ class Metrics:
 
     def _embedded(self, answer: Answer, embedded: Embedded) -> None:
         model = answer.model
-        self._tokens.labels(model).inc(answer.tokens)
-        self._inputs.labels(model).inc(answer.inputs)
-        self._truncated.labels(model).inc(sum(item.truncated for item in embedded.tokens))
-        self._request_inputs.labels(model).observe(answer.inputs)
-        self._request_tokens.labels(model).observe(answer.tokens)
-        self._tokenization.labels(model).observe(embedded.tokenize_seconds)
-        self._queueing.labels(model).observe(embedded.queue_seconds)
-        self._inference.labels(model).observe(embedded.infer_seconds)
+        self._at(self._tokens, model).inc(answer.tokens)
+        self._at(self._inputs, model).inc(answer.inputs)
+        self._at(self._truncated, model).inc(sum(item.truncated for item in embedded.tokens))
+        self._at(self._request_inputs, model).observe(answer.inputs)
+        self._at(self._request_tokens, model).observe(answer.tokens)
+        self._at(self._tokenization, model).observe(embedded.tokenize_seconds)
+        self._at(self._queueing, model).observe(embedded.queue_seconds)
+        self._at(self._inference, model).observe(embedded.infer_seconds)
         if answer.key:
-            self._key_tokens.labels(answer.key).inc(answer.tokens)
+            self._at(self._key_tokens, answer.key).inc(answer.tokens)
 
     def _refresh(self) -> None:
         """Copy what is counted elsewhere, at every answer too: another process may be asked for the page."""
@@ -192,8 +196,16 @@ class Metrics:
 
     def _follow(self, counter: Counter, total: int) -> None:
         """Raise a counter to what is counted elsewhere."""
-        counter.inc(total - self._followed.get(counter, 0))
-        self._followed[counter] = total
+        if more := total - self._followed.get(counter, 0):
+            counter.inc(more)
+            self._followed[counter] = total
+
+    def _at(self, metric: M, *labels: str) -> M:
+        """The child of a metric with these labels; ``labels`` of the library takes a third of all this."""
+        child = self._children.get((metric, *labels))
+        if child is None:
+            child = self._children[metric, *labels] = metric.labels(*labels)
+        return child
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"embed_onnx_{name}", text, labels, registry=self._collectors)
