@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import re
+import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,6 @@ LINES_WAITING = 4096
 """Lines that may wait to be written, about a megabyte."""
 FLUSH_SECONDS = 2.0
 """How long the end of the process may wait for somebody to read the last lines."""
-STDERR = 2
 
 
 class TextFormatter(logging.Formatter):
@@ -66,7 +66,9 @@ def to_stderr(log_format: Literal["text", "json"]) -> Iterator[None]:
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("embed_onnx").setLevel(logging.INFO)
-    writer = threading.Thread(target=_write, args=(lines,), name="log", daemon=True)
+    # Where standard error is closed, its number may be a client's connection later.
+    out = os.dup(sys.stderr.fileno()) if sys.stderr else os.open(os.devnull, os.O_WRONLY)
+    writer = threading.Thread(target=_write, args=(lines, out), name="log", daemon=True)
     writer.start()
     try:
         yield
@@ -110,13 +112,13 @@ class _LineQueue(QueueHandler):
         self.dropped += 1
 
 
-def _write(lines: "queue.Queue[str | None]") -> None:
+def _write(lines: "queue.Queue[str | None]", out: int) -> None:
     """Write lines until None, past ``sys.stderr``: Python needs its lock to exit."""
     while (line := lines.get()) is not None:
         left = line.encode(errors="backslashreplace")
-        with contextlib.suppress(OSError):  # standard error is closed
+        with contextlib.suppress(OSError):  # whoever read has gone
             while left:
-                left = left[os.write(STDERR, left) :]
+                left = left[os.write(out, left) :]
 
 
 def _fields(record: logging.LogRecord, names: Sequence[str]) -> dict[str, Any]:

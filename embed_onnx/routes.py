@@ -196,7 +196,7 @@ async def show_metrics(request: Request[Any, Any, State], state: State) -> Respo
     """Prometheus text, or OpenMetrics to those who accept it."""
     metrics: Metrics = state.metrics
     page, content_type = metrics.page(request.headers.get("accept", ""))
-    return Response(page, media_type=content_type)
+    return Response(page, headers={"content-type": content_type})
 
 
 def routers() -> list[Router]:

@@ -149,10 +149,27 @@ def test_nobody_reads():
     assert "line 0" in read[0]
 
 
-def test_closed_standard_error():
-    """Lines go nowhere, and nothing fails."""
-    code = f"import os; os.close(2)\n{LOGGING}"
+def test_closed_standard_error(tmp_path):
+    """Lines go nowhere: not into what was opened next and has the number of standard error now."""
+    code = f"import os; opened = os.open('next', os.O_CREAT | os.O_RDWR); assert opened == 2{LOGGING}"
 
-    done = subprocess.run([sys.executable, "-c", code, "5"], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" 5 2>&-', sys.executable, code],
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=tmp_path,
+    )
 
-    assert b"0\n" == done.stdout
+    assert (b"0\n", "") == (done.stdout, (tmp_path / "next").read_text())
+
+
+def test_a_reader_that_goes_away():
+    """Writing to nobody fails and ends nothing."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOGGING, "5000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    process.stderr.close()
+    process.communicate(timeout=60)
+
+    assert 0 == process.returncode
