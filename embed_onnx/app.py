@@ -19,8 +19,9 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.params import FromPath
 from litestar.types import Message, Receive, Scope, Send
 
-from embed_onnx import __version__, cpu, logs, native, routes, wire
-from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError
+from embed_onnx import __version__, cpu, keys, logs, native, routes, wire
+from embed_onnx.admission import Admission
+from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import METHODS, Answer, Metrics
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
@@ -54,8 +55,10 @@ def create_app(
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         loading = asyncio.create_task(asyncio.to_thread(registry.load))
         loading.add_done_callback(lambda task: _report(task, on_failure))
+        unloading = asyncio.create_task(_unload_idle(registry, settings.idle_unload))
         yield
-        await asyncio.wait({loading})
+        unloading.cancel()
+        await asyncio.wait({loading, unloading})
         await asyncio.to_thread(registry.close)
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
@@ -73,15 +76,17 @@ def create_app(
                     instruction_set=native.find(settings.kernels).instruction_set or "none",
                 ),
                 "tracing": tracing,
-                "api_keys": tuple(key.encode() for key in settings.all_api_keys()),
+                "api_keys": keys.load(settings),
             }
         ),
         exception_handlers={
             EmbedError: _answer_error,
+            SetupError: _answer_lost_model,
             HTTPException: _answer_http_error,
             ValidationException: _answer_empty_body,
             Exception: _answer_bug,
         },
+        middleware=[Admission(settings, registry.scheduler)],
         before_send=[_observe],
         cors_config=CORSConfig(allow_origins=list(settings.cors_origins)) if settings.cors_origins else None,
         openapi_config=_openapi_config(),
@@ -98,6 +103,13 @@ class _App(Litestar):
         if scope["type"] == "http":
             scope.setdefault("state", {})["started"] = time.perf_counter()
         await super().__call__(scope, receive, send)
+
+
+async def _unload_idle(registry: Registry, seconds: float) -> None:
+    """Free the memory of models that nobody uses, for ever; 0 seconds: never."""
+    while seconds:
+        await asyncio.sleep(seconds / 4)
+        registry.unload_idle(seconds)
 
 
 @get("/openapi.json", include_in_schema=False)
@@ -121,6 +133,15 @@ def _answer_error(request: Request[Any, Any, State], err: EmbedError) -> Respons
     request.scope["state"]["error"] = err.code or err.type
     return Response(
         wire.error_response(err), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
+    )
+
+
+def _answer_lost_model(request: Request[Any, Any, State], err: SetupError) -> Response[wire.ErrorResponse]:
+    """A model had left the memory, and its files have changed since."""
+    log.error("%s, request %s", err, request_id(request.scope))
+    number = request_id(request.scope)
+    return _answer_error(
+        request, Unavailable(f"the model cannot be loaded again; the server's log has why as {number}")
     )
 
 

@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import re
+import signal
 import sys
 import threading
 import traceback
@@ -69,7 +70,10 @@ def to_stderr(log_format: Literal["text", "json"]) -> Iterator[None]:
     # Where standard error is closed, its number may be a client's connection later.
     out = os.dup(sys.stderr.fileno()) if sys.stderr else os.open(os.devnull, os.O_WRONLY)
     writer = threading.Thread(target=_write, args=(lines, out), name="log", daemon=True)
+    # Signals are for the main thread, which may wait for them; a thread begins with the mask of its maker.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     writer.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         yield
     finally:

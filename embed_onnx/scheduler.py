@@ -80,6 +80,7 @@ class Scheduler:
 
     SICK = 3
     SICK_SECONDS = 600.0
+    CLOSE_SECONDS = 10.0
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class Scheduler:
         """Notified when a job is settled while draining."""
         self._closing = False
         self._closed = threading.Event()
-        self._speed = _Speed(lanes)
+        self._speed = _Speed()
         self._lanes = [_Lane(f"lane-{number}") for number in range(lanes)]
         self._quick_lane = _Lane("lane-quick")
         for lane in (*self._lanes, self._quick_lane):
@@ -128,6 +129,11 @@ class Scheduler:
     def waiting_sequences(self) -> int:
         """Sequences in the queue."""
         return self._queue.sequences
+
+    @property
+    def waiting_seconds(self) -> float:
+        """How long what waits will take, at the speed that was measured."""
+        return self._speed.seconds(self._queue.tokens)
 
     def submit(self, encoder: Encodes, sequences: Sequence[Sequence[int]], *, tenant: str = "") -> Job:
         """Queue all sequences of a tenant's request, or none of them. Does not block.
@@ -152,25 +158,31 @@ class Scheduler:
         with self._lock:
             if self._closing:
                 raise Unavailable("the server is going down; send the request again")
-            self.check_room(tokens)
+            self.check_room(tokens, tenant)
             self._queue.add(job, lengths, tenant=tenant, key=encoder, pack_tokens=encoder.pack_tokens)
             self._accepted.add(job)
             self._wake()
         job.future.add_done_callback(lambda future: self._claim(job) if future.cancelled() else None)
         return job
 
-    def check_room(self, tokens: int) -> None:
-        """Refuse so many more tokens if they do not fit the queue now.
+    def check_room(self, tokens: int, tenant: str = "") -> None:
+        """Refuse so many more tokens of a tenant if they do not fit the queue now.
+
+        A tenant that has something waiting may have no more waiting than there is room left, so that there is
+        always some for the others (dynamic thresholds: Choudhury and Hahne, 1998).
 
         Raises:
             Overloaded: They do not.
         """
         waiting = self._queue.tokens
-        if waiting and waiting + tokens > self.queue_tokens:
-            raise Overloaded(
-                f"{waiting} tokens wait, {tokens} more exceed the limit of {self.queue_tokens}; try later",
-                retry_after=self._speed.seconds(waiting),
-            )
+        own = self._queue.tokens_of(tenant) if tenant else 0
+        if not waiting or waiting + own + tokens <= self.queue_tokens:
+            return
+        yours = f" ({own} of them yours)" if own else ""
+        raise Overloaded(
+            f"{waiting} tokens wait{yours}, {tokens} more exceed the limit of {self.queue_tokens}; try later",
+            retry_after=self.waiting_seconds,
+        )
 
     def drain(self, timeout: float) -> None:
         """Take no more work, finish what was accepted, and fail what is left after ``timeout`` seconds."""
@@ -184,10 +196,11 @@ class Scheduler:
             self._fail(job, Unavailable("the server went down before this request was done; send it again"))
 
     def close(self) -> None:
-        """Fail what was accepted and is not done; end the lanes after the packs they run."""
+        """Fail what was accepted and is not done; end the lanes after the packs they run, or leave them."""
         self.drain(timeout=0)
+        end = time.monotonic() + self.CLOSE_SECONDS
         for lane in (*self._lanes, self._quick_lane):
-            lane.join(self.lane_timeout)
+            lane.join(max(0.0, end - time.monotonic()))
         self._closed.set()
         self._watchdog.join()
 
@@ -262,7 +275,7 @@ class Scheduler:
         with self._lock:
             if not any(job in self._accepted for job, _ in pack):
                 return  # the clients have left, or this took so long that the lane was given up
-            self._speed.add(tokens, now - started)
+            self._speed.add(tokens, started, now)
             self.last_success = time.monotonic()
             for job, _ in pack:
                 job.unfinished -= 1
@@ -367,18 +380,21 @@ class _Lane:
 
 
 class _Speed:
-    """Tokens a second of all lanes, measured over about the last hundred packs."""
+    """Tokens a second of all lanes together, measured over about the last hundred packs."""
 
     KEPT = 0.99
     """How much of what was measured before still counts after one more pack."""
 
-    def __init__(self, lanes: int) -> None:
-        self._lanes = lanes
+    def __init__(self) -> None:
         self._tokens = 0.0
         self._seconds = 0.0
+        self._counted = 0.0
+        """Until when time has been counted: lanes work side by side, and no moment counts twice."""
 
-    def add(self, tokens: int, seconds: float) -> None:
-        """Count one pack that took a lane so many seconds."""
+    def add(self, tokens: int, started: float, ended: float) -> None:
+        """Count one pack, and the time since the last one if some lane was at work."""
+        seconds = max(0.0, ended - max(started, self._counted))
+        self._counted = max(self._counted, ended)
         self._tokens = self._tokens * self.KEPT + tokens
         self._seconds = self._seconds * self.KEPT + seconds
 
@@ -386,4 +402,4 @@ class _Speed:
         """How long so many tokens will take; 1 before anything was measured."""
         if not self._tokens:
             return 1.0
-        return tokens * self._seconds / self._tokens / self._lanes
+        return tokens * self._seconds / self._tokens

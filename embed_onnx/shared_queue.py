@@ -40,6 +40,11 @@ class SharedQueue(Generic[Request]):
         """Sequences that wait."""
         return sum(queue.sequences for queue in self._queues.values())
 
+    def tokens_of(self, tenant: str) -> int:
+        """Tokens of one tenant that wait."""
+        queue = self._queues.get(tenant)
+        return queue.tokens if queue else 0
+
     @property
     def has_quick(self) -> bool:
         """Whether a quick request waits."""

@@ -13,6 +13,7 @@ from embed_onnx.settings import PREFIX
 
 MINILM = "all-MiniLM-L6-v2"
 SMALL = "small"
+PROGRAM = ("-m", "embed_onnx")
 START_SECONDS = 60
 """A hang is a failure, not a timing: far more than a start ever takes."""
 
@@ -20,8 +21,10 @@ START_SECONDS = 60
 class Server:
     """An ``embed-onnx serve`` process on a free port."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], cwd: Path) -> None:
-        command = [sys.executable, "-m", "embed_onnx", "serve", "--port", "0", *arguments]
+    def __init__(
+        self, arguments: list[str], environment: dict[str, str], cwd: Path, program: tuple[str, ...] = PROGRAM
+    ) -> None:
+        command = [sys.executable, *program, "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(
             command,
             cwd=cwd,

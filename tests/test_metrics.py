@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import pytest
 from harness import MINILM, SMALL, START_SECONDS, Server
+from litestar import Litestar
 from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from embed_onnx import __version__, registry
+from embed_onnx import __version__, keys, registry
 from embed_onnx.app import create_app
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
@@ -169,15 +170,15 @@ def test_what_serves(server: Server) -> None:
     assert value(text, "embed_onnx_lanes") >= 1
 
 
-def test_what_only_parts_of_the_server_know(home: Path) -> None:
+def test_what_only_parts_of_the_server_know(home: Path, tmp_path: Path) -> None:
     """A key's name, packs, replaced lanes and readiness reach the page."""
-    settings = Settings(artifacts=home / "artifacts", models=home / "none", threads=1)
+    path = tmp_path / "keys"
+    key = keys.add(path, "alice", admin=False)
+    settings = Settings(artifacts=home / "artifacts", models=home / "none", threads=1, api_keys_file=path)
 
-    async def ask(app: Any) -> None:
-        async def keyed(scope: Any, receive: Any, send: Any) -> None:
-            await app({**scope, "state": {"key_name": "alice"}}, receive, send)
-
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(keyed), base_url="http://app") as client:
+    async def ask(app: Litestar) -> None:
+        transport, headers = httpx.ASGITransport(app), {"authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://app", headers=headers) as client:
             await client.post("/v1/embeddings", json={"input": "hello there"})
             await client.get("/models")
 

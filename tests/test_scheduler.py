@@ -398,6 +398,20 @@ def test_the_last_success(schedule, sums: Sums) -> None:
     assert 0 < scheduler.last_success <= time.monotonic()
 
 
+def test_a_tenant_leaves_room_for_others(schedule, sums: Sums) -> None:
+    """Alone, it has half of the queue; who has nothing waiting has all the room that is left."""
+    scheduler = schedule(queue_tokens=100)
+    close_gate(scheduler, sums)
+    scheduler.submit(sums, [[1] * 50], tenant="crowd")
+
+    with pytest.raises(Overloaded, match=r"wait \(50 of them yours\), 1 more exceed the limit of 100"):
+        scheduler.submit(sums, [[1]], tenant="crowd")
+    scheduler.submit(sums, [[1] * 50], tenant="other")
+    with pytest.raises(Overloaded, match="100 tokens wait, 1 more exceed the limit of 100"):
+        scheduler.submit(sums, [[1]], tenant="third")
+    sums.gate.set()
+
+
 def test_tenants_take_turns(schedule, sums: Sums) -> None:
     """One tenant's many requests do not put another's behind all of them."""
     scheduler = schedule(queue_tokens=10_000)
