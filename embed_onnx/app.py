@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,14 +17,15 @@ from litestar.exceptions import HTTPException, NotFoundException, ValidationExce
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.params import FromPath
-from litestar.types import Message, Scope
+from litestar.types import Message, Receive, Scope, Send
 
-from embed_onnx import __version__, keys, routes, wire
+from embed_onnx import __version__, cpu, keys, logs, native, routes, wire
 from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
-from embed_onnx.metrics import Metrics
+from embed_onnx.metrics import METHODS, Answer, Metrics
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
+from embed_onnx.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,12 @@ REQUEST_ID_CHARACTERS = 128
 def create_app(
     registry: Registry, settings: Settings, *, on_failure: Callable[[SetupError], None] | None = None
 ) -> Litestar:
-    """The app. Starting it loads the registry's models; ``on_failure`` hears of one that does not load."""
+    """The app. Starting it loads the registry's models; ``on_failure`` hears of one that does not load.
+
+    Raises:
+        SetupError: OpenTelemetry is asked for and cannot be had.
+    """
+    tracing = Tracing.wanted(untraced=PROBES)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -53,15 +60,22 @@ def create_app(
         unloading.cancel()
         await asyncio.wait({loading, unloading})
         await asyncio.to_thread(registry.close)
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
-    return Litestar(
+    return _App(
         route_handlers=[*routes.routers(), openapi_json, docs_file],
         lifespan=[lifespan],
         state=State(
             {
                 "registry": registry,
                 "settings": settings,
-                "metrics": Metrics(registry.scheduler),
+                "metrics": Metrics(
+                    registry,
+                    lanes=settings.threads or cpu.usable_cores(),
+                    instruction_set=native.find(settings.kernels).instruction_set or "none",
+                ),
+                "tracing": tracing,
                 "api_keys": keys.load(settings),
             }
         ),
@@ -77,8 +91,18 @@ def create_app(
         cors_config=CORSConfig(allow_origins=list(settings.cors_origins)) if settings.cors_origins else None,
         openapi_config=_openapi_config(),
         request_max_body_size=settings.max_body,
+        plugins=[] if tracing is None else [tracing.plugin],
         logging_config=None,
     )
+
+
+class _App(Litestar):
+    """Notes when a request came, before anything is done for it."""
+
+    async def __call__(self, scope: Any, receive: Receive | Any, send: Send | Any) -> None:
+        if scope["type"] == "http":
+            scope.setdefault("state", {})["started"] = time.perf_counter()
+        await super().__call__(scope, receive, send)
 
 
 async def _unload_idle(registry: Registry, seconds: float) -> None:
@@ -104,8 +128,9 @@ def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None
         on_failure(failure)
 
 
-def _answer_error(_: Request[Any, Any, State], err: EmbedError) -> Response[wire.ErrorResponse]:
+def _answer_error(request: Request[Any, Any, State], err: EmbedError) -> Response[wire.ErrorResponse]:
     """The one place where an error becomes a response."""
+    request.scope["state"]["error"] = err.code or err.type
     return Response(
         wire.error_response(err), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
     )
@@ -146,8 +171,8 @@ def _answer_empty_body(
 
 
 def _answer_bug(request: Request[Any, Any, State], err: Exception) -> Response[wire.ErrorResponse]:
-    """What nobody foresaw: the log gets the traceback, the client a number to ask about."""
-    log.error("unexpected error, request %s", request_id(request.scope), exc_info=err)
+    """What nobody foresaw: the log says where it came from, the client has a number to ask about."""
+    log.error("unexpected error, request %s\n%s", request_id(request.scope), logs.frames(err))
     return _answer_error(
         request, InferenceFailed(f"an internal error; the server's log has it as {request_id(request.scope)}")
     )
@@ -165,21 +190,41 @@ def request_id(scope: Scope) -> str:
 
 
 async def _observe(message: Message, scope: Scope) -> None:
-    """Give each answer its request id, count it, and write a line for it; never a user's text."""
+    """Give each answer its request id, count it, trace it, and write a line for it; never a user's text."""
     if message["type"] != "http.response.start":
         return
     message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
-    method = str(scope.get("method"))
-    route = str(scope.get("path_template") or "unknown")
-    metrics: Metrics = scope["litestar_app"].state.metrics
-    metrics.requests.labels(method, route, str(message["status"])).inc()
+    answer = _answer(message["status"], scope)
+    state = scope["litestar_app"].state
+    state.metrics.answered(answer)
+    if state.tracing is not None:
+        state.tracing.answered(answer)
     fields = {
-        "request_id": request_id(scope),
-        "key": scope["state"].get("key_name", ""),
+        name: getattr(answer, name)
+        for name in ("request_id", "method", "route", "status", "model", "key", "error")
+    } | {
+        "inputs": answer.inputs or None,
+        "tokens": answer.tokens or None,
+        "duration_ms": round(answer.seconds * 1e3, 3),
         "timing": dict(message["headers"]).get(b"server-timing", b"").decode(),
     }
-    level = logging.DEBUG if route in PROBES else logging.INFO
-    log.log(level, "%s %s %s", method, route, message["status"], extra=fields)
+    level = logging.DEBUG if answer.route in PROBES else logging.INFO
+    log.log(level, "%s %s %s", answer.method, answer.route, answer.status, extra=fields)
+
+
+def _answer(status: int, scope: Scope) -> Answer:
+    """What is told of an answer; the handlers left it in the request's state."""
+    state = scope["state"]
+    method = str(scope.get("method"))
+    return Answer(
+        request_id=request_id(scope),
+        method=method if method in METHODS else "other",
+        route=str(scope.get("path_template") or "unknown"),
+        status=status,
+        seconds=time.perf_counter() - state["started"],
+        key=state.get("key_name", ""),
+        **{name: state[name] for name in ("error", *routes.TOLD) if name in state},
+    )
 
 
 def _openapi_config() -> OpenAPIConfig:

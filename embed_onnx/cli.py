@@ -58,19 +58,19 @@ def serve(descriptor: int | None, **words: Any) -> None:
     chosen = settings.from_words(words)
     from embed_onnx import logs, registry, server, workers
 
-    logs.configure(chosen.log_format)
-    entries = registry.wanted(chosen)
-    if descriptor is None:
-        sock = server.bind(chosen)
-        _export_missing(registry.missing(entries, chosen.artifacts), chosen)
-    else:
-        workers.end_with_parent()
-        sock = socket.socket(fileno=descriptor)
-    if chosen.workers > 1:
-        workers.run(sock, sys.argv[1:], workers=chosen.workers, threads=chosen.threads)
-        return
-    with registry.Registry(entries, chosen) as models:
-        server.serve(models, chosen, sock)
+    with logs.to_stderr(chosen.log_format):
+        entries = registry.wanted(chosen)
+        if descriptor is None:
+            sock = server.bind(chosen)
+            _export_missing(registry.missing(entries, chosen.artifacts), chosen)
+        else:
+            workers.end_with_parent()
+            sock = socket.socket(fileno=descriptor)
+        if chosen.workers > 1:
+            workers.run(sock, sys.argv[1:], workers=chosen.workers, threads=chosen.threads)
+            return
+        with registry.Registry(entries, chosen) as models:
+            server.serve(models, chosen, sock)
 
 
 @cli.command()

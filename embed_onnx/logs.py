@@ -1,11 +1,31 @@
-"""How log lines look: for people, or one JSON object a line. Never a user's text."""
+"""How log lines look, and how they leave: for people, or one JSON object a line. Never a user's text.
 
+Logging cannot stop the server. Lines wait in a bounded queue for a thread that writes them; where
+nobody reads standard error and the queue is full, lines are dropped and counted.
+"""
+
+import contextlib
 import json
 import logging
-from typing import Literal
+import os
+import queue
+import re
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from logging.handlers import QueueHandler
+from typing import Any, Literal
 
-FIELDS = ("request_id", "key", "timing")
+IN_MESSAGE = ("method", "route", "status")
+"""What the message of a request's line says already; keys of their own in JSON."""
+FIELDS = ("request_id", "model", "inputs", "tokens", "duration_ms", "key", "error", "timing")
 """What a line may carry besides its message."""
+LINES_WAITING = 4096
+"""Lines that may wait to be written, about a megabyte."""
+FLUSH_SECONDS = 2.0
+"""How long the end of the process may wait for somebody to read the last lines."""
 
 
 class TextFormatter(logging.Formatter):
@@ -17,7 +37,9 @@ class TextFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         """The line, and its fields at the end."""
         line = super().formatMessage(record)
-        return " ".join([line, *(f"{name}={value}" for name, value in _fields(record).items())])
+        return " ".join(
+            [line, *(f"{name}={_word(value)}" for name, value in _fields(record, FIELDS).items())]
+        )
 
 
 class JsonFormatter(logging.Formatter):
@@ -30,20 +52,83 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **_fields(record),
+            **_fields(record, (*IN_MESSAGE, *FIELDS)),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)
 
 
-def configure(log_format: Literal["text", "json"]) -> None:
-    """Send the package's log, and warnings of the libraries, to standard error."""
-    handler = logging.StreamHandler()
+@contextlib.contextmanager
+def to_stderr(log_format: Literal["text", "json"]) -> Iterator[None]:
+    """Send the package's log, and warnings of the libraries, to standard error; write the last at the end."""
+    lines: queue.Queue[str | None] = queue.Queue(LINES_WAITING)
+    handler = _LineQueue(lines)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("embed_onnx").setLevel(logging.INFO)
+    # Where standard error is closed, its number may be a client's connection later.
+    out = os.dup(sys.stderr.fileno()) if sys.stderr else os.open(os.devnull, os.O_WRONLY)
+    writer = threading.Thread(target=_write, args=(lines, out), name="log", daemon=True)
+    # Signals are for the main thread, which may wait for them; a thread begins with the mask of its maker.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    writer.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(queue.Full):
+            lines.put(None, timeout=FLUSH_SECONDS)
+            writer.join(FLUSH_SECONDS)
 
 
-def _fields(record: logging.LogRecord) -> dict[str, str]:
-    return {name: value for name in FIELDS if (value := getattr(record, name, ""))}
+def lines_dropped() -> int:
+    """Lines of this process that found the queue full."""
+    return sum(handler.dropped for handler in logging.getLogger().handlers if isinstance(handler, _LineQueue))
+
+
+def frames(err: BaseException) -> str:
+    """Where an error came from: its type and its frames, and those of its causes.
+
+    What an error says is left out, as it may quote a user's text.
+    """
+    told = "".join(traceback.format_tb(err.__traceback__)) + type(err).__qualname__
+    cause = err.__cause__ or (None if err.__suppress_context__ else err.__context__)
+    return told if cause is None else f"{frames(cause)}\n{told}"
+
+
+class _LineQueue(QueueHandler):
+    """Formats at once, queues, and never waits or raises."""
+
+    dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> str:
+        return self.format(record) + "\n"
+
+    def enqueue(self, record: Any) -> None:
+        try:
+            self.queue.put_nowait(record)
+        except queue.Full:
+            self.dropped += 1
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the library's
+        """A line that cannot be made; the library would tell standard error, and wait for it."""
+        self.dropped += 1
+
+
+def _write(lines: "queue.Queue[str | None]", out: int) -> None:
+    """Write lines until None, past ``sys.stderr``: Python needs its lock to exit."""
+    while (line := lines.get()) is not None:
+        left = line.encode(errors="backslashreplace")
+        with contextlib.suppress(OSError):  # whoever read has gone
+            while left:
+                left = left[os.write(out, left) :]
+
+
+def _fields(record: logging.LogRecord, names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(record, name, "")) not in ("", None)}
+
+
+def _word(value: Any) -> str:
+    """A value in a line of words: quoted where it would look like several."""
+    return json.dumps(value) if re.search(r'[\s"]', str(value)) else str(value)

@@ -38,6 +38,8 @@ from embed_onnx.settings import Settings
 
 T = TypeVar("T")
 
+TOLD = ("model", "inputs", "tokens", "embedded", "embedded_ns")
+"""What handlers leave in a request's state for the metrics, the log and the trace: ``metrics.Answer``."""
 VECTORS_A_SLICE = 64
 """Vectors written as JSON in one go, about 2 ms of numbers; between slices the event loop has its turn."""
 
@@ -145,11 +147,11 @@ async def create_embeddings(
     """Embed one input or many. `data` keeps the order of `input`."""
     registry: Registry = state.registry
     settings: Settings = state.settings
-    metrics: Metrics = state.metrics
     inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
     if data.prompt is not None and data.prompt_name is not None:
         raise InvalidRequest("prompt and prompt_name are both given; send one of them", param="prompt")
     with registry.use(data.model) as (model, prompt_name):
+        _tell(request, model=model.manifest.name, inputs=len(inputs))
         options = Options(
             prompt=data.prompt,
             prompt_name=prompt_name if data.prompt_name is None else data.prompt_name,
@@ -158,7 +160,7 @@ async def create_embeddings(
         )
         work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"])
         embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
-    metrics.count(model.manifest.name, embedded)
+    _tell(request, tokens=embedded.num_tokens, embedded=embedded, embedded_ns=time.time_ns())
     content = wire.EmbeddingResponse(
         data=await _items(embedded, data.encoding_format),
         model=model.manifest.name,
@@ -178,8 +180,10 @@ async def tokenize(
     settings: Settings = state.settings
     inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
     with registry.use(data.model) as (model, prompt_name):
+        _tell(request, model=model.manifest.name, inputs=len(inputs))
         work = _tokenized(model, inputs, Options(prompt_name=prompt_name))
         items = await _while_wanted(request, work, seconds=settings.request_timeout)
+    _tell(request, tokens=sum(item.num_tokens for item in items))
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
 
@@ -255,10 +259,11 @@ async def ready(state: State) -> wire.Readiness:
 
 
 @get("/metrics", tags=["operations"], media_type=MediaType.TEXT, summary="Prometheus metrics")
-async def show_metrics(state: State) -> str:
-    """Prometheus text."""
+async def show_metrics(request: Request[Any, Any, State], state: State) -> Response[bytes]:
+    """Prometheus text, or OpenMetrics to those who accept it."""
     metrics: Metrics = state.metrics
-    return metrics.page().decode()
+    page, content_type = metrics.page(request.headers.get("accept", ""))
+    return Response(page, headers={"content-type": content_type})
 
 
 def routers() -> list[Router]:
@@ -269,6 +274,11 @@ def routers() -> list[Router]:
         Router("/", route_handlers=[reload_now], guards=[require_admin]),
         Router("/", route_handlers=[health, ready, show_metrics]),
     ]
+
+
+def _tell(request: ApiRequest, **facts: Any) -> None:
+    """Leave facts of ``TOLD`` for when the answer goes out."""
+    request.scope["state"].update(facts)
 
 
 async def _while_wanted(request: ApiRequest, work: Coroutine[Any, Any, T], *, seconds: float) -> T:

@@ -2,7 +2,8 @@
 
 ``embed-onnx serve`` makes its flags, the ``EMBED_ONNX_*`` variables and the README's table of
 these fields. Nothing else in the package reads the environment, but for ``native.find``, which serves
-whoever uses a model in process and has no flags.
+whoever uses a model in process and has no flags, and for the variables that belong to others: those of
+OpenTelemetry (``tracing``) and PROMETHEUS_MULTIPROC_DIR (``metrics``).
 """
 
 from pathlib import Path

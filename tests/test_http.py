@@ -176,9 +176,9 @@ def test_health_ready_metrics(client: httpx.Client) -> None:
         f'embed_onnx_truncated_inputs_total{{model="{MINILM}"}}',
         "embed_onnx_queue_tokens 0.0",
         "embed_onnx_queue_size 0.0",
-        f'embed_onnx_request_tokenization_seconds_count{{model="{MINILM}"}}',
-        f'embed_onnx_request_queue_seconds_count{{model="{MINILM}"}}',
-        f'embed_onnx_request_inference_seconds_count{{model="{MINILM}"}}',
+        f'embed_onnx_request_tokenization_duration_seconds_count{{model="{MINILM}"}}',
+        f'embed_onnx_request_queue_duration_seconds_count{{model="{MINILM}"}}',
+        f'embed_onnx_request_inference_duration_seconds_count{{model="{MINILM}"}}',
         "process_resident_memory_bytes",
     ]:
         assert name in page

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 import time
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from embed_onnx.logs import JsonFormatter, TextFormatter
+from embed_onnx.logs import LINES_WAITING, JsonFormatter, TextFormatter, frames
 
 CREATED = 1_750_000_000.0
 
@@ -81,3 +82,96 @@ def test_a_json_line_carries_its_traceback_and_stays_one_line(failure):
     assert line["message"] == 'failed:\né "'
     assert line["traceback"].startswith("Traceback (most recent call last):\n")
     assert line["traceback"].endswith("ValueError: invalid literal for int() with base 10: 'nowhere'")
+
+
+def test_a_text_line_quotes_what_would_look_like_several_fields():
+    line = TextFormatter().format(record("GET /", request_id='r1 key=admin "x"', inputs=2))
+
+    assert line.endswith(r' GET / request_id="r1 key=admin \"x\"" inputs=2')
+
+
+def test_a_text_line_does_not_say_twice_what_its_message_says():
+    line = TextFormatter().format(record("GET /health 200", method="GET", route="/health", status=200))
+
+    assert line.endswith(" INFO GET /health 200")
+
+
+def test_frames_leave_out_what_errors_say():
+    """Types and places of an error and of its cause, and none of their words."""
+
+    def read() -> None:
+        try:
+            int("marker")
+        except ValueError as err:
+            raise KeyError("marker") from err
+
+    with pytest.raises(KeyError) as caught:
+        read()
+
+    told = frames(caught.value)
+    assert ["ValueError", "KeyError"] == [line for line in told.splitlines() if not line.startswith(" ")]
+    assert "in read" in told
+    assert "marker" not in told.replace('int("marker")', "").replace('KeyError("marker")', "")
+
+
+LOGGING = """
+import logging, sys, time
+from embed_onnx import logs
+with logs.to_stderr("text"):
+    for number in range(int(sys.argv[1])):
+        logging.getLogger("embed_onnx").info("line %d %s", number, "x" * 200)
+    print(logs.lines_dropped(), flush=True)
+"""
+
+
+def test_lines_before_the_end_are_written():
+    done = subprocess.run([sys.executable, "-c", LOGGING, "500"], capture_output=True, text=True, check=True)
+
+    assert "0\n" == done.stdout
+    assert [f"line {number}" for number in range(500)] == [
+        " ".join(line.split()[3:5]) for line in done.stderr.splitlines()
+    ]
+
+
+def test_nobody_reads():
+    """Lines beyond the queue are dropped and counted, and the process ends by itself."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOGGING, "10000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    dropped = int(process.stdout.readline())
+    code = process.wait(60)
+    read = process.stderr.read().splitlines()
+    process.stdout.close()
+    process.stderr.close()
+
+    assert 0 == code
+    assert 10_000 - LINES_WAITING - 500 <= dropped < 10_000 - LINES_WAITING
+    assert "line 0" in read[0]
+
+
+def test_closed_standard_error(tmp_path):
+    """Lines go nowhere: not into what was opened next and has the number of standard error now."""
+    code = f"import os; opened = os.open('next', os.O_CREAT | os.O_RDWR); assert opened == 2{LOGGING}"
+
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" 5 2>&-', sys.executable, code],
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=tmp_path,
+    )
+
+    assert (b"0\n", "") == (done.stdout, (tmp_path / "next").read_text())
+
+
+def test_a_reader_that_goes_away():
+    """Writing to nobody fails and ends nothing."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOGGING, "5000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    process.stderr.close()
+    process.communicate(timeout=60)
+
+    assert 0 == process.returncode
