@@ -19,7 +19,7 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.params import FromPath
 from litestar.types import Message, Receive, Scope, Send
 
-from embed_onnx import __version__, cpu, keys, logs, native, routes, wire
+from embed_onnx import __version__, keys, logs, routes, wire
 from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import METHODS, Answer, Metrics
@@ -70,11 +70,7 @@ def create_app(
             {
                 "registry": registry,
                 "settings": settings,
-                "metrics": Metrics(
-                    registry,
-                    lanes=settings.threads or cpu.usable_cores(),
-                    instruction_set=native.find(settings.kernels).instruction_set or "none",
-                ),
+                "metrics": Metrics(registry),
                 "tracing": tracing,
                 "api_keys": keys.load(settings),
             }

@@ -77,7 +77,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Metrics:
     """Counts and timings. Lanes call ``pack``, the event loop all else."""
 
-    def __init__(self, registry: Registry, *, lanes: int, instruction_set: str) -> None:
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._collectors = CollectorRegistry()
         self._children: dict[tuple[MetricWrapperBase, *tuple[str, ...]], Any] = {}
@@ -86,7 +86,7 @@ class Metrics:
         self._count_work()
         self._queue_tokens = self._gauge("queue_tokens", "Tokens that wait")
         self._queue_size = self._gauge("queue_size", "Sequences that wait")
-        self._gauge("lanes", "Packs that run at the same time").set(lanes)
+        self._gauge("lanes", "Packs that run at the same time").set(registry.scheduler.lanes)
         self._lanes_replaced = self._counter("lanes_replaced", "Lanes that died or hung and were replaced")
         self._lines_dropped = self._counter(
             "log_lines_dropped", "Log lines dropped as nobody read standard error"
@@ -98,13 +98,14 @@ class Metrics:
         )
         build = {
             "version": __version__,
-            "instruction_set": instruction_set,
+            "instruction_set": registry.kernels.instruction_set or "none",
             "onnxruntime": importlib.metadata.version("onnxruntime"),
         }
         self._gauge(
             "build_info", "What serves: its version, its kernels', ONNX Runtime's", *build, mode="livemax"
         ).labels(**build).set(1)
         self._shown = _shown(self._collectors)
+        registry.scheduler.on_pack = self.pack
 
     def answered(self, answer: Answer) -> None:
         """Book an answer, when it begins to leave."""

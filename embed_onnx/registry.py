@@ -105,9 +105,9 @@ class Registry:
         self._in_use = 0
         """Requests that were let in and are not answered; ``drain`` waits for them."""
         self._reloading = threading.Lock()
-        self._kernels = native.find(settings.kernels)
+        self.kernels = native.find(settings.kernels)
         lanes = settings.threads or cpu.usable_cores()
-        self._kernels.set_threads(lanes)
+        self.kernels.set_threads(lanes)
         self.scheduler = Scheduler(
             lanes=lanes, queue_tokens=settings.queue_tokens, lane_timeout=settings.lane_timeout
         )
@@ -210,7 +210,7 @@ class Registry:
             described = manifest.read(folder)
             known = served.get(entry.name)
             if known is None or known.manifest != described:
-                known = Model(folder, described, self.scheduler, self._kernels)
+                known = Model(folder, described, self.scheduler, self.kernels)
                 known.verify()
             models[entry.name] = known
         return _Catalog(_names(entries), models)

@@ -95,6 +95,8 @@ class Scheduler:
         self.queue_tokens = queue_tokens
         self.lane_timeout = lane_timeout
         self.on_sick = on_sick
+        self.on_pack: Callable[[int, int, float], None] | None = None
+        """Told of each pack by the lane that ran it: its sequences, its tokens, and the seconds it took."""
         self.replaced = 0
         """Lanes that died or hung."""
         self.last_success = -math.inf
@@ -119,6 +121,11 @@ class Scheduler:
             lane.start(self._run_lane)
         self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._watchdog.start()
+
+    @property
+    def lanes(self) -> int:
+        """Packs that run at the same time, but for those of the quick."""
+        return len(self._lanes)
 
     @property
     def waiting_tokens(self) -> int:
@@ -282,6 +289,8 @@ class Scheduler:
                 job.finished = now
                 if job.unfinished == 0:
                     done.append(job)
+        if self.on_pack is not None:
+            self.on_pack(len(pack), tokens, now - started)
         for job in done:
             if self._claim(job):
                 job.future.set_result(job.vectors)

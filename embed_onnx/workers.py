@@ -9,9 +9,11 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 from embed_onnx import cpu
 from embed_onnx.errors import SetupError
@@ -23,6 +25,8 @@ ENDS_SECONDS = 60.0
 """If workers end by themselves so many times within so long, starting them again does not help."""
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 PR_SET_PDEATHSIG = 1
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Whoever is asked for metrics tells those of all workers; prometheus_client's own variable."""
 
 
 def run(sock: socket.socket, arguments: Sequence[str], *, workers: int, threads: int) -> None:
@@ -37,7 +41,9 @@ def run(sock: socket.socket, arguments: Sequence[str], *, workers: int, threads:
     command = [sys.executable, "-m", "embed_onnx", *arguments, "--workers", "1"]
     command += ["--socket", str(sock.fileno())]
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    _Workers(command, _shares(workers, threads)).run()
+    with tempfile.TemporaryDirectory(prefix="embed-onnx-metrics-") as folder:
+        os.environ[METRICS_FOLDER] = folder
+        _Workers(command, _shares(workers, threads)).run()
 
 
 def end_with_parent() -> None:
@@ -112,6 +118,8 @@ class _Workers:
             if not ended:
                 continue
             share = self._running.pop(pid)
+            for path in Path(os.environ[METRICS_FOLDER]).glob(f"gauge_live*_{pid}.db"):
+                path.unlink()  # what is true of a process only while it lives
             code = os.waitstatus_to_exitcode(status)
             if self._stopping:
                 if code and not self._failure:

@@ -188,7 +188,6 @@ def test_what_only_parts_of_the_server_know(home: Path, tmp_path: Path) -> None:
         loading = metrics.page()[0].decode()
         models.load()
         asyncio.run(ask(app))
-        metrics.pack(sequences=3, tokens=60, seconds=0.003)
         models.scheduler.replaced = 2
         text = metrics.page()[0].decode()
         again = metrics.page()[0].decode()
@@ -196,9 +195,8 @@ def test_what_only_parts_of_the_server_know(home: Path, tmp_path: Path) -> None:
     assert (0, 2) == (value(loading, "embed_onnx_models_ready"), value(text, "embed_onnx_models_ready"))
     assert 2 == value(text, "embed_onnx_key_requests_total", key="alice")
     assert 4 == value(text, "embed_onnx_key_tokens_total", key="alice")
-    assert 1 == value(text, "embed_onnx_batch_next_size_bucket", le="4.0")
-    assert 0 == value(text, "embed_onnx_batch_next_tokens_bucket", le="32.0")
-    assert 0.003 == value(text, "embed_onnx_batch_inference_duration_seconds_sum")
+    assert (1, 4) == tuple(value(text, f"embed_onnx_batch_next_{what}_sum") for what in ("size", "tokens"))
+    assert value(text, "embed_onnx_batch_inference_duration_seconds_sum") > 0
     assert [2, 2] == [value(seen, "embed_onnx_lanes_replaced_total") for seen in (text, again)]
     assert "embed_onnx_key_requests_total{" not in loading
 

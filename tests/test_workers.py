@@ -51,6 +51,24 @@ def test_a_worker_that_is_killed_is_started_again(two: Server) -> None:
     assert ["1", "1"] == [command[command.index("--threads", -4) + 1] for command in commands]
 
 
+def test_metrics_are_those_of_all_workers(two: Server) -> None:
+    """Whichever of them is asked; who is gone has no lanes, and what it did still counts."""
+    for _ in range(20):
+        embed(two)
+
+    def figure(name: str) -> float:
+        page = httpx.get(f"{two.url}/metrics").text
+        return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(name))
+
+    assert 20 == figure("embed_onnx_inputs_total")
+    assert 2 == figure("embed_onnx_lanes ")
+    first, second = children(two)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: len(children(two) - {first, second}) == 1)
+    until(lambda: figure("embed_onnx_models_ready") == 2 and figure("embed_onnx_lanes ") == 2)
+    assert 20 == figure("embed_onnx_inputs_total")
+
+
 def test_sigterm_drains_all_workers(two: Server) -> None:
     started = children(two)
 
