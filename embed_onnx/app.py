@@ -21,6 +21,7 @@ from litestar.types import Message, Scope
 from embed_onnx import __version__, routes, wire
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError
 from embed_onnx.metrics import Metrics
+from embed_onnx.page import page_file
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
 
@@ -52,7 +53,7 @@ def create_app(
         await asyncio.to_thread(registry.close)
 
     return Litestar(
-        route_handlers=[*routes.routers(), openapi_json, docs_file],
+        route_handlers=[*routes.routers(), page_file, openapi_json, docs_file],
         lifespan=[lifespan],
         state=State(
             {

@@ -25,6 +25,7 @@ LAYERS = [
     "registry",
     "metrics",
     "routes",
+    "page",
     "app",
     "server",
     "logs",
