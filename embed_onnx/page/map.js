@@ -8,9 +8,8 @@ const LINE = 16;
 const MOST_LABELS = 40;
 const CROWDED = 150; // from here on, dots are small
 
-/** The map as SVG, in the pixels of the place it is put in. */
-export function map(texts, points, width) {
-  const height = Math.round(Math.min(440, Math.max(260, width * 0.62)));
+/** The map as SVG, of so many pixels. */
+export function map(texts, points, width, height) {
   const radius = points.length > CROWDED ? 2.5 : DOT;
   const places = fit(points, width, height);
   const name = `Map of ${texts.length} texts: those close in meaning lie close together`;
@@ -37,10 +36,8 @@ function fit(points, width, height) {
 }
 
 function range(values) {
-  return values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [
-    Infinity,
-    -Infinity,
-  ]);
+  const wider = ([least, most], value) => [Math.min(least, value), Math.max(most, value)];
+  return values.reduce(wider, [Infinity, -Infinity]);
 }
 
 /** Labels beside their points, tried in several places and lengths; one that finds no room is left out. */

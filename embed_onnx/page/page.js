@@ -218,9 +218,10 @@ function showMap(texts, vectors) {
 }
 
 function drawMap() {
-  const width = find("map").clientWidth;
-  if (!drawn || !width) return;
-  find("map").replaceChildren(map(drawn.texts, drawn.points, width));
+  const place = find("map");
+  if (drawn && place.clientWidth) {
+    place.replaceChildren(map(drawn.texts, drawn.points, place.clientWidth, place.clientHeight));
+  }
 }
 
 function showTokens(body, { items }) {
