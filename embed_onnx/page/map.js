@@ -5,6 +5,8 @@ import { draw, shorten } from "./dom.js";
 const MARGIN = 28;
 const DOT = 4.5;
 const LINE = 16;
+const GAP = 3; // between a label and the dots around it
+const EDGE = 8; // between a label and the frame
 const MOST_LABELS = 40;
 const CROWDED = 150; // from here on, dots are small
 
@@ -42,7 +44,8 @@ function range(values) {
 
 /** Labels beside their points, tried in several places and lengths; one that finds no room is left out. */
 function labels(texts, places, frame) {
-  const dots = places.map(([x, y]) => box(x - frame.radius, y - frame.radius, 2 * frame.radius, 2 * frame.radius));
+  const around = frame.radius + GAP;
+  const dots = places.map(([x, y]) => box(x - around, y - around, 2 * around, 2 * around));
   const taken = [];
   const shown = [];
   for (let index = 0; index < places.length && shown.length < MOST_LABELS; index++) {
@@ -73,7 +76,7 @@ function room(text, index, [x, y], taken, { width, height, radius }) {
     ];
     for (const [left, top] of corners) {
       const place = box(left, top, length, LINE);
-      const inside = left >= 2 && top >= 2 && place.right <= width - 2 && place.bottom <= height - 2;
+      const inside = left >= EDGE && top >= EDGE && place.right <= width - EDGE && place.bottom <= height - EDGE;
       if (inside && !taken.some((other) => overlap(place, other))) {
         return { box: place, x: left, y: top + LINE - 4, text: label };
       }

@@ -8,7 +8,7 @@ import { watch } from "./load.js";
 import { map } from "./map.js";
 import { project, unit } from "./vectors.js";
 
-const STAGES = { tokenize: "tokenize", queue: "queue", infer: "infer" };
+const STAGES = ["tokenize", "queue", "infer"];
 const AWAY = "network and browser";
 const COPIED_SECONDS = 1.5;
 
@@ -37,7 +37,10 @@ function start() {
   });
   find("key-cancel").addEventListener("click", closeKeyDialog);
   find("key-dialog").addEventListener("close", () => (find("key").value = ""));
-  find("change-key").addEventListener("click", () => askKey("Requests are sent with this key."));
+  find("change-key").addEventListener("click", () => {
+    retry = models.length ? null : loadModels;
+    askKey("Requests are sent with this key.");
+  });
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", () => copy(button, find(button.dataset.copy)));
   }
@@ -180,9 +183,9 @@ function showRun(body, { vectors, tokens, roundTrip, stages }) {
     figure("Dimensions", number(vectors[0].length)),
     figure("Round trip", duration(roundTrip)),
   );
-  const known = Object.entries(STAGES).filter(([name]) => name in stages);
-  const inside = known.reduce((sum, [name]) => sum + stages[name], 0);
-  const parts = [...known.map(([name, label]) => [label, stages[name]]), [AWAY, Math.max(0, roundTrip - inside)]];
+  const known = STAGES.filter((name) => name in stages).map((name) => [name, stages[name]]);
+  const inside = known.reduce((sum, [, value]) => sum + value, 0);
+  const parts = [...known, [AWAY, Math.max(0, roundTrip - inside)]];
   find("timings").replaceChildren(...parts.map(([label, value]) => figure(label, duration(value))));
   find("stages").replaceChildren(
     ...parts.map(([, value]) => {
@@ -202,7 +205,7 @@ function showHeat(texts, vectors) {
   find("heat-note").textContent =
     texts.length > MOST
       ? `The first ${MOST} of ${number(texts.length)} texts; the map below has them all.`
-      : "1 is the same direction; texts close in meaning come near to it.";
+      : "1.00 is the same direction; texts that are close in meaning come near to it.";
 }
 
 function showMap(texts, vectors) {
