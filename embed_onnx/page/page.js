@@ -155,7 +155,6 @@ function askKey(reason) {
 const closeKeyDialog = () => find("key-dialog").close();
 
 function show(body, answer) {
-  const first = find("shown").hidden;
   find("empty").hidden = true;
   find("shown").hidden = false;
   const vectors = answer.vectors.map(unit);
@@ -165,11 +164,7 @@ function show(body, answer) {
   showTokens(body, answer);
   find("curl").textContent = curl(body, hasKey());
   find("python").textContent = python(body, hasKey());
-  if (first || find("shown").getBoundingClientRect().top > window.innerHeight) reveal();
-}
-
-/** On a narrow screen the results are below the form, out of sight. */
-function reveal() {
+  // On a narrow screen the results are below the form, out of sight.
   if (find("results").getBoundingClientRect().top > window.innerHeight / 2) find("results").scrollIntoView();
 }
 
