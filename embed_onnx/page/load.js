@@ -54,7 +54,7 @@ async function sample() {
   } catch {
     // Shown as dashes: what to do about it is said where the user asks for something.
   }
-  const now = { at: performance.now(), values: {} };
+  const now = { at: performance.now(), started: page && total(page, "process_start_time_seconds"), values: {} };
   for (const [name, figure] of Object.entries(FIGURES)) {
     now.values[name] = page && figure.read(page);
     show(name, figure.rate ? rate(name, now) : now.values[name]);
@@ -63,8 +63,9 @@ async function sample() {
   return page !== null;
 }
 
-/** A counter's growth a second; null at first, and after a restart of the server. */
+/** A counter's growth a second; null at first, and where another process answers than before. */
 function rate(name, now) {
+  if (before?.started !== now.started) return null;
   const [old, value] = [before?.values[name] ?? null, now.values[name]];
   if (old === null || value === null || value < old) return null;
   return ((value - old) * 1000) / (now.at - before.at);
