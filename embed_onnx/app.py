@@ -23,6 +23,7 @@ from embed_onnx import __version__, keys, logs, routes, wire
 from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import METHODS, Answer, Metrics
+from embed_onnx.page import page_file
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
 from embed_onnx.tracing import Tracing
@@ -64,7 +65,7 @@ def create_app(
             await asyncio.to_thread(tracing.close)
 
     return _App(
-        route_handlers=[*routes.routers(), openapi_json, docs_file],
+        route_handlers=[*routes.routers(), page_file, openapi_json, docs_file],
         lifespan=[lifespan],
         state=State(
             {

@@ -28,6 +28,7 @@ LAYERS = [
     "logs",
     "metrics",
     "tracing",
+    "page",
     "routes",
     "admission",
     "app",

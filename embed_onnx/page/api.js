@@ -1,0 +1,88 @@
+/* The server's API. The key lives in this module's memory and nowhere else. */
+
+let key = null;
+
+/** A request that failed, with a sentence for the user. */
+export class Failure extends Error {
+  constructor(message, { status = 0, param = null } = {}) {
+    super(message);
+    this.status = status;
+    this.param = param;
+  }
+}
+
+export function useKey(given) {
+  key = given;
+}
+
+export const hasKey = () => key !== null;
+
+/** Where a path of the API is, also when the server lives under a path of another one. */
+export const address = (path) => new URL(path, document.baseURI).href;
+
+/**
+ * Ask the server. Throws a Failure with the server's sentence, or an AbortError.
+ * @returns {Promise<Response>}
+ */
+export async function ask(path, options = {}) {
+  const headers = { ...options.headers, ...(key === null ? {} : { authorization: `Bearer ${key}` }) };
+  let response;
+  try {
+    response = await fetch(address(path), { ...options, headers, credentials: "same-origin", cache: "no-store" });
+  } catch (err) {
+    throw unreachable(err);
+  }
+  if (response.ok) return response;
+  const body = await response.json().catch(() => null);
+  const sentence = body?.error?.message ?? `the server answered ${response.status} ${response.statusText}`;
+  throw new Failure(sentence, { status: response.status, param: body?.error?.param ?? null });
+}
+
+/** The served models, as the API lists them. */
+export async function listModels() {
+  return (await (await ask("v1/models")).json()).data;
+}
+
+/**
+ * Embed texts.
+ * @returns vectors as Float32Array, the answer's items, and milliseconds: the round trip, and each stage of
+ *     the server by name.
+ */
+export async function embed(body, signal) {
+  const started = performance.now();
+  const headers = { "content-type": "application/json" };
+  const response = await ask("v1/embeddings", { method: "POST", headers, body: JSON.stringify(body), signal });
+  let answer;
+  try {
+    answer = await response.json();
+  } catch (err) {
+    throw unreachable(err);
+  }
+  const roundTrip = performance.now() - started;
+  return {
+    vectors: answer.data.map((item) => decode(item.embedding)),
+    items: answer.data,
+    tokens: answer.usage.total_tokens,
+    roundTrip,
+    stages: parseTimings(response.headers.get("server-timing") ?? ""),
+  };
+}
+
+/** A base64 string of little-endian float32, whatever this machine's own byte order. */
+export function decode(base64) {
+  const bytes = atob(base64);
+  const view = new DataView(new ArrayBuffer(bytes.length));
+  for (let index = 0; index < bytes.length; index++) view.setUint8(index, bytes.charCodeAt(index));
+  return Float32Array.from({ length: bytes.length / 4 }, (_, index) => view.getFloat32(index * 4, true));
+}
+
+/** "tokenize;dur=0.2, queue;dur=0.1" as milliseconds by name. */
+export function parseTimings(header) {
+  const found = header.matchAll(/([\w-]+)\s*;[^,]*?dur=([\d.]+)/g);
+  return Object.fromEntries([...found].map(([, name, value]) => [name, Number(value)]));
+}
+
+function unreachable(err) {
+  if (err.name === "AbortError") return err;
+  return new Failure(`${location.host} does not answer; see whether the server still runs, then try again`);
+}

@@ -1,0 +1,50 @@
+/* The request that was made, as code to copy. */
+
+import { address } from "./api.js";
+
+// These would show as something else than they are, or end a line: written as escapes, which JSON and Python share.
+const UNSEEN = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/** A shell command. A here-document holds any JSON as it is: nothing in it is expanded, and its end is on no line. */
+export function curl(body, withKey) {
+  return [
+    `curl --silent --show-error ${quoted(address("v1/embeddings"))} \\`,
+    ...(withKey ? ['  --header "Authorization: Bearer $EMBED_ONNX_API_KEY" \\'] : []),
+    "  --header 'Content-Type: application/json' \\",
+    "  --data-binary @- <<'JSON'",
+    literal(body, 2),
+    "JSON",
+  ].join("\n");
+}
+
+/** The same through OpenAI's client, which asks for base64 by itself. */
+export function python(body, withKey) {
+  const { model, input, dimensions, encoding_format: _, ...extra } = body;
+  const call = [
+    `model=${literal(model)},`,
+    "input=[",
+    ...input.map((text) => `    ${literal(text)},`),
+    "],",
+    ...(dimensions === undefined ? [] : [`dimensions=${dimensions},`]),
+    ...(Object.keys(extra).length ? [`extra_body=${literal(extra)},`] : []),
+  ];
+  return [
+    ...(withKey ? ["import os", ""] : []),
+    "from openai import OpenAI",
+    "",
+    `client = OpenAI(base_url=${literal(address("v1"))}, api_key=${withKey ? 'os.environ["EMBED_ONNX_API_KEY"]' : '"unused"'})`,
+    "response = client.embeddings.create(",
+    ...call.map((line) => `    ${line}`),
+    ")",
+    "vectors = [item.embedding for item in response.data]",
+  ].join("\n");
+}
+
+/** JSON, whose strings are also Python's. */
+function literal(value, indent) {
+  const escape = (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
+  return JSON.stringify(value, null, indent).replace(UNSEEN, escape);
+}
+
+/** A word of the shell. */
+const quoted = (word) => `'${word.replaceAll("'", "'\\''")}'`;
