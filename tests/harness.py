@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ from embed_onnx.settings import PREFIX
 
 MINILM = "all-MiniLM-L6-v2"
 SMALL = "small"
+SERVE = (sys.executable, "-m", "embed_onnx", "serve")
 START_SECONDS = 60
 """A hang is a failure, not a timing: far more than a start ever takes."""
 
@@ -20,10 +22,11 @@ START_SECONDS = 60
 class Server:
     """An ``embed-onnx serve`` process on a free port."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], cwd: Path) -> None:
-        command = [sys.executable, "-m", "embed_onnx", "serve", "--port", "0", *arguments]
+    def __init__(
+        self, arguments: list[str], environment: dict[str, str], cwd: Path, program: Sequence[str] = SERVE
+    ) -> None:
         self.process = subprocess.Popen(
-            command,
+            [*program, "--port", "0", *arguments],
             cwd=cwd,
             env=clean_environment() | environment,
             stdout=subprocess.DEVNULL,
