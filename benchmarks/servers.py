@@ -47,15 +47,18 @@ def command(name: str) -> list[str]:
 
 
 class Server:
-    """A server that has answered once; ``start_seconds`` is how long that took."""
+    """A server that has answered once; ``start_seconds`` is how long that took.
 
-    def __init__(self, name: str) -> None:
+    ``flags`` are added to its command.
+    """
+
+    def __init__(self, name: str, *flags: str) -> None:
         started = time.perf_counter()
         self.port = _free_port()
         variables = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
         with (peers.HOME / "server.log").open("w") as log:
             self.process = subprocess.Popen(
-                [*command(name), "--port", str(self.port)],
+                [*command(name), *flags, "--port", str(self.port)],
                 env=os.environ | variables,
                 stdout=log,
                 stderr=log,

@@ -18,8 +18,9 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.params import FromPath
 from litestar.types import Message, Scope
 
-from embed_onnx import __version__, routes, wire
-from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError
+from embed_onnx import __version__, keys, routes, wire
+from embed_onnx.admission import Admission
+from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import Metrics
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
@@ -47,8 +48,10 @@ def create_app(
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         loading = asyncio.create_task(asyncio.to_thread(registry.load))
         loading.add_done_callback(lambda task: _report(task, on_failure))
+        unloading = asyncio.create_task(_unload_idle(registry, settings.idle_unload))
         yield
-        await asyncio.wait({loading})
+        unloading.cancel()
+        await asyncio.wait({loading, unloading})
         await asyncio.to_thread(registry.close)
 
     return Litestar(
@@ -59,21 +62,30 @@ def create_app(
                 "registry": registry,
                 "settings": settings,
                 "metrics": Metrics(registry.scheduler),
-                "api_keys": tuple(key.encode() for key in settings.all_api_keys()),
+                "api_keys": keys.load(settings),
             }
         ),
         exception_handlers={
             EmbedError: _answer_error,
+            SetupError: _answer_lost_model,
             HTTPException: _answer_http_error,
             ValidationException: _answer_empty_body,
             Exception: _answer_bug,
         },
+        middleware=[Admission(settings, registry.scheduler)],
         before_send=[_observe],
         cors_config=CORSConfig(allow_origins=list(settings.cors_origins)) if settings.cors_origins else None,
         openapi_config=_openapi_config(),
         request_max_body_size=settings.max_body,
         logging_config=None,
     )
+
+
+async def _unload_idle(registry: Registry, seconds: float) -> None:
+    """Free the memory of models that nobody uses, for ever; 0 seconds: never."""
+    while seconds:
+        await asyncio.sleep(seconds / 4)
+        registry.unload_idle(seconds)
 
 
 @get("/openapi.json", include_in_schema=False)
@@ -96,6 +108,15 @@ def _answer_error(_: Request[Any, Any, State], err: EmbedError) -> Response[wire
     """The one place where an error becomes a response."""
     return Response(
         wire.error_response(err), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
+    )
+
+
+def _answer_lost_model(request: Request[Any, Any, State], err: SetupError) -> Response[wire.ErrorResponse]:
+    """A model had left the memory, and its files have changed since."""
+    log.error("%s, request %s", err, request_id(request.scope))
+    number = request_id(request.scope)
+    return _answer_error(
+        request, Unavailable(f"the model cannot be loaded again; the server's log has why as {number}")
     )
 
 
@@ -154,6 +175,7 @@ async def _observe(message: Message, scope: Scope) -> None:
     metrics.requests.labels(method, route, str(message["status"])).inc()
     fields = {
         "request_id": request_id(scope),
+        "key": scope["state"].get("key_name", ""),
         "timing": dict(message["headers"]).get(b"server-timing", b"").decode(),
     }
     level = logging.DEBUG if route in PROBES else logging.INFO

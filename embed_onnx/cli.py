@@ -1,9 +1,10 @@
-"""The command line: ``embed-onnx serve | export | models | embed``.
+"""The command line: ``embed-onnx serve | export | models | embed | key``.
 
 Commands import what they use, so that ``--help`` is instant.
 """
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,16 +51,24 @@ def cli() -> None:
 
 @cli.command()
 @knob_options()
-def serve(**words: Any) -> None:
+@click.option("--socket", "descriptor", type=int, hidden=True, help="A bound socket, from a parent process.")
+def serve(descriptor: int | None, **words: Any) -> None:
     """Serve the models that models.txt lists, exporting those that are missing."""
     _refuse_blank_keys()
     chosen = settings.from_words(words)
-    from embed_onnx import logs, registry, server
+    from embed_onnx import logs, registry, server, workers
 
     logs.configure(chosen.log_format)
     entries = registry.wanted(chosen)
-    sock = server.bind(chosen)
-    _export_missing(registry.missing(entries, chosen.artifacts), chosen)
+    if descriptor is None:
+        sock = server.bind(chosen)
+        _export_missing(registry.missing(entries, chosen.artifacts), chosen)
+    else:
+        workers.end_with_parent()
+        sock = socket.socket(fileno=descriptor)
+    if chosen.workers > 1:
+        workers.run(sock, sys.argv[1:], workers=chosen.workers, threads=chosen.threads)
+        return
     with registry.Registry(entries, chosen) as models:
         server.serve(models, chosen, sock)
 
@@ -118,6 +127,53 @@ def embed(texts: tuple[str, ...], file: Any, output: Path | None, **rest: Any) -
     from embed_onnx import bulk
 
     bulk.embed(texts, output, bulk.Choice(settings=chosen, **asked))
+
+
+@cli.group()
+def key() -> None:
+    """Make, list and remove the API keys of a file."""
+
+
+KEY_FILE = click.option(
+    "--file",
+    "file",
+    type=click.Path(path_type=Path),
+    required=True,
+    envvar="EMBED_ONNX_API_KEYS_FILE",
+    show_envvar=True,
+    help="The file that serve gets as --api-keys-file.",
+)
+
+
+@key.command("new")
+@click.argument("name")
+@click.option("--admin", is_flag=True, help="A key for the routes of administrators, too.")
+@KEY_FILE
+def new_key(name: str, admin: bool, file: Path) -> None:
+    """Make a key, print it this once, and add its hash to the file."""
+    from embed_onnx import keys
+
+    click.echo(keys.add(file, name, admin=admin))
+
+
+@key.command("list")
+@KEY_FILE
+def list_keys(file: Path) -> None:
+    """Show the names of the keys, and which are of administrators."""
+    from embed_onnx import keys
+
+    for found in keys.read(file):
+        click.echo(f"{found.name} admin" if found.admin else found.name)
+
+
+@key.command("remove")
+@click.argument("name")
+@KEY_FILE
+def remove_key(name: str, file: Path) -> None:
+    """Take a key out of the file."""
+    from embed_onnx import keys
+
+    keys.remove(file, name)
 
 
 def _lines(source: BinaryIO) -> tuple[str, ...]:

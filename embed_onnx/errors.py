@@ -4,6 +4,7 @@
     ├── InvalidRequest      400  invalid_request_error
     │   ├── TextTooLong     400  invalid_request_error  context_length_exceeded
     │   ├── InvalidApiKey   401  invalid_request_error  invalid_api_key
+    │   ├── Forbidden       403  invalid_request_error
     │   ├── ModelNotFound   404  invalid_request_error  model_not_found
     │   ├── WrongMediaType  415  invalid_request_error
     │   └── ClientGone      499  never seen by the client; for the log and the metrics
@@ -56,6 +57,12 @@ class InvalidApiKey(InvalidRequest):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.headers = {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(InvalidRequest):
+    """The API key is known, and this is not for its holder."""
+
+    status = 403
 
 
 class ModelNotFound(InvalidRequest):

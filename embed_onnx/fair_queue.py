@@ -62,6 +62,10 @@ class FairQueue(Generic[Request]):
         """Requests that wait."""
         return len(self._waiting)
 
+    def __contains__(self, request: object) -> bool:
+        """Whether something of a request waits."""
+        return request in self._waiting
+
     def add(
         self, request: Request, lengths: Sequence[int], *, key: Hashable = None, pack_tokens: int = 0
     ) -> None:

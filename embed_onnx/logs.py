@@ -4,7 +4,7 @@ import json
 import logging
 from typing import Literal
 
-FIELDS = ("request_id", "timing")
+FIELDS = ("request_id", "key", "timing")
 """What a line may carry besides its message."""
 
 

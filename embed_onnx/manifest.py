@@ -110,6 +110,10 @@ class Manifest(Record, frozen=True, kw_only=True):
             raise ValueError(f"default_prompt {self.default_prompt!r} is not one of the prompts")
 
 
+_UNSEALED = "?" * 64
+"""Where a manifest's own sha256 will stand."""
+
+
 class _Header(msgspec.Struct):
     """Read first, so that a newer folder is called newer and not malformed."""
 
@@ -150,8 +154,15 @@ def read(folder: Path) -> Manifest:
 
 
 def write(manifest: Manifest, folder: Path) -> None:
-    """Write the manifest of an artifact folder."""
-    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    """Write the manifest of an artifact folder, its own sha256 among those of the files."""
+    unsealed = msgspec.structs.replace(manifest, sha256={**manifest.sha256, MANIFEST: _UNSEALED})
+    raw = msgspec.json.format(msgspec.json.encode(unsealed), indent=2) + b"\n"
+    (folder / MANIFEST).write_bytes(raw.replace(_UNSEALED.encode(), _seal(raw, _UNSEALED).encode()))
+
+
+def _seal(raw: bytes, digest: str) -> str:
+    """The sha256 of a manifest in which ``digest`` stands for its own."""
+    return hashlib.sha256(raw.replace(digest.encode(), _UNSEALED.encode())).hexdigest()
 
 
 def verify(manifest: Manifest, folder: Path) -> None:
@@ -166,7 +177,7 @@ def verify(manifest: Manifest, folder: Path) -> None:
     for name, expected in manifest.sha256.items():
         path = folder / name
         try:
-            actual = sha256(path)
+            actual = _seal(path.read_bytes(), expected) if name == MANIFEST else sha256(path)
         except OSError as err:
             raise ArtifactError(f"{path} cannot be read: {err.strerror}; export the model again") from None
         if actual != expected:

@@ -10,8 +10,11 @@
 
 import asyncio
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +22,7 @@ import msgspec
 
 from embed_onnx import cpu, manifest, native, pooling
 from embed_onnx.encoder import Encoder
-from embed_onnx.errors import InvalidRequest, TextTooLong
+from embed_onnx.errors import ArtifactError, InvalidRequest, TextTooLong
 from embed_onnx.manifest import Manifest
 from embed_onnx.native import Kernels
 from embed_onnx.pooling import Vector
@@ -27,10 +30,15 @@ from embed_onnx.scheduler import Job, Scheduler
 from embed_onnx.tokenizer import Tokenizer, Tokens
 
 INPUTS_A_SLICE = 64
-"""Inputs tokenized in one go; between the slices of a long list, other requests have their turn."""
+LENGTH_A_SLICE = 30_000
+"""Inputs, and their characters, tokenized in one go, about 10 ms; between the slices of a long list, other
+requests have their turn."""
 
 Inputs = Sequence[str | list[int]]
 """Texts, or token ids of the model's own; one kind at a time."""
+
+_tokenizing = ThreadPoolExecutor(4, thread_name_prefix="tokenize")
+"""Tokenizes for event loops. Of our own, so that whatever texts hold, it delays nothing but texts."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,16 +65,63 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True):
         return sum(item.num_tokens for item in self.tokens)
 
 
-class Model:
-    """A loaded artifact and the scheduler it runs on. Thread-safe; inference releases the GIL."""
+class _Parts(msgspec.Struct, frozen=True):
+    """What of a model is in memory."""
 
-    def __init__(self, folder: Path, verified: Manifest, scheduler: Scheduler, kernels: Kernels) -> None:
-        self.manifest = verified
-        self._tokenizer = Tokenizer(folder / manifest.TOKENIZER, max_tokens=verified.max_tokens)
-        self._encoder = Encoder(folder / manifest.MODEL, verified, kernels)
-        self.kernels = self._encoder.kernels
+    tokenizer: Tokenizer
+    encoder: Encoder
+
+
+class Model:
+    """An artifact and the scheduler it runs on. Thread-safe; inference releases the GIL.
+
+    Its files are checked and read by ``prepare``, or when they are first needed.
+    """
+
+    def __init__(self, folder: Path, described: Manifest, scheduler: Scheduler, kernels: Kernels) -> None:
+        self.manifest = described
+        self.kernels = kernels.of(described)
         """What runs it."""
+        self.last_used = time.monotonic()
+        self._folder = folder
         self._scheduler = scheduler
+        self._verified = False
+        self._parts: _Parts | None = None
+        self._loading = threading.Lock()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it is in memory."""
+        return self._parts is not None
+
+    def verify(self) -> None:
+        """Check its files before they are read for the first time.
+
+        Raises:
+            ArtifactError: One is absent or damaged.
+        """
+        manifest.verify(self.manifest, self._folder)
+        self._verified = True
+
+    def prepare(self) -> "_Parts":
+        """Have it in memory; blocks while it is read.
+
+        Raises:
+            ArtifactError: A file is damaged, or is no model or tokenizer.
+        """
+        with self._loading:
+            if self._parts is None:
+                if not self._verified:
+                    self.verify()
+                tokenizer = Tokenizer(self._folder / manifest.TOKENIZER, max_tokens=self.manifest.max_tokens)
+                encoder = Encoder(self._folder / manifest.MODEL, self.manifest, self.kernels)
+                self._parts = _Parts(tokenizer, encoder)
+            return self._parts
+
+    def unload(self) -> None:
+        """Free its memory once the requests that it is at are done; the next one reads it again."""
+        self._verified = False
+        self._parts = None
 
     @classmethod
     def load(cls, folder: str | Path, *, threads: int | None = None) -> Self:
@@ -78,12 +133,17 @@ class Model:
             ArtifactError: The artifact is absent, damaged, or newer than this version.
         """
         folder = Path(folder)
-        found = manifest.read(folder)
-        manifest.verify(found, folder)
         lanes = cpu.usable_cores() if threads is None else threads
         kernels = native.find()
         kernels.set_threads(lanes)
-        return cls(folder, found, Scheduler(lanes=lanes, queue_tokens=sys.maxsize), kernels)
+        scheduler = Scheduler(lanes=lanes, queue_tokens=sys.maxsize)
+        model = cls(folder, manifest.read(folder), scheduler, kernels)
+        try:
+            model.prepare()
+        except ArtifactError:
+            scheduler.close()
+            raise
+        return model
 
     def close(self) -> None:
         """End the lanes; what waits fails."""
@@ -110,29 +170,46 @@ class Model:
         started = time.perf_counter()
         self._check_dimensions(options)
         tokens = self.tokenize(inputs, options, first=first)
-        job = self._scheduler.submit(self._encoder, [item.ids for item in tokens])
+        job = self._scheduler.submit(self.prepare().encoder, [item.ids for item in tokens])
         job.future.result()
         return self._embedded(job, tokens, options, started)
 
-    async def embed(self, inputs: Inputs, options: Options) -> Embedded:
+    async def embed(self, inputs: Inputs, options: Options, *, tenant: str = "") -> Embedded:
         """``embed_now`` for an event loop, which runs neither tokenization nor inference.
 
-        Cancelling it takes what still waits out of the queue.
+        Cancelling it takes what still waits out of the queue. Tenants have equal shares of the lanes.
         """
         started = time.perf_counter()
         self._check_dimensions(options)
+        parts = self._parts
+        if parts is None:
+            parts = await asyncio.to_thread(self.prepare)
         tokens: list[Tokens] = []
         num_tokens = 0
-        for first in range(0, len(inputs), INPUTS_A_SLICE):
+        for part in _slices(inputs):
             # Every input has a token at least: a list that will not fit is refused before it costs more.
-            self._scheduler.check_room(num_tokens + len(inputs) - first)
-            part = inputs[first : first + INPUTS_A_SLICE]
-            found = await asyncio.to_thread(self.tokenize, part, options, first=first)
+            self._scheduler.check_room(num_tokens + len(inputs) - len(tokens), tenant)
+            found = await self.tokenize_aside(part, options, first=len(tokens))
             num_tokens += sum(item.num_tokens for item in found)
             tokens += found
-        job = self._scheduler.submit(self._encoder, [item.ids for item in tokens])
+        job = self._scheduler.submit(parts.encoder, [item.ids for item in tokens], tenant=tenant)
         await asyncio.wrap_future(job.future)
         return self._embedded(job, tokens, options, started)
+
+    async def probe(self) -> None:
+        """Run one token through the model, unless it is not in memory.
+
+        Raises:
+            EmbedError: That failed.
+        """
+        parts = self._parts
+        if parts is not None:
+            await asyncio.wrap_future(self._scheduler.submit(parts.encoder, [[0]]).future)
+
+    async def tokenize_aside(self, inputs: Inputs, options: Options, *, first: int = 0) -> list[Tokens]:
+        """``tokenize``, off the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_tokenizing, partial(self.tokenize, inputs, options, first=first))
 
     def tokenize(self, inputs: Inputs, options: Options, *, first: int = 0) -> list[Tokens]:
         """What the model would see of each input; errors count inputs from ``first``.
@@ -143,22 +220,27 @@ class Model:
         """
         if isinstance(inputs, str):
             raise InvalidRequest("inputs is one text; give a list of texts", param="input")
+        self.last_used = time.monotonic()
+        tokenizer = self.prepare().tokenizer
         texts = [item for item in inputs if isinstance(item, str)]
         if len(texts) == len(inputs):
             prompt = self._prompt(options)
-            tokens = self._tokenizer.encode([prompt + text for text in texts])
+            tokens = tokenizer.encode([prompt + text for text in texts])
         else:
-            tokens = [self._from_ids(ids, options, index) for index, ids in enumerate(inputs, start=first)]
+            for index, ids in enumerate(inputs, start=first):
+                self._check_ids(ids, options, index, tokenizer.vocabulary_size)
+            tokens = [tokenizer.cut_ids(ids) for ids in inputs if not isinstance(ids, str)]
         for index, item in enumerate(tokens, start=first):
             self._check_length(item, options, index)
         return tokens
 
     def words(self, tokens: Tokens) -> list[str]:
         """The vocabulary's entries of an input's ids."""
-        return self._tokenizer.words(tokens.ids)
+        return self.prepare().tokenizer.words(tokens.ids)
 
     def _embedded(self, job: Job, tokens: list[Tokens], options: Options, started: float) -> Embedded:
         """The result of a finished job."""
+        self.last_used = time.monotonic()
         vectors = job.vectors
         if options.dimensions is not None and options.dimensions < self.manifest.dimensions:
             vectors = pooling.cut(vectors, options.dimensions, renormalize=self.manifest.normalize)
@@ -184,22 +266,21 @@ class Model:
             )
         return self.manifest.prompts[name]
 
-    def _from_ids(self, ids: str | list[int], options: Options, index: int) -> Tokens:
-        """A client's own token ids; a prompt is text and cannot be put before them."""
+    def _check_ids(self, ids: str | list[int], options: Options, index: int, vocabulary_size: int) -> None:
+        """Refuse what cannot be a client's own token ids; a prompt is text and cannot be put before them."""
         if isinstance(ids, str):
             raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
         if options.prompt is not None or options.prompt_name is not None:
             given = "prompt_name" if options.prompt is None else "prompt"
             raise InvalidRequest(f"{given} cannot be put before token ids; send texts", param=given)
         for token_id in ids:
-            if not 0 <= token_id < self._tokenizer.vocabulary_size:
+            if not 0 <= token_id < vocabulary_size:
                 raise InvalidRequest(
                     f"input[{index}] has the token id {token_id}, and this model's vocabulary ends at "
-                    f"{self._tokenizer.vocabulary_size - 1}. If LangChain sent it, set "
+                    f"{vocabulary_size - 1}. If LangChain sent it, set "
                     "check_embedding_ctx_length=False so that it sends texts",
                     param="input",
                 )
-        return self._tokenizer.cut_ids(ids)
 
     def _check_length(self, tokens: Tokens, options: Options, index: int) -> None:
         if not tokens.ids:
@@ -216,3 +297,14 @@ class Model:
         asked, has = options.dimensions, self.manifest.dimensions
         if asked is not None and not 1 <= asked <= has:
             raise InvalidRequest(f"dimensions is {asked}; this model takes 1 to {has}", param="dimensions")
+
+
+def _slices(inputs: Inputs) -> Iterator[Inputs]:
+    """The inputs in order, parted into lists that are tokenized in one go."""
+    first = length = 0
+    for index, item in enumerate(inputs):
+        length += len(item)
+        if (length > LENGTH_A_SLICE and index > first) or index - first == INPUTS_A_SLICE:
+            yield inputs[first:index]
+            first, length = index, len(item)
+    yield inputs[first:]

@@ -1,15 +1,20 @@
 """The served models by name and alias: models.txt and the artifacts folder, brought together."""
 
+import asyncio
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
+import msgspec
+
 from embed_onnx import cpu, manifest, models_file, native
-from embed_onnx.errors import ModelNotFound, SetupError, Unavailable
+from embed_onnx.errors import ArtifactError, InferenceFailed, ModelNotFound, SetupError, Unavailable
+from embed_onnx.manifest import Manifest
 from embed_onnx.model import Model
 from embed_onnx.scheduler import Scheduler
 from embed_onnx.settings import Settings
@@ -17,6 +22,11 @@ from embed_onnx.settings import Settings
 log = logging.getLogger(__name__)
 
 State = Literal["loading", "ready", "draining"]
+
+PROVEN_SECONDS = 10.0
+"""For so long after a success, the server counts as able to embed."""
+PROBE_SECONDS = 5.0
+"""What one token may take."""
 
 
 def wanted(settings: Settings) -> list[models_file.Entry]:
@@ -71,6 +81,15 @@ def missing(entries: list[models_file.Entry], artifacts: Path) -> list[models_fi
     ]
 
 
+class _Catalog(msgspec.Struct, frozen=True):
+    """What is served at one time."""
+
+    names: dict[str, str]
+    """Every name a client may use, and the served name behind it."""
+    models: dict[str, Model]
+    """By served name, in the order of the models file."""
+
+
 class Registry:
     """Checked at once, loaded by ``load``, closed at the end; one scheduler for all models."""
 
@@ -81,37 +100,70 @@ class Registry:
             ArtifactError: An artifact is absent, damaged, or newer than this version.
         """
         self.state: State = "loading"
+        self._settings = settings
         self._changed = threading.Condition()
         self._in_use = 0
         """Requests that were let in and are not answered; ``drain`` waits for them."""
-        self._folders = {entry.name: settings.artifacts / entry.name for entry in entries}
-        self.manifests = {name: manifest.read(folder) for name, folder in self._folders.items()}
-        for name, found in self.manifests.items():
-            manifest.verify(found, self._folders[name])
-        self._names = _names(entries)
-        self._models: dict[str, Model] = {}
+        self._reloading = threading.Lock()
         self._kernels = native.find(settings.kernels)
         lanes = settings.threads or cpu.usable_cores()
         self._kernels.set_threads(lanes)
-        self.scheduler = Scheduler(lanes=lanes, queue_tokens=settings.queue_tokens)
+        self.scheduler = Scheduler(
+            lanes=lanes, queue_tokens=settings.queue_tokens, lane_timeout=settings.lane_timeout
+        )
+        try:
+            self._catalog = self._list(entries, {})
+        except ArtifactError:
+            self.scheduler.close()
+            raise
+
+    @property
+    def manifests(self) -> dict[str, Manifest]:
+        """Of every model, by served name."""
+        return {name: model.manifest for name, model in self._catalog.models.items()}
 
     def aliases(self, name: str) -> list[str]:
         """The other names of a model."""
-        return [alias for alias, served in self._names.items() if served == name != alias]
+        return [alias for alias, served in self._catalog.names.items() if served == name != alias]
 
     def load(self) -> None:
         """Load every model; blocks.
 
         Raises:
-            ArtifactError: An artifact's session or tokenizer cannot be made.
+            ArtifactError: An artifact is damaged, or its session or tokenizer cannot be made.
         """
-        for name, folder in self._folders.items():
-            model = Model(folder, self.manifests[name], self.scheduler, self._kernels)
-            self._models[name] = model
-            log.info("loaded %s: %s, %s", name, self.manifests[name].precision, model.kernels.told)
+        self._prepare(self._catalog)
         with self._changed:
             if self.state == "loading":  # and not draining by now
                 self.state = "ready"
+
+    def reload(self) -> list[str]:
+        """Serve what the models file and the artifacts folder hold now; blocks. Says the names.
+
+        What is new is loaded beside what is served, which goes on until then; requests that run end on the
+        model they began with. Nothing changes if anything fails.
+
+        Raises:
+            SetupError: A model is not exported, or an artifact is damaged.
+        """
+        with self._reloading:
+            entries = wanted(self._settings)
+            absent = ", ".join(entry.name for entry in missing(entries, self._settings.artifacts))
+            if absent:
+                raise SetupError(
+                    f"{self._settings.artifacts} lacks {absent}; run `embed-onnx export`, then reload"
+                )
+            catalog = self._list(entries, self._catalog.models)
+            self._prepare(catalog)
+            self._catalog = catalog
+        return list(catalog.models)
+
+    def unload_idle(self, seconds: float) -> None:
+        """Free the memory of every model that nobody has used for so long."""
+        for name, model in self._catalog.models.items():
+            if model.loaded and time.monotonic() - model.last_used > seconds:
+                model.unload()
+                log.info("unloaded %s: not used for %g s", name, seconds)
 
     def check_ready(self) -> None:
         """Raise unless every model can embed.
@@ -120,10 +172,54 @@ class Registry:
             Unavailable: Models are loading, or the server is going down.
         """
         if self.state == "loading":
-            left = ", ".join(name for name in self._folders if name not in self._models)
+            left = ", ".join(name for name, model in self._catalog.models.items() if not model.loaded)
             raise Unavailable(f"still loading {left}; try again in a moment")
         if self.state == "draining":
             raise Unavailable("the server is going down; send the request again")
+
+    async def check_alive(self) -> float | None:
+        """Seconds since a sequence was last embedded; one is embedded now if that is long ago.
+
+        None if none ever was, which takes that every model is out of memory.
+
+        Raises:
+            Unavailable: It was not, or not in time.
+        """
+        self.check_ready()
+        if self._seconds_since_success() > PROVEN_SECONDS:
+            try:
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await asyncio.gather(*(model.probe() for model in self._catalog.models.values()))
+            except TimeoutError:
+                raise Unavailable(
+                    f"one token was not embedded within {PROBE_SECONDS:g} s; the log may say why"
+                ) from None
+            except InferenceFailed as err:
+                raise Unavailable(f"one token could not be embedded: {err}") from None
+        seconds = self._seconds_since_success()
+        return seconds if math.isfinite(seconds) else None
+
+    def _seconds_since_success(self) -> float:
+        return time.monotonic() - self.scheduler.last_success
+
+    def _list(self, entries: list[models_file.Entry], served: dict[str, Model]) -> _Catalog:
+        """The models of entries; one that is served already and has not changed is kept."""
+        models = {}
+        for entry in entries:
+            folder = self._settings.artifacts / entry.name
+            described = manifest.read(folder)
+            known = served.get(entry.name)
+            if known is None or known.manifest != described:
+                known = Model(folder, described, self.scheduler, self._kernels)
+                known.verify()
+            models[entry.name] = known
+        return _Catalog(_names(entries), models)
+
+    def _prepare(self, catalog: _Catalog) -> None:
+        for name, model in catalog.models.items():
+            if not model.loaded:
+                model.prepare()
+                log.info("loaded %s: %s, %s", name, model.manifest.precision, model.kernels.told)
 
     @contextlib.contextmanager
     def use(self, name: str | None) -> Iterator[tuple[Model, str | None]]:
@@ -146,11 +242,12 @@ class Registry:
                 self._changed.notify_all()
 
     def _find(self, name: str | None) -> tuple[Model, str | None]:
-        if name is not None and name not in self._names:
+        catalog = self._catalog
+        if name is not None and name not in catalog.names:
             before, colon, prompt_name = name.rpartition(":")
-            if colon and before in self._names:
-                return self._models[self._names[before]], prompt_name
-        return self._models[self.resolve(name)], None
+            if colon and before in catalog.names:
+                return catalog.models[catalog.names[before]], prompt_name
+        return catalog.models[_resolve(catalog, name)], None
 
     def resolve(self, name: str | None) -> str:
         """The served name behind a name or alias; the first one's for None.
@@ -158,14 +255,7 @@ class Registry:
         Raises:
             ModelNotFound: It is not served here.
         """
-        if name is None:
-            return next(iter(self._folders))
-        if name not in self._names:
-            served = ", ".join(self._names)
-            raise ModelNotFound(
-                f"the model {name[:80]!r} is not served here; served are {served}", param="model"
-            )
-        return self._names[name]
+        return _resolve(self._catalog, name)
 
     def drain(self, timeout: float) -> None:
         """Refuse new work, finish what was accepted within ``timeout`` seconds, fail the rest; blocks."""
@@ -185,3 +275,12 @@ class Registry:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _resolve(catalog: _Catalog, name: str | None) -> str:
+    if name is None:
+        return next(iter(catalog.models))
+    if name not in catalog.names:
+        served = ", ".join(catalog.names)
+        raise ModelNotFound(f"the model {name[:80]!r} is not served here; served are {served}", param="model")
+    return catalog.names[name]

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hmac
 import time
 import uuid
 from collections.abc import Coroutine
@@ -20,7 +19,8 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter
 
 from embed_onnx import wire
-from embed_onnx.errors import ClientGone, InvalidApiKey, InvalidRequest, TimedOut, WrongMediaType
+from embed_onnx.errors import ClientGone, Forbidden, InvalidApiKey, InvalidRequest, TimedOut, WrongMediaType
+from embed_onnx.keys import Key, Keys
 from embed_onnx.manifest import Manifest
 from embed_onnx.metrics import Metrics
 from embed_onnx.model import Embedded, Model, Options
@@ -85,15 +85,41 @@ async def require_key(connection: ASGIConnection[Any, Any, Any, State], _handler
     Raises:
         InvalidApiKey: The key is missing or unknown.
     """
-    keys: tuple[bytes, ...] = connection.app.state.api_keys
+    _find_key(connection)
+
+
+async def require_admin(connection: ASGIConnection[Any, Any, Any, State], _handler: BaseRouteHandler) -> None:
+    """Refuse a request without an admin key; a server that has none refuses all.
+
+    Raises:
+        InvalidApiKey: The key is missing or unknown.
+        Forbidden: The key is not an admin's.
+    """
+    key = _find_key(connection)
+    if not connection.app.state.api_keys.has_admin:
+        raise Forbidden(
+            "this server has no admin key; make one with `embed-onnx key new NAME --admin --file FILE` and "
+            "start the server with --api-keys-file FILE"
+        )
+    if key is None or not key.admin:
+        raise Forbidden("this API key is not an admin's; ask whoever runs the server for one that is")
+
+
+def _find_key(connection: ASGIConnection[Any, Any, Any, State]) -> Key | None:
+    """The request's key, its name left in the request's state; None where the server has no keys."""
+    keys: Keys = connection.app.state.api_keys
+    connection.scope["state"]["key_name"] = ""
     if not keys:
-        return
+        return None
     scheme, _, given = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given:
         raise InvalidApiKey("this server asks for an API key; send it as Authorization: Bearer KEY")
-    # Every key is compared, in constant time, so that the time taken tells nothing.
-    if sum(hmac.compare_digest(given.strip().encode("latin-1"), key) for key in keys) == 0:
+    # Litestar reads headers as latin-1; clients and settings write keys in UTF-8.
+    key = keys.find(given.strip().encode("latin-1").decode(errors="replace"))
+    if key is None:
         raise InvalidApiKey("this API key is unknown here; ask whoever runs the server for one")
+    connection.scope["state"]["key_name"] = key.name
+    return key
 
 
 @post(
@@ -142,7 +168,7 @@ async def tokenize(
     settings: Settings = state.settings
     inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
     with registry.use(data.model) as (model, prompt_name):
-        work = asyncio.to_thread(_tokenized, model, inputs, Options(prompt_name=prompt_name))
+        work = _tokenized(model, inputs, Options(prompt_name=prompt_name))
         items = await _while_wanted(request, work, seconds=settings.request_timeout)
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
@@ -180,11 +206,14 @@ async def health() -> wire.Status:
 
 
 @get("/ready", tags=["operations"], responses={503: ERRORS[503]}, summary="Can every model embed?")
-async def ready(state: State) -> wire.Status:
-    """200 when every model can embed; 503 with the reason while loading or draining."""
+async def ready(state: State) -> wire.Readiness:
+    """200 when every model can embed; 503 with the reason while loading or draining.
+
+    It tells the seconds since a sequence was last embedded. If that is long ago, one token is embedded now,
+    and 503 is the answer if that fails.
+    """
     registry: Registry = state.registry
-    registry.check_ready()
-    return wire.Status("ready")
+    return wire.Readiness("ready", seconds_since_success=await registry.check_alive())
 
 
 @get("/metrics", tags=["operations"], media_type=MediaType.TEXT, summary="Prometheus metrics")
@@ -223,7 +252,7 @@ async def _while_wanted(request: ApiRequest, work: Coroutine[Any, Any, T], *, se
                 await task
 
 
-def _tokenized(model: Model, inputs: wire.Inputs, options: Options) -> list[wire.Tokenized]:
+async def _tokenized(model: Model, inputs: wire.Inputs, options: Options) -> list[wire.Tokenized]:
     return [
         wire.Tokenized(
             index=index,
@@ -232,7 +261,7 @@ def _tokenized(model: Model, inputs: wire.Inputs, options: Options) -> list[wire
             num_tokens=item.num_tokens,
             truncated=item.truncated or msgspec.UNSET,
         )
-        for index, item in enumerate(model.tokenize(inputs, options))
+        for index, item in enumerate(await model.tokenize_aside(inputs, options))
     ]
 
 

@@ -5,12 +5,16 @@ at once and nobody lingers for more. One scheduler serves every model, as they s
 
 There is one lane more than cores, for quick requests alone. It works while every other lane is at a pack
 of more tokens: rather than wait for the end of one, a query shares a core with it for a moment.
+
+A watchdog sees lanes that die or hang.
 """
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from typing import Protocol, Self
 
@@ -24,8 +28,9 @@ from embed_onnx.errors import (
     SetupError,
     Unavailable,
 )
-from embed_onnx.fair_queue import QUICK, FairQueue
+from embed_onnx.fair_queue import QUICK
 from embed_onnx.pooling import Vector
+from embed_onnx.shared_queue import SharedQueue
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +71,36 @@ class Job:
 class Scheduler:
     """``lanes`` threads over a queue of at most ``queue_tokens`` waiting tokens.
 
+    A lane that dies, or is at one pack for longer than ``lane_timeout`` seconds, is replaced: the requests
+    of its pack fail and all others go on. ``on_sick`` is called, from a thread of the scheduler's, if that
+    has happened ``SICK`` times within ``SICK_SECONDS``.
+
     Use it as a context manager, or call ``close``.
     """
 
-    def __init__(self, *, lanes: int, queue_tokens: int) -> None:
+    SICK = 3
+    SICK_SECONDS = 600.0
+    CLOSE_SECONDS = 10.0
+
+    def __init__(
+        self,
+        *,
+        lanes: int,
+        queue_tokens: int,
+        lane_timeout: float = 120.0,
+        on_sick: Callable[[], None] | None = None,
+    ) -> None:
         if lanes < 1:
             raise SetupError(f"threads is {lanes}; give at least 1")
         self.queue_tokens = queue_tokens
-        self._queue: FairQueue[Job] = FairQueue(lanes)
+        self.lane_timeout = lane_timeout
+        self.on_sick = on_sick
+        self.replaced = 0
+        """Lanes that died or hung."""
+        self.last_success = -math.inf
+        """When a pack was last done, on the clock of ``time.monotonic``."""
+        self._replaced_at: deque[float] = deque(maxlen=self.SICK)
+        self._queue: SharedQueue[Job] = SharedQueue(lanes)
         self._accepted: set[Job] = set()
         """Jobs whose future is open. Whoever takes a job out settles it; so each is settled once."""
         self._lock = threading.Lock()
@@ -84,15 +111,14 @@ class Scheduler:
         self._settled = threading.Condition(self._lock)
         """Notified when a job is settled while draining."""
         self._closing = False
-        self._speed = _Speed(lanes)
-        self._slow = 0
-        """Lanes at a pack of more tokens than a quick one has."""
-        self._lanes = [
-            threading.Thread(target=self._lane, name=f"lane-{number}", daemon=True) for number in range(lanes)
-        ]
-        self._lanes.append(threading.Thread(target=self._quick_lane, name="lane-quick", daemon=True))
-        for lane in self._lanes:
-            lane.start()
+        self._closed = threading.Event()
+        self._speed = _Speed()
+        self._lanes = [_Lane(f"lane-{number}") for number in range(lanes)]
+        self._quick_lane = _Lane("lane-quick")
+        for lane in (*self._lanes, self._quick_lane):
+            lane.start(self._run_lane)
+        self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._watchdog.start()
 
     @property
     def waiting_tokens(self) -> int:
@@ -104,8 +130,13 @@ class Scheduler:
         """Sequences in the queue."""
         return self._queue.sequences
 
-    def submit(self, encoder: Encodes, sequences: Sequence[Sequence[int]]) -> Job:
-        """Queue all sequences of a request, or none of them. Does not block.
+    @property
+    def waiting_seconds(self) -> float:
+        """How long what waits will take, at the speed that was measured."""
+        return self._speed.seconds(self._queue.tokens)
+
+    def submit(self, encoder: Encodes, sequences: Sequence[Sequence[int]], *, tenant: str = "") -> Job:
+        """Queue all sequences of a tenant's request, or none of them. Does not block.
 
         Raises:
             InvalidRequest: It would not fit an empty queue.
@@ -127,25 +158,31 @@ class Scheduler:
         with self._lock:
             if self._closing:
                 raise Unavailable("the server is going down; send the request again")
-            self.check_room(tokens)
-            self._queue.add(job, lengths, key=encoder, pack_tokens=encoder.pack_tokens)
+            self.check_room(tokens, tenant)
+            self._queue.add(job, lengths, tenant=tenant, key=encoder, pack_tokens=encoder.pack_tokens)
             self._accepted.add(job)
             self._wake()
         job.future.add_done_callback(lambda future: self._claim(job) if future.cancelled() else None)
         return job
 
-    def check_room(self, tokens: int) -> None:
-        """Refuse so many more tokens if they do not fit the queue now.
+    def check_room(self, tokens: int, tenant: str = "") -> None:
+        """Refuse so many more tokens of a tenant if they do not fit the queue now.
+
+        A tenant that has something waiting may have no more waiting than there is room left, so that there is
+        always some for the others (dynamic thresholds: Choudhury and Hahne, 1998).
 
         Raises:
             Overloaded: They do not.
         """
         waiting = self._queue.tokens
-        if waiting and waiting + tokens > self.queue_tokens:
-            raise Overloaded(
-                f"{waiting} tokens wait, {tokens} more exceed the limit of {self.queue_tokens}; try later",
-                retry_after=self._speed.seconds(waiting),
-            )
+        own = self._queue.tokens_of(tenant) if tenant else 0
+        if not waiting or waiting + own + tokens <= self.queue_tokens:
+            return
+        yours = f" ({own} of them yours)" if own else ""
+        raise Overloaded(
+            f"{waiting} tokens wait{yours}, {tokens} more exceed the limit of {self.queue_tokens}; try later",
+            retry_after=self.waiting_seconds,
+        )
 
     def drain(self, timeout: float) -> None:
         """Take no more work, finish what was accepted, and fail what is left after ``timeout`` seconds."""
@@ -159,10 +196,13 @@ class Scheduler:
             self._fail(job, Unavailable("the server went down before this request was done; send it again"))
 
     def close(self) -> None:
-        """Fail what was accepted and is not done; end the lanes after the packs they run."""
+        """Fail what was accepted and is not done; end the lanes after the packs they run, or leave them."""
         self.drain(timeout=0)
-        for lane in self._lanes:
-            lane.join()
+        end = time.monotonic() + self.CLOSE_SECONDS
+        for lane in (*self._lanes, self._quick_lane):
+            lane.join(max(0.0, end - time.monotonic()))
+        self._closed.set()
+        self._watchdog.join()
 
     def __enter__(self) -> Self:
         return self
@@ -170,36 +210,28 @@ class Scheduler:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _lane(self) -> None:
-        """Run packs until closing and nothing waits."""
-        while pack := self._take():
-            self._run(pack)
-            if _is_slow(pack):
-                with self._lock:
-                    self._slow -= 1
-
-    def _quick_lane(self) -> None:
-        """Run packs of quick requests while every lane is at a slow one, until closing."""
-        while pack := self._take_quick():
+    def _run_lane(self, lane: "_Lane") -> None:
+        """Run packs until closing and nothing waits, or until another lane has taken its place."""
+        while pack := self._take(lane):
             self._run(pack)
 
-    def _take(self) -> Pack:
-        """Block for the next pack; empty once closing and nothing waits."""
+    def _take(self, lane: "_Lane") -> Pack:
+        """Block for a lane's next pack; empty if there will be none."""
         with self._lock:
-            self._work.wait_for(lambda: self._closing or self._queue)
-            pack = self._queue.take()
-            self._slow += _is_slow(pack)
+            lane.begin([])
+            if lane is self._quick_lane:
+                self._quick_work.wait_for(lambda: self._closing or self._quick_must_share())
+                pack = self._queue.take_quick()
+            else:
+                self._work.wait_for(lambda: self._closing or self._queue or lane.replaced)
+                pack = [] if lane.replaced else self._queue.take()
+            lane.begin(pack)
             self._wake()
         return pack
 
-    def _take_quick(self) -> Pack:
-        """Block for the next pack that need not wait; empty once closing and there is none."""
-        with self._lock:
-            self._quick_work.wait_for(lambda: self._closing or self._quick_must_share())
-            return self._queue.take_quick()
-
     def _quick_must_share(self) -> bool:
-        return self._slow == self._speed.lanes and self._queue.has_quick
+        """Whether a quick request waits and every lane is at a pack of more tokens than a quick one has."""
+        return self._queue.has_quick and all(lane.tokens > QUICK for lane in self._lanes)
 
     def _wake(self) -> None:
         """Get one lane to take what waits."""
@@ -238,10 +270,13 @@ class Scheduler:
     def _book(self, pack: Pack, started: float) -> None:
         """Count the sequences of a pack as done, and resolve the jobs that they were the last of."""
         now = time.perf_counter()
-        tokens = sum(len(job.sequences[place]) for job, place in pack)
+        tokens = _tokens(pack)
         done = []
         with self._lock:
-            self._speed.add(tokens, now - started)
+            if not any(job in self._accepted for job, _ in pack):
+                return  # the clients have left, or this took so long that the lane was given up
+            self._speed.add(tokens, started, now)
+            self.last_success = time.monotonic()
             for job, _ in pack:
                 job.unfinished -= 1
                 job.finished = now
@@ -250,6 +285,35 @@ class Scheduler:
         for job in done:
             if self._claim(job):
                 job.future.set_result(job.vectors)
+
+    def _watch(self) -> None:
+        """Replace lanes that died or hang, until the scheduler is closed."""
+        while not self._closed.wait(min(1.0, self.lane_timeout / 4)):
+            for lane in (*self._lanes, self._quick_lane):
+                with self._lock:
+                    trouble = "" if self._closing and not lane.pack else lane.trouble(self.lane_timeout)
+                if trouble:
+                    self._replace(lane, trouble)
+
+    def _replace(self, lane: "_Lane", trouble: str) -> None:
+        """Put another lane in the place of one in trouble, whose pack fails."""
+        log.error("%s %s; its requests fail and another takes its place", lane.name, trouble)
+        other = _Lane(lane.name)
+        with self._lock:
+            lane.replaced = True
+            self.replaced += 1
+            if lane is self._quick_lane:
+                self._quick_lane = other
+            else:
+                self._lanes[self._lanes.index(lane)] = other
+            other.start(self._run_lane)
+        for job, _ in lane.pack:
+            self._fail(job, InferenceFailed(f"the lane that ran this request {trouble}; others go on"))
+        now = time.monotonic()
+        self._replaced_at.append(now)
+        often = len(self._replaced_at) == self.SICK and now - self._replaced_at[0] < self.SICK_SECONDS
+        if often and self.on_sick is not None:
+            self.on_sick()
 
     def _fail(self, job: Job, err: EmbedError) -> None:
         if self._claim(job):
@@ -268,23 +332,69 @@ class Scheduler:
         return job.future.set_running_or_notify_cancel()
 
 
-def _is_slow(pack: Pack) -> bool:
-    return sum(len(job.sequences[place]) for job, place in pack) > QUICK
+def _tokens(pack: Pack) -> int:
+    return sum(len(job.sequences[place]) for job, place in pack)
+
+
+class _Lane:
+    """A thread that runs packs, and what it is at, which the scheduler's lock guards."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pack: Pack = []
+        self.tokens = 0
+        """Of the pack."""
+        self.replaced = False
+        self._since = 0.0
+
+    def start(self, work: Callable[[Self], None]) -> None:
+        """Run ``work(self)`` in the thread."""
+
+        def run() -> None:
+            try:
+                work(self)
+            except BaseException:  # whatever it is, the watchdog finds the lane dead
+                log.exception("%s ended by itself", self.name)
+
+        self._thread = threading.Thread(target=run, name=self.name, daemon=True)
+        self._thread.start()
+
+    def begin(self, pack: Pack) -> None:
+        """Be at a pack from now on; an empty one is none."""
+        self.pack = pack
+        self.tokens = _tokens(pack)
+        self._since = time.monotonic()
+
+    def trouble(self, timeout: float) -> str:
+        """What is wrong with it, if anything is."""
+        if not self._thread.is_alive():
+            return "died"
+        seconds = time.monotonic() - self._since
+        if self.pack and seconds > timeout:
+            return f"has been at {self.tokens} tokens for {seconds:.0f} s"
+        return ""
+
+    def join(self, timeout: float) -> None:
+        """Wait for its end."""
+        self._thread.join(timeout)
 
 
 class _Speed:
-    """Tokens a second of all lanes, measured over about the last hundred packs."""
+    """Tokens a second of all lanes together, measured over about the last hundred packs."""
 
     KEPT = 0.99
     """How much of what was measured before still counts after one more pack."""
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
+    def __init__(self) -> None:
         self._tokens = 0.0
         self._seconds = 0.0
+        self._counted = 0.0
+        """Until when time has been counted: lanes work side by side, and no moment counts twice."""
 
-    def add(self, tokens: int, seconds: float) -> None:
-        """Count one pack that took a lane so many seconds."""
+    def add(self, tokens: int, started: float, ended: float) -> None:
+        """Count one pack, and the time since the last one if some lane was at work."""
+        seconds = max(0.0, ended - max(started, self._counted))
+        self._counted = max(self._counted, ended)
         self._tokens = self._tokens * self.KEPT + tokens
         self._seconds = self._seconds * self.KEPT + seconds
 
@@ -292,4 +402,4 @@ class _Speed:
         """How long so many tokens will take; 1 before anything was measured."""
         if not self._tokens:
             return 1.0
-        return tokens * self._seconds / self._tokens / self.lanes
+        return tokens * self._seconds / self._tokens

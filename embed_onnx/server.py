@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import signal
 import socket
 from types import FrameType
 
@@ -52,9 +53,15 @@ def serve(registry: Registry, settings: Settings, sock: socket.socket) -> None:
         SetupError: A model could not be loaded.
     """
     server = _Server(registry, settings)
+    _warn_of_root()
     server.run(sockets=[sock])
     if server.failure is not None:
         raise server.failure
+
+
+def _warn_of_root() -> None:
+    if os.geteuid() == 0:
+        log.warning("running as root; a user of its own, with no rights but to read, is safer")
 
 
 class _Server(uvicorn.Server):
@@ -62,6 +69,7 @@ class _Server(uvicorn.Server):
         self.failure: SetupError | None = None
         self._registry = registry
         self._drain_timeout = settings.drain_timeout
+        registry.scheduler.on_sick = self._give_up_lanes
         super().__init__(
             uvicorn.Config(
                 create_app(registry, settings, on_failure=self._give_up),
@@ -83,8 +91,9 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen, and say where."""
+        """Begin to listen, and say where; SIGHUP reloads from now on."""
         await super().startup(sockets)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         for sock in sockets or []:
             host, port = sock.getsockname()[:2]
             log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
@@ -96,6 +105,31 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
         await draining
 
+    def _reload(self) -> None:
+        """Serve what is listed and exported now; the log says what became of it."""
+        reloading = asyncio.create_task(asyncio.to_thread(self._registry.reload))
+        reloading.add_done_callback(_tell_reload)
+
+    def _give_up_lanes(self) -> None:
+        scheduler = self._registry.scheduler
+        self._give_up(
+            SetupError(
+                f"{scheduler.SICK} lanes died or hung within {scheduler.SICK_SECONDS:g} s; "
+                "the process ends, so that whatever supervises it starts it again"
+            )
+        )
+
     def _give_up(self, err: SetupError) -> None:
         self.failure = err
         self.should_exit = True
+
+
+def _tell_reload(reloading: asyncio.Task[list[str]]) -> None:
+    """Say what is served after a reload, or why that has not changed."""
+    if reloading.cancelled():
+        return
+    err = reloading.exception()
+    if err is None:
+        log.info("reloaded; served are %s", ", ".join(reloading.result()))
+    else:
+        log.error("not reloaded, what was served is still served: %s", err)

@@ -34,6 +34,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="Sequences embedded at the same time; 0: the cores this process may use.",
         ),
     ] = 0
+    workers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=256,
+            description="Server processes on the port, which share out the threads; each has its own queue "
+            "and its own copy of the models.",
+        ),
+    ] = 1
     kernels: Annotated[
         Literal["auto", "off", "avx512vnni", "avxvnni", "avx2", "neon"],
         Meta(
@@ -46,41 +55,46 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 1_048_576
     max_inputs: Annotated[int, Meta(ge=1, description="Inputs in one request.")] = 2048
     max_body: Annotated[int, Meta(ge=1, description="Bytes in the body of one request.")] = 16_777_216
+    max_pending: Annotated[
+        int,
+        Meta(ge=1, description="Bytes in the bodies of all requests at a time; one beyond that is a 429."),
+    ] = 67_108_864
     truncate: Annotated[
         bool, Meta(description="Cut a text that is too long at the model's limit, or refuse it.")
     ] = True
     request_timeout: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds a request may take before it is answered with 503.")
     ] = 300.0
+    lane_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Seconds that a lane may be at one pack before it counts as hung and is replaced.",
+        ),
+    ] = 120.0
     drain_timeout: Annotated[
         float,
         Meta(ge=0, le=86_400, description="Seconds for accepted requests to finish once asked to stop."),
     ] = 30.0
+    idle_unload: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds after which a model that nobody uses leaves the memory, until its next "
+            "request; 0: never.",
+        ),
+    ] = 0.0
     api_keys: Annotated[
         tuple[str, ...], Meta(description="Keys of which clients must send one, separated by commas.")
     ] = ()
-    api_keys_file: Annotated[Path | None, Meta(description="File of such keys, one a line.")] = None
+    api_keys_file: Annotated[
+        Path | None, Meta(description="File of hashed keys, as `embed-onnx key new` makes it.")
+    ] = None
     cors_origins: Annotated[
         tuple[str, ...], Meta(description="Origins whose pages may call the API, separated by commas.")
     ] = ()
     log_format: Annotated[Literal["text", "json"], Meta(description="How log lines look.")] = "text"
-
-    def all_api_keys(self) -> tuple[str, ...]:
-        """The API keys of the setting and of the file; empty: no key is asked for.
-
-        Raises:
-            SetupError: The file cannot be read or holds no key, which must not open the server to all.
-        """
-        if self.api_keys_file is None:
-            return self.api_keys
-        try:
-            lines = self.api_keys_file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as err:
-            raise SetupError(f"--api-keys-file {self.api_keys_file} cannot be read: {err}") from None
-        found = tuple(key for line in lines if (key := line.strip()) and not key.startswith("#"))
-        if not found:
-            raise SetupError(f"--api-keys-file {self.api_keys_file} holds no key; write one a line")
-        return self.api_keys + found
 
 
 def from_words(words: dict[str, Any]) -> Settings:

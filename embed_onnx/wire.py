@@ -141,9 +141,16 @@ class SimpleModelList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """GET /health and GET /ready."""
+    """GET /health."""
 
     status: str
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """GET /ready; no number while every model is out of memory, and none has been used yet."""
+
+    status: str
+    seconds_since_success: float | None
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):

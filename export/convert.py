@@ -38,11 +38,7 @@ def load(checkpoint: Checkpoint) -> Original:
         ExportError: It has a module or a setting that would be served wrongly, or cannot be loaded.
     """
     kinds = _modules(checkpoint.folder)
-    if not list(checkpoint.folder.rglob("*.safetensors")):
-        raise ExportError(
-            f"{checkpoint.source.repo} has no .safetensors weights, and pickles are never read; load it "
-            "where you trust it and save it again with safe_serialization=True"
-        )
+    _check_weights(checkpoint)
     try:
         model = SentenceTransformer(
             str(checkpoint.folder),
@@ -108,6 +104,19 @@ def _modules(folder: Path) -> list[str]:
             f"{folder.name} chains {', '.join(names)}; supported is Transformer, Pooling, perhaps Normalize"
         )
     return names
+
+
+def _check_weights(checkpoint: Checkpoint) -> None:
+    """Safetensors only: an index may name pickles as its shards, and a file elsewhere is not the weights."""
+    chain = json.loads((checkpoint.folder / "modules.json").read_text())
+    folder = checkpoint.folder / str(chain[0].get("path", ""))
+    indices = folder.rglob("*.safetensors.index.json")
+    shards = [str(name) for path in indices for name in json.loads(path.read_text())["weight_map"].values()]
+    if not any(folder.glob("*.safetensors")) or not all(name.endswith(".safetensors") for name in shards):
+        raise ExportError(
+            f"{checkpoint.source.repo} has no .safetensors weights, and pickles are never read; load it "
+            "where you trust it and save it again with safe_serialization=True"
+        )
 
 
 def _check_tokenizer(model: SentenceTransformer, checkpoint: Checkpoint) -> None:

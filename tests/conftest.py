@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 import small_models
-from harness import MINILM, SMALL, START_SECONDS, Server, run
+from harness import MINILM, PROGRAM, SMALL, START_SECONDS, Server, run
 
 from embed_onnx import Model
 
@@ -35,8 +35,10 @@ def serve(home: Path) -> Iterator[Callable[..., Server]]:
     """Start a server with flags of the test's own."""
     with contextlib.ExitStack() as stack:
 
-        def start(*arguments: str, ready: bool = True, **environment: str) -> Server:
-            server = Server(list(arguments), environment, home)
+        def start(
+            *arguments: str, ready: bool = True, program: tuple[str, ...] = PROGRAM, **environment: str
+        ) -> Server:
+            server = Server(list(arguments), environment, home, program)
             stack.callback(server.kill)
             if ready:
                 server.wait_ready()

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -14,7 +13,7 @@ from embed_onnx.settings import PREFIX
 
 MINILM = "all-MiniLM-L6-v2"
 SMALL = "small"
-SERVE = (sys.executable, "-m", "embed_onnx", "serve")
+PROGRAM = (sys.executable, "-m", "embed_onnx")
 START_SECONDS = 60
 """A hang is a failure, not a timing: far more than a start ever takes."""
 
@@ -23,10 +22,11 @@ class Server:
     """An ``embed-onnx serve`` process on a free port."""
 
     def __init__(
-        self, arguments: list[str], environment: dict[str, str], cwd: Path, program: Sequence[str] = SERVE
+        self, arguments: list[str], environment: dict[str, str], cwd: Path, program: tuple[str, ...] = PROGRAM
     ) -> None:
+        command = [*program, "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(
-            [*program, "--port", "0", *arguments],
+            command,
             cwd=cwd,
             env=clean_environment() | environment,
             stdout=subprocess.DEVNULL,

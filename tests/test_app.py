@@ -1,12 +1,12 @@
 """Answers that a healthy server never gives: while loading, from a broken model, and from a bug."""
 
 import asyncio
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -58,10 +58,9 @@ def spoil(folder: Path) -> None:
     spoilt = np.full_like(numpy_helper.to_array(weights), np.nan)
     weights.CopyFrom(numpy_helper.from_array(spoilt, weights.name))
     onnx.save(model, folder / "model.onnx")
-    path = folder / "manifest.json"
-    found = json.loads(path.read_text())
-    found["sha256"]["model.onnx"] = manifest.sha256(folder / "model.onnx")
-    path.write_text(json.dumps(found))
+    found = manifest.read(folder)
+    hashes = found.sha256 | {"model.onnx": manifest.sha256(folder / "model.onnx")}
+    manifest.write(msgspec.structs.replace(found, sha256=hashes), folder)
 
 
 def test_a_vector_that_is_not_finite(settings: Settings) -> None:

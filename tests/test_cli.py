@@ -79,7 +79,7 @@ def test_embed_a_file_to_json_lines(home: Path, tmp_path: Path) -> None:
         pytest.param(["serve", "--threads", "-1"], "--threads '-1': Expected `int` >= 0", id="threads"),
         pytest.param(["serve", "--port", "http"], "--port 'http'", id="port"),
         pytest.param(["serve", "--host", "not.a.host.invalid"], "choose another --host", id="host"),
-        pytest.param(["serve", "--api-keys-file", "none"], "--api-keys-file none cannot be read", id="keys"),
+        pytest.param(["serve", "--api-keys-file", "none"], "the key file none cannot be read", id="keys"),
     ],
 )
 def test_a_mistake_is_one_sentence(home: Path, arguments: list[str], sentence: str) -> None:

@@ -14,7 +14,7 @@ import httpx
 import kubernetes_validate
 import pytest
 import yaml
-from harness import MINILM, SERVE, START_SECONDS, Server, clean_environment
+from harness import MINILM, PROGRAM, START_SECONDS, Server, clean_environment
 
 from embed_onnx import __version__
 from embed_onnx.server import GRACE_SECONDS
@@ -200,8 +200,10 @@ def test_image_is_light(image: Container) -> None:
 def test_image_serves_and_stops(image: Container) -> None:
     """Its entry point serves, its health check tells so and tells when not, and SIGTERM is a clean end."""
     (start,) = of("serve", "ENTRYPOINT")
-    program = [str(image.bin / start.value[0]), *start.value[1:]]
-    server = Server([], image.environment | run_environment(), image.folder / "home", program)
+    program, serve = start.value
+    server = Server(
+        [], image.environment | run_environment(), image.folder / "home", (str(image.bin / program),)
+    )
     try:
         server.wait_ready()
         port = {"EMBED_ONNX_PORT": server.url.rpartition(":")[2]}
@@ -219,6 +221,7 @@ def test_image_serves_and_stops(image: Container) -> None:
     finally:
         server.kill()
 
+    assert "serve" == serve
     assert server.url.startswith("http://0.0.0.0:")
     assert 200 == answer.status_code
     assert [True, False] == health
@@ -414,7 +417,7 @@ def test_unit_starts_again_and_stops_in_time() -> None:
 @needs("systemd-analyze")
 def test_unit_lets_the_server_work(home: Path) -> None:
     """Under its rules the server starts, embeds and stops: no memory is both written and executed."""
-    server = Server([], {}, home, [*confined(), *SERVE])
+    server = Server([], {}, home, (*confined(), *PROGRAM))
     try:
         server.wait_ready()
         answer = httpx.post(f"{server.url}/v1/embeddings", json=REQUEST, timeout=START_SECONDS)

@@ -1,12 +1,14 @@
 """Export end to end: real checkpoints in, artifacts out that are what their originals are, or a refusal."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import safetensors
 import small_models
 from harness import MINILM, SMALL, run
 
@@ -101,8 +103,8 @@ def test_the_artifact_holds_what_it_says(workshop: Path) -> None:
     found = manifest.read(folder)
 
     manifest.verify(found, folder)
-    assert {"model.onnx", "tokenizer.json", "LICENSE"} == set(found.sha256)
-    assert {*found.sha256, "manifest.json"} == {path.name for path in folder.iterdir()}
+    assert {"model.onnx", "tokenizer.json", "LICENSE", "manifest.json"} == set(found.sha256)
+    assert set(found.sha256) == {path.name for path in folder.iterdir()}
     assert manifest.sha256(workshop / "two" / "model.safetensors") == found.source.files["model.safetensors"]
     assert ("cls", "max") == found.pooling
     assert small_models.PROMPTS == found.prompts
@@ -279,11 +281,46 @@ def test_other_modules_are_refused_by_name(saved: Path, kind: str, sentence: str
     assert sentence in refusal(saved)
 
 
-def test_pickles_are_never_read(saved: Path) -> None:
-    """Weights that are only there as a pickle are refused before anything is loaded."""
-    (saved / "model.safetensors").rename(saved / "pytorch_model.bin")
+class Bomb:
+    """What unpickles by running: it leaves a file behind."""
 
-    assert "pickles are never read" in refusal(saved)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> object:
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("besides", ["nothing", "weights-elsewhere", "an-index-of-pickles"])
+def test_pickles_are_never_read(saved: Path, besides: str) -> None:
+    """Weights that are only there as a pickle are refused before anything is loaded."""
+    weights = saved / "model.safetensors"
+    if besides == "weights-elsewhere":
+        shutil.copy(weights, saved / "1_Pooling")
+    if besides == "an-index-of-pickles":
+        shutil.copy(weights, saved / "other.safetensors")
+        index = {"metadata": {}, "weight_map": {"a": "pytorch_model.bin"}}
+        (saved / "model.safetensors.index.json").write_text(json.dumps(index))
+    weights.unlink()
+    (saved / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(saved / "ran")))
+
+    sentence = refusal(saved)
+
+    assert "pickles are never read" in sentence
+    assert "safe_serialization=True" in sentence
+    assert not (saved / "ran").exists()
+
+
+def test_shards_of_safetensors_are_read(saved: Path) -> None:
+    """Weights in several files, as large checkpoints have them."""
+    shutil.move(saved / "model.safetensors", saved / "model-00001-of-00001.safetensors")
+    with safetensors.safe_open(saved / "model-00001-of-00001.safetensors", "np") as file:
+        index = {"metadata": {}, "weight_map": dict.fromkeys(file.keys(), "model-00001-of-00001.safetensors")}
+    (saved / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    original = convert.load(sources.find(entry_for(saved)))
+
+    assert small_models.WIDTH == original.dimensions
 
 
 def test_remote_code_is_never_run(saved: Path) -> None:

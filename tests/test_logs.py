@@ -32,10 +32,12 @@ def failure() -> Any:
 
 
 def test_a_text_line_ends_with_its_fields():
-    line = TextFormatter().format(record("GET %s %d", "/health", 200, request_id="r1", timing="infer=3ms"))
+    line = TextFormatter().format(
+        record("GET %s %d", "/health", 200, timing="infer=3ms", key="team-a", request_id="r1")
+    )
 
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(CREATED))
-    assert f"{moment} INFO GET /health 200 request_id=r1 timing=infer=3ms" == line
+    assert f"{moment} INFO GET /health 200 request_id=r1 key=team-a timing=infer=3ms" == line
 
 
 def test_a_text_line_without_fields_ends_with_its_message():
@@ -66,7 +68,7 @@ def test_a_json_line_has_its_fields_as_keys():
 
 
 def test_a_json_line_leaves_out_the_fields_it_has_not():
-    line = json.loads(JsonFormatter().format(record("ready", request_id="", color_message="ready!")))
+    line = json.loads(JsonFormatter().format(record("ready", request_id="", key="", color_message="ready!")))
 
     assert list(line) == ["time", "level", "logger", "message"]
 

@@ -60,9 +60,15 @@ def sentence(folder: Path) -> str:
 
 
 def test_a_manifest_is_read_back_as_it_was_written(tmp_path):
+    """And with its own sha256, which does not change what is written over it."""
     manifest.write(SAMPLE, tmp_path)
+    found = manifest.read(tmp_path)
+    raw = (tmp_path / manifest.MANIFEST).read_bytes()
+    manifest.write(found, tmp_path)
 
-    assert manifest.read(tmp_path) == SAMPLE
+    assert {manifest.MANIFEST} == found.sha256.keys()
+    assert SAMPLE == msgspec.structs.replace(found, sha256={})
+    assert raw == (tmp_path / manifest.MANIFEST).read_bytes()
 
 
 def test_fields_with_defaults_may_be_absent_except_the_format(tmp_path):
@@ -145,9 +151,25 @@ def test_files_as_exported_are_verified(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"weights")
     (tmp_path / "tokenizer.json").write_bytes(b"words")
     hashes = {path.name: manifest.sha256(path) for path in tmp_path.iterdir()}
-    found = msgspec.structs.replace(SAMPLE, sha256=hashes)
+    manifest.write(msgspec.structs.replace(SAMPLE, sha256=hashes), tmp_path)
 
-    manifest.verify(found, tmp_path)
+    manifest.verify(manifest.read(tmp_path), tmp_path)
+
+
+def test_a_manifest_that_was_changed_is_named(tmp_path):
+    """A limit that was edited, and is well-formed, is not what was exported and measured."""
+    (tmp_path / "model.onnx").write_bytes(b"weights")
+    (tmp_path / "tokenizer.json").write_bytes(b"words")
+    hashes = {path.name: manifest.sha256(path) for path in tmp_path.iterdir()}
+    manifest.write(msgspec.structs.replace(SAMPLE, sha256=hashes), tmp_path)
+    path = tmp_path / manifest.MANIFEST
+    path.write_text(path.read_text().replace('"max_tokens": 256', '"max_tokens": 512'))
+
+    found = manifest.read(tmp_path)
+
+    with pytest.raises(ArtifactError, match=r"manifest\.json is damaged: its sha256 is "):
+        manifest.verify(found, tmp_path)
+    assert 512 == found.max_tokens
 
 
 def test_a_damaged_file_is_named_with_both_digests(tmp_path):

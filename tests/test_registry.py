@@ -1,5 +1,6 @@
 """Models by name and alias, brought together from models.txt and the artifacts folder."""
 
+import asyncio
 import shutil
 import threading
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from harness import MINILM, SMALL
 
 from embed_onnx import Model, manifest, registry
-from embed_onnx.errors import ArtifactError, ModelNotFound, Unavailable
+from embed_onnx.errors import ArtifactError, ModelNotFound, SetupError, Unavailable
 from embed_onnx.manifest import Source
 from embed_onnx.models_file import Entry
 from embed_onnx.registry import Registry
@@ -136,3 +137,115 @@ def test_a_late_load_does_not_end_draining(settings: Settings) -> None:
         models.load()
 
         assert "draining" == models.state
+
+
+# Reloading, unloading, proving.
+
+
+@pytest.fixture
+def edge(settings: Settings, tmp_path: Path) -> Settings:
+    """A copy of the small model's artifact that a test may change, and no models file."""
+    shutil.copytree(settings.artifacts / SMALL, tmp_path / "art" / SMALL)
+    return Settings(models=tmp_path / "none", artifacts=tmp_path / "art", threads=1)
+
+
+def export_again(folder: Path) -> None:
+    """What a new export of other weights would leave: files and a manifest that differ."""
+    described = manifest.read(folder)
+    manifest.write(msgspec.structs.replace(described, created=described.created + 1), folder)
+
+
+def test_reload_takes_what_is_there_now(edge: Settings) -> None:
+    """A new model comes, an old one goes, one that has changed is loaded anew, and any other is kept."""
+    for name in ("kept", "gone"):
+        shutil.copytree(edge.artifacts / SMALL, edge.artifacts / name)
+    with opened(edge) as models:
+        models.load()
+        before = {name: use(models, name)[0] for name in ("kept", "gone", SMALL)}
+        shutil.rmtree(edge.artifacts / "gone")
+        shutil.copytree(edge.artifacts / SMALL, edge.artifacts / "new")
+        export_again(edge.artifacts / SMALL)
+
+        names = models.reload()
+
+        after = {name: use(models, name)[0] for name in names}
+        with pytest.raises(ModelNotFound, match=f"served are kept, new, {SMALL}"):
+            use(models, "gone")
+        vectors = [model.encode(["still the same"]).tolist() for model in (*before.values(), *after.values())]
+    assert ["kept", "new", SMALL] == list(after)
+    assert before["kept"] is after["kept"]
+    assert before[SMALL] is not after[SMALL]
+    assert vectors == [vectors[0]] * 6
+
+
+def test_a_reload_that_fails_changes_nothing(edge: Settings) -> None:
+    with opened(edge) as models:
+        models.load()
+        before = use(models, SMALL)
+        export_again(edge.artifacts / SMALL)
+        (edge.artifacts / SMALL / "tokenizer.json").write_text("{}")
+
+        with pytest.raises(ArtifactError, match=r"tokenizer.json is damaged"):
+            models.reload()
+
+        assert before == use(models, SMALL)
+        assert (1, 32) == before[0].encode(["served from memory"]).shape
+
+
+def test_what_is_listed_and_not_exported_is_not_reloaded(edge: Settings, tmp_path: Path) -> None:
+    with opened(edge) as models:
+        models.load()
+        edge.models.write_text("team/absent\n")
+
+        with pytest.raises(SetupError, match="lacks team/absent; run `embed-onnx export`, then reload"):
+            models.reload()
+
+
+def test_an_idle_model_leaves_the_memory_and_comes_back(edge: Settings) -> None:
+    with opened(edge) as models:
+        models.load()
+        model, _ = use(models, SMALL)
+        before = model.encode(["a text"])
+        models.unload_idle(60)
+        in_use = model.loaded
+        models.unload_idle(0)
+        idle = model.loaded
+        models.check_ready()
+        after = model.encode(["a text"])
+
+    assert [True, False] == [in_use, idle]
+    assert model.loaded
+    assert before.tobytes() == after.tobytes()
+
+
+def test_files_that_changed_meanwhile_are_not_read(edge: Settings) -> None:
+    """What comes back into memory is what the manifest described when it left."""
+    with opened(edge) as models:
+        models.load()
+        model, _ = use(models, SMALL)
+        models.unload_idle(0)
+        (edge.artifacts / SMALL / "model.onnx").write_bytes(b"other")
+
+        with pytest.raises(ArtifactError, match=r"model.onnx is damaged"):
+            model.encode(["a text"])
+
+
+def test_ready_means_that_a_token_was_embedded(edge: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of its own if nobody else's was; a lane that hangs or a model that fails is not ready."""
+    with opened(edge) as models:
+        models.load()
+        model, _ = use(models, SMALL)
+        first = asyncio.run(models.check_alive())
+        monkeypatch.setattr(registry, "PROVEN_SECONDS", -1)
+        monkeypatch.setattr(registry, "PROBE_SECONDS", 0.2)
+        encoder, gate = model.prepare().encoder, threading.Event()
+        with monkeypatch.context() as broken:
+            broken.setattr(encoder, "encode", lambda _: gate.wait(60))
+            with pytest.raises(Unavailable, match=r"one token was not embedded within 0.2 s"):
+                asyncio.run(models.check_alive())
+            gate.set()
+        second = asyncio.run(models.check_alive())
+
+    assert first is not None
+    assert second is not None
+    assert 0 <= second < 60

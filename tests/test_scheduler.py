@@ -1,7 +1,10 @@
 """Lanes and futures: nothing accepted is lost, and every future ends."""
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,8 +62,8 @@ def packing() -> Sums:
 def schedule() -> Iterator[Callable[..., Scheduler]]:
     made: list[Scheduler] = []
 
-    def make(lanes: int = 1, queue_tokens: int = 100) -> Scheduler:
-        made.append(Scheduler(lanes=lanes, queue_tokens=queue_tokens))
+    def make(lanes: int = 1, queue_tokens: int = 100, **rest: Any) -> Scheduler:
+        made.append(Scheduler(lanes=lanes, queue_tokens=queue_tokens, **rest))
         return made[-1]
 
     yield make
@@ -317,3 +320,107 @@ def test_many_threads_lose_nothing(schedule, pack_tokens: int) -> None:
 
     assert [] == wrong
     assert (0, 0) == (scheduler.waiting_tokens, scheduler.waiting_sequences)
+
+
+class Deadly(Sums):
+    """Ends the thread that runs it."""
+
+    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
+        raise SystemExit
+
+
+# Lanes that die or hang.
+
+
+def test_a_lane_that_dies_is_replaced(schedule, sums: Sums) -> None:
+    """Its request fails with the reason; the next one finds another lane."""
+    scheduler = schedule(lane_timeout=1)
+
+    failed = scheduler.submit(Deadly(), [[1]]).future
+
+    with pytest.raises(InferenceFailed, match="the lane that ran this request died"):
+        failed.result(60)
+    assert [[2]] == scheduler.submit(sums, [[2]]).future.result(60).tolist()
+    assert 1 == scheduler.replaced
+
+
+def test_a_lane_that_hangs_is_replaced(schedule, sums: Sums) -> None:
+    """All of its request leaves the queue, and what its thread brings at last is of no consequence."""
+    scheduler, stuck = schedule(lane_timeout=0.2), Sums()
+    stuck.gate.clear()
+
+    failed = scheduler.submit(stuck, [[1], [2]]).future
+
+    with pytest.raises(InferenceFailed, match="has been at 1 tokens for 0 s; others go on"):
+        failed.result(60)
+    assert 0 == scheduler.waiting_sequences
+    assert [[3]] == scheduler.submit(sums, [[3]]).future.result(60).tolist()
+    stuck.gate.set()
+    assert [[4]] == scheduler.submit(sums, [[4]]).future.result(60).tolist()
+    assert ([[[1]]], 1) == (stuck.packs, scheduler.replaced)
+
+
+def test_the_quick_lane_is_replaced_too(schedule, sums: Sums) -> None:
+    scheduler, slow = schedule(lane_timeout=1, queue_tokens=1000), Sums()
+    slow.gate.clear()
+    scheduler.submit(slow, [[1] * 200])
+    slow.entered.acquire(timeout=60)
+
+    with pytest.raises(InferenceFailed, match="died"):
+        scheduler.submit(Deadly(), [[1]]).future.result(60)
+
+    slow.gate.set()
+    assert [[2]] == scheduler.submit(sums, [[2]]).future.result(60).tolist()
+
+
+def test_lanes_that_keep_dying_are_reported(schedule) -> None:
+    """Somebody else has to end the process, so that its supervisor starts it again."""
+    reported = threading.Semaphore(0)
+    scheduler = schedule(lane_timeout=1, on_sick=reported.release)
+
+    for _ in range(scheduler.SICK):
+        assert not reported.acquire(blocking=False)
+        with pytest.raises(InferenceFailed):
+            scheduler.submit(Deadly(), [[1]]).future.result(60)
+
+    assert reported.acquire(timeout=60)
+
+
+def test_the_last_success(schedule, sums: Sums) -> None:
+    """Neither a failure nor a request that nobody waits for any more counts as one."""
+    scheduler = schedule()
+    with pytest.raises(InferenceFailed):
+        scheduler.submit(sums, [[13]]).future.result(60)
+    before = scheduler.last_success
+    scheduler.submit(sums, [[1]]).future.result(60)
+
+    assert -math.inf == before
+    assert 0 < scheduler.last_success <= time.monotonic()
+
+
+def test_a_tenant_leaves_room_for_others(schedule, sums: Sums) -> None:
+    """Alone, it has half of the queue; who has nothing waiting has all the room that is left."""
+    scheduler = schedule(queue_tokens=100)
+    close_gate(scheduler, sums)
+    scheduler.submit(sums, [[1] * 50], tenant="crowd")
+
+    with pytest.raises(Overloaded, match=r"wait \(50 of them yours\), 1 more exceed the limit of 100"):
+        scheduler.submit(sums, [[1]], tenant="crowd")
+    scheduler.submit(sums, [[1] * 50], tenant="other")
+    with pytest.raises(Overloaded, match="100 tokens wait, 1 more exceed the limit of 100"):
+        scheduler.submit(sums, [[1]], tenant="third")
+    sums.gate.set()
+
+
+def test_tenants_take_turns(schedule, sums: Sums) -> None:
+    """One tenant's many requests do not put another's behind all of them."""
+    scheduler = schedule(queue_tokens=10_000)
+    close_gate(scheduler, sums)
+    crowd = [scheduler.submit(sums, [[100] * 90], tenant="crowd") for _ in range(20)]
+    lone = scheduler.submit(sums, [[7] * 90], tenant="lone")
+
+    sums.gate.set()
+    for job in (*crowd, lone):
+        job.future.result(60)
+
+    assert sums.order.index(7) <= 2

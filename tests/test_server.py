@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from harness import MINILM, START_SECONDS, Server, run
 
@@ -108,6 +109,30 @@ def test_a_full_queue_is_a_429_with_retry_after(serve: Callable[..., Server]) ->
     assert 200 == httpx.post(f"{server.url}/v1/embeddings", json={"input": "after"}).status_code
 
 
+def test_bodies_together_are_bounded(serve: Callable[..., Server]) -> None:
+    """While a large body is worked on, another is refused unread; small ones go on, large ones after it."""
+    server = serve("--max-pending", "1000000")
+    large = json.dumps({"input": [LONG] * 300}).encode()
+    assert 500_000 < len(large) < 1_000_000
+    headers = {"content-type": "application/json"}
+
+    def send(content: bytes) -> httpx.Response:
+        return httpx.post(f"{server.url}/v1/embeddings", content=content, headers=headers, timeout=120)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(send, large)
+        until(lambda: waiting_sequences(server.url) > 100)
+        refused = send(large)
+        small = send(b'{"input": "a text"}')
+        assert not first.done()
+
+    assert [200, 429, 200, 200] == [
+        answer.status_code for answer in (first.result(), refused, small, send(large))
+    ]
+    assert "more exceed the limit of 1000000" in refused.json()["error"]["message"]
+    assert int(refused.headers["retry-after"]) >= 1
+
+
 def test_a_request_has_a_deadline(serve: Callable[..., Server]) -> None:
     """A request that takes longer than the server lets it is a 503, and its work is dropped."""
     server = serve("--request-timeout", "0.5")
@@ -155,6 +180,38 @@ def test_json_log_has_a_line_a_request_and_no_text(serve: Callable[..., Server])
     assert "POST /v1/embeddings 200" == line["message"]
     assert line["timing"].startswith("tokenize;dur=")
     assert "secret" not in log
+
+
+def test_sighup_reloads(copied: Path, serve: Callable[..., Server]) -> None:
+    """No request fails meanwhile; an error is told and changes nothing."""
+    import shutil
+
+    flags = ["--models", str(copied / "models.txt"), "--artifacts", str(copied / "artifacts")]
+    server = serve(*flags)
+    texts = {"input": ["one text"] * 50}
+    with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=server.url, timeout=120) as client:
+        asked = pool.submit(
+            lambda: [client.post("/v1/embeddings", json=texts).status_code for _ in range(60)]
+        )
+        shutil.copytree(copied / "artifacts/small", copied / "artifacts/other")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "other" in httpx.get(f"{server.url}/models").text)
+        (copied / "artifacts/other/manifest.json").write_text("{")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: any("not reloaded" in line for line in server.log))
+        statuses = asked.result()
+
+    assert {200} == set(statuses)
+    assert 200 == httpx.post(f"{server.url}/v1/embeddings", json=texts | {"model": "other"}).status_code
+
+
+def test_an_idle_model_is_unloaded_and_comes_back(serve: Callable[..., Server]) -> None:
+    server = serve("--idle-unload", "0.5")
+    until(lambda: sum("unloaded" in line for line in server.log) == 2)
+
+    answers = [httpx.get(f"{server.url}/ready"), httpx.post(f"{server.url}/embeddings", json={"input": "a"})]
+
+    assert [200, 200] == [answer.status_code for answer in answers]
 
 
 def test_a_busy_port(serve: Callable[..., Server], home: Path) -> None:
@@ -231,10 +288,9 @@ def test_a_model_that_does_not_load_ends_the_server(copied: Path) -> None:
 
     folder = copied / "artifacts/small"
     (folder / "model.onnx").write_bytes(b"no model")
-    path = folder / "manifest.json"
-    found = json.loads(path.read_text())
-    found["sha256"]["model.onnx"] = manifest.sha256(folder / "model.onnx")
-    path.write_text(json.dumps(found))
+    found = manifest.read(folder)
+    hashes = found.sha256 | {"model.onnx": manifest.sha256(folder / "model.onnx")}
+    manifest.write(msgspec.structs.replace(found, sha256=hashes), folder)
 
     done = run("serve", "--port", "0", cwd=copied)
 

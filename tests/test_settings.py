@@ -1,4 +1,4 @@
-"""Settings: from words to values, one sentence for a bad word, API keys, and the README's table."""
+"""Settings: from words to values, one sentence for a bad word, and the README's table."""
 
 from pathlib import Path
 
@@ -73,50 +73,6 @@ def test_a_bad_word_is_one_sentence_that_names_the_flag(name, word, shown):
     assert len(sentence) > len(shown)
     assert "\n" not in sentence
     assert "$." not in sentence
-
-
-def test_without_a_file_the_keys_are_those_of_the_setting():
-    assert Settings(api_keys=("a", "b")).all_api_keys() == ("a", "b")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param("a\nb\n", ("a", "b"), id="one-a-line"),
-        pytest.param(" a \r\n\r\n\tb", ("a", "b"), id="spaces-and-blank-lines"),
-        pytest.param("# ours\na\n#b\n", ("a",), id="comments"),
-        pytest.param("a#1\n", ("a#1",), id="hash-sign-in-a-key"),
-        pytest.param("a\n  # theirs\n", ("a",), id="indented-comment"),
-    ],
-)
-def test_a_file_holds_one_key_a_line(tmp_path, text, expected):
-    path = tmp_path / "keys"
-    path.write_text(text)
-
-    assert ("first", *expected) == Settings(api_keys=("first",), api_keys_file=path).all_api_keys()
-
-
-@pytest.mark.parametrize("text", ["", "\n \n", "# no key yet\n"], ids=["empty", "blank", "comment"])
-def test_a_file_without_a_key_does_not_open_the_server_to_all(tmp_path, text):
-    path = tmp_path / "keys"
-    path.write_text(text)
-
-    with pytest.raises(SetupError) as caught:
-        Settings(api_keys=("a",), api_keys_file=path).all_api_keys()
-
-    assert f"--api-keys-file {path} holds no key; write one a line" == str(caught.value)
-
-
-@pytest.mark.parametrize("content", [None, b"\xff"], ids=["missing", "not-utf8"])
-def test_a_file_that_cannot_be_read_is_named_with_its_flag(tmp_path, content):
-    path = tmp_path / "keys"
-    if content is not None:
-        path.write_bytes(content)
-
-    with pytest.raises(SetupError) as caught:
-        Settings(api_keys_file=path).all_api_keys()
-
-    assert str(caught.value).startswith(f"--api-keys-file {path} cannot be read: ")
 
 
 def test_a_knob_names_its_flag_and_its_variable():

@@ -1,0 +1,127 @@
+"""Several server processes on one port: started, started again when they end, told of every signal.
+
+Each has an equal part of the cores and lanes of its own. The parent holds the port and serves nothing.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from embed_onnx import cpu
+from embed_onnx.errors import SetupError
+
+log = logging.getLogger(__name__)
+
+ENDS = 5
+ENDS_SECONDS = 60.0
+"""If workers end by themselves so many times within so long, starting them again does not help."""
+SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+PR_SET_PDEATHSIG = 1
+
+
+def run(sock: socket.socket, arguments: Sequence[str], *, workers: int, threads: int) -> None:
+    """Serve with so many processes until SIGINT or SIGTERM; a second one ends them at once.
+
+    ``arguments`` are those of the command line; ``threads`` are shared out, 0 stands for all cores.
+
+    Raises:
+        SetupError: Workers keep ending.
+    """
+    sock.set_inheritable(True)
+    command = [sys.executable, "-m", "embed_onnx", *arguments, "--workers", "1"]
+    command += ["--socket", str(sock.fileno())]
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    _Workers(command, _shares(workers, threads)).run()
+
+
+def end_with_parent() -> None:
+    """Have this process told to stop if its parent is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class _Share:
+    """A worker's part of the machine."""
+
+    def __init__(self, threads: int, cores: set[int]) -> None:
+        self.threads = threads
+        self.cores = cores
+
+
+def _shares(workers: int, threads: int) -> list[_Share]:
+    """Equal parts; workers that are more than the cores may run on any of them."""
+    cores = sorted(os.sched_getaffinity(0))
+    threads = threads or cpu.usable_cores()
+    ends = [number * len(cores) // workers for number in range(workers + 1)]
+    return [
+        _Share(
+            max(1, (threads + number) // workers),
+            set(cores[ends[number] : ends[number + 1]] or cores),
+        )
+        for number in range(workers)
+    ]
+
+
+class _Workers:
+    def __init__(self, command: list[str], shares: list[_Share]) -> None:
+        self._command = command
+        self._shares = shares
+        self._running: dict[int, _Share] = {}
+        """By process id."""
+        self._ended: deque[float] = deque(maxlen=ENDS)
+        self._stopping = False
+        self._failure = ""
+
+    def run(self) -> None:
+        """Start all, and wait for signals until all have ended."""
+        for share in self._shares:
+            self._start(share)
+        while self._running:
+            number = signal.sigwait(SIGNALS)
+            if number == signal.SIGCHLD:
+                self._reap()
+                continue
+            self._stopping |= number != signal.SIGHUP
+            self._tell(number)
+        if self._failure:
+            raise SetupError(self._failure)
+
+    def _start(self, share: _Share) -> None:
+        """A new process has the mask of signals and the cores of its parent."""
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, share.cores)
+        command = [*self._command, "--threads", str(share.threads)]
+        # In a process group of its own: a terminal's Ctrl-C is for the parent, which passes it on once.
+        pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0, setsigmask=[])
+        os.sched_setaffinity(0, cores)
+        self._running[pid] = share
+
+    def _tell(self, number: int) -> None:
+        for pid in self._running:
+            os.kill(pid, number)
+
+    def _reap(self) -> None:
+        """Start again who has ended without being asked to, unless that happens over and over."""
+        for pid in list(self._running):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                continue
+            share = self._running.pop(pid)
+            code = os.waitstatus_to_exitcode(status)
+            if self._stopping:
+                if code and not self._failure:
+                    self._failure = f"worker {pid} ended with {code} when it was asked to stop"
+                continue
+            log.error("worker %d ended with %d", pid, code)
+            self._ended.append(time.monotonic())
+            if len(self._ended) == ENDS and self._ended[-1] - self._ended[0] < ENDS_SECONDS:
+                self._stopping = True
+                self._failure = f"workers ended {ENDS} times within {ENDS_SECONDS:g} s; the log has why"
+                self._tell(signal.SIGTERM)
+            else:
+                self._start(share)

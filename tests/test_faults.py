@@ -1,0 +1,175 @@
+"""What breaks under a running server, and what becomes of it: lanes, disks, artifacts."""
+
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from harness import SMALL, START_SECONDS, Server, clean_environment
+
+FAULTY = (
+    sys.executable,
+    "-c",
+    """
+import time
+from embed_onnx import cli, encoder
+
+whole = encoder.Encoder.encode
+
+def encode(self, sequences):
+    lengths = {len(ids) for ids in sequences}
+    if 30 in lengths:
+        raise SystemExit
+    while 40 in lengths:
+        time.sleep(1)
+    return whole(self, sequences)
+
+encoder.Encoder.encode = encode
+cli.main()
+""",
+)
+"""The server, with an encoder whose thread dies of a sequence of 30 tokens, and hangs at one of 40."""
+DIES, HANGS = list(range(5, 35)), list(range(5, 45))
+
+
+def embed(server: Server, given: object, model: str = SMALL) -> httpx.Response:
+    body = {"input": given, "model": model}
+    return httpx.post(f"{server.url}/v1/embeddings", json=body, timeout=START_SECONDS)
+
+
+@pytest.fixture
+def copied(home: Path, tmp_path: Path) -> Path:
+    """A folder with the small model's artifact, which a test may damage."""
+    shutil.copytree(home / "artifacts" / SMALL, tmp_path / "artifacts" / SMALL)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("fault", "told"), [(DIES, "died"), (HANGS, "has been at 40 tokens")])
+def test_a_lane_in_trouble_fails_its_request_and_no_other(serve, fault: list[int], told: str) -> None:
+    server = serve("--threads", "1", "--lane-timeout", "2", program=FAULTY)
+
+    failed = embed(server, fault)
+
+    assert 500 == failed.status_code
+    assert told in failed.json()["error"]["message"]
+    assert 200 == embed(server, "another text").status_code
+    assert 200 == httpx.get(f"{server.url}/ready").status_code
+    assert "another takes its place" in server.stop()
+    assert 0 == server.process.returncode
+
+
+def test_lanes_that_keep_dying_end_the_process(serve) -> None:
+    """With exit code 1, so that its supervisor starts it again."""
+    server = serve("--threads", "1", "--lane-timeout", "2", "--drain-timeout", "5", program=FAULTY)
+
+    statuses = [embed(server, DIES).status_code for _ in range(3)]
+
+    log = server.finish()
+    assert [500] * 3 == statuses
+    assert 1 == server.process.returncode
+    assert "embed-onnx: 3 lanes died or hung within 600 s" in log.splitlines()[-1]
+
+
+def test_a_lane_that_hangs_is_not_ready(serve) -> None:
+    """Every lane is at a hanging sequence, the quick one as well: no token of the probe comes back."""
+    server = serve("--threads", "1", "--lane-timeout", "600", "--drain-timeout", "0", program=FAULTY)
+    for given in ([HANGS, HANGS], HANGS):
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/embeddings", json={"input": given, "model": SMALL}, timeout=1)
+    end = time.monotonic() + START_SECONDS
+
+    while (answer := httpx.get(f"{server.url}/ready", timeout=START_SECONDS)).status_code == 200:
+        assert time.monotonic() < end
+
+    assert "one token was not embedded within 5 s" in answer.json()["error"]["message"]
+    assert 200 == httpx.get(f"{server.url}/health").status_code
+
+
+def test_an_artifact_that_is_damaged_while_served(serve, copied: Path) -> None:
+    """What is in memory goes on, to the bit; a reload is refused; nothing is served half."""
+    flags = ["--models", str(copied / "none"), "--artifacts", str(copied / "artifacts")]
+    server = serve(*flags)
+    before = embed(server, "a text").json()["data"]
+
+    for name in ("model.onnx", "tokenizer.json"):
+        path = copied / "artifacts" / SMALL / name
+        path.write_bytes(b"\0" * path.stat().st_size)
+        path.write_bytes(b"")
+
+    assert before == embed(server, "a text").json()["data"]
+
+
+def test_a_damaged_artifact_does_not_come_back_into_memory(serve, copied: Path) -> None:
+    flags = ["--models", str(copied / "none"), "--artifacts", str(copied / "artifacts")]
+    server = serve(*flags, "--idle-unload", "0.2")
+    until(lambda: any("unloaded" in line for line in server.log))
+    (copied / "artifacts" / SMALL / "model.onnx").write_bytes(b"other")
+
+    answer = embed(server, "a text")
+
+    assert 503 == answer.status_code
+    assert "the model cannot be loaded again" in answer.json()["error"]["message"]
+    assert any("model.onnx is damaged" in line for line in server.log)
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(copied: Path) -> None:
+    """A full disk behind standard error."""
+    port = free_port()
+    command = [sys.executable, "-m", "embed_onnx", "serve", "--port", str(port), "--models", "none"]
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen(command, cwd=copied, stderr=full, stdout=full, env=clean_environment())
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: answers(f"{url}/ready"))
+        statuses = [httpx.post(f"{url}/embeddings", json={"input": "a"}).status_code for _ in range(20)]
+    finally:
+        process.terminate()
+
+    assert [200] * 20 == statuses
+    assert 0 == process.wait(START_SECONDS)
+
+
+def test_an_export_onto_a_full_disk_leaves_nothing_behind(home: Path, tmp_path: Path) -> None:
+    """A file may not be as large as the model: one sentence says so, and no artifact is half there."""
+    (tmp_path / "models.txt").write_text(f"{home / 'checkpoint'} name={SMALL}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "embed_onnx", "export"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+
+    assert 1 == done.returncode
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [] == [path for path in tmp_path.rglob("*") if path.name != "models.txt" and path.is_file()]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,109 @@
+"""Several processes behind one port."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from harness import START_SECONDS, Server, run
+
+from embed_onnx import workers
+
+
+def children(server: Server) -> set[int]:
+    pid = server.process.pid
+    return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+
+
+def embed(server: Server) -> int:
+    """On a connection of its own, which any of the workers may take."""
+    return httpx.post(f"{server.url}/v1/embeddings", json={"input": "a text"}).status_code
+
+
+@pytest.fixture
+def two(serve: Callable[..., Server]) -> Server:
+    server = serve("--workers", "2", "--threads", "2")
+    until(lambda: sum("loaded small" in line for line in server.log) == 2)
+    return server
+
+
+def test_a_worker_that_is_killed_is_started_again(two: Server) -> None:
+    """Meanwhile the other answers; each takes its share of the threads and runs on cores of its own."""
+    first, second = children(two)
+
+    os.kill(first, signal.SIGKILL)
+    statuses = [embed(two) for _ in range(20)]
+    until(lambda: len(children(two) - {first, second}) == 1)
+
+    assert [200] * 20 == statuses
+    assert f"worker {first} ended with -9" in "".join(two.log)
+    commands = [Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in children(two)]
+    assert ["1", "1"] == [command[command.index("--threads", -4) + 1] for command in commands]
+
+
+def test_sigterm_drains_all_workers(two: Server) -> None:
+    started = children(two)
+
+    log = two.stop()
+
+    assert 0 == two.process.returncode
+    assert 2 == log.count("draining")
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+
+
+def test_workers_end_with_their_parent(two: Server) -> None:
+    started = children(two)
+
+    two.process.kill()
+
+    until(lambda: not [pid for pid in started if alive(pid)])
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for is over."""
+    try:
+        return re.search(r"State:\s+Z", Path(f"/proc/{pid}/status").read_text()) is None
+    except FileNotFoundError:
+        return False
+
+
+def test_sighup_reloads_all_workers(two: Server) -> None:
+    two.process.send_signal(signal.SIGHUP)
+
+    until(lambda: sum("reloaded; served are" in line for line in two.log) == 2)
+    assert 200 == embed(two)
+
+
+def test_workers_that_cannot_start_end_the_server(home: Path, tmp_path: Path) -> None:
+    """They are not started over and over."""
+    import shutil
+
+    shutil.copytree(home / "artifacts" / "small", tmp_path / "artifacts" / "small")
+    (tmp_path / "artifacts/small/tokenizer.json").write_text("{}")
+
+    done = run("serve", "--workers", "2", "--port", "0", cwd=tmp_path)
+
+    assert 1 == done.returncode
+    assert "tokenizer.json is damaged" in done.stderr
+    assert "workers ended 5 times within 60 s" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "threads", "expected"),
+    [(2, 2, [1, 1]), (2, 3, [1, 2]), (3, 2, [1, 1, 1]), (1, 4, [4])],
+)
+def test_threads_are_shared_out(number: int, threads: int, expected: list[int]) -> None:
+    shares = workers._shares(number, threads)
+
+    assert expected == [share.threads for share in shares]
+    assert os.sched_getaffinity(0) == set().union(*(share.cores for share in shares))
