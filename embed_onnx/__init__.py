@@ -1,9 +1,13 @@
 """Sentence-Transformers as int8 ONNX on CPUs, served over the OpenAI embeddings API."""
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from embed_onnx.model import Model
+
+# ONNX Runtime's builds send usage data to their makers, unless this is set before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = ["Model", "__version__"]

@@ -13,7 +13,7 @@ from embed_onnx.settings import PREFIX
 
 MINILM = "all-MiniLM-L6-v2"
 SMALL = "small"
-PROGRAM = ("-m", "embed_onnx")
+PROGRAM = (sys.executable, "-m", "embed_onnx")
 START_SECONDS = 60
 """A hang is a failure, not a timing: far more than a start ever takes."""
 
@@ -24,7 +24,7 @@ class Server:
     def __init__(
         self, arguments: list[str], environment: dict[str, str], cwd: Path, program: tuple[str, ...] = PROGRAM
     ) -> None:
-        command = [sys.executable, *program, "serve", "--port", "0", *arguments]
+        command = [*program, "serve", "--port", "0", *arguments]
         self.process = subprocess.Popen(
             command,
             cwd=cwd,

@@ -13,6 +13,7 @@ import pytest
 from harness import SMALL, START_SECONDS, Server, clean_environment
 
 FAULTY = (
+    sys.executable,
     "-c",
     """
 import time

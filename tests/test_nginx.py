@@ -1,0 +1,262 @@
+"""deploy/nginx.conf in a real nginx, in front of a real server."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from harness import MINILM, START_SECONDS, Server
+
+from embed_onnx.settings import Settings
+
+SITE = (Path(__file__).parent.parent / "deploy/nginx.conf").read_text()
+DEFAULTS = Settings()
+REQUEST = {"model": MINILM, "input": "Hello", "encoding_format": "base64"}
+
+
+class Nginx:
+    """The site of deploy/nginx.conf in a real nginx, which runs without privileges."""
+
+    MAIN = """
+        pid {folder}/nginx.pid;
+        daemon off;
+        worker_processes 1;
+        error_log {folder}/error.log;
+        events {{}}
+        http {{
+            access_log {folder}/access.log;
+            client_body_temp_path {folder}/body;
+            proxy_temp_path {folder}/proxy;
+            fastcgi_temp_path {folder}/fastcgi;
+            uwsgi_temp_path {folder}/uwsgi;
+            scgi_temp_path {folder}/scgi;
+            include {folder}/site.conf;
+        }}
+    """
+
+    def __init__(self, folder: Path, upstream: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._certify()
+        site = SITE
+        ours = {
+            "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
+            "listen [::]:443 ssl;": "",
+            "server_name embeddings.example.org;": "server_name localhost;",
+            "/etc/embed-onnx/tls/server.crt;": f"{folder}/server.crt;",
+            "/etc/embed-onnx/tls/server.key;": f"{folder}/server.key;",
+            "server 127.0.0.1:8000 ": f"server {upstream} ",
+        }
+        for theirs, own in ours.items():
+            assert 1 == site.count(theirs)
+            site = site.replace(theirs, own)
+        (folder / "site.conf").write_text(site)
+        (folder / "nginx.conf").write_text(self.MAIN.format(folder=folder))
+        nobody: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            nobody = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+            for path in (folder, *folder.iterdir()):
+                shutil.chown(path, "nobody", "nogroup")
+        command = ["nginx", "-c", folder / "nginx.conf", "-e", folder / "error.log", "-p", folder]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **nobody)
+        self.tls = ssl.create_default_context(cafile=folder / "server.crt")
+        self._wait()
+
+    def _certify(self) -> None:
+        """A certificate of its own."""
+        command = "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -days 2 "
+        command += "-subj /CN=localhost -addext subjectAltName=DNS:localhost "
+        command += f"-keyout {self.folder}/server.key -out {self.folder}/server.crt"
+        subprocess.run(command.split(), check=True, capture_output=True)
+
+    def _wait(self) -> None:
+        end = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            assert self.process.poll() is None, (self.folder / "error.log").read_text()
+            assert time.monotonic() < end
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=f"https://localhost:{self.port}", verify=self.tls, timeout=120)
+
+    def connect(self) -> ssl.SSLSocket:
+        return self.tls.wrap_socket(
+            socket.create_connection(("127.0.0.1", self.port)), server_hostname="localhost"
+        )
+
+    def warnings(self) -> list[str]:
+        """Its log, without what it says of each connection at the lowest level."""
+        lines = (self.folder / "error.log").read_text().splitlines()
+        return [line for line in lines if "[notice]" not in line and "[info]" not in line]
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(START_SECONDS)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[str], Nginx]]:
+    """Start nginx before an upstream; it has a folder that every user may get to."""
+    if not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or not shutil.which("openssl"):
+        pytest.skip("nginx or openssl is not installed")
+    with contextlib.ExitStack() as stack:
+
+        def start(upstream: str) -> Nginx:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="embed-onnx-nginx-"))
+            nginx = Nginx(Path(folder), upstream.removeprefix("http://"))
+            stack.callback(nginx.stop)
+            return nginx
+
+        yield start
+
+
+def directive(name: str) -> str:
+    """The value of a directive that stands once in the site."""
+    (value,) = re.findall(rf"^\s*{name}\s+(.+);$", SITE, re.MULTILINE)
+    return str(value)
+
+
+def test_nginx_limits_are_the_servers() -> None:
+    """Bodies as large, longer timeouts, and idle connections closed before the server does it."""
+    server_keeps = uvicorn.Config("").timeout_keep_alive
+
+    assert DEFAULTS.max_body == int(directive("client_max_body_size").removesuffix("m")) << 20
+    assert int(directive("proxy_read_timeout").removesuffix("s")) > DEFAULTS.request_timeout
+    assert int(directive("keepalive_timeout").removesuffix("s")) < server_keeps
+
+
+def test_nginx_serves_over_tls(proxy: Callable[[str], Nginx], server: Server, client: httpx.Client) -> None:
+    """One text and a full list come out as from the server itself; none gets to a disk or a log."""
+    nginx = proxy(server.url)
+    texts = [f"sentence {number} about something secret" for number in range(DEFAULTS.max_inputs)]
+    bulk = {"model": MINILM, "input": texts}
+
+    with nginx.client() as https:
+        ours = [https.post("/v1/embeddings", json=body) for body in (REQUEST, bulk)]
+    theirs = [client.post("/v1/embeddings", json=body) for body in (REQUEST, bulk)]
+
+    assert [answer.json()["data"] for answer in theirs] == [answer.json()["data"] for answer in ours]
+    assert [] == nginx.warnings()
+    assert "secret" not in (nginx.folder / "access.log").read_text()
+
+
+def test_nginx_passes_errors_and_ids(
+    proxy: Callable[[str], Nginx], server: Server, client: httpx.Client
+) -> None:
+    """An error's status, body and headers are the server's; an id goes through, and there always is one."""
+    bad = {"model": "unknown", "input": "Hello"}
+    theirs = client.post("/v1/embeddings", json=bad, headers={"x-request-id": "find-me"})
+
+    with proxy(server.url).client() as https:
+        ours = https.post("/v1/embeddings", json=bad, headers={"x-request-id": "find-me"})
+        unnamed = https.get("/v1/models")
+
+    assert (404, theirs.content) == (ours.status_code, ours.content)
+    assert ["find-me"] == ours.headers.get_list("x-request-id")
+    assert [1] == [len(unnamed.headers.get_list("x-request-id"))]
+
+
+def test_nginx_answers_in_our_shape(
+    proxy: Callable[[str], Nginx], server: Server, client: httpx.Client
+) -> None:
+    """Errors of nginx itself look like the server's: too large a body, a hidden route, a broken request."""
+    nginx = proxy(server.url)
+    large = b" " * (DEFAULTS.max_body + 1)
+    with nginx.client() as https:
+        refused = https.post("/v1/embeddings", content=large, headers={"x-request-id": "find-me"})
+        hidden = https.get("/metrics")
+        broken = https.get("/health", headers={"x-long": "a" * 100_000})
+    plain = httpx.get(f"http://127.0.0.1:{nginx.port}/health")
+
+    assert (413, "find-me") == (refused.status_code, refused.headers["x-request-id"])
+    assert client.post("/v1/embeddings", content=large).json() == refused.json()
+    assert [404, 400, 400] == [answer.status_code for answer in (hidden, broken, plain)]
+    for answer in (refused, hidden, broken, plain):
+        assert {"message", "type", "param", "code"} == answer.json()["error"].keys()
+        assert "application/json" == answer.headers["content-type"]
+        assert answer.headers["x-request-id"]
+
+
+def test_nginx_without_a_server(proxy: Callable[[str], Nginx]) -> None:
+    """A server that is not running is told in the shape of its own errors."""
+    with proxy(f"127.0.0.1:{free_port()}").client() as https:
+        answer = https.post("/v1/embeddings", json=REQUEST)
+
+    assert (502, "server_error") == (answer.status_code, answer.json()["error"]["type"])
+
+
+def test_nginx_lets_go_when_its_client_does(
+    proxy: Callable[[str], Nginx], serve: Callable[..., Server]
+) -> None:
+    """A client that leaves is not waited for: the server hears of it and drops the work."""
+    server = serve()
+    body = json.dumps({"input": ["a sentence of about nine words, again and again. " * 40] * 2000}).encode()
+    head = "POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    head += f"content-length: {len(body)}\r\n\r\n"
+
+    with proxy(server.url).connect() as connection:
+        connection.sendall(head.encode() + body)
+        wait_for_metric(server, lambda page: gauge(page, "embed_onnx_queue_tokens") > 0)
+    wait_for_metric(server, lambda page: 'status="499"' in page)
+    log = server.stop()
+
+    assert "POST /v1/embeddings 499" in log
+
+
+def gauge(page: str, name: str) -> float:
+    return next(float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{name} "))
+
+
+def wait_for_metric(server: Server, condition: Callable[[str], bool]) -> None:
+    """Never happening is the failure."""
+    end = time.monotonic() + START_SECONDS
+    while not condition(httpx.get(f"{server.url}/metrics", timeout=START_SECONDS).text):
+        assert time.monotonic() < end
+
+
+def test_nginx_sends_again_what_an_old_connection_lost(proxy: Callable[[str], Nginx]) -> None:
+    """A kept connection that closes under a request costs nobody anything: a new one takes the request."""
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        upstream.settimeout(START_SECONDS)
+        accepted = threading.Thread(target=answer_once_a_connection, args=(upstream, 2))
+        accepted.start()
+        with proxy(f"127.0.0.1:{upstream.getsockname()[1]}").client() as https:
+            answers = [https.post("/v1/embeddings", json=REQUEST) for _ in range(2)]
+        accepted.join(START_SECONDS)
+
+    assert [200, 200] == [answer.status_code for answer in answers]
+
+
+def answer_once_a_connection(upstream: socket.socket, connections: int) -> None:
+    """Answer the first request of each connection, and close it when another comes."""
+    with contextlib.ExitStack() as stack:
+        kept = None
+        for _ in range(connections):
+            if kept is not None:
+                kept.recv(65536)
+                kept.close()
+            kept = stack.enter_context(upstream.accept()[0])
+            kept.recv(65536)
+            kept.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
