@@ -10,17 +10,24 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from litestar import MediaType, Request, Response, Router, get, post
+from litestar import MediaType, Request, Response, Router, get, post, route
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
-from litestar.enums import RequestEncodingType
+from litestar.enums import HttpMethod, RequestEncodingType
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter
 
 from embed_onnx import wire
-from embed_onnx.errors import ClientGone, InvalidApiKey, InvalidRequest, TimedOut, WrongMediaType
+from embed_onnx.errors import (
+    ClientGone,
+    InvalidApiKey,
+    InvalidRequest,
+    RequestTooSlow,
+    TimedOut,
+    WrongMediaType,
+)
 from embed_onnx.manifest import Manifest
 from embed_onnx.metrics import Metrics
 from embed_onnx.model import Embedded, Model, Options
@@ -31,6 +38,9 @@ T = TypeVar("T")
 
 VECTORS_A_SLICE = 64
 """Vectors written as JSON in one go, about 2 ms of numbers; between slices the event loop has its turn."""
+
+PROBE = [HttpMethod.GET, HttpMethod.HEAD]
+"""Load balancers ask with HEAD; the answer is that of GET, without its body."""
 
 EMBEDDING_BODY = Body(
     media_type=RequestEncodingType.JSON,
@@ -43,13 +53,22 @@ ERRORS = {
         400: "The request is wrong; `error.param` names the field.",
         401: "The API key is missing or unknown.",
         404: "The model is not served here.",
+        405: "The route does not take this method; see Allow.",
+        408: "The headers or the body took too long to arrive.",
         413: "The body is larger than the server takes.",
         415: "The body is not declared as plain JSON.",
         429: "The queue is full; see Retry-After.",
+        431: "The headers are larger than the server takes.",
         500: "A bug, or a vector that is not finite.",
         503: "Models are loading, the server is going down, or the request took too long.",
     }.items()
 }
+
+
+def _errors(*statuses: int) -> dict[int, ResponseSpec]:
+    """What an operation may answer besides success: what every one may, and these."""
+    return {status: ERRORS[status] for status in sorted({400, 405, 408, 431, 500, *statuses})}
+
 
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind) for kind in (wire.EmbeddingRequest, wire.TokenizeRequest)
@@ -64,6 +83,7 @@ class ApiRequest(Request[Any, Any, State]):
 
         Raises:
             WrongMediaType: The body is not declared as JSON.
+            RequestTooSlow: The body did not arrive in time.
             InvalidRequest: The body is not what the struct says.
         """
         declared = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
@@ -74,7 +94,13 @@ class ApiRequest(Request[Any, Any, State]):
             raise WrongMediaType(f"the content encoding is {encoding!r}; send the body as it is")
         field = self.route_handler.parsed_data_field
         assert field is not None  # noqa: S101 - only handlers with a body get here
-        return wire.decode(await self.body(), DECODERS[field.annotation])
+        seconds = self.app.state.settings.request_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                body = await self.body()
+        except TimeoutError:
+            raise RequestTooSlow(f"the body was not complete within {seconds:g} s; send it at once") from None
+        return wire.decode(body, DECODERS[field.annotation])
 
 
 async def require_key(connection: ASGIConnection[Any, Any, Any, State], _handler: BaseRouteHandler) -> None:
@@ -110,7 +136,9 @@ async def create_embeddings(
     registry: Registry = state.registry
     settings: Settings = state.settings
     metrics: Metrics = state.metrics
-    inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
+    inputs = wire.parse_input(
+        data.input, max_inputs=settings.max_inputs, max_characters=settings.max_characters
+    )
     if data.prompt is not None and data.prompt_name is not None:
         raise InvalidRequest("prompt and prompt_name are both given; send one of them", param="prompt")
     with registry.use(data.model) as (model, prompt_name):
@@ -140,21 +168,28 @@ async def tokenize(
     """Show what a model sees of each text: its tokens, special tokens included, cut at its limit."""
     registry: Registry = state.registry
     settings: Settings = state.settings
-    inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
+    inputs = wire.parse_input(
+        data.input, max_inputs=settings.max_inputs, max_characters=settings.max_characters
+    )
     with registry.use(data.model) as (model, prompt_name):
         work = asyncio.to_thread(_tokenized, model, inputs, Options(prompt_name=prompt_name))
         items = await _while_wanted(request, work, seconds=settings.request_timeout)
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
 
-@get("/v1/models", tags=["models"], summary="List the models")
+@get("/v1/models", tags=["models"], responses=_errors(401), summary="List the models")
 async def list_models(state: State) -> wire.ModelList:
     """Every served model with its dimensions, limits and prompts."""
     registry: Registry = state.registry
     return wire.ModelList(data=[_card(registry, name) for name in registry.manifests])
 
 
-@get("/v1/models/{model_id:path}", tags=["models"], responses={404: ERRORS[404]}, summary="Describe a model")
+@get(
+    "/v1/models/{model_id:path}",
+    tags=["models"],
+    responses=_errors(401, 404),
+    summary="Describe a model",
+)
 async def describe_model(
     model_id: Annotated[str, PathParameter(description="A name or alias; may contain `/`.")], state: State
 ) -> wire.ModelCard:
@@ -163,7 +198,7 @@ async def describe_model(
     return _card(registry, registry.resolve(str(model_id).removeprefix("/")))
 
 
-@get("/models", tags=["models"], summary="List the models, in the simple form")
+@get("/models", tags=["models"], responses=_errors(401), summary="List the models, in the simple form")
 async def list_models_simply(state: State) -> wire.SimpleModelList:
     """Every served model with the length of its vectors."""
     registry: Registry = state.registry
@@ -173,13 +208,21 @@ async def list_models_simply(state: State) -> wire.SimpleModelList:
     )
 
 
-@get("/health", tags=["operations"], summary="Is the process alive?")
+@route(
+    "/health", http_method=PROBE, tags=["operations"], responses=_errors(), summary="Is the process alive?"
+)
 async def health() -> wire.Status:
     """200 while the process lives."""
     return wire.Status("ok")
 
 
-@get("/ready", tags=["operations"], responses={503: ERRORS[503]}, summary="Can every model embed?")
+@route(
+    "/ready",
+    http_method=PROBE,
+    tags=["operations"],
+    responses=_errors(503),
+    summary="Can every model embed?",
+)
 async def ready(state: State) -> wire.Status:
     """200 when every model can embed; 503 with the reason while loading or draining."""
     registry: Registry = state.registry
@@ -187,7 +230,14 @@ async def ready(state: State) -> wire.Status:
     return wire.Status("ready")
 
 
-@get("/metrics", tags=["operations"], media_type=MediaType.TEXT, summary="Prometheus metrics")
+@route(
+    "/metrics",
+    http_method=PROBE,
+    tags=["operations"],
+    media_type=MediaType.TEXT,
+    responses=_errors(),
+    summary="Prometheus metrics",
+)
 async def show_metrics(state: State) -> str:
     """Prometheus text."""
     metrics: Metrics = state.metrics

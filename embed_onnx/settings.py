@@ -46,11 +46,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 1_048_576
     max_inputs: Annotated[int, Meta(ge=1, description="Inputs in one request.")] = 2048
     max_body: Annotated[int, Meta(ge=1, description="Bytes in the body of one request.")] = 16_777_216
+    max_characters: Annotated[
+        int, Meta(ge=1, description="Characters in one text of a request, or token ids in one input.")
+    ] = 1_000_000
     truncate: Annotated[
         bool, Meta(description="Cut a text that is too long at the model's limit, or refuse it.")
     ] = True
+    header_timeout: Annotated[
+        float,
+        Meta(gt=0, le=86_400, description="Seconds a client may take to send the headers of a request."),
+    ] = 10.0
     request_timeout: Annotated[
-        float, Meta(gt=0, le=86_400, description="Seconds a request may take before it is answered with 503.")
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Seconds a request's body may take to arrive (408), its work (503), and its answer "
+            "to be fetched.",
+        ),
     ] = 300.0
     drain_timeout: Annotated[
         float,
