@@ -90,10 +90,10 @@ class Protocol(HttpToolsProtocol):
             raise ValueError
         if self.parser.should_upgrade():
             return
-        self._header_bytes = 0
-        self._inside = "body"
-        self._cancel_deadline()
         super().on_headers_complete()
+        self._inside = "body"
+        self._header_bytes = 0
+        self._cancel_deadline()
 
     def on_message_complete(self) -> None:
         """A request's last byte."""

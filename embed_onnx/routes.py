@@ -83,7 +83,6 @@ class ApiRequest(Request[Any, Any, State]):
 
         Raises:
             WrongMediaType: The body is not declared as JSON.
-            RequestTooSlow: The body did not arrive in time.
             InvalidRequest: The body is not what the struct says.
         """
         declared = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
@@ -94,13 +93,20 @@ class ApiRequest(Request[Any, Any, State]):
             raise WrongMediaType(f"the content encoding is {encoding!r}; send the body as it is")
         field = self.route_handler.parsed_data_field
         assert field is not None  # noqa: S101 - only handlers with a body get here
+        return wire.decode(await self.body(), DECODERS[field.annotation])
+
+    async def body(self) -> bytes:
+        """The body, once it is there.
+
+        Raises:
+            RequestTooSlow: It did not arrive in time.
+        """
         seconds = self.app.state.settings.request_timeout
         try:
             async with asyncio.timeout(seconds):
-                body = await self.body()
+                return await super().body()
         except TimeoutError:
             raise RequestTooSlow(f"the body was not complete within {seconds:g} s; send it at once") from None
-        return wire.decode(body, DECODERS[field.annotation])
 
 
 async def require_key(connection: ASGIConnection[Any, Any, Any, State], _handler: BaseRouteHandler) -> None:
