@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from collections import deque
 from http import HTTPStatus
 from typing import Any, Literal
 
 import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from embed_onnx import wire
 from embed_onnx.errors import EmbedError, HeadersTooLarge, InvalidRequest, RequestTooSlow
@@ -44,6 +45,7 @@ class Protocol(HttpToolsProtocol):
         self._inside: Literal["nothing", "headers", "body"] = "nothing"
         """What of a request the next byte belongs to."""
         self._header_bytes = 0
+        self._unanswered: deque[RequestResponseCycle] = deque()
         self._refused = False
         self._deadline: asyncio.TimerHandle | None = None
         self._answer_deadline: asyncio.TimerHandle | None = None
@@ -54,9 +56,11 @@ class Protocol(HttpToolsProtocol):
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """No deadline outlives its connection."""
+        """No deadline outlives its connection, and every request hears of its end."""
         self._cancel_deadline()
         self.resume_writing()
+        for cycle in self._unanswered:
+            self._abandon(cycle)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -64,7 +68,7 @@ class Protocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._refused:
             return
-        if self._deadline is None and not self._answering():
+        if self._deadline is None and not self._unanswered:
             self._expect_headers()
         if self._inside == "headers":
             self._header_bytes += len(data)
@@ -91,6 +95,7 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
         self._inside = "body"
         self._header_bytes = 0
         self._cancel_deadline()
@@ -103,10 +108,11 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Close after the last answer before a refusal; what is left of a request has a deadline again."""
-        if self._refused and not self.pipeline:
+        self._unanswered.popleft()
+        if self._refused and not self._unanswered:
             self.transport.close()
         super().on_response_complete()
-        if self._inside != "nothing" and not self.pipeline:
+        if self._inside != "nothing" and not self._unanswered:
             self._expect_headers()
 
     def pause_writing(self) -> None:
@@ -146,29 +152,32 @@ class Protocol(HttpToolsProtocol):
         self._inside = "nothing"
         return b"\r\n".join([method + b" " + self.url + b" HTTP/" + version, *lines, b"", b""])
 
-    def _answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
     def _refuse(self, err: EmbedError) -> None:
         """Read no further, answer what can be answered, and close."""
         self._refused = True
         self._cancel_deadline()
-        broken_body = self._inside == "body"
-        if self._answering() and (self.pipeline or self.cycle.response_started or not broken_body):
-            # It has requests before it: the last one's answer closes the connection.
-            if self.pipeline and broken_body:
+        if self._inside == "body":
+            if not self._unanswered:
+                self.transport.close()  # its answer was sent before its body ended
+                return
+            broken = self._unanswered.pop()
+            if broken.response_started:
+                self.transport.close()
+                return
+            self._abandon(broken)
+            if self.pipeline:
                 self.pipeline.popleft()
-            return
-        if broken_body and not self._answering():
-            self.transport.close()  # its answer was sent before its body ended
-            return
-        if broken_body:
-            self.cycle.disconnected = True  # the handler, which waits for the body, must not answer too
-            self.cycle.message_event.set()
+        if self._unanswered:
+            return  # it has requests before it; the answer to the last of them closes the connection
         self._write(err)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _abandon(self, cycle: RequestResponseCycle) -> None:
+        """Tell a request's handler that its client is gone; what it still answers is not sent."""
+        cycle.disconnected = True
+        cycle.message_event.set()
 
     def _write(self, err: EmbedError) -> None:
         body = msgspec.json.encode(wire.error_response(err))

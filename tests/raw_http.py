@@ -2,7 +2,7 @@
 
 import json
 import socket
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from harness import START_SECONDS, Server
 
@@ -32,7 +32,7 @@ class Connection:
         self.socket = socket.create_connection((host, int(port)), START_SECONDS)
         self._file = self.socket.makefile("rb")
 
-    def __enter__(self) -> "Connection":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

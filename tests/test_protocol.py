@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,8 +17,10 @@ from raw_http import Answer, Connection, embed, request
 
 from embed_onnx.protocol import MAX_HEADER_BYTES
 
-ROUTES = ["/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/v1/models/small", "/models", "/health"]
-ROUTES += ["/ready", "/metrics", "/openapi.json", "/docs", "/docs/files/swagger-ui.css", "/docs/no/such", "/no"]
+ROUTES = [
+    "/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/v1/models/small", "/models", "/health", "/ready",
+    "/metrics", "/openapi.json", "/docs", "/docs/files/swagger-ui.css", "/docs/no/such", "/no",
+]  # fmt: skip
 PROBES = ["/health", "/ready", "/metrics"]
 
 
@@ -59,13 +62,11 @@ def refused(server: Server, *sent: bytes) -> int:
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), id="tls-hello"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="http-2"),
         pytest.param(b"GET /health HTTP/3.7\r\n\r\n", id="version"),
-        pytest.param(b"GET /health\r\n\r\n", id="http-0.9"),
         pytest.param(b"YELL /health HTTP/1.1\r\n\r\n", id="method"),
         pytest.param(b"GET /health HTTP/1.1\nhost: x\n\nGET /", id="bare-line-feeds"),
         pytest.param(b"GET /h\x00ealth HTTP/1.1\r\n\r\n", id="nul-in-the-path"),
         pytest.param("GET /é HTTP/1.1\r\n\r\n".encode(), id="utf-8-in-the-path"),
         pytest.param(b"GET health HTTP/1.1\r\n\r\n", id="no-slash"),
-        pytest.param(b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", id="asterisk-form"),
         pytest.param(b"CONNECT example.invalid:443 HTTP/1.1\r\nhost: x\r\n\r\n", id="connect"),
         pytest.param(b"GET http:// HTTP/1.1\r\n\r\n", id="no-authority"),
         pytest.param(request("/health", "GET", "no colon"), id="header-without-colon"),
@@ -151,7 +152,6 @@ def test_headers_just_below_the_limit(server: Server) -> None:
         pytest.param(b"\r\n\r\n", None, id="empty-lines"),
         pytest.param(b"G", 408, id="a-letter"),
         pytest.param(b"GET /health HTTP/1.1\r\nhost: x\r\n", 408, id="half-of-the-headers"),
-        pytest.param(request(), 200, id="a-request"),
     ],
 )
 @pytest.mark.parametrize("earlier", [0, 1], ids=["first", "after-another"])
@@ -167,7 +167,7 @@ def test_a_client_that_does_not_finish_its_headers(
         if status is not None:
             answer = connection.answer()
             assert status == answer.status
-            assert status == 200 or "within 1 s" in answer.error["message"]
+            assert "within 1 s" in answer.error["message"]
         assert b"" == connection.rest()
 
 
@@ -231,8 +231,8 @@ def test_an_answer_that_is_not_fetched(hasty: Server) -> None:
 
 def established(server_port: int, client_port: int) -> bool:
     """Whether the server's end of a connection still is."""
-    with open("/proc/net/tcp") as table:
-        ends = [line.split()[1:4] for line in table.readlines()[1:]]
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    ends = [line.split()[1:4] for line in lines]
     return any(
         (int(ours[9:], 16), int(theirs[9:], 16), state) == (server_port, client_port, "01")
         for ours, theirs, state in ends
@@ -257,6 +257,19 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     assert [200, 200, 404, 400, 200, 200, 200] * 20 == [answer.status for answer in answers]
     tokens = [json.loads(answers[place].body)["usage"]["total_tokens"] for place in (0, 5, 7, 12)]
     assert [256, 3, 256, 3] == tokens
+
+
+def test_a_client_that_leaves_behind_its_pipelined_requests(serve: Callable[..., Server]) -> None:
+    """Every one of them is dropped; none is answered into a closed connection."""
+    server = serve()
+    for _ in range(20):
+        with Connection(server) as connection:
+            connection.send(embed("slow " * 100_000) * 5 + request() * 5)
+
+    assert 200 == ask(server, embed("next")).status
+    log = server.stop()
+    assert 0 == server.process.returncode
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize(
@@ -285,10 +298,11 @@ def test_what_is_before_a_broken_request_is_answered(
     assert rest == b"" or rest.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
 
 
-def test_http_1_0(server: Server) -> None:
+@pytest.mark.parametrize("version", [b" HTTP/1.0", b""], ids=["1.0", "0.9"])
+def test_old_http(server: Server, version: bytes) -> None:
     """No Host, no keep-alive: the answer ends the connection."""
     with Connection(server) as connection:
-        connection.send(b"GET /health HTTP/1.0\r\n\r\n")
+        connection.send(b"GET /health" + version + b"\r\n\r\n")
         answer = connection.answer()
         assert b"" == connection.rest()
 
@@ -371,7 +385,8 @@ def test_targets_in_other_forms(server: Server, target: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/%00", "/%ff%fe", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/docs/files/..%2f__init__.py",
+        "*", "/%00", "/%ff%fe", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd",
+        "/docs/files/..%2f__init__.py",
         "/docs/files/%00", "/v1/models/..%2f..%2fmanifest.json", "/v1/models/%0d%0ax-evil:%20yes",
         "/v1/models/" + "a/" * 5000, "/" + "%61" * 5000, "/v1/models/%F0%9F%98%80", "/?" + "a=b&" * 5000,
     ],
@@ -498,14 +513,13 @@ def test_tls_on_the_plain_port(server: Server) -> None:
 def test_thousands_of_idle_connections(serve: Callable[..., Server]) -> None:
     """With no file descriptor left, open connections are served; new ones are when idle ones are gone."""
     server = serve("--header-timeout", "1000")
-    soft, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (128, hard))
-    idle = []
     with Connection(server) as connection:
         connection.send(request())
         assert 200 == connection.answer().status
-        for _ in range(1000):
-            idle.append(socket.create_connection(connection.socket.getpeername(), START_SECONDS))
+        address = connection.socket.getpeername()
+        idle = [socket.create_connection(address, START_SECONDS) for _ in range(1000)]
         for _ in range(50):
             connection.send(embed("still served"))
             assert 200 == connection.answer().status
