@@ -69,7 +69,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Cut vectors to this length and normalise again."),
     ] = None
     user: Annotated[
-        str | int | float | bool | None, Meta(description="Accepted and ignored; OpenAI's is a string.")
+        str | float | bool | None, Meta(description="Accepted and ignored; OpenAI's is a string.")
     ] = None
     prompt_name: Annotated[
         str | None, Meta(description="One of the model's prompts, put before each text.")

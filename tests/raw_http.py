@@ -60,6 +60,12 @@ class Connection:
         none = to == "HEAD" or status in (100, 204)
         return Answer(status, headers, b"" if none else self._file.read(int(headers["content-length"])))
 
+    def final_answer(self) -> Answer:
+        """The next answer that is not an interim one."""
+        while (found := self.answer()).status == 100:
+            pass
+        return found
+
     def rest(self) -> bytes:
         """All until the server closes; empty where it has nothing more to say."""
         try:

@@ -18,8 +18,8 @@ from raw_http import Answer, Connection, embed, request
 from embed_onnx.protocol import MAX_HEADER_BYTES
 
 ROUTES = [
-    "/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/v1/models/small", "/models", "/health", "/ready",
-    "/metrics", "/openapi.json", "/docs", "/docs/files/swagger-ui.css", "/docs/no/such", "/no",
+    "/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/v1/models/small", "/models", "/health",
+    "/ready", "/metrics", "/openapi.json", "/docs", "/docs/files/swagger-ui.css", "/docs/no/such", "/no",
 ]  # fmt: skip
 PROBES = ["/health", "/ready", "/metrics"]
 
