@@ -45,6 +45,7 @@ class Protocol(HttpToolsProtocol):
         self._inside: Literal["nothing", "headers", "body"] = "nothing"
         """What of a request the next byte belongs to."""
         self._header_bytes = 0
+        """Of the line and headers, or between two pieces of a body: chunk extensions and trailers."""
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._refused = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -70,11 +71,11 @@ class Protocol(HttpToolsProtocol):
             return
         if self._deadline is None and not self._unanswered:
             self._expect_headers()
-        if self._inside == "headers":
+        if self._inside != "nothing":
             self._header_bytes += len(data)
         with contextlib.suppress(httptools.HttpParserError):
             self._parse(data)
-            if self._inside != "headers" or self._header_bytes <= MAX_HEADER_BYTES:
+            if self._inside == "nothing" or self._header_bytes <= MAX_HEADER_BYTES:
                 return
         if self._header_bytes > MAX_HEADER_BYTES:
             self._refuse(HeadersTooLarge(f"the headers are over {MAX_HEADER_BYTES} bytes; send fewer"))
@@ -86,6 +87,11 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._inside = "headers"
         self._header_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Headers count; trailers are dropped, so that none passes for a header."""
+        if self._inside == "headers":
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start the request, unless it asks for another protocol and is read again."""
@@ -99,6 +105,11 @@ class Protocol(HttpToolsProtocol):
         self._inside = "body"
         self._header_bytes = 0
         self._cancel_deadline()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body, whose size is the app's to limit."""
+        self._header_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request's last byte."""
@@ -134,23 +145,25 @@ class Protocol(HttpToolsProtocol):
         Raises:
             HttpParserError: It is not HTTP.
         """
-        while data:
+        rest = memoryview(data)
+        while rest:
             try:
-                self.parser.feed_data(data)
+                self.parser.feed_data(rest)
             except httptools.HttpParserUpgrade as wish:
-                data = self._without_upgrade() + data[wish.args[0] :]
+                rest = rest[wish.args[0] :]
+                self._read_again_without_upgrade()
             else:
                 return
 
-    def _without_upgrade(self) -> bytes:
-        """The request's line and headers once more, for a parser that starts anew."""
+    def _read_again_without_upgrade(self) -> None:
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         if method == b"CONNECT":
             raise httptools.HttpParserError
         lines = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
-        self._inside = "nothing"
-        return b"\r\n".join([method + b" " + self.url + b" HTTP/" + version, *lines, b"", b""])
+        self.parser.feed_data(
+            b"\r\n".join([method + b" " + self.url + b" HTTP/" + version, *lines, b"", b""])
+        )
 
     def _refuse(self, err: EmbedError) -> None:
         """Read no further, answer what can be answered, and close."""
@@ -161,10 +174,10 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()  # its answer was sent before its body ended
                 return
             broken = self._unanswered.pop()
+            self._abandon(broken)
             if broken.response_started:
                 self.transport.close()
                 return
-            self._abandon(broken)
             if self.pipeline:
                 self.pipeline.popleft()
         if self._unanswered:

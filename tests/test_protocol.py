@@ -138,6 +138,31 @@ def test_headers_beyond_the_limit(server: Server, sent: list[bytes]) -> None:
     assert 431 == refused(server, *sent)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param([b"0\r\n", *[b"x: y\r\n" * 1000] * 1000], id="trailers"),
+        pytest.param([b"0\r\nx: ", *[b"y" * 10_000] * 1000], id="one-trailer"),
+        pytest.param([b"1;x=", *[b"y" * 10_000] * 1000], id="chunk-extension"),
+        pytest.param([b"0" * 10_000] * 1000, id="zeros-of-a-length"),
+    ],
+)
+def test_what_stands_around_a_body_has_the_limit_of_headers(server: Server, sent: list[bytes]) -> None:
+    head = request("/v1/embeddings", "POST", "content-type: application/json", "transfer-encoding: chunked")
+
+    assert refused(server, head, *sent) in (400, 431)
+
+
+def test_trailers_are_no_headers(server: Server) -> None:
+    """What comes after the body is too late to say how it is encoded."""
+    head = request("/v1/embeddings", "POST", "content-type: application/json", "transfer-encoding: chunked")
+    body = b'{"input": "x"}'
+
+    sent = head + b"%x\r\n%s\r\n0\r\ncontent-encoding: gzip\r\n\r\n" % (len(body), body)
+
+    assert 200 == ask(server, sent).status
+
+
 def test_headers_just_below_the_limit(server: Server) -> None:
     """Each header counts with its separators; a body behind them does not."""
     lines = [f"x-{index}: {'v' * 990}" for index in range(64)]
