@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar, MediaType, Request, Response, get
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
@@ -224,12 +224,25 @@ def _answer(status: int, scope: Scope) -> Answer:
     )
 
 
+async def _refuse_unknown_docs(request: Request[Any, Any, State]) -> None:
+    """Litestar would answer any other path below /docs with a page of HTML.
+
+    Raises:
+        NotFoundException: The path has a rest that no page of the docs has.
+    """
+    if request.path_params:
+        raise NotFoundException
+
+
 def _openapi_config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="embed-onnx",
         version=__version__,
         description="Sentence embeddings on CPUs, over OpenAI's embeddings API.",
         path="/docs",
+        openapi_router=Router(
+            "/docs", route_handlers=[], before_request=_refuse_unknown_docs, include_in_schema=False
+        ),
         render_plugins=[
             SwaggerRenderPlugin(
                 js_url=f"{DOCS_FILES}/swagger-ui-bundle.js",

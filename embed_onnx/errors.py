@@ -6,7 +6,9 @@
     │   ├── InvalidApiKey   401  invalid_request_error  invalid_api_key
     │   ├── Forbidden       403  invalid_request_error
     │   ├── ModelNotFound   404  invalid_request_error  model_not_found
+    │   ├── RequestTooSlow  408  invalid_request_error
     │   ├── WrongMediaType  415  invalid_request_error
+    │   ├── HeadersTooLarge 431  invalid_request_error
     │   └── ClientGone      499  never seen by the client; for the log and the metrics
     ├── Overloaded          429  rate_limit_error       server_overloaded
     ├── InferenceFailed     500  server_error
@@ -73,10 +75,26 @@ class ModelNotFound(InvalidRequest):
     code = "model_not_found"
 
 
+class RequestTooSlow(InvalidRequest):
+    """The headers or the body did not arrive in time; the connection closes."""
+
+    status = 408
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers = {"Connection": "close"}
+
+
 class WrongMediaType(InvalidRequest):
     """The body is not declared as JSON."""
 
     status = 415
+
+
+class HeadersTooLarge(InvalidRequest):
+    """The request's line and headers are longer than the server takes; the connection closes."""
+
+    status = 431
 
 
 class ClientGone(InvalidRequest):

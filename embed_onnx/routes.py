@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from litestar import MediaType, Request, Response, Router, get, post
+from litestar import MediaType, Request, Response, Router, get, post, route
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
-from litestar.enums import RequestEncodingType
+from litestar.enums import HttpMethod, RequestEncodingType
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
@@ -25,6 +25,7 @@ from embed_onnx.errors import (
     InvalidApiKey,
     InvalidRequest,
     ReloadFailed,
+    RequestTooSlow,
     SetupError,
     TimedOut,
     WrongMediaType,
@@ -43,6 +44,9 @@ TOLD = ("model", "inputs", "tokens", "embedded", "embedded_ns")
 VECTORS_A_SLICE = 64
 """Vectors written as JSON in one go, about 2 ms of numbers; between slices the event loop has its turn."""
 
+PROBE = [HttpMethod.GET, HttpMethod.HEAD]
+"""Load balancers ask with HEAD; the answer is that of GET, without its body."""
+
 EMBEDDING_BODY = Body(
     media_type=RequestEncodingType.JSON,
     examples=[Example(value={"input": ["Hello", "world"], "encoding_format": "float"})],
@@ -55,13 +59,22 @@ ERRORS = {
         401: "The API key is missing or unknown.",
         403: "The API key is not an admin's.",
         404: "The model is not served here.",
+        405: "The route does not take this method; see Allow.",
+        408: "The headers or the body took too long to arrive.",
         413: "The body is larger than the server takes.",
         415: "The body is not declared as plain JSON.",
-        429: "The queue is full; see Retry-After.",
+        429: "The queue is full, or too many bytes are being worked on; see Retry-After.",
+        431: "The headers are larger than the server takes.",
         500: "A bug, or a vector that is not finite.",
         503: "Models are loading, the server is going down, or the request took too long.",
     }.items()
 }
+
+
+def _errors(*statuses: int) -> dict[int, ResponseSpec]:
+    """What an operation may answer besides success: what every one may, and these."""
+    return {status: ERRORS[status] for status in sorted({400, 405, 408, 429, 431, 500, *statuses})}
+
 
 DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind) for kind in (wire.EmbeddingRequest, wire.TokenizeRequest)
@@ -87,6 +100,19 @@ class ApiRequest(Request[Any, Any, State]):
         field = self.route_handler.parsed_data_field
         assert field is not None  # noqa: S101 - only handlers with a body get here
         return wire.decode(await self.body(), DECODERS[field.annotation])
+
+    async def body(self) -> bytes:
+        """The body, once it is there.
+
+        Raises:
+            RequestTooSlow: It did not arrive in time.
+        """
+        seconds = self.app.state.settings.request_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await super().body()
+        except TimeoutError:
+            raise RequestTooSlow(f"the body was not complete within {seconds:g} s; send it at once") from None
 
 
 async def require_key(connection: ASGIConnection[Any, Any, Any, State], _handler: BaseRouteHandler) -> None:
@@ -138,7 +164,7 @@ def _find_key(connection: ASGIConnection[Any, Any, Any, State]) -> Key | None:
     ["/v1/embeddings", "/embeddings"],
     status_code=200,
     tags=["embeddings"],
-    responses=ERRORS,
+    responses=_errors(401, 404, 413, 415, 503),
     summary="Embed texts",
 )
 async def create_embeddings(
@@ -147,7 +173,9 @@ async def create_embeddings(
     """Embed one input or many. `data` keeps the order of `input`."""
     registry: Registry = state.registry
     settings: Settings = state.settings
-    inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
+    inputs = wire.parse_input(
+        data.input, max_inputs=settings.max_inputs, max_characters=settings.max_characters
+    )
     if data.prompt is not None and data.prompt_name is not None:
         raise InvalidRequest("prompt and prompt_name are both given; send one of them", param="prompt")
     with registry.use(data.model) as (model, prompt_name):
@@ -171,14 +199,22 @@ async def create_embeddings(
     return Response(content, headers={"server-timing": _server_timing(embedded)})
 
 
-@post("/tokenize", status_code=200, tags=["embeddings"], responses=ERRORS, summary="Tokenize texts")
+@post(
+    "/tokenize",
+    status_code=200,
+    tags=["embeddings"],
+    responses=_errors(401, 404, 413, 415, 503),
+    summary="Tokenize texts",
+)
 async def tokenize(
     data: Annotated[wire.TokenizeRequest, TOKENIZE_BODY], request: ApiRequest, state: State
 ) -> wire.TokenizeResponse:
     """Show what a model sees of each text: its tokens, special tokens included, cut at its limit."""
     registry: Registry = state.registry
     settings: Settings = state.settings
-    inputs = wire.parse_input(data.input, max_inputs=settings.max_inputs)
+    inputs = wire.parse_input(
+        data.input, max_inputs=settings.max_inputs, max_characters=settings.max_characters
+    )
     with registry.use(data.model) as (model, prompt_name):
         _tell(request, model=model.manifest.name, inputs=len(inputs))
         work = _tokenized(model, inputs, Options(prompt_name=prompt_name))
@@ -187,14 +223,19 @@ async def tokenize(
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
 
-@get("/v1/models", tags=["models"], summary="List the models")
+@get("/v1/models", tags=["models"], responses=_errors(401), summary="List the models")
 async def list_models(state: State) -> wire.ModelList:
     """Every served model with its dimensions, limits and prompts."""
     registry: Registry = state.registry
     return wire.ModelList(data=[_card(registry, name) for name in registry.manifests])
 
 
-@get("/v1/models/{model_id:path}", tags=["models"], responses={404: ERRORS[404]}, summary="Describe a model")
+@get(
+    "/v1/models/{model_id:path}",
+    tags=["models"],
+    responses=_errors(401, 404),
+    summary="Describe a model",
+)
 async def describe_model(
     model_id: Annotated[str, PathParameter(description="A name or alias; may contain `/`.")], state: State
 ) -> wire.ModelCard:
@@ -203,7 +244,7 @@ async def describe_model(
     return _card(registry, registry.resolve(str(model_id).removeprefix("/")))
 
 
-@get("/models", tags=["models"], summary="List the models, in the simple form")
+@get("/models", tags=["models"], responses=_errors(401), summary="List the models, in the simple form")
 async def list_models_simply(state: State) -> wire.SimpleModelList:
     """Every served model with the length of its vectors."""
     registry: Registry = state.registry
@@ -214,7 +255,11 @@ async def list_models_simply(state: State) -> wire.SimpleModelList:
 
 
 @post(
-    "/admin/reload", status_code=200, tags=["operations"], responses=ERRORS, summary="Reload models and keys"
+    "/admin/reload",
+    status_code=200,
+    tags=["operations"],
+    responses=_errors(401, 403),
+    summary="Reload models and keys",
 )
 async def reload_now(state: State) -> wire.Reloaded:
     """Serve what the models file and the artifacts folder hold now, and read the key file again.
@@ -241,13 +286,21 @@ async def reload(state: State) -> list[str]:
     return names
 
 
-@get("/health", tags=["operations"], summary="Is the process alive?")
+@route(
+    "/health", http_method=PROBE, tags=["operations"], responses=_errors(), summary="Is the process alive?"
+)
 async def health() -> wire.Status:
     """200 while the process lives."""
     return wire.Status("ok")
 
 
-@get("/ready", tags=["operations"], responses={503: ERRORS[503]}, summary="Can every model embed?")
+@route(
+    "/ready",
+    http_method=PROBE,
+    tags=["operations"],
+    responses=_errors(503),
+    summary="Can every model embed?",
+)
 async def ready(state: State) -> wire.Readiness:
     """200 when every model can embed; 503 with the reason while loading or draining.
 
@@ -258,7 +311,14 @@ async def ready(state: State) -> wire.Readiness:
     return wire.Readiness("ready", seconds_since_success=await registry.check_alive())
 
 
-@get("/metrics", tags=["operations"], media_type=MediaType.TEXT, summary="Prometheus metrics")
+@route(
+    "/metrics",
+    http_method=PROBE,
+    tags=["operations"],
+    media_type=MediaType.TEXT,
+    responses=_errors(),
+    summary="Prometheus metrics",
+)
 async def show_metrics(request: Request[Any, Any, State], state: State) -> Response[bytes]:
     """Prometheus text, or OpenMetrics to those who accept it."""
     metrics: Metrics = state.metrics

@@ -10,7 +10,7 @@ from types import FrameType
 
 import uvicorn
 
-from embed_onnx import routes
+from embed_onnx import protocol, routes
 from embed_onnx.app import create_app
 from embed_onnx.errors import SetupError
 from embed_onnx.registry import Registry
@@ -78,6 +78,9 @@ class _Server(uvicorn.Server):
                 access_log=False,  # the app writes a line a request itself
                 log_config=None,
                 server_header=False,
+                http=protocol.limited(
+                    header_seconds=settings.header_timeout, answer_seconds=settings.request_timeout
+                ),
                 ws="none",
                 timeout_graceful_shutdown=int(settings.drain_timeout) + GRACE_SECONDS,
             )

@@ -60,11 +60,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         Meta(ge=1, description="Bytes in the bodies of all requests at a time; one beyond that is a 429."),
     ] = 67_108_864
+    max_characters: Annotated[
+        int, Meta(ge=1, description="Characters in one text of a request, or token ids in one input.")
+    ] = 1_000_000
     truncate: Annotated[
         bool, Meta(description="Cut a text that is too long at the model's limit, or refuse it.")
     ] = True
+    header_timeout: Annotated[
+        float,
+        Meta(gt=0, le=86_400, description="Seconds a client may take to send the headers of a request."),
+    ] = 10.0
     request_timeout: Annotated[
-        float, Meta(gt=0, le=86_400, description="Seconds a request may take before it is answered with 503.")
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Seconds a request's body may take to arrive (408), its work (503), and its answer "
+            "to be fetched.",
+        ),
     ] = 300.0
     lane_timeout: Annotated[
         float,

@@ -14,9 +14,37 @@ from msgspec import UNSET, Meta, UnsetType
 
 from embed_onnx.errors import EmbedError, InvalidRequest
 
-Input = str | list[str | int | list[int]]
-Inputs = list[str | list[int]]
-"""A text, texts, one input's token ids, or several inputs' ids; ``parse_input`` checks which."""
+Inputs = list[str] | list[list[int]]
+"""Texts, or each input's token ids."""
+INPUT_SCHEMA = {
+    "any_of": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+        {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
+        {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
+        },
+    ]
+}
+"""A text, texts, one input's token ids, or several inputs' ids; ``parse_input`` reads them."""
+VECTOR_SCHEMA = {
+    "any_of": [
+        {"type": "array", "items": {"type": "number"}},
+        {"type": "string", "contentEncoding": "base64"},
+    ]
+}
+
+INPUT_DECODERS: dict[bytes, msgspec.json.Decoder[Any]] = {
+    b'"': msgspec.json.Decoder(str),
+    b'["': msgspec.json.Decoder(list[str]),
+    b"[0": msgspec.json.Decoder(list[int]),
+    b"[[": msgspec.json.Decoder(list[list[int]]),
+}
+"""By the first characters of an input; 0 stands for a number."""
+LARGE_BYTES = 65_536
+"""An input of more JSON than this is counted before it is decoded."""
 
 EncodingFormat = Literal["float", "base64"]
 T = TypeVar("T")
@@ -25,7 +53,13 @@ T = TypeVar("T")
 class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """POST /v1/embeddings."""
 
-    input: Annotated[Input, Meta(description="A text, a list of texts, or token ids of the model's own.")]
+    input: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A text, a list of texts, or token ids of the model's own.",
+            extra_json_schema={"extra": INPUT_SCHEMA},
+        ),
+    ]
     model: Annotated[str | None, Meta(description="Left out: the first model that is served.")] = None
     encoding_format: Annotated[
         EncodingFormat | None, Meta(description="`base64`: little-endian float32.")
@@ -34,7 +68,9 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="Cut vectors to this length and normalise again."),
     ] = None
-    user: Annotated[Any, Meta(description="Accepted and ignored.")] = None
+    user: Annotated[
+        str | float | bool | None, Meta(description="Accepted and ignored; OpenAI's is a string.")
+    ] = None
     prompt_name: Annotated[
         str | None, Meta(description="One of the model's prompts, put before each text.")
     ] = None
@@ -51,7 +87,12 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
 
     object: Literal["embedding"] = "embedding"
     index: int
-    embedding: Annotated[msgspec.Raw, Meta(description="A list of numbers, or a base64 string.")]
+    embedding: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A list of numbers, or a base64 string.", extra_json_schema={"extra": VECTOR_SCHEMA}
+        ),
+    ]
     num_tokens: int
     truncated: bool | UnsetType = UNSET
 
@@ -77,7 +118,10 @@ class EmbeddingResponse(msgspec.Struct, frozen=True, kw_only=True):
 class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """POST /tokenize."""
 
-    input: Annotated[Input, Meta(description="A text, a list of texts, or token ids.")]
+    input: Annotated[
+        msgspec.Raw,
+        Meta(description="A text, a list of texts, or token ids.", extra_json_schema={"extra": INPUT_SCHEMA}),
+    ]
     model: Annotated[str | None, Meta(description="Left out: the first model that is served.")] = None
 
 
@@ -179,8 +223,8 @@ def error_response(err: EmbedError) -> ErrorResponse:
     return ErrorResponse(ErrorBody(message=str(err), type=err.type, param=err.param, code=err.code))
 
 
-def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """A request's body as its struct.
+def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], *, field: str | None = None) -> T:
+    """A request's body as its struct, or one ``field`` that was left undecoded.
 
     Raises:
         InvalidRequest: It is not JSON, or a field has the wrong type; ``param`` names the field.
@@ -188,7 +232,8 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as err:
-        raise InvalidRequest(f"The request is not valid: {err}", param=_field(str(err))) from None
+        message = str(err) if field is None else str(err).replace(" - at `$", f" - at `$.{field}")
+        raise InvalidRequest(f"The request is not valid: {message}", param=_field(message)) from None
     except RecursionError:
         raise InvalidRequest("The body is nested too deeply; send plain lists and strings") from None
     except UnicodeDecodeError as err:
@@ -205,34 +250,73 @@ def _field(message: str) -> str | None:
     return found.group(1) if found else None
 
 
-def parse_input(given: Input, *, max_inputs: int) -> Inputs:
+def parse_input(given: msgspec.Raw, *, max_inputs: int, max_characters: int) -> Inputs:
     """The request's inputs as texts, or as token ids.
 
     Raises:
-        InvalidRequest: There are none or too many, one is empty, or kinds are mixed.
+        InvalidRequest: There are none or too many, one is empty or too long, or kinds are mixed.
     """
-    if not given and isinstance(given, list):
-        raise InvalidRequest("input is an empty list; send at least one text", param="input")
-    if isinstance(given, list) and len(given) > max_inputs and not isinstance(given[0], int):
-        raise InvalidRequest(
-            f"input has {len(given)} items and at most {max_inputs} are taken; send several requests",
-            param="input",
-        )
-    items = _one_kind([given] if isinstance(given, str) else given)
+    items = _decode_input(bytes(given), max_inputs, max_characters)
+    if len(items) > max_inputs:
+        raise _too_many(f"{len(items)}", max_inputs)
     for index, item in enumerate(items):
         if not item:
             raise InvalidRequest(f"input[{index}] is empty; leave it out", param="input")
+        if len(item) > max_characters:
+            unit = "characters" if isinstance(item, str) else "token ids"
+            raise InvalidRequest(
+                f"input[{index}] has {len(item)} {unit} and at most {max_characters} are taken; "
+                "send it in parts",
+                param="input",
+            )
     return items
 
 
-def _one_kind(given: list[str | int | list[int]]) -> Inputs:
-    """All texts or all lists of ids; bare ids are one input."""
-    texts: Inputs = [item for item in given if isinstance(item, str)]
-    lists: Inputs = [item for item in given if isinstance(item, list)]
-    ids = [item for item in given if isinstance(item, int)]
-    if max(len(texts), len(lists), len(ids)) < len(given):
-        raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
-    return [ids] if ids else texts + lists
+def _decode_input(json: bytes, max_inputs: int, max_ids: int) -> Inputs:
+    """Decode by the kind that the first characters tell; a decoder of one kind stops at another."""
+    found = re.match(rb"(\[?)\s*(.?)", json, re.DOTALL)
+    assert found is not None  # noqa: S101 - it matches everything
+    kind = re.sub(rb"[-\d]", b"0", b"".join(found.groups()))
+    if kind == b"[]":
+        raise InvalidRequest("input is an empty list; send at least one text", param="input")
+    if kind not in INPUT_DECODERS:
+        raise InvalidRequest(
+            "input is of the wrong type; send a text, texts, or lists of token ids", param="input"
+        )
+    if len(json) > LARGE_BYTES:
+        _count_undecoded(json, kind, max_inputs, max_ids)
+    decoded = decode(json, INPUT_DECODERS[kind], field="input")
+    return [decoded] if kind in (b'"', b"[0") else decoded
+
+
+def _count_undecoded(json: bytes, kind: bytes, max_inputs: int, max_ids: int) -> None:
+    """Refuse millions of items by their number of brackets, quotes or commas.
+
+    Each of them would become an object, and 16 MB of ``[],`` take seconds in which nothing else runs.
+    The bounds are exact: what they refuse has that many items at least, or is no valid input.
+    """
+    if kind == b'"':
+        return
+    if kind == b'["':
+        items = (json.count(b'"') - json.count(b'\\"')) // 2
+        if items > max_inputs:
+            raise _too_many(f"at least {items}", max_inputs)
+        return
+    lists = max(1, json.count(b"[") - 1)
+    if lists > max_inputs:
+        raise _too_many(f"{lists}", max_inputs)
+    ids = json.count(b",") + 1
+    if ids > lists * max_ids:
+        raise InvalidRequest(
+            f"input has {ids} token ids and at most {max_ids} are taken in one; send it in parts",
+            param="input",
+        )
+
+
+def _too_many(items: str, max_inputs: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"input has {items} items and at most {max_inputs} are taken; send several requests", param="input"
+    )
 
 
 def encode_vector(vector: np.ndarray, encoding_format: EncodingFormat | None) -> msgspec.Raw:

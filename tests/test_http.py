@@ -202,7 +202,7 @@ BAD_BODIES = [
     pytest.param(b'["a"]', None, id="not-an-object"),
     pytest.param(b'{"input": "\xff"}', None, id="invalid-utf-8"),
     pytest.param(b'{"input": "\\ud800"}', None, id="lone-surrogate"),
-    pytest.param(b'{"input": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "input", id="deep-input"),
+    pytest.param(b'{"input": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", None, id="deep-input"),
     pytest.param(b'{"input": "x", "y": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", None, id="deep-extra"),
     pytest.param(b"{}", "input", id="no-input"),
     pytest.param(b'{"input": 5}', "input", id="number"),
@@ -316,15 +316,15 @@ def test_a_body_over_the_limit_is_a_413(client: httpx.Client, chunked: bool) -> 
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("mind the gap " * 400_000, id="words"),
-        pytest.param("x" * 5_000_000, id="one-word"),
-        pytest.param("界" * 1_600_000, id="three-bytes-a-word"),
-        pytest.param(" " * 4_999_999 + "x", id="spaces"),
+        pytest.param("mind the gap " * 76_000, id="words"),
+        pytest.param("x" * 1_000_000, id="one-word"),
+        pytest.param("界" * 1_000_000, id="three-bytes-a-word"),
+        pytest.param(" " * 999_999 + "x", id="spaces"),
         pytest.param("a\0b\0" * 1000, id="nul"),
     ],
 )
 def test_a_huge_string_is_cut(client: httpx.Client, text: str) -> None:
-    """Five megabytes in one string are tokenized as far as the limit needs."""
+    """A million characters in one text are tokenized as far as the limit needs."""
     response = post(client, input=text, encoding_format="base64")
 
     assert 200 == response.status_code

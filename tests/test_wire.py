@@ -14,6 +14,7 @@ from embed_onnx import wire
 from embed_onnx.errors import InvalidRequest
 
 DECODER = msgspec.json.Decoder(wire.EmbeddingRequest)
+MIXED = "The request is not valid: Expected `{}`, got `{}` - at `$.input[{}]`"
 DEEP = b"[" * 100_000 + b"]" * 100_000
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -30,17 +31,27 @@ def decode(body: bytes) -> wire.EmbeddingRequest:
     return wire.decode(body, DECODER)
 
 
+def inputs(body: bytes, max_inputs: int = 3) -> wire.Inputs:
+    """The inputs of a body."""
+    return wire.parse_input(decode(body).input, max_inputs=max_inputs, max_characters=50)
+
+
 def refuse(body: bytes) -> InvalidRequest:
-    """What decoding a bad body fails with."""
+    """What reading a bad body fails with."""
     with pytest.raises(InvalidRequest) as caught:
-        decode(body)
+        inputs(body)
     return caught.value
+
+
+def with_input(value: object) -> bytes:
+    """A body with that input."""
+    return json.dumps({"input": value}).encode()
 
 
 def parse(value: object) -> wire.Inputs | InvalidRequest:
     """The inputs of a JSON value, or why there are none."""
     try:
-        return wire.parse_input(decode(json.dumps({"input": value}).encode()).input, max_inputs=3)
+        return inputs(with_input(value))
     except InvalidRequest as err:
         return err
 
@@ -49,21 +60,22 @@ def test_a_body_becomes_its_request():
     body = b'{"input": ["a"], "model": "m", "encoding_format": "base64", "dimensions": 8, "truncate": false}'
 
     expected = wire.EmbeddingRequest(
-        input=["a"], model="m", encoding_format="base64", dimensions=8, truncate=False
+        input=msgspec.Raw(b'["a"]'), model="m", encoding_format="base64", dimensions=8, truncate=False
     )
     assert expected == decode(body)
+    assert ["a"] == inputs(body)
 
 
 def test_null_is_the_same_as_leaving_a_field_out():
     optional = ["model", "encoding_format", "dimensions", "user", "prompt_name", "prompt", "truncate"]
     body = json.dumps({"input": "a", **dict.fromkeys(optional)}).encode()
 
-    assert wire.EmbeddingRequest(input="a") == decode(body)
+    assert wire.EmbeddingRequest(input=msgspec.Raw(b'"a"')) == decode(body)
 
 
 @pytest.mark.parametrize("value", ["1", '"x"', "[{}]", "1e999", "null"])
 def test_unknown_fields_are_ignored(value):
-    assert wire.EmbeddingRequest(input="a") == decode(f'{{"extra": {value}, "input": "a"}}'.encode())
+    assert ["a"] == inputs(f'{{"extra": {value}, "input": "a"}}'.encode())
 
 
 @pytest.mark.parametrize(
@@ -81,7 +93,7 @@ def test_unknown_fields_are_ignored(value):
         pytest.param(b'{"input": "\xed\xa0\x80"}', "The body is not UTF-8: ", id="encoded-surrogate"),
         pytest.param(b"[]", "The request is not valid: ", id="array"),
         pytest.param(b"null", "The request is not valid: ", id="null"),
-        pytest.param(b'{"input": "a", "user": ' + DEEP + b"}", "The body is nested too deeply", id="deep"),
+        pytest.param(b'{"input": ' + DEEP + b"}", "The body is nested too deeply", id="deep"),
         pytest.param(
             b'{"input": "a", "x": ' + DEEP + b"}", "The body is nested too deeply", id="deep-unknown"
         ),
@@ -106,7 +118,6 @@ def test_a_body_that_is_no_request_names_no_field(body, start):
         pytest.param('"input": ["a", null]', "input", id="input-item-null"),
         pytest.param('"input": [["a"]]', "input", id="input-texts-in-a-list"),
         pytest.param('"input": [[1, [2]]]', "input", id="input-three-deep"),
-        pytest.param(f'"input": {DEEP.decode()}', "input", id="input-very-deep"),
         pytest.param(f'"input": [1{"0" * 5000}]', "input", id="input-huge-integer"),
         pytest.param('"input": "a", "model": 1', "model", id="model"),
         pytest.param('"input": "a", "dimensions": 0', "dimensions", id="dimensions-zero"),
@@ -120,52 +131,55 @@ def test_a_body_that_is_no_request_names_no_field(body, start):
         pytest.param('"input": "a", "prompt": 1', "prompt", id="prompt"),
         pytest.param('"input": "a", "truncate": "yes"', "truncate", id="truncate"),
         pytest.param('"input": "a", "user": 1e999', "user", id="user-beyond-floats"),
+        pytest.param(f'"input": "a", "user": {DEEP.decode()}', "user", id="user-very-deep"),
     ],
 )
 def test_a_wrong_field_is_named(fields, param):
     error = refuse(f"{{{fields}}}".encode())
 
     assert param == error.param
-    assert str(error).startswith("The request is not valid: ")
+    assert str(error).startswith(("The request is not valid: ", "input is of the wrong type; send "))
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param(r'"a\u0000b"', "a\0b", id="nul"),
-        pytest.param(r'"\ud83d\ude00"', "😀", id="surrogate-pair"),
-        pytest.param(f"[1{'0' * 30}]", [10**30], id="large-integer"),
-        pytest.param("[-1]", [-1], id="negative-integer"),
+        pytest.param(r'"a\u0000b"', ["a\0b"], id="nul"),
+        pytest.param(r'"\ud83d\ude00"', ["😀"], id="surrogate-pair"),
+        pytest.param(f"[1{'0' * 30}]", [[10**30]], id="large-integer"),
+        pytest.param("[-1]", [[-1]], id="negative-integer"),
+        pytest.param(' [ \n\t"a" ]', ["a"], id="spaces"),
+        pytest.param(" [ \r\n[1 ] ]", [[1]], id="spaces-before-ids"),
     ],
 )
 def test_odd_but_valid_input_is_taken(text, expected):
     """Whether an id is in the vocabulary is for the model to say."""
-    assert expected == decode(f'{{"input": {text}}}'.encode()).input
+    assert expected == inputs(f'{{"input": {text}}}'.encode())
 
 
 @settings(max_examples=200, deadline=None)
 @given(body=st.binary(max_size=40) | st.binary(max_size=20).map(lambda inner: b'{"input":"' + inner + b'"}'))
 def test_any_bytes_are_a_request_or_an_invalid_one(body):
     try:
-        request = decode(body)
+        found = inputs(body)
     except InvalidRequest:
         return
 
-    assert isinstance(request, wire.EmbeddingRequest)
+    assert all(found)
 
 
 @settings(max_examples=300, deadline=None)
 @given(value=JSON | st.lists(st.text() | st.integers() | st.lists(st.integers()), max_size=4))
 def test_any_json_as_input_is_taken_or_refused_by_name(value):
-    inputs = parse(value)
+    found = parse(value)
 
-    if isinstance(inputs, InvalidRequest):
-        assert inputs.param == "input"
+    if isinstance(found, InvalidRequest):
+        assert found.param == "input"
         return
-    assert 1 <= len(inputs) <= 3
-    assert all(inputs)
-    assert {str} == {type(item) for item in inputs} or all(
-        {int} == {type(token_id) for token_id in item} for item in inputs
+    assert 1 <= len(found) <= 3
+    assert all(found)
+    assert {str} == {type(item) for item in found} or all(
+        {int} == {type(token_id) for token_id in item} for item in found
     )
 
 
@@ -180,7 +194,7 @@ def test_any_json_as_input_is_taken_or_refused_by_name(value):
     ],
 )
 def test_input_becomes_a_list_of_one_kind(given, expected):
-    assert expected == wire.parse_input(given, max_inputs=2)
+    assert expected == inputs(with_input(given))
 
 
 @pytest.mark.parametrize(
@@ -190,21 +204,70 @@ def test_input_becomes_a_list_of_one_kind(given, expected):
         pytest.param("", "input[0] is empty; leave it out", id="empty-text"),
         pytest.param(["a", ""], "input[1] is empty; leave it out", id="empty-item"),
         pytest.param([[1], []], "input[1] is empty; leave it out", id="no-ids"),
-        pytest.param(["a", 1], "input mixes texts and token ids; send one kind in a request", id="text-id"),
-        pytest.param(
-            [[1], "a"], "input mixes texts and token ids; send one kind in a request", id="ids-text"
-        ),
-        pytest.param([1, [2]], "input mixes texts and token ids; send one kind in a request", id="id-ids"),
+        pytest.param(["a", 1], MIXED.format("str", "int", 1), id="text-id"),
+        pytest.param([[1], "a"], MIXED.format("array", "str", 1), id="ids-text"),
+        pytest.param([1, [2]], MIXED.format("int", "array", 1), id="id-ids"),
         pytest.param(
             ["a"] * 3, "input has 3 items and at most 2 are taken; send several requests", id="too-many"
+        ),
+        pytest.param(
+            ["a", "b" * 51],
+            "input[1] has 51 characters and at most 50 are taken; send it in parts",
+            id="long-text",
+        ),
+        pytest.param(
+            [1] * 51, "input[0] has 51 token ids and at most 50 are taken; send it in parts", id="many-ids"
         ),
     ],
 )
 def test_input_is_refused_with_a_sentence(given, sentence):
     with pytest.raises(InvalidRequest) as caught:
-        wire.parse_input(given, max_inputs=2)
+        inputs(with_input(given), max_inputs=2)
 
     assert (sentence, "input") == (str(caught.value), caught.value.param)
+
+
+@pytest.mark.parametrize(
+    ("item", "sentence"),
+    [
+        pytest.param('""', "input has at least 100001 items and at most 3 are taken", id="texts"),
+        pytest.param(r'"\\"', "input has at least 50000 items and at most 3 are taken", id="backslashes"),
+        pytest.param(r'"a\""', "input has at least 100001 items and at most 3 are taken", id="quotes"),
+        pytest.param("[]", "input has 100001 items and at most 3 are taken", id="lists"),
+        pytest.param("7", "input has 100001 token ids and at most 50 are taken in one", id="ids"),
+    ],
+)
+def test_many_items_are_refused_before_they_are_decoded(monkeypatch, item, sentence):
+    """What is refused by counting brackets, quotes and commas is never made into objects."""
+    monkeypatch.setattr(wire, "INPUT_DECODERS", dict.fromkeys(wire.INPUT_DECODERS))
+
+    error = refuse(f'{{"input": [{",".join([item] * 100_001)}]}}'.encode())
+
+    assert str(error).startswith(sentence)
+    assert error.param == "input"
+
+
+@pytest.mark.parametrize(
+    "text", ['", "' * 20_000, "[[1],[2]," * 10_000, "\\" * 70_000, "1,2,3," * 20_000, '\\"' * 30_000]
+)
+def test_what_a_large_text_contains_is_not_counted(text):
+    """Quotes, brackets and commas inside of texts are no items."""
+    taken = wire.parse_input(
+        decode(with_input([text, "b", "c"])).input, max_inputs=3, max_characters=1_000_000
+    )
+
+    assert [text, "b", "c"] == taken
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts=st.lists(st.text('"\\[],a', min_size=1), min_size=1, max_size=8))
+def test_counting_refuses_no_list_that_fits(texts):
+    """The bound on items is exact, whatever the texts are made of."""
+    body = with_input([*texts, "x" * wire.LARGE_BYTES])
+
+    taken = wire.parse_input(decode(body).input, max_inputs=len(texts) + 1, max_characters=1_000_000)
+
+    assert texts == taken[:-1]
 
 
 @settings(max_examples=100, deadline=None)

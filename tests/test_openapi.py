@@ -1,0 +1,75 @@
+"""What /openapi.json says against what the server does: Schemathesis asks, and compares every answer."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from harness import START_SECONDS, Server
+
+ERRORS_OF_ALL = {"400", "405", "408", "431", "500"}
+
+
+def schemathesis(server: Server, folder: Path, *arguments: str) -> str:
+    """Run it from a folder of its own; its report where something disagrees, else nothing.
+
+    Of its checks one does not fit: that what the schema allows must be accepted. How many dimensions
+    and which prompts there are differs from model to model, and the schema is one for all of them.
+    """
+    done = subprocess.run(
+        [
+            *[sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"],
+            *["--exclude-checks", "positive_data_acceptance", "--continue-on-failure", "--no-color"],
+            *["--seed", "1", "--generation-database", "none", *arguments],
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert "Tested: 0" not in done.stdout
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_the_server_does_what_its_schema_says(server: Server, tmp_path: Path) -> None:
+    """Valid and invalid requests to every operation: statuses, media types and bodies are as documented."""
+    assert "" == schemathesis(server, tmp_path, "--max-examples", "15")
+
+
+def test_refusals_without_a_key_are_in_the_schema(serve: Callable[..., Server], tmp_path: Path) -> None:
+    server = serve("--api-keys", "only-this-one")
+
+    assert "" == schemathesis(server, tmp_path, "--max-examples", "3", "--phases", "coverage,fuzzing")
+
+
+@pytest.fixture
+def paths(client: httpx.Client) -> dict[str, dict[str, dict[str, dict[str, object]]]]:
+    return client.get("/openapi.json").json()["paths"]
+
+
+def test_every_operation_documents_its_errors(
+    paths: dict[str, dict[str, dict[str, dict[str, object]]]],
+) -> None:
+    """Those that any request may meet, and each operation's own."""
+    for path, operations in paths.items():
+        for operation in operations.values():
+            own = {"/ready": {"503"}}.get(path, set())
+            own |= {"401"} if "models" in path else set()
+            own |= {"404"} if "{" in path else set()
+            if "requestBody" in operation:
+                own = {"401", "404", "413", "415", "429", "503"}
+            assert ERRORS_OF_ALL | own == set(operation["responses"]) - {"200"}, path
+
+
+def test_every_error_has_the_one_shape(server: Server, client: httpx.Client) -> None:
+    """No operation documents a framework's own error."""
+    schema = httpx.get(f"{server.url}/openapi.json", timeout=START_SECONDS).json()
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if status != "200":
+                    content = response["content"]["application/json"]["schema"]
+                    assert {"$ref": "#/components/schemas/ErrorResponse"} == content

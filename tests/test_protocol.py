@@ -1,0 +1,592 @@
+"""Connections as no client library makes them: slow, broken, huge, pipelined, idle and many."""
+
+import contextlib
+import gzip
+import json
+import resource
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from harness import START_SECONDS, Server
+from raw_http import Answer, Connection, embed, request
+
+from embed_onnx.protocol import MAX_HEADER_BYTES
+
+ROUTES = [
+    "/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/v1/models/small", "/models", "/health",
+    "/ready", "/metrics", "/openapi.json", "/docs", "/docs/files/swagger-ui.css", "/docs/no/such", "/no",
+]  # fmt: skip
+PROBES = ["/health", "/ready", "/metrics"]
+
+
+@pytest.fixture(scope="module")
+def hasty(home, tmp_path_factory):
+    """A server that waits for headers and bodies for a second only."""
+    server = Server(["--header-timeout", "1", "--request-timeout", "2"], {}, home)
+    server.wait_ready()
+    yield server
+    log = server.stop()
+    assert "Traceback" not in log
+
+
+def ask(server: Server, *sent: bytes) -> Answer:
+    """The answer to bytes, on a connection of its own, after which the server still works."""
+    with Connection(server) as connection:
+        connection.send(*sent)
+        found = connection.answer()
+    assert 200 == httpx.get(f"{server.url}/health", timeout=START_SECONDS).status_code
+    return found
+
+
+def refused(server: Server, *sent: bytes) -> int:
+    """The status of a refusal in OpenAI's shape, after which the connection closes."""
+    with Connection(server) as connection:
+        connection.send(*sent)
+        found = connection.answer()
+        assert "invalid_request_error" == found.error["type"]
+        assert "close" == found.headers["connection"]
+        assert b"" == connection.rest()
+    assert 200 == httpx.get(f"{server.url}/health", timeout=START_SECONDS).status_code
+    return found.status
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"\x00\xff rubbish\r\n\r\n", id="rubbish"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), id="tls-hello"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="http-2"),
+        pytest.param(b"GET /health HTTP/3.7\r\n\r\n", id="version"),
+        pytest.param(b"YELL /health HTTP/1.1\r\n\r\n", id="method"),
+        pytest.param(b"GET /health HTTP/1.1\nhost: x\n\nGET /", id="bare-line-feeds"),
+        pytest.param(b"GET /h\x00ealth HTTP/1.1\r\n\r\n", id="nul-in-the-path"),
+        pytest.param("GET /é HTTP/1.1\r\n\r\n".encode(), id="utf-8-in-the-path"),
+        pytest.param(b"GET health HTTP/1.1\r\n\r\n", id="no-slash"),
+        pytest.param(b"CONNECT example.invalid:443 HTTP/1.1\r\nhost: x\r\n\r\n", id="connect"),
+        pytest.param(b"GET http:// HTTP/1.1\r\n\r\n", id="no-authority"),
+        pytest.param(request("/health", "GET", "no colon"), id="header-without-colon"),
+        pytest.param(request("/health", "GET", "bad name: x"), id="space-in-a-name"),
+        pytest.param(request("/health", "GET", "x: a\x00b"), id="nul-in-a-value"),
+        pytest.param(request("/health", "GET", ": x"), id="no-name"),
+        pytest.param(request("/health", "POST", "content-length: -1"), id="negative-length"),
+        pytest.param(request("/health", "POST", "content-length: +1"), id="signed-length"),
+        pytest.param(request("/health", "POST", "content-length: 0x10"), id="hexadecimal-length"),
+        pytest.param(request("/health", "POST", "content-length: ten"), id="length-in-words"),
+        pytest.param(request("/health", "POST", f"content-length: {10**40}"), id="huge-length"),
+        pytest.param(request("/health", "POST", "content-length: 1", "content-length: 2"), id="two-lengths"),
+        pytest.param(
+            request("/health", "POST", "content-length: 1", "transfer-encoding: chunked"),
+            id="length-and-chunked",
+        ),
+        pytest.param(
+            request("/health", "POST", "transfer-encoding: chunked", "content-length: 1"),
+            id="chunked-and-length",
+        ),
+        pytest.param(request("/health", "POST", "transfer-encoding: chunked, gzip"), id="not-chunked-last"),
+    ],
+)
+def test_what_is_not_http_is_refused_in_the_shape_of_every_error(server: Server, sent: bytes) -> None:
+    assert 400 == refused(server, sent)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        pytest.param(b"zz\r\n", id="no-number"),
+        pytest.param(b"-5\r\nhello\r\n", id="negative"),
+        pytest.param(b"5\r\nhello!!\r\n", id="longer-than-told"),
+        pytest.param(b"fffffffffffffffff\r\nhello\r\n", id="beyond-64-bits"),
+        pytest.param(b"5;" + b"x" * 20 + b"\nhello\r\n", id="bare-line-feed"),
+    ],
+)
+def test_bad_chunks(server: Server, chunks: bytes) -> None:
+    """The request that waited for its body is not answered twice."""
+    head = request("/v1/embeddings", "POST", "content-type: application/json", "transfer-encoding: chunked")
+
+    assert 400 == refused(server, head, chunks)
+
+
+def test_a_chunked_body_of_single_bytes(server: Server) -> None:
+    """A body may come in as many pieces as it has bytes."""
+    body = b'{"input": "a few words"}'
+    chunks = [b"1;name=value\r\n%c\r\n" % byte for byte in body]
+    head = request("/v1/embeddings", "POST", "content-type: application/json", "transfer-encoding: chunked")
+
+    answer = ask(server, head, *chunks, b"0\r\ntrailer: x\r\n\r\n")
+
+    assert 200 == answer.status
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param([b"GET /" + b"a" * MAX_HEADER_BYTES + b" HTTP/1.1\r\n\r\n"], id="line"),
+        pytest.param([request("/health", "GET", "x: " + "a" * MAX_HEADER_BYTES)], id="one-header"),
+        pytest.param([request("/health", "GET", "n" * MAX_HEADER_BYTES + ": x")], id="name"),
+        pytest.param([request("/health", "GET", *["x: y"] * 12_000)], id="many-headers"),
+        pytest.param([b"GET /health HTTP/1.1\r\nx: ", *[b"a" * 10_000] * 1000], id="one-without-end"),
+        pytest.param([b"GET /health HTTP/1.1\r\n", *[b"x: y\r\n" * 1000] * 1000], id="many-without-end"),
+        pytest.param([b"GET /", *[b"a" * 10_000] * 1000], id="line-without-end"),
+    ],
+)
+def test_headers_beyond_the_limit(server: Server, sent: list[bytes]) -> None:
+    assert 431 == refused(server, *sent)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param([b"0\r\n", *[b"x: y\r\n" * 1000] * 1000], id="trailers"),
+        pytest.param([b"0\r\nx: ", *[b"y" * 10_000] * 1000], id="one-trailer"),
+        pytest.param([b"1;x=", *[b"y" * 10_000] * 1000], id="chunk-extension"),
+        pytest.param([b"0" * 10_000] * 1000, id="zeros-of-a-length"),
+    ],
+)
+def test_what_stands_around_a_body_has_the_limit_of_headers(server: Server, sent: list[bytes]) -> None:
+    head = request("/v1/embeddings", "POST", "content-type: application/json", "transfer-encoding: chunked")
+
+    assert refused(server, head, *sent) in (400, 431)
+
+
+def test_trailers_are_no_headers(server: Server) -> None:
+    """What comes after the body is too late to say how it is encoded."""
+    head = request("/v1/embeddings", "POST", "content-type: application/json", "transfer-encoding: chunked")
+    body = b'{"input": "x"}'
+
+    sent = head + b"%x\r\n%s\r\n0\r\ncontent-encoding: gzip\r\n\r\n" % (len(body), body)
+
+    assert 200 == ask(server, sent).status
+
+
+def test_headers_just_below_the_limit(server: Server) -> None:
+    """Each header counts with its separators; a body behind them does not."""
+    lines = [f"x-{index}: {'v' * 990}" for index in range(64)]
+
+    assert 200 == ask(server, embed("hello " * 30_000, *lines)).status
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(b"", None, id="nothing"),
+        pytest.param(b"\r\n\r\n", None, id="empty-lines"),
+        pytest.param(b"G", 408, id="a-letter"),
+        pytest.param(b"GET /health HTTP/1.1\r\nhost: x\r\n", 408, id="half-of-the-headers"),
+    ],
+)
+@pytest.mark.parametrize("earlier", [0, 1], ids=["first", "after-another"])
+def test_a_client_that_does_not_finish_its_headers(
+    hasty: Server, earlier: int, sent: bytes, status: int | None
+) -> None:
+    """Its connection closes; it is told why if it had begun."""
+    with Connection(hasty) as connection:
+        for _ in range(earlier):
+            connection.send(request())
+            assert 200 == connection.answer().status
+        connection.send(sent)
+        if status is not None:
+            answer = connection.answer()
+            assert status == answer.status
+            assert "within 1 s" in answer.error["message"]
+        assert b"" == connection.rest()
+
+
+def test_headers_that_trickle_have_the_same_deadline(hasty: Server) -> None:
+    """A byte now and then does not put it off."""
+    with Connection(hasty) as connection:
+        connection.send(b"GET /health HTTP/1.1\r\n")
+        connection.socket.settimeout(0.05)
+        first = b""
+        while not first:
+            connection.send(b"x: y\r\n")
+            with contextlib.suppress(TimeoutError):
+                first = connection.socket.recv(13)
+
+    assert b"HTTP/1.1 408 " == first
+
+
+@pytest.mark.parametrize("trickles", [False, True], ids=["never", "trickles"])
+def test_a_body_that_does_not_come(hasty: Server, trickles: bool) -> None:
+    """The whole body has a deadline; then the connection closes."""
+    with Connection(hasty) as connection:
+        connection.send(embed("x", "content-length: 1000"))
+        if trickles:
+            connection.socket.settimeout(0.05)
+            while True:
+                connection.send(b" ")
+                with contextlib.suppress(TimeoutError):
+                    assert connection.socket.recv(1, socket.MSG_PEEK)
+                    break
+            connection.socket.settimeout(START_SECONDS)
+            assert connection.socket.recv(13) == b"HTTP/1.1 408 "
+            return
+        answer = connection.answer()
+        assert b"" == connection.rest()
+
+    assert (408, "close") == (answer.status, answer.headers["connection"])
+    assert "the body was not complete within 2 s; send it at once" == answer.error["message"]
+
+
+def test_a_body_that_nobody_waits_for_has_a_deadline_too(hasty: Server) -> None:
+    """An answer that came before the end of the body does not let the rest take for ever."""
+    with Connection(hasty) as connection:
+        connection.send(request("/health", "GET", "content-length: 1000"))
+        assert 200 == connection.answer().status
+        assert b"" == connection.rest()
+
+
+def test_an_answer_that_is_not_fetched(hasty: Server) -> None:
+    """A client that reads nothing does not keep its answers in memory for ever."""
+    many = request("/metrics") * 20_000
+    with Connection(hasty) as connection:
+        connection.socket.settimeout(0.5)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            connection.socket.sendall(many)
+        ports = connection.socket.getpeername()[1], connection.socket.getsockname()[1]
+        until(lambda: not established(*ports))
+
+
+def established(server_port: int, client_port: int) -> bool:
+    """Whether the server's end of a connection still is."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    ends = [line.split()[1:4] for line in lines]
+    return any(
+        (int(ours[9:], 16), int(theirs[9:], 16), state) == (server_port, client_port, "01")
+        for ours, theirs, state in ends
+    )
+
+
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    """Right answers, in the order of the requests, slow ones and errors among them."""
+    sent = [
+        embed("slow " * 200_000),
+        request("/health"),
+        request("/nope"),
+        request("/v1/embeddings", "POST", "content-type: application/json", body=b'{"input": 5}'),
+        request("/ready", "HEAD"),
+        embed("quick"),
+        request("/models"),
+    ] * 20
+    with Connection(server) as connection:
+        connection.send(b"".join(sent))
+        answers = [connection.answer(to=part.split()[0].decode()) for part in sent]
+
+    assert [200, 200, 404, 400, 200, 200, 200] * 20 == [answer.status for answer in answers]
+    tokens = [json.loads(answers[place].body)["usage"]["total_tokens"] for place in (0, 5, 7, 12)]
+    assert [256, 3, 256, 3] == tokens
+
+
+def test_a_client_that_leaves_behind_its_pipelined_requests(serve: Callable[..., Server]) -> None:
+    """The first of them ends with its client, though it is not the last that was read."""
+    server = serve()
+    body = json.dumps({"input": ["slow " * 300] * 1000}).encode()
+    with Connection(server) as connection:
+        connection.send(request("/v1/embeddings", "POST", body=body) + request() * 5)
+        until(lambda: "embed_onnx_queue_size 0.0" not in metrics(server))
+
+    until(lambda: "embed_onnx_queue_size 0.0" in metrics(server))
+    assert 'status="499"' in metrics(server)
+    log = server.stop()
+    assert 0 == server.process.returncode
+    assert "Traceback" not in log
+
+
+def metrics(server: Server) -> str:
+    return httpx.get(f"{server.url}/metrics", timeout=START_SECONDS).text
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what must happen; never happening is the failure."""
+    end = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+
+
+@pytest.mark.parametrize(
+    ("before", "broken"),
+    [
+        pytest.param([embed("a"), request()], b"rubbish\r\n\r\n", id="headers"),
+        pytest.param([embed("a")], request("/health", "GET", "x: " + "y" * 70_000), id="long-headers"),
+        pytest.param(
+            [embed("a"), request()],
+            request("/health", "POST", "transfer-encoding: chunked") + b"zz\r\n",
+            id="body",
+        ),
+        pytest.param([request()], b"\x16\x03\x01", id="tls"),
+    ],
+)
+def test_what_is_before_a_broken_request_is_answered(
+    server: Server, before: list[bytes], broken: bytes
+) -> None:
+    """Its own answers come first and are right; then the connection closes."""
+    with Connection(server) as connection:
+        connection.send(b"".join(before) + broken)
+        statuses = [connection.answer().status for _ in before]
+        rest = connection.rest()
+
+    assert [200] * len(before) == statuses
+    assert rest == b"" or rest.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
+
+
+@pytest.mark.parametrize("version", [b" HTTP/1.0", b""], ids=["1.0", "0.9"])
+def test_old_http(server: Server, version: bytes) -> None:
+    """No Host, no keep-alive: the answer ends the connection."""
+    with Connection(server) as connection:
+        connection.send(b"GET /health" + version + b"\r\n\r\n")
+        answer = connection.answer()
+        assert b"" == connection.rest()
+
+    assert (200, b'{"status":"ok"}') == (answer.status, answer.body)
+
+
+def test_connection_close(server: Server) -> None:
+    """The answer says that it is the last, and nothing after it is served."""
+    with Connection(server) as connection:
+        connection.send(request("/health", "GET", "connection: close") + request("/models"))
+        answer = connection.answer()
+        assert b"" == connection.rest()
+
+    assert (200, "close") == (answer.status, answer.headers["connection"])
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_head(server: Server, path: str) -> None:
+    """No route answers HEAD with a body; probes answer it like GET."""
+    with Connection(server) as connection:
+        connection.send(request(path, "HEAD"))
+        head = connection.answer(to="HEAD")
+        connection.send(request(path))
+        get = connection.answer()
+
+    if path not in PROBES:
+        assert head.status in (404, 405)
+        return
+    assert (200, get.headers["content-type"]) == (head.status, head.headers["content-type"])
+    assert int(head.headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_options(server: Server, path: str) -> None:
+    """Every route tells its methods; what is no route is a 404."""
+    answer = ask(server, request(path, "OPTIONS"))
+
+    if "/no" in path:
+        assert (404, "invalid_request_error") == (answer.status, answer.error["type"])
+    else:
+        assert (204, b"") == (answer.status, answer.body)
+        assert "OPTIONS" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "SUBSCRIBE"])
+def test_other_methods(server: Server, method: str) -> None:
+    answer = ask(server, request("/v1/embeddings", method))
+
+    assert (405, "invalid_request_error") == (answer.status, answer.error["type"])
+    assert "POST" in answer.headers["allow"]
+
+
+def test_expect_100_continue(server: Server) -> None:
+    """The body is asked for, and then the request is answered."""
+    head, _, body = embed("wait for it", "expect: 100-continue").partition(b"\r\n\r\n")
+    with Connection(server) as connection:
+        connection.send(head + b"\r\n\r\n")
+        interim = connection.answer()
+        connection.send(body)
+        answer = connection.answer()
+
+    assert [100, 200] == [interim.status, answer.status]
+
+
+def test_expect_100_continue_for_what_is_refused(server: Server) -> None:
+    """A body that would be refused is not asked for."""
+    head = embed("x", "expect: 100-continue", "content-length: 99999999").partition(b"\r\n\r\n")[0]
+
+    assert 413 == ask(server, head + b"\r\n\r\n").status
+
+
+@pytest.mark.parametrize(
+    "target", ["http://localhost/health", "http://other.invalid:99/health?x=y#z", "//health", "/health/"]
+)
+def test_targets_in_other_forms(server: Server, target: str) -> None:
+    """A proxy's absolute form names the same route."""
+    assert 200 == ask(server, request(target)).status
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "*", "/%00", "/%ff%fe", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd",
+        "/docs/files/..%2f__init__.py",
+        "/docs/files/%00", "/v1/models/..%2f..%2fmanifest.json", "/v1/models/%0d%0ax-evil:%20yes",
+        "/v1/models/" + "a/" * 5000, "/" + "%61" * 5000, "/v1/models/%F0%9F%98%80", "/?" + "a=b&" * 5000,
+    ],
+)  # fmt: skip
+def test_hostile_paths(server: Server, path: str) -> None:
+    """No path leaves the routes, breaks the answer's headers or the shape of its error."""
+    answer = ask(server, request(path))
+
+    assert answer.status in (200, 400, 404)
+    assert answer.status == 200 or answer.error["message"]
+    assert "x-evil" not in answer.headers
+
+
+@pytest.mark.parametrize("host", ["", "x:abc", "x:99999", "http://x", "a b", "é", "x" * 5000, "evil.invalid"])
+def test_wrong_hosts(server: Server, host: str) -> None:
+    """What the Host header says is of no consequence but for what is none at all."""
+    sent = request().replace(b"host: localhost", b"host: " + host.encode("latin-1"))
+
+    answer = ask(server, sent)
+
+    assert answer.status == 200 or (answer.status == 400 and answer.error["message"])
+
+
+def test_two_hosts_and_none(server: Server) -> None:
+    assert ask(server, request("/health", "GET", "host: second")).status in (200, 400)
+    assert 200 == ask(server, b"GET /health HTTP/1.1\r\n\r\n").status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"input": %s}' % (b"[" * 10_000 + b"]" * 10_000), id="input-10000-deep"),
+        pytest.param(b"[" * 10_000, id="10000-deep"),
+        pytest.param(b'{"a":' * 10_000, id="objects-10000-deep"),
+        pytest.param(b'{"input": [1%s]}' % (b"0" * 1_000_000), id="a-million-digits"),
+        pytest.param(b'{"input": [-1%s]}' % (b"0" * 1_000_000), id="minus-a-million-digits"),
+        pytest.param(b'{"input": "x", "dimensions": 1%s}' % (b"0" * 100_000), id="huge-dimensions"),
+        pytest.param(b'{"input": "x", "dimensions": 1e400}', id="infinite-dimensions"),
+        pytest.param(b'{"input": [%s[]]}' % (b"[]," * 5_000_000), id="millions-of-lists"),
+        pytest.param(b'{"input": [%s"a"]}' % (b'"",' * 5_000_000), id="millions-of-texts"),
+        pytest.param(b'{"input": [%s1]}' % (b"1," * 8_000_000), id="millions-of-ids"),
+        pytest.param(b'{"user": [%s1], "input": "x"}' % (b"{}," * 5_000_000), id="millions-of-objects"),
+        pytest.param(b'{"input": "%s"}' % (b"a" * 1_000_001), id="a-long-text"),
+        pytest.param(b'{"input": "x", "model": "%s"}' % (b"\\ud800" * 10), id="surrogates-as-a-model"),
+        pytest.param("\ufeff".encode() + b'{"input": "x"}', id="bom"),
+        pytest.param('{"input": "x"}'.encode("utf-16"), id="utf-16"),
+        pytest.param('{"input": "x"}'.encode("utf-32"), id="utf-32"),
+        pytest.param(bytes(1000), id="nul-bytes"),
+    ],
+)  # fmt: skip
+def test_hostile_json(server: Server, body: bytes) -> None:
+    """Size and nesting are refused, with a sentence."""
+    sent = request("/v1/embeddings", "POST", "content-type: application/json", body=body)
+
+    answer = ask(server, sent)
+
+    assert (400, "invalid_request_error") == (answer.status, answer.error["type"])
+    assert len(answer.body) < 1000
+
+
+def test_a_text_over_the_limit_names_its_place_and_the_limit(server: Server) -> None:
+    body = json.dumps({"input": ["short", "x" * 1_000_001]}).encode()
+
+    answer = ask(server, request("/tokenize", "POST", body=body))
+
+    sentence = "input[1] has 1000001 characters and at most 1000000 are taken; send it in parts"
+    assert (400, sentence, "input") == (answer.status, answer.error["message"], answer.error["param"])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "gzip, identity", "x" * 1000])
+def test_compressed_bodies(server: Server, encoding: str) -> None:
+    """A bomb is not unpacked: 16 KB here would be 16 MB."""
+    body = gzip.compress(b'{"input": "' + b"a" * 16_000_000 + b'"}')
+    lines = ["content-type: application/json", f"content-encoding: {encoding}"]
+
+    answer = ask(server, request("/v1/embeddings", "POST", *lines, body=body))
+
+    assert (415, "invalid_request_error") == (answer.status, answer.error["type"])
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "TLS/1.3", "anything"])
+def test_a_wish_for_another_protocol_is_passed_over(server: Server, protocol: str) -> None:
+    """Java's client wishes for h2c with its first request, body and all; the next one is pipelined."""
+    lines = [f"upgrade: {protocol}", "connection: upgrade, http2-settings", "http2-settings: AAMAAABk"]
+    with Connection(server) as connection:
+        connection.send(embed("first", *lines) + embed("second one", *lines) + request())
+        answers = [connection.answer() for _ in range(3)]
+
+    assert [200, 200, 200] == [answer.status for answer in answers]
+    assert [3, 4] == [json.loads(answer.body)["usage"]["total_tokens"] for answer in answers[:2]]
+
+
+def test_thousands_of_wishes_in_one_piece(server: Server) -> None:
+    sent = request("/health", "GET", "upgrade: x", "connection: upgrade") * 3000
+    with Connection(server) as connection:
+        connection.send(sent)
+        statuses = {connection.answer().status for _ in range(3000)}
+
+    assert {200} == statuses
+
+
+def test_a_half_closed_connection(server: Server) -> None:
+    """A client that will send nothing more counts as gone: it cannot be told from one that is."""
+    with Connection(server) as connection:
+        connection.send(embed("anyone there?"))
+        connection.socket.shutdown(socket.SHUT_WR)
+        rest = connection.rest()
+
+    assert rest == b"" or rest.startswith(b"HTTP/1.1 200 ")
+    assert 200 == ask(server, request()).status
+
+
+def test_tls_on_the_plain_port(server: Server) -> None:
+    """A client of https gets an error at once and does not hang."""
+    host, port = server.url.removeprefix("http://").split(":")
+    context = ssl.create_default_context()
+    with (
+        socket.create_connection((host, int(port)), START_SECONDS) as plain,
+        pytest.raises(ssl.SSLError),
+    ):
+        context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_thousands_of_idle_connections(serve: Callable[..., Server]) -> None:
+    """With no file descriptor left, open connections are served; new ones are when idle ones are gone."""
+    server = serve("--header-timeout", "1000")
+    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (128, hard))
+    with Connection(server) as connection:
+        connection.send(request())
+        assert 200 == connection.answer().status
+        address = connection.socket.getpeername()
+        idle = [socket.create_connection(address, START_SECONDS) for _ in range(1000)]
+        for _ in range(50):
+            connection.send(embed("still served"))
+            assert 200 == connection.answer().status
+        for one in idle:
+            one.close()
+
+    with httpx.Client(base_url=server.url, timeout=START_SECONDS) as client:
+        assert 200 == wait_for(lambda: client.post("/v1/embeddings", json={"input": "x"}).status_code)
+    log = server.stop()
+    assert 0 == server.process.returncode
+    assert len(log.splitlines()) < 200
+
+
+def wait_for(call: Callable[[], int]) -> int:
+    """Try until the connection is taken."""
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return call()
+        except httpx.TransportError:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def test_idle_connections_make_room_by_themselves(serve: Callable[..., Server]) -> None:
+    """Connections that send nothing are closed, so that they cannot use up the descriptors for ever."""
+    server = serve("--header-timeout", "1")
+    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (128, hard))
+    host, port = server.url.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as stack:
+        for _ in range(500):
+            stack.enter_context(socket.create_connection((host, int(port)), START_SECONDS))
+        with httpx.Client(base_url=server.url, timeout=START_SECONDS) as client:
+            assert 200 == wait_for(lambda: client.get("/health").status_code)
