@@ -1,6 +1,6 @@
-"""The README's figures and the chart, made from the results files.
+"""The figures of the README and of docs/reliability.md and the chart, made from the results files.
 
-python -m benchmarks.tables          # write README.md and benchmarks/results/speed.svg
+python -m benchmarks.tables          # write all of them
 python -m benchmarks.tables --check  # exit with 1 if they say something else
 """
 
@@ -13,7 +13,8 @@ from benchmarks import chart, peers, record, summary
 from benchmarks.load import DURING
 from benchmarks.speed import MIXED
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README, RELIABILITY = ROOT / "README.md", ROOT / "docs" / "reliability.md"
 CHART = record.RESULTS / "speed.svg"
 START, END = "<!-- figures -->", "<!-- /figures -->"
 SHOWN = (
@@ -31,7 +32,11 @@ def main() -> None:
     files = {name: record.read(name) for name in NAMES}
     results = [files[name]["results"] for name in NAMES]
     drawn = chart.svg(f"{peers.SMALL}, mixed lengths: tokens a second", _small(results[0])[MIXED])
-    wanted = {README: _put(README.read_text(encoding="utf-8"), figures(files, results)), CHART: drawn}
+    wanted = {
+        README: _put(README.read_text(encoding="utf-8"), figures(files, results)),
+        RELIABILITY: _put(RELIABILITY.read_text(encoding="utf-8"), overload(record.read("overload"))),
+        CHART: drawn,
+    }
     if "--check" in sys.argv[1:]:
         differ = [path.name for path, text in wanted.items() if not _says(path, text)]
         sys.exit(f"{differ} differ from the results; run python -m benchmarks.tables" if differ else 0)
@@ -51,6 +56,27 @@ def figures(files: dict[str, Results], results: list[Results]) -> str:
         _footer(files),
     ]
     return "\n\n".join(parts)
+
+
+def overload(file: Results) -> str:
+    """What ten times the capacity did, in Markdown."""
+    found, machine = file["results"], file["machine"]
+    capacity, memory, health = found["capacity"], found["resident MB"], found["/health, ms"]
+    rows = {
+        "capacity, in a closed loop": (
+            f"{capacity['requests/s']} requests/s, {capacity['tokens/s']:,.0f} tokens/s"
+        ),
+        "offered": f"{found['offered, requests/s']:g} requests/s for {found['seconds']:g} s",
+        "answers": ", ".join(f"{count:,} x {status}" for status, count in found["answers by status"].items()),
+        "tokens answered, of the capacity": f"{found['tokens/s answered, of capacity']:.0%}",
+        "`/health`: p50, p99, most": f"{health['p50']}, {health['p99']}, {health['max']} ms",
+        "resident memory before, at most, after": "{before}, {most}, {after} MB".format(**memory),
+        "`Retry-After` of the last 429, and when the queue was empty": (
+            f"{found['Retry-After of the last 429, s']} s, {found['seconds until the queue was empty']} s"
+        ),
+    }
+    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine, the client among them"
+    return f"{_table(['all-MiniLM-L6-v2', ''], rows.items())}\n\n`{file['command']}` {where}."
 
 
 def _speed(speed: Results) -> str:

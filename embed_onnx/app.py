@@ -43,9 +43,15 @@ REQUEST_ID_CHARACTERS = 128
 
 
 def create_app(
-    registry: Registry, settings: Settings, *, on_failure: Callable[[SetupError], None] | None = None
+    registry: Registry,
+    settings: Settings,
+    *,
+    on_failure: Callable[[SetupError], None] | None = None,
+    on_reload: Callable[[], None] | None = None,
 ) -> Litestar:
-    """The app. Starting it loads the registry's models; ``on_failure`` hears of one that does not load.
+    """The app. Starting it loads the registry's models.
+
+    ``on_failure`` hears of a model that does not load, ``on_reload`` of a reload that a client asked for.
 
     Raises:
         SetupError: OpenTelemetry is asked for and cannot be had.
@@ -73,6 +79,7 @@ def create_app(
                 "settings": settings,
                 "metrics": Metrics(registry),
                 "tracing": tracing,
+                "on_reload": on_reload,
                 "api_keys": keys.load(settings),
             }
         ),

@@ -70,7 +70,8 @@ def serve(descriptor: int | None, **words: Any) -> None:
             workers.run(sock, sys.argv[1:], workers=chosen.workers, threads=chosen.threads)
             return
         with registry.Registry(entries, chosen) as models:
-            server.serve(models, chosen, sock)
+            on_reload = None if descriptor is None else workers.reload_others
+            server.serve(models, chosen, sock, on_reload=on_reload)
 
 
 @cli.command()

@@ -268,9 +268,12 @@ async def reload_now(state: State) -> wire.Reloaded:
     cannot be loaded. SIGHUP does the same.
     """
     try:
-        return wire.Reloaded(await reload(state))
+        models = await reload(state)
     except SetupError as err:
         raise ReloadFailed(f"not reloaded, what was served is still served: {err}") from None
+    if state.on_reload is not None:
+        state.on_reload()
+    return wire.Reloaded(models)
 
 
 async def reload(state: State) -> list[str]:

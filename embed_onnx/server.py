@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
@@ -47,13 +48,21 @@ def bind(settings: Settings) -> socket.socket:
     return sock
 
 
-def serve(registry: Registry, settings: Settings, sock: socket.socket) -> None:
+def serve(
+    registry: Registry,
+    settings: Settings,
+    sock: socket.socket,
+    *,
+    on_reload: Callable[[], None] | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM, then finish what was accepted.
+
+    ``on_reload`` hears of a reload that a client asked for.
 
     Raises:
         SetupError: A model could not be loaded.
     """
-    server = _Server(registry, settings)
+    server = _Server(registry, settings, on_reload)
     _warn_of_root()
     server.run(sockets=[sock])
     if server.failure is not None:
@@ -66,12 +75,12 @@ def _warn_of_root() -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, registry: Registry, settings: Settings) -> None:
+    def __init__(self, registry: Registry, settings: Settings, on_reload: Callable[[], None] | None) -> None:
         self.failure: SetupError | None = None
         self._registry = registry
         self._drain_timeout = settings.drain_timeout
         registry.scheduler.on_sick = self._give_up_lanes
-        self._app = create_app(registry, settings, on_failure=self._give_up)
+        self._app = create_app(registry, settings, on_failure=self._give_up, on_reload=on_reload)
         super().__init__(
             uvicorn.Config(
                 self._app,

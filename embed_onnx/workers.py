@@ -51,6 +51,11 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def reload_others() -> None:
+    """Have the parent tell every worker to reload, as one of them did."""
+    os.kill(os.getppid(), signal.SIGHUP)
+
+
 class _Share:
     """A worker's part of the machine."""
 

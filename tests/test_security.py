@@ -260,12 +260,13 @@ def test_root_is_warned_and_served(server: Server) -> None:
     assert int(os.geteuid() == 0) == "".join(server.log).count("running as root; ")
 
 
-PROOFS = re.findall(r"`tests/(test_\w+\.py)::(test_\w+)`", SECURITY)
+RELIABILITY = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+PROOFS = re.findall(r"`tests/(test_\w+\.py)::(test_\w+)`", SECURITY + RELIABILITY)
 
 
 @pytest.mark.parametrize(("file", "name"), PROOFS)
 def test_the_proof_of_a_promise_is_there(file: str, name: str) -> None:
-    """Each test that SECURITY.md names exists."""
+    """Each test that SECURITY.md and docs/reliability.md name exists."""
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
 
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}

@@ -102,6 +102,20 @@ def test_sighup_reloads_all_workers(two: Server) -> None:
     assert 200 == embed(two)
 
 
+def test_a_reload_that_one_worker_is_asked_for_reaches_all(
+    serve: Callable[..., Server], home: Path, tmp_path: Path
+) -> None:
+    key = run("key", "new", "boss", "--admin", "--file", "keys", cwd=tmp_path).stdout.strip()
+    server = serve("--workers", "2", "--api-keys-file", str(tmp_path / "keys"))
+    until(lambda: sum("loaded small" in line for line in server.log) == 2)
+
+    headers = {"authorization": f"Bearer {key}"}
+    answer = httpx.post(f"{server.url}/admin/reload", headers=headers, timeout=START_SECONDS)
+
+    assert 200 == answer.status_code
+    until(lambda: sum("reloaded; served are" in line for line in server.log) == 2)
+
+
 def test_workers_that_cannot_start_end_the_server(home: Path, tmp_path: Path) -> None:
     """They are not started over and over."""
     import shutil
