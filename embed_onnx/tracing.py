@@ -1,6 +1,6 @@
 """OpenTelemetry: a span for each request, those of its stages below it, and HTTP metrics, sent over OTLP.
 
-Off unless OTEL_EXPORTER_OTLP_ENDPOINT is set, and then nothing of OpenTelemetry is imported. Its
+Without OTEL_EXPORTER_OTLP_ENDPOINT there is none of it, and nothing of OpenTelemetry is imported. Its
 variables are its own (OTEL_SERVICE_NAME, OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, ...) and are
 read by its SDK. Spans carry templates of routes, served models and counts, never what a user sent.
 """

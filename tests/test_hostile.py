@@ -19,10 +19,12 @@ ROUTES = ["/v1/embeddings", "/embeddings", "/tokenize"]
 JSON_TYPE = {"content-type": "application/json"}
 TEXTS = [text for text in NAUGHTY if text]
 LOG_LINE = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO "
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING) "
     r"(listening on http://[\d.:]+|loaded [\w-]+: int8, [\w ]+"
+    r"|running as root; a user of its own, with no rights but to read, is safer"
     r"|draining: accepted requests have 30 s to finish"
-    r"|(GET|POST) (unknown|/[\w/{}:]*) \d{3} request_id=[!-~ ]{1,128}( timing=[\w;=., ]+)?"
+    r"|(GET|POST) (unknown|/[\w/{}:]*) \d{3}"
+    r"( (request_id|model|inputs|tokens|duration_ms|key|error|timing)=([!#-~]+|\"([ !#-\[\]-~]|\\.)*\"))+"
     r"|refused 4\d\d: [\w ,;./]+ request_id=[\da-f-]{36})"
 )
 

@@ -277,7 +277,7 @@ def test_too_long_and_not_to_be_cut(client: httpx.Client) -> None:
     ("method", "path", "status"),
     [
         pytest.param("GET", "/v2/embeddings", 404, id="unknown-route"),
-        pytest.param("POST", "/", 404, id="root"),
+        pytest.param("POST", "/", 405, id="root"),
         pytest.param("GET", "/v1/embeddings", 405, id="wrong-method"),
         pytest.param("DELETE", "/models", 405, id="wrong-method-on-models"),
         pytest.param("GET", "/docs/files/nope.js", 404, id="unknown-file"),

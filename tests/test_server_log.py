@@ -119,14 +119,14 @@ def test_no_line_has_a_text_of_a_user(serve: Callable[..., Server], log_format: 
 def test_no_line_of_a_busy_server_has_a_text(serve: Callable[..., Server]) -> None:
     """Nor where requests are too many, too late, without a key, or their clients leave."""
     small = serve("--queue-tokens", "5")
-    late = serve("--request-timeout", "0.0001")
+    late = serve("--request-timeout", "0.3")
     locked = serve("--api-keys", "right")
     body = json.dumps({"input": [f"{MARKER} " * 200] * 500})
     head = f"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
 
     statuses = {
         post(small, "/v1/embeddings", {"input": [MARKER] * 50}).status_code,
-        post(late, "/v1/embeddings", {"input": [f"{MARKER} " * 200] * 500}).status_code,
+        post(late, "/v1/embeddings", {"input": [f"{MARKER} " * 200] * 2000}).status_code,
         post(locked, "/v1/embeddings", {"input": MARKER}, authorization=f"Bearer {MARKER}").status_code,
     }
     host, port = late.url.removeprefix("http://").split(":")
