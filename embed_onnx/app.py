@@ -194,15 +194,22 @@ def request_id(scope: Scope) -> str:
 
 
 async def _observe(message: Message, scope: Scope) -> None:
-    """Give each answer its request id, count it, trace it, and write a line for it; never a user's text."""
+    """Give each answer its request id, and have it counted, traced and logged."""
     if message["type"] != "http.response.start":
         return
+    timing = dict(message["headers"]).get(b"server-timing", b"").decode()
     message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
     answer = _answer(message["status"], scope)
     state = scope["litestar_app"].state
-    state.metrics.answered(answer)
     if state.tracing is not None:
-        state.tracing.answered(answer)
+        state.tracing.answered(answer)  # now, as the request's span ends with it
+    # Not before the answer is on its way: the client need not wait for this.
+    asyncio.get_running_loop().call_soon(_book, state.metrics, answer, timing)
+
+
+def _book(metrics: Metrics, answer: Answer, timing: str) -> None:
+    """Count an answer, and write its line; never a user's text."""
+    metrics.answered(answer)
     fields = {
         name: getattr(answer, name)
         for name in ("request_id", "method", "route", "status", "model", "key", "error")
@@ -210,7 +217,7 @@ async def _observe(message: Message, scope: Scope) -> None:
         "inputs": answer.inputs or None,
         "tokens": answer.tokens or None,
         "duration_ms": round(answer.seconds * 1e3, 3),
-        "timing": dict(message["headers"]).get(b"server-timing", b"").decode(),
+        "timing": timing,
     }
     level = logging.DEBUG if answer.route in PROBES else logging.INFO
     log.log(level, "%s %s %s", answer.method, answer.route, answer.status, extra=fields)
