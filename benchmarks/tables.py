@@ -34,7 +34,7 @@ def main() -> None:
     drawn = chart.svg(f"{peers.SMALL}, mixed lengths: tokens a second", _small(results[0])[MIXED])
     wanted = {
         README: _put(README.read_text(encoding="utf-8"), figures(files, results)),
-        RELIABILITY: _put(RELIABILITY.read_text(encoding="utf-8"), overload(record.read("overload"))),
+        RELIABILITY: _put(RELIABILITY.read_text(encoding="utf-8"), reliability()),
         CHART: drawn,
     }
     if "--check" in sys.argv[1:]:
@@ -58,9 +58,26 @@ def figures(files: dict[str, Results], results: list[Results]) -> str:
     return "\n\n".join(parts)
 
 
-def overload(file: Results) -> str:
-    """What ten times the capacity did, in Markdown."""
-    found, machine = file["results"], file["machine"]
+def reliability() -> str:
+    """Everything between the markers of docs/reliability.md, in Markdown."""
+    files = [record.read(name) for name in ("overload", "disturbed")]
+    machine = files[0]["machine"]
+    commands = " and ".join(f"`{file['command']}`" for file in files)
+    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine, the clients among them"
+    return f"{_overload(files[0])}\n\n{_disturbed(files[1]['results'])}\n\n{commands} {where}."
+
+
+def _disturbed(found: Results) -> str:
+    """What a client of even rate sees of other things."""
+    rows = [[what, _latency(row), row["requests"]] for what, row in found["latency_ms"].items()]
+    return _table(
+        [f"{found['rate']:g} single texts a second, and", "p50, p99 ms", "answers, all of them 200"], rows
+    )
+
+
+def _overload(file: Results) -> str:
+    """What ten times the capacity did."""
+    found = file["results"]
     capacity, memory, health = found["capacity"], found["resident MB"], found["/health, ms"]
     rows = {
         "capacity, in a closed loop": (
@@ -75,8 +92,7 @@ def overload(file: Results) -> str:
             f"{found['Retry-After of the last 429, s']} s, {found['seconds until the queue was empty']} s"
         ),
     }
-    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine, the client among them"
-    return f"{_table(['all-MiniLM-L6-v2', ''], rows.items())}\n\n`{file['command']}` {where}."
+    return _table(["all-MiniLM-L6-v2", ""], rows.items())
 
 
 def _speed(speed: Results) -> str:
