@@ -19,6 +19,9 @@ from embed_onnx.settings import Settings
 
 log = logging.getLogger(__name__)
 
+KEEP_ALIVE_SECONDS = 75
+"""Longer than clients and load balancers keep an idle connection (5 to 60 s): whoever closes it first must
+not be the server, or a request that is on its way just then is lost."""
 GRACE_SECONDS = 5
 """Past the drain's limit, for the last answers to be written."""
 
@@ -87,6 +90,7 @@ class _Server(uvicorn.Server):
                 access_log=False,  # the app writes a line a request itself
                 log_config=None,
                 server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 http=protocol.limited(
                     header_seconds=settings.header_timeout, answer_seconds=settings.request_timeout
                 ),
