@@ -114,7 +114,7 @@ def test_a_damaged_artifact_does_not_come_back_into_memory(serve, copied: Path) 
 
     assert 503 == answer.status_code
     assert "the model cannot be loaded again" in answer.json()["error"]["message"]
-    assert any("model.onnx is damaged" in line for line in server.log)
+    until(lambda: any("model.onnx is damaged" in line for line in server.log))
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(copied: Path) -> None:

