@@ -10,18 +10,17 @@ new comes, and the time that the queue takes to empty is compared with what Retr
 import argparse
 import http.client
 import itertools
-import json
 import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from benchmarks import peers, record, stats, texts
-from benchmarks.servers import OURS, Server
+from benchmarks import record, stats, texts
+from benchmarks.servers import OURS, Client, Server
 from benchmarks.traffic import Pool, at_rate
 
 TEXTS = 16
@@ -86,11 +85,11 @@ def _capacity(server: Server, pool: Pool) -> dict[str, float]:
     lock = threading.Lock()
 
     def connection(_: int) -> list[Answer]:
-        send, answers = _sender(server), []
+        client, answers = Client(server.port), []
         while time.perf_counter() < end:
             with lock:
                 given, tokens = next(lists)
-            answers.append(send(time.perf_counter(), given, tokens))
+            answers.append(_send(client, given, tokens))
         return answers
 
     with ThreadPoolExecutor(4) as threads:
@@ -115,40 +114,29 @@ def _flood(server: Server, pool: Pool, rate: float, seconds: float) -> list[Answ
     requests, lock = at_rate(given(), rate, seconds), threading.Lock()
 
     def connection(_: int) -> list[Answer]:
-        send, answers = _sender(server), []
+        client, answers = Client(server.port), []
         while True:
             with lock:
                 request = next(requests, None)
                 if request is None:
                     return answers
+                due, some = request
                 tokens = counts.get()
-            answers.append(send(*request, tokens))
+            time.sleep(max(0.0, due - time.perf_counter()))
+            answers.append(_send(client, some, tokens))
 
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         return list(itertools.chain(*threads.map(connection, range(CONNECTIONS))))
 
 
-def _sender(server: Server) -> Callable[[float, list[str], int], Answer]:
-    """A connection that is kept; whatever is not an answer ends the run."""
-    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
-    used = 0.0
-
-    def send(due: float, given: list[str], tokens: int) -> Answer:
-        nonlocal used
-        time.sleep(max(0.0, due - time.perf_counter()))
-        body = json.dumps({"model": peers.SMALL, "input": given, "encoding_format": "base64"})
-        started = time.perf_counter()
-        if started - used > 2:
-            client.close()  # servers close idle connections after five seconds or so
-        client.request("POST", "/v1/embeddings", body, {"content-type": "application/json"})
-        answer = client.getresponse()
-        answer.read()
-        used = time.perf_counter()
-        retry_after = answer.headers["retry-after"]
-        done = tokens if answer.status == 200 else 0
-        return Answer(answer.status, used, used - started, done, int(retry_after) if retry_after else None)
-
-    return send
+def _send(client: Client, given: list[str], tokens: int) -> Answer:
+    """Whatever is not an answer ends the run."""
+    started = time.perf_counter()
+    answer, _ = client.send(given)
+    now = time.perf_counter()
+    retry_after = answer.headers["retry-after"]
+    done = tokens if answer.status == 200 else 0
+    return Answer(answer.status, now, now - started, done, int(retry_after) if retry_after else None)
 
 
 class _Watch:

@@ -134,6 +134,13 @@ class Client:
     def answered_after(self, due: float, given: list[str]) -> float:
         """Send one request at its time or at once if that has passed; seconds from then until its answer."""
         time.sleep(max(0.0, due - time.perf_counter()))
+        answer, content = self.send(given)
+        if answer.status != 200:
+            raise http.client.HTTPException(f"{answer.status}: {content[:200]!r}")
+        return self._used - due
+
+    def send(self, given: list[str]) -> tuple[http.client.HTTPResponse, bytes]:
+        """Send one request; its answer, whatever that is, and the answer's body."""
         body = json.dumps({"model": peers.SMALL, "input": given, "encoding_format": "base64"})
         if time.perf_counter() - self._used > self.KEPT:
             self._connection.close()
@@ -141,9 +148,7 @@ class Client:
         answer = self._connection.getresponse()
         content = answer.read()
         self._used = time.perf_counter()
-        if answer.status != 200:
-            raise http.client.HTTPException(f"{answer.status}: {content[:200]!r}")
-        return self._used - due
+        return answer, content
 
 
 def _free_port() -> int:

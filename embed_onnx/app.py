@@ -142,8 +142,8 @@ def _answer_error(request: Request[Any, Any, State], err: EmbedError) -> Respons
 
 def _answer_lost_model(request: Request[Any, Any, State], err: SetupError) -> Response[wire.ErrorResponse]:
     """A model had left the memory, and its files have changed since."""
-    log.error("%s, request %s", err, request_id(request.scope))
     number = request_id(request.scope)
+    log.error("%s, request %s", err, number)
     return _answer_error(
         request, Unavailable(f"the model cannot be loaded again; the server's log has why as {number}")
     )
@@ -176,10 +176,9 @@ def _answer_empty_body(
 
 def _answer_bug(request: Request[Any, Any, State], err: Exception) -> Response[wire.ErrorResponse]:
     """What nobody foresaw: the log says where it came from, the client has a number to ask about."""
-    log.error("unexpected error, request %s\n%s", request_id(request.scope), logs.frames(err))
-    return _answer_error(
-        request, InferenceFailed(f"an internal error; the server's log has it as {request_id(request.scope)}")
-    )
+    number = request_id(request.scope)
+    log.error("unexpected error, request %s\n%s", number, logs.frames(err))
+    return _answer_error(request, InferenceFailed(f"an internal error; the server's log has it as {number}"))
 
 
 def request_id(scope: Scope) -> str:

@@ -72,8 +72,8 @@ class Scheduler:
     """``lanes`` threads over a queue of at most ``queue_tokens`` waiting tokens.
 
     A lane that dies, or is at one pack for longer than ``lane_timeout`` seconds, is replaced: the requests
-    of its pack fail and all others go on. ``on_sick`` is called, from a thread of the scheduler's, if that
-    has happened ``SICK`` times within ``SICK_SECONDS``.
+    of its pack fail and all others go on. ``on_sick`` is told if that has happened ``SICK`` times within
+    ``SICK_SECONDS``.
 
     Use it as a context manager, or call ``close``.
     """
@@ -88,13 +88,13 @@ class Scheduler:
         lanes: int,
         queue_tokens: int,
         lane_timeout: float = 120.0,
-        on_sick: Callable[[], None] | None = None,
     ) -> None:
         if lanes < 1:
             raise SetupError(f"threads is {lanes}; give at least 1")
         self.queue_tokens = queue_tokens
         self.lane_timeout = lane_timeout
-        self.on_sick = on_sick
+        self.on_sick: Callable[[], None] | None = None
+        """Told, from a thread of the scheduler's, if lanes keep being replaced."""
         self.on_pack: Callable[[int, int, float], None] | None = None
         """Told of each pack by the lane that ran it: its sequences, its tokens, and the seconds it took."""
         self.replaced = 0
@@ -315,8 +315,11 @@ class Scheduler:
                 self._quick_lane = other
             else:
                 self._lanes[self._lanes.index(lane)] = other
+            failed = [job for job, _ in lane.pack]
+            for job in failed:
+                self._queue.remove(job)  # before the other lane could take the rest of it, and hang too
             other.start(self._run_lane)
-        for job, _ in lane.pack:
+        for job in failed:
             self._fail(job, InferenceFailed(f"the lane that ran this request {trouble}; others go on"))
         now = time.monotonic()
         self._replaced_at.append(now)

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from embed_onnx import cpu
 from embed_onnx.errors import SetupError
@@ -56,12 +57,11 @@ def reload_others() -> None:
     os.kill(os.getppid(), signal.SIGHUP)
 
 
-class _Share:
+class _Share(NamedTuple):
     """A worker's part of the machine."""
 
-    def __init__(self, threads: int, cores: set[int]) -> None:
-        self.threads = threads
-        self.cores = cores
+    threads: int
+    cores: set[int]
 
 
 def _shares(workers: int, threads: int) -> list[_Share]:

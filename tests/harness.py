@@ -2,9 +2,12 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -73,6 +76,22 @@ class Server:
         assert self.process.stderr is not None
         self.process.stderr.close()
         return "".join(self.log)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what must happen; never happening is the failure."""
+    end = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def clean_environment() -> dict[str, str]:

@@ -4,13 +4,11 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
-from harness import SMALL, START_SECONDS, Server, clean_environment
+from harness import SMALL, START_SECONDS, Server, clean_environment, free_port, until
 
 FAULTY = (
     sys.executable,
@@ -81,10 +79,12 @@ def test_a_lane_that_hangs_is_not_ready(serve) -> None:
     for given in ([HANGS, HANGS], HANGS):
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{server.url}/embeddings", json={"input": given, "model": SMALL}, timeout=1)
-    end = time.monotonic() + START_SECONDS
 
-    while (answer := httpx.get(f"{server.url}/ready", timeout=START_SECONDS)).status_code == 200:
-        assert time.monotonic() < end
+    def ready() -> httpx.Response:
+        return httpx.get(f"{server.url}/ready", timeout=START_SECONDS)
+
+    until(lambda: ready().status_code != 200)
+    answer = ready()
 
     assert "one token was not embedded within 5 s" in answer.json()["error"]["message"]
     assert 200 == httpx.get(f"{server.url}/health").status_code
@@ -154,22 +154,8 @@ def test_an_export_onto_a_full_disk_leaves_nothing_behind(home: Path, tmp_path: 
     assert [] == [path for path in tmp_path.rglob("*") if path.name != "models.txt" and path.is_file()]
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + START_SECONDS
-    while not condition():
-        assert time.monotonic() < end
-
-
 def answers(url: str) -> bool:
     try:
         return httpx.get(url).status_code == 200
     except httpx.ConnectError:
         return False
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -10,14 +10,13 @@ import ssl
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from harness import MINILM, START_SECONDS, Server
+from harness import MINILM, START_SECONDS, Server, free_port, until
 
 from embed_onnx.server import KEEP_ALIVE_SECONDS
 from embed_onnx.settings import Settings
@@ -83,13 +82,14 @@ class Nginx:
         subprocess.run(command.split(), check=True, capture_output=True)
 
     def _wait(self) -> None:
-        end = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            assert self.process.poll() is None, (self.folder / "error.log").read_text()
-            assert time.monotonic() < end
+        until(self._listens)
+
+    def _listens(self) -> bool:
+        assert self.process.poll() is None, (self.folder / "error.log").read_text()
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", self.port)).close()
+            return True
+        return False
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=f"https://localhost:{self.port}", verify=self.tls, timeout=120)
@@ -107,13 +107,6 @@ class Nginx:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(START_SECONDS)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -228,10 +221,7 @@ def gauge(page: str, name: str) -> float:
 
 
 def wait_for_metric(server: Server, condition: Callable[[str], bool]) -> None:
-    """Never happening is the failure."""
-    end = time.monotonic() + START_SECONDS
-    while not condition(httpx.get(f"{server.url}/metrics", timeout=START_SECONDS).text):
-        assert time.monotonic() < end
+    until(lambda: condition(httpx.get(f"{server.url}/metrics", timeout=START_SECONDS).text))
 
 
 def test_nginx_sends_again_what_an_old_connection_lost(proxy: Callable[[str], Nginx]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from harness import MINILM, SMALL
+from harness import MINILM, SMALL, until
 
 from embed_onnx import Model, manifest, registry
 from embed_onnx.errors import ArtifactError, ModelNotFound, SetupError, Unavailable
@@ -120,8 +120,7 @@ def test_draining_waits_for_who_was_let_in(settings: Settings) -> None:
         draining = threading.Thread(target=models.drain, args=(60,))
         with models.use(SMALL) as (model, _):
             draining.start()
-            while models.state == "ready":
-                pass
+            until(lambda: models.state != "ready")
             with pytest.raises(Unavailable, match="going down"):
                 use(models, SMALL)
             vectors = model.encode(["accepted before"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness import until
 
 from embed_onnx.errors import InferenceFailed, InvalidRequest, Overloaded, Unavailable
 from embed_onnx.pooling import Vector
@@ -357,8 +358,7 @@ def test_a_lane_that_hangs_is_replaced(schedule, sums: Sums) -> None:
     assert [[3]] == scheduler.submit(sums, [[3]]).future.result(60).tolist()
     stuck.gate.set()
     assert [[4]] == scheduler.submit(sums, [[4]]).future.result(60).tolist()
-    while not stuck.packs:
-        pass
+    until(lambda: stuck.packs)
     assert ([[[1]]], 1) == (stuck.packs, scheduler.replaced)
 
 
@@ -378,7 +378,8 @@ def test_the_quick_lane_is_replaced_too(schedule, sums: Sums) -> None:
 def test_lanes_that_keep_dying_are_reported(schedule) -> None:
     """Somebody else has to end the process, so that its supervisor starts it again."""
     reported = threading.Semaphore(0)
-    scheduler = schedule(lane_timeout=1, on_sick=reported.release)
+    scheduler = schedule(lane_timeout=1)
+    scheduler.on_sick = reported.release
 
     for _ in range(scheduler.SICK):
         assert not reported.acquire(blocking=False)

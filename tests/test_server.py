@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import socket
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from harness import MINILM, START_SECONDS, Server, run
+from harness import MINILM, START_SECONDS, Server, run, until
 
 LONG = "a sentence of about nine words, again and again. " * 40
 
@@ -22,13 +21,6 @@ def waiting_sequences(url: str) -> float:
     return next(
         float(line.split()[1]) for line in page.splitlines() if line.startswith("embed_onnx_queue_size")
     )
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what must happen; never happening is the failure."""
-    end = time.monotonic() + START_SECONDS
-    while not condition():
-        assert time.monotonic() < end
 
 
 def test_sigterm_finishes_what_was_accepted(serve: Callable[..., Server]) -> None:

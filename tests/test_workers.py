@@ -3,13 +3,12 @@
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
-from harness import START_SECONDS, Server, run
+from harness import START_SECONDS, Server, run, until
 
 from embed_onnx import workers
 
@@ -17,12 +16,6 @@ from embed_onnx import workers
 def children(server: Server) -> set[int]:
     pid = server.process.pid
     return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + START_SECONDS
-    while not condition():
-        assert time.monotonic() < end
 
 
 def embed(server: Server) -> int:
