@@ -10,17 +10,19 @@ new comes, and the time that the queue takes to empty is compared with what Retr
 import argparse
 import http.client
 import itertools
+import multiprocessing
 import queue
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from benchmarks import record, stats, texts
-from benchmarks.servers import OURS, Client, Server
+from benchmarks.servers import OURS, Client, Server, resident_mb
 from benchmarks.traffic import Pool, at_rate
 
 TEXTS = 16
@@ -55,8 +57,9 @@ def main() -> None:
         with _Watch(server) as watch:
             answers = _flood(server, pool, rate, arguments.seconds)
             last = max((answer for answer in answers if answer.retry_after), key=lambda answer: answer.at)
-            emptied = watch.emptied_after(last.at)
+            time.sleep(1)  # the watch sees the queue once more, empty
         after = server.resident_mb()
+    seen = watch.seen
     rows = {
         "capacity": capacity,
         "offered, requests/s": round(rate, 1),
@@ -68,10 +71,10 @@ def main() -> None:
             2,
         ),
         "429, ms": stats.latencies([[answer.seconds for answer in answers if answer.status == 429]]),
-        "/health, ms": stats.latencies([watch.health]) | {"max": round(max(watch.health) * 1e3, 1)},
-        "resident MB": {"before": round(before), "most": round(max(watch.resident)), "after": round(after)},
+        "/health, ms": stats.latencies([seen.health]) | {"max": round(max(seen.health) * 1e3, 1)},
+        "resident MB": {"before": round(before), "most": round(max(seen.resident)), "after": round(after)},
         "Retry-After of the last 429, s": last.retry_after,
-        "seconds until the queue was empty": round(emptied, 1),
+        "seconds until the queue was empty": round(seen.emptied_after(last.at), 1),
     }
     for name, value in rows.items():
         print(f"{name:40}{value}")
@@ -139,45 +142,58 @@ def _send(client: Client, given: list[str], tokens: int) -> Answer:
     return Answer(answer.status, now, now - started, done, int(retry_after) if retry_after else None)
 
 
+class _Seen(NamedTuple):
+    """What was seen of a server; moments are on the clock of ``time.perf_counter``, which processes share."""
+
+    health: list[float]
+    """Seconds until each answer of /health."""
+    resident: list[float]
+    """MB."""
+    waiting: list[tuple[float, float]]
+    """Moments, and the tokens that waited then."""
+
+    def emptied_after(self, moment: float) -> float:
+        """Seconds from a moment until nothing waited."""
+        return next(at for at, waiting in self.waiting if at > moment and not waiting) - moment
+
+
 class _Watch:
-    """Asks after health, memory and the queue, on a connection of its own, until the end of the block."""
+    """Asks after health, memory and the queue until the end of the block.
+
+    In a process of its own: the threads of the flood would keep an answer from being noticed.
+    """
 
     def __init__(self, server: Server) -> None:
-        self.health: list[float] = []
-        self.resident: list[float] = []
-        self._waiting: list[tuple[float, float]] = []
-        self._server = server
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        context = multiprocessing.get_context("spawn")
+        self._here, there = context.Pipe()
+        self._process = context.Process(target=_watch, args=(server.port, server.process.pid, there))
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._process.start()
+        self._here.recv()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+        self._here.send("enough")
+        self.seen: _Seen = self._here.recv()
+        self._process.join()
 
-    def emptied_after(self, moment: float) -> float:
-        """Seconds from a moment until nothing waits."""
-        while True:
-            for at, waiting in list(self._waiting):
-                if at > moment and not waiting:
-                    return at - moment
-            time.sleep(0.05)
 
-    def _run(self) -> None:
-        client = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=600)
-        while not self._over.wait(0.1):
-            started = time.perf_counter()
-            client.request("GET", "/health")
-            client.getresponse().read()
-            self.health.append(time.perf_counter() - started)
-            client.request("GET", "/metrics")
-            page = client.getresponse().read().decode()
-            (line,) = [line for line in page.splitlines() if line.startswith("embed_onnx_queue_tokens ")]
-            self._waiting.append((time.perf_counter(), float(line.split()[1])))
-            self.resident.append(self._server.resident_mb())
+def _watch(port: int, pid: int, parent: Connection) -> None:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    seen = _Seen([], [], [])
+    parent.send("ready")
+    while not parent.poll(0.1):
+        started = time.perf_counter()
+        client.request("GET", "/health")
+        client.getresponse().read()
+        seen.health.append(time.perf_counter() - started)
+        client.request("GET", "/metrics")
+        page = client.getresponse().read().decode()
+        (line,) = [line for line in page.splitlines() if line.startswith("embed_onnx_queue_tokens ")]
+        seen.waiting.append((time.perf_counter(), float(line.split()[1])))
+        seen.resident.append(resident_mb(pid))
+    parent.send(seen)
 
 
 if __name__ == "__main__":

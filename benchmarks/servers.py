@@ -89,11 +89,8 @@ class Server:
         self.sleep()
 
     def resident_mb(self) -> float:
-        """The process's resident memory, as its kernel counts it."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        kilobytes = re.search(r"VmRSS:\s+(\d+)", status)
-        assert kilobytes is not None
-        return int(kilobytes.group(1)) / 1000
+        """The process's resident memory."""
+        return resident_mb(self.process.pid)
 
     def send(self, requests: Iterator[Request], connections: int) -> list[float]:
         """Send each when it is due, or when a connection is free; seconds from then until its answer."""
@@ -149,6 +146,13 @@ class Client:
         content = answer.read()
         self._used = time.perf_counter()
         return answer, content
+
+
+def resident_mb(pid: int) -> float:
+    """A process's resident memory, as its kernel counts it."""
+    kilobytes = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert kilobytes is not None
+    return int(kilobytes.group(1)) / 1000
 
 
 def _free_port() -> int:
