@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import signal
@@ -67,6 +68,7 @@ def serve(
     """
     server = _Server(registry, settings, on_reload)
     _warn_of_root()
+    gc.freeze()  # what is imported stays: to look through it would stop every request for about 50 ms
     server.run(sockets=[sock])
     if server.failure is not None:
         raise server.failure
