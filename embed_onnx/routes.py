@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 import uuid
 from collections.abc import Coroutine
@@ -34,6 +35,7 @@ from embed_onnx.keys import Key, Keys
 from embed_onnx.manifest import Manifest
 from embed_onnx.metrics import Metrics
 from embed_onnx.model import Embedded, Model, Options
+from embed_onnx.pooling import Vector
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
 
@@ -76,9 +78,8 @@ def _errors(*statuses: int) -> dict[int, ResponseSpec]:
     return {status: ERRORS[status] for status in sorted({400, 405, 408, 429, 431, 500, *statuses})}
 
 
-DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (wire.EmbeddingRequest, wire.TokenizeRequest)
-}
+_decoder = functools.cache(msgspec.json.Decoder)
+"""The decoder of a struct, built once."""
 
 
 class ApiRequest(Request[Any, Any, State]):
@@ -99,7 +100,7 @@ class ApiRequest(Request[Any, Any, State]):
             raise WrongMediaType(f"the content encoding is {encoding!r}; send the body as it is")
         field = self.route_handler.parsed_data_field
         assert field is not None  # noqa: S101 - only handlers with a body get here
-        return wire.decode(await self.body(), DECODERS[field.annotation])
+        return wire.decode(await self.body(), _decoder(field.annotation))
 
     async def body(self) -> bytes:
         """The body, once it is there.
@@ -168,35 +169,57 @@ def _find_key(connection: ASGIConnection[Any, Any, Any, State]) -> Key | None:
     summary="Embed texts",
 )
 async def create_embeddings(
-    data: Annotated[wire.EmbeddingRequest, EMBEDDING_BODY], request: ApiRequest, state: State
+    data: Annotated[wire.EmbeddingRequest, EMBEDDING_BODY], request: ApiRequest
 ) -> Response[wire.EmbeddingResponse]:
     """Embed one input or many. `data` keeps the order of `input`."""
-    registry: Registry = state.registry
-    settings: Settings = state.settings
-    inputs = wire.parse_input(
-        data.input, max_inputs=settings.max_inputs, max_characters=settings.max_characters
-    )
-    if data.prompt is not None and data.prompt_name is not None:
-        raise InvalidRequest("prompt and prompt_name are both given; send one of them", param="prompt")
-    with registry.use(data.model) as (model, prompt_name):
-        _tell(request, model=model.manifest.name, inputs=len(inputs))
-        options = Options(
-            prompt=data.prompt,
-            prompt_name=prompt_name if data.prompt_name is None else data.prompt_name,
-            dimensions=data.dimensions,
-            truncate=settings.truncate if data.truncate is None else data.truncate,
-        )
-        work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"])
-        embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
-    _tell(request, tokens=embedded.num_tokens, embedded=embedded, embedded_ns=time.time_ns())
+    found, embedded = await embed(request, data)
     content = wire.EmbeddingResponse(
         data=await _items(embedded, data.encoding_format),
-        model=model.manifest.name,
+        model=found.name,
         usage=wire.Usage(embedded.num_tokens, embedded.num_tokens),
         id=str(uuid.uuid4()),
         created=int(time.time()),
     )
-    return Response(content, headers={"server-timing": _server_timing(embedded)})
+    return Response(content, headers={"server-timing": server_timing(embedded)})
+
+
+async def embed(
+    request: ApiRequest, asked: wire.EmbeddingRequest, *, empty_texts: bool = False
+) -> tuple[Manifest, Embedded]:
+    """What was asked for, and by which model; every route that embeds comes down to this.
+
+    Raises:
+        EmbedError: The request is wrong, cannot be served now, or its client went away.
+    """
+    registry: Registry = request.app.state.registry
+    settings: Settings = request.app.state.settings
+    _check_one_prompt(asked)
+    inputs = wire.parse_input(
+        asked.input,
+        max_inputs=settings.max_inputs,
+        max_characters=settings.max_characters,
+        empty_texts=empty_texts,
+    )
+    with registry.use(asked.model) as (model, suffix):
+        _tell(request, model=model.manifest.name, inputs=len(inputs))
+        options = Options(
+            prompt=asked.prompt,
+            prompt_name=suffix if asked.prompt_name is None else asked.prompt_name,
+            input_type=asked.input_type,
+            dimensions=asked.dimensions,
+            truncate=settings.truncate if asked.truncate is None else asked.truncate,
+        )
+        work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"])
+        embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
+    _tell(request, tokens=embedded.num_tokens, embedded=embedded, embedded_ns=time.time_ns())
+    return model.manifest, embedded
+
+
+def _check_one_prompt(asked: wire.EmbeddingRequest) -> None:
+    """Refuse several ways of naming a prompt in one request; one in the model's name gives way."""
+    given = [name for name in ("prompt", "prompt_name", "input_type") if getattr(asked, name) is not None]
+    if len(given) > 1:
+        raise InvalidRequest(f"{' and '.join(given)} are both given; send one of them", param=given[0])
 
 
 @post(
@@ -378,22 +401,31 @@ async def _tokenized(model: Model, inputs: wire.Inputs, options: Options) -> lis
 
 
 async def _items(embedded: Embedded, encoding_format: wire.EncodingFormat | None) -> list[wire.Embedding]:
-    items = []
-    for index, (vector, tokens) in enumerate(zip(embedded.vectors, embedded.tokens, strict=True)):
+    encoded = await encode_vectors(embedded.vectors, encoding_format)
+    return [
+        wire.Embedding(
+            index=index,
+            embedding=vector,
+            num_tokens=tokens.num_tokens,
+            truncated=tokens.truncated or msgspec.UNSET,
+        )
+        for index, (vector, tokens) in enumerate(zip(encoded, embedded.tokens, strict=True))
+    ]
+
+
+async def encode_vectors(
+    vectors: Vector, encoding_format: wire.EncodingFormat | None = None
+) -> list[msgspec.Raw]:
+    """Each of some vectors [texts, dimensions] as JSON, without holding up the event loop."""
+    encoded = []
+    for index, vector in enumerate(vectors):
         if index % VECTORS_A_SLICE == VECTORS_A_SLICE - 1:
             await asyncio.sleep(0)
-        items.append(
-            wire.Embedding(
-                index=index,
-                embedding=wire.encode_vector(vector, encoding_format),
-                num_tokens=tokens.num_tokens,
-                truncated=tokens.truncated or msgspec.UNSET,
-            )
-        )
-    return items
+        encoded.append(wire.encode_vector(vector, encoding_format))
+    return encoded
 
 
-def _server_timing(embedded: Embedded) -> str:
+def server_timing(embedded: Embedded) -> str:
     """The Server-Timing header (W3C), in milliseconds."""
     stages = {
         "tokenize": embedded.tokenize_seconds,
@@ -415,4 +447,6 @@ def _card(registry: Registry, name: str) -> wire.ModelCard:
         pooling=list(found.pooling),
         precision=found.precision,
         prompts=found.prompts,
+        default_prompt=found.default_prompt,
+        matryoshka=found.matryoshka,
     )
