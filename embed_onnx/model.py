@@ -50,7 +50,9 @@ INPUT_TYPES: dict[InputType, tuple[str, ...]] = {
 }
 """The same for Cohere's words."""
 
-_tokenizing = ThreadPoolExecutor(4, thread_name_prefix="tokenize")
+TOKENIZERS = 4
+"""Threads that tokenize for event loops."""
+_tokenizing = ThreadPoolExecutor(TOKENIZERS, thread_name_prefix="tokenize")
 """Tokenizes for event loops. Of our own, so that whatever texts hold, it delays nothing but texts."""
 
 

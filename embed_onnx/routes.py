@@ -5,8 +5,9 @@ import contextlib
 import functools
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ from litestar.params import Body, PathParameter
 from embed_onnx import keys, wire
 from embed_onnx.errors import (
     ClientGone,
+    EmbedError,
     Forbidden,
     InvalidApiKey,
     InvalidRequest,
@@ -55,27 +57,43 @@ EMBEDDING_BODY = Body(
 )
 TOKENIZE_BODY = Body(media_type=RequestEncodingType.JSON, examples=[Example(value={"input": "Hello, world"})])
 ERRORS = {
-    status: ResponseSpec(wire.ErrorResponse, description=description, generate_examples=False)
-    for status, description in {
-        400: "The request is wrong; `error.param` names the field.",
-        401: "The API key is missing or unknown.",
-        403: "The API key is not an admin's.",
-        404: "The model is not served here.",
-        405: "The route does not take this method; see Allow.",
-        408: "The headers or the body took too long to arrive.",
-        413: "The body is larger than the server takes.",
-        415: "The body is not declared as plain JSON.",
-        429: "The queue is full, or too many bytes are being worked on; see Retry-After.",
-        431: "The headers are larger than the server takes.",
-        500: "A bug, or a vector that is not finite.",
-        503: "Models are loading, the server is going down, or the request took too long.",
-    }.items()
+    400: "The request is wrong; the error names the field.",
+    401: "The API key is missing or unknown.",
+    403: "The API key is not an admin's.",
+    404: "The model is not served here.",
+    405: "The route does not take this method; see Allow.",
+    408: "The headers or the body took too long to arrive.",
+    413: "The body is larger than the server takes.",
+    415: "The body is not declared as plain JSON.",
+    429: "The queue is full, or too many bytes are being worked on; see Retry-After.",
+    431: "The headers are larger than the server takes.",
+    500: "A bug, or a vector that is not finite.",
+    503: "Models are loading, the server is going down, or the request took too long.",
 }
+UNROUTED = (400, 405, 431)
+"""What is refused before a route is found, and so in OpenAI's shape on every path."""
 
 
-def _errors(*statuses: int) -> dict[int, ResponseSpec]:
-    """What an operation may answer besides success: what every one may, and these."""
-    return {status: ERRORS[status] for status in sorted({400, 405, 408, 429, 431, 500, *statuses})}
+def errors(
+    *statuses: int, shape: type = wire.ErrorResponse, renumbered: Mapping[int, int] = MappingProxyType({})
+) -> dict[int, ResponseSpec]:
+    """What an operation may answer besides success: what every one may, and these.
+
+    ``shape`` is that of the route's own errors, and ``renumbered`` says which statuses it has others for.
+    """
+    told: dict[int, tuple[int, type]] = {status: (status, wire.ErrorResponse) for status in UNROUTED}
+    told |= {renumbered.get(status, status): (status, shape) for status in {400, 408, 429, 500, *statuses}}
+    return {
+        status: ResponseSpec(body, description=ERRORS[meaning], generate_examples=False)
+        for status, (meaning, body) in sorted(told.items())
+    }
+
+
+def answer_error(err: EmbedError) -> Response[wire.ErrorResponse]:
+    """A failed request, in OpenAI's shape; bridges to other servers' clients have their own."""
+    return Response(
+        wire.error_response(err), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
+    )
 
 
 _decoder = functools.cache(msgspec.json.Decoder)
@@ -165,7 +183,7 @@ def _find_key(connection: ASGIConnection[Any, Any, Any, State]) -> Key | None:
     ["/v1/embeddings", "/embeddings"],
     status_code=200,
     tags=["embeddings"],
-    responses=_errors(401, 404, 413, 415, 503),
+    responses=errors(401, 404, 413, 415, 503),
     summary="Embed texts",
 )
 async def create_embeddings(
@@ -226,7 +244,7 @@ def _check_one_prompt(asked: wire.EmbeddingRequest) -> None:
     "/tokenize",
     status_code=200,
     tags=["embeddings"],
-    responses=_errors(401, 404, 413, 415, 503),
+    responses=errors(401, 404, 413, 415, 503),
     summary="Tokenize texts",
 )
 async def tokenize(
@@ -246,7 +264,7 @@ async def tokenize(
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
 
-@get("/v1/models", tags=["models"], responses=_errors(401), summary="List the models")
+@get("/v1/models", tags=["models"], responses=errors(401), summary="List the models")
 async def list_models(state: State) -> wire.ModelList:
     """Every served model with its dimensions, limits and prompts."""
     registry: Registry = state.registry
@@ -256,7 +274,7 @@ async def list_models(state: State) -> wire.ModelList:
 @get(
     "/v1/models/{model_id:path}",
     tags=["models"],
-    responses=_errors(401, 404),
+    responses=errors(401, 404),
     summary="Describe a model",
 )
 async def describe_model(
@@ -267,7 +285,7 @@ async def describe_model(
     return _card(registry, registry.resolve(str(model_id).removeprefix("/")))
 
 
-@get("/models", tags=["models"], responses=_errors(401), summary="List the models, in the simple form")
+@get("/models", tags=["models"], responses=errors(401), summary="List the models, in the simple form")
 async def list_models_simply(state: State) -> wire.SimpleModelList:
     """Every served model with the length of its vectors."""
     registry: Registry = state.registry
@@ -281,7 +299,7 @@ async def list_models_simply(state: State) -> wire.SimpleModelList:
     "/admin/reload",
     status_code=200,
     tags=["operations"],
-    responses=_errors(401, 403),
+    responses=errors(401, 403),
     summary="Reload models and keys",
 )
 async def reload_now(state: State) -> wire.Reloaded:
@@ -312,9 +330,7 @@ async def reload(state: State) -> list[str]:
     return names
 
 
-@route(
-    "/health", http_method=PROBE, tags=["operations"], responses=_errors(), summary="Is the process alive?"
-)
+@route("/health", http_method=PROBE, tags=["operations"], responses=errors(), summary="Is the process alive?")
 async def health() -> wire.Status:
     """200 while the process lives."""
     return wire.Status("ok")
@@ -324,7 +340,7 @@ async def health() -> wire.Status:
     "/ready",
     http_method=PROBE,
     tags=["operations"],
-    responses=_errors(503),
+    responses=errors(503),
     summary="Can every model embed?",
 )
 async def ready(state: State) -> wire.Readiness:
@@ -342,7 +358,7 @@ async def ready(state: State) -> wire.Readiness:
     http_method=PROBE,
     tags=["operations"],
     media_type=MediaType.TEXT,
-    responses=_errors(),
+    responses=errors(),
     summary="Prometheus metrics",
 )
 async def show_metrics(request: Request[Any, Any, State], state: State) -> Response[bytes]:
