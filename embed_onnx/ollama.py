@@ -15,7 +15,7 @@ from litestar.datastructures import State
 from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import Example
 from litestar.params import Body
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from embed_onnx import __version__, manifest, pooling, routes, wire
 from embed_onnx.errors import EmbedError, InvalidRequest
@@ -45,17 +45,17 @@ EMBEDDINGS_BODY = Body(
 Model = Annotated[str, Meta(description="A name or alias; `:latest` behind it changes nothing.")]
 
 
-class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
+class OllamaRequest(msgspec.Struct, frozen=True, kw_only=True):
     """POST /api/embed; ``keep_alive`` and ``options`` are accepted and ignored."""
 
     model: Model
     input: Annotated[
-        msgspec.Raw,
+        msgspec.Raw | UnsetType,
         Meta(
             description="A text or a list of texts; nothing only has the model loaded.",
             extra_json_schema={"extra": INPUT_SCHEMA},
         ),
-    ] = msgspec.Raw(b"null")
+    ] = UNSET
     truncate: Annotated[
         bool | None, Meta(description="Cut a text that is too long, or refuse it; default: the server's.")
     ] = None
@@ -65,7 +65,7 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class EmbedResponse(msgspec.Struct, frozen=True, kw_only=True):
+class OllamaResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``embeddings`` keeps the order of ``input``; ``model`` is as the request names it."""
 
     model: str
@@ -124,16 +124,16 @@ class Version(msgspec.Struct, frozen=True):
     version: str
 
 
-class ErrorResponse(msgspec.Struct, frozen=True):
+class OllamaError(msgspec.Struct, frozen=True):
     """Every error on these routes."""
 
     error: str
 
 
-def answer_error(err: EmbedError) -> Response[ErrorResponse]:
+def answer_error(err: EmbedError) -> Response[OllamaError]:
     """A failed request, in the shape that its clients know."""
     return Response(
-        ErrorResponse(str(err)), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
+        OllamaError(str(err)), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
     )
 
 
@@ -141,10 +141,10 @@ def answer_error(err: EmbedError) -> Response[ErrorResponse]:
     "/api/embed",
     status_code=200,
     tags=["Ollama"],
-    responses=routes.errors(401, 404, 413, 415, 503, shape=ErrorResponse),
+    responses=routes.errors(401, 404, 413, 415, 503, shape=OllamaError),
     summary="Embed texts, as Ollama does",
 )
-async def embed(data: Annotated[EmbedRequest, EMBED_BODY], request: ApiRequest) -> Response[EmbedResponse]:
+async def embed(data: Annotated[OllamaRequest, EMBED_BODY], request: ApiRequest) -> Response[OllamaResponse]:
     """Embed one text or many."""
     return await _embed(request, data)
 
@@ -153,7 +153,7 @@ async def embed(data: Annotated[EmbedRequest, EMBED_BODY], request: ApiRequest) 
     "/api/embeddings",
     status_code=200,
     tags=["Ollama"],
-    responses=routes.errors(401, 404, 413, 415, 503, shape=ErrorResponse),
+    responses=routes.errors(401, 404, 413, 415, 503, shape=OllamaError),
     summary="Embed a text, as older clients of Ollama do",
 )
 async def embed_prompt(
@@ -161,12 +161,12 @@ async def embed_prompt(
 ) -> Response[EmbeddingsResponse]:
     """Embed one text."""
     text = msgspec.Raw(msgspec.json.encode(data.prompt))
-    answer = await _embed(request, EmbedRequest(model=data.model, input=text))
+    answer = await _embed(request, OllamaRequest(model=data.model, input=text))
     vector = next(iter(answer.content.embeddings), msgspec.Raw(b"[]"))
     return Response(EmbeddingsResponse(vector), headers=answer.headers)
 
 
-async def _embed(request: ApiRequest, data: EmbedRequest) -> Response[EmbedResponse]:
+async def _embed(request: ApiRequest, data: OllamaRequest) -> Response[OllamaResponse]:
     """Have the model in memory, and embed what there is to embed."""
     started = time.perf_counter_ns()
     name = data.model.removesuffix(TAG)
@@ -177,9 +177,14 @@ async def _embed(request: ApiRequest, data: EmbedRequest) -> Response[EmbedRespo
     loaded = time.perf_counter_ns()
     vectors: list[msgspec.Raw] = []
     num_tokens, headers = 0, dict[str, str]()
-    if not NOTHING.fullmatch(data.input):
-        vectors, num_tokens, headers = await _vectors(request, name, data)
-    content = EmbedResponse(
+    if data.input is not UNSET and not NOTHING.fullmatch(data.input):
+        vectors, num_tokens, headers = await _vectors(
+            request,
+            wire.EmbeddingRequest(
+                input=data.input, model=name, dimensions=data.dimensions, truncate=data.truncate
+            ),
+        )
+    content = OllamaResponse(
         model=data.model,
         embeddings=vectors,
         total_duration=time.perf_counter_ns() - started,
@@ -190,14 +195,11 @@ async def _embed(request: ApiRequest, data: EmbedRequest) -> Response[EmbedRespo
 
 
 async def _vectors(
-    request: ApiRequest, name: str, data: EmbedRequest
+    request: ApiRequest, asked: wire.EmbeddingRequest
 ) -> tuple[list[msgspec.Raw], int, dict[str, str]]:
     """Vectors of length 1 as JSON, the number of tokens, and the headers."""
-    if not TEXTS.match(data.input):
+    if not TEXTS.match(asked.input):
         raise InvalidRequest("input is of the wrong type; send a text or a list of texts", param="input")
-    asked = wire.EmbeddingRequest(
-        input=data.input, model=name, dimensions=data.dimensions, truncate=data.truncate
-    )
     found, embedded = await routes.embed(request, asked, empty_texts=True)
     vectors = embedded.vectors if found.normalize else pooling.normalize(embedded.vectors)
     headers = {"server-timing": routes.server_timing(embedded)}
@@ -207,7 +209,7 @@ async def _vectors(
 @get(
     "/api/tags",
     tags=["Ollama"],
-    responses=routes.errors(401, shape=ErrorResponse),
+    responses=routes.errors(401, shape=OllamaError),
     summary="List the models, as Ollama does",
 )
 async def list_tags(state: State) -> Tags:
@@ -233,7 +235,7 @@ def _tag(found: Manifest) -> Tag:
 @get(
     "/api/version",
     tags=["Ollama"],
-    responses=routes.errors(401, shape=ErrorResponse),
+    responses=routes.errors(401, shape=OllamaError),
     summary="Tell this server's version, as Ollama tells its own",
 )
 async def show_version() -> Version:

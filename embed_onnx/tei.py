@@ -7,9 +7,9 @@ import time
 from typing import Annotated, Literal
 
 import msgspec
-from litestar import MediaType, Response, Router, get, post
+from litestar import MediaType, Response, Router, get, post, route
 from litestar.datastructures import State
-from litestar.enums import RequestEncodingType
+from litestar.enums import HttpMethod, RequestEncodingType
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body
@@ -34,7 +34,7 @@ EMBED_BODY = Body(
 )
 
 
-class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True):
+class TeiRequest(msgspec.Struct, frozen=True, kw_only=True):
     """POST /embed."""
 
     inputs: Annotated[
@@ -95,17 +95,17 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     docker_label: str | None = None
 
 
-class ErrorResponse(msgspec.Struct, frozen=True):
+class TeiError(msgspec.Struct, frozen=True):
     """Every error on these routes."""
 
     error: str
     error_type: str
 
 
-def answer_error(err: EmbedError) -> Response[ErrorResponse]:
+def answer_error(err: EmbedError) -> Response[TeiError]:
     """A failed request, with the status and in the shape that its clients know."""
     status = STATUSES.get(err.status, err.status)
-    body = ErrorResponse(str(err), ERROR_TYPES.get(status, "Validation"))
+    body = TeiError(str(err), ERROR_TYPES.get(status, "Validation"))
     return Response(body, status_code=status, headers=err.headers, media_type=MediaType.JSON)
 
 
@@ -115,12 +115,12 @@ def answer_error(err: EmbedError) -> Response[ErrorResponse]:
     tags=["text-embeddings-inference"],
     responses={
         200: ResponseSpec(list[list[float]], description="A vector for each input.", generate_examples=False),
-        **routes.errors(401, 413, 415, 503, shape=ErrorResponse, renumbered=STATUSES),
+        **routes.errors(401, 413, 415, 503, shape=TeiError, renumbered=STATUSES),
     },
     summary="Embed texts, as text-embeddings-inference does",
 )
 async def embed(
-    data: Annotated[EmbedRequest, EMBED_BODY], request: ApiRequest, state: State
+    data: Annotated[TeiRequest, EMBED_BODY], request: ApiRequest, state: State
 ) -> Response[list[msgspec.Raw]]:
     """Embed one input or many with the first model that is served; the answer is a list of vectors.
 
@@ -147,7 +147,7 @@ async def embed(
     )
 
 
-def _check(data: EmbedRequest, served: Manifest) -> None:
+def _check(data: TeiRequest, served: Manifest) -> None:
     """Refuse what would give other vectors than were asked for.
 
     Raises:
@@ -186,7 +186,7 @@ def _headers(embedded: Embedded, seconds: float) -> dict[str, str]:
 @get(
     "/info",
     tags=["text-embeddings-inference"],
-    responses=routes.errors(401, shape=ErrorResponse, renumbered=STATUSES),
+    responses=routes.errors(401, shape=TeiError, renumbered=STATUSES),
     summary="Describe the first model, as text-embeddings-inference does",
 )
 async def info(state: State) -> Info:
@@ -214,11 +214,17 @@ async def info(state: State) -> Info:
 embed_at_root = post("/", status_code=200, include_in_schema=False)(embed.fn)
 
 
+@route("/", http_method=HttpMethod.OPTIONS, include_in_schema=False)
+async def root_methods() -> Response[None]:
+    """The methods of a path that is also the page's; registered first, or Litestar tells POST alone."""
+    return Response(None, status_code=204, headers={"allow": "GET, OPTIONS, POST"})
+
+
 def router() -> Router:
     """The routes of the bridge, which ask for a key where the server has any."""
     return Router(
         "/",
-        route_handlers=[embed, embed_at_root, info],
+        route_handlers=[embed, root_methods, embed_at_root, info],
         guards=[routes.require_key],
         request_class=ApiRequest,
         opt={"answer_error": answer_error},
