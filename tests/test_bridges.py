@@ -15,6 +15,16 @@ BRIDGES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def guarded(home):
+    """A server with a key."""
+    server = Server(["--api-keys", "secret", "--log-format", "json"], {}, home)
+    server.wait_ready()
+    yield server
+    log = server.stop()
+    assert "Traceback" not in log
+
+
 @pytest.mark.parametrize(("path", "body", "shape"), BRIDGES)
 def test_a_full_queue(serve: Callable[..., Server], path: str, body: dict, shape: set[str]) -> None:
     """Overload is a 429 with Retry-After, in the shape of the route, and what was accepted is done."""
@@ -67,16 +77,6 @@ def test_a_key_is_asked_for(guarded: Server, path: str, method: str, shape: set[
     assert (401, "Bearer") == (refused.status_code, refused.headers["www-authenticate"])
     assert shape == set(refused.json())
     assert 200 == taken.status_code
-
-
-@pytest.fixture(scope="module")
-def guarded(home):
-    """A server with a key."""
-    server = Server(["--api-keys", "secret", "--log-format", "json"], {}, home)
-    server.wait_ready()
-    yield server
-    log = server.stop()
-    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize(
