@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 
 import httpx
+import numpy as np
 import pytest
-from harness import MINILM, START_SECONDS, Server
+import small_models
+from harness import MINILM, START_SECONDS, Server, run
 
 LONG = "many words of a long text " * 60
 KEY = {"authorization": "Bearer secret"}
@@ -123,3 +125,35 @@ def test_bad_bodies(client: httpx.Client, content: bytes, headers: dict, status:
     assert {"error", "error_type"} == set(tei.json())
     assert {"error"} == set(ollama.json())
     assert (422 if status == 400 else status, status) == (tei.status_code, ollama.status_code)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A server of a model that does not end with Normalize."""
+    home = tmp_path_factory.mktemp("plain")
+    small_models.save(home / "checkpoint", normalize=False)
+    (home / "models.txt").write_text("./checkpoint  name=plain  precision=float32\n")
+    assert 0 == run("export", cwd=home).returncode
+    server = Server([], {}, home)
+    server.wait_ready()
+    yield server
+    server.stop()
+
+
+def test_models_without_normalize(plain: Server) -> None:
+    """TEI normalises unless it is told not to, and Ollama always; our own route does as the model."""
+
+    def ask(path: str, **body: object) -> object:
+        return httpx.post(plain.url + path, json=body, timeout=START_SECONDS).json()
+
+    own = np.array(ask("/v1/embeddings", input="x")["data"][0]["embedding"])
+    expected, cut = own / np.linalg.norm(own), own[:8] / np.linalg.norm(own[:8])
+    assert not np.allclose(expected, own, atol=0.1)
+    assert np.array_equal([own], ask("/embed", inputs="x", normalize=False))
+    assert np.allclose(expected, ask("/embed", inputs="x"), atol=1e-6)
+    assert np.allclose(cut, ask("/embed", inputs="x", dimensions=8), atol=1e-6)
+    assert np.allclose(expected, ask("/api/embed", model="plain", input="x")["embeddings"], atol=1e-6)
+    assert np.allclose(
+        cut, ask("/api/embed", model="plain", input="x", dimensions=8)["embeddings"], atol=1e-6
+    )
+    assert np.allclose(expected, ask("/api/embeddings", model="plain", prompt="x")["embedding"], atol=1e-6)

@@ -107,3 +107,10 @@ def test_the_client_hears_the_reason(theirs: ollama.Client) -> None:
         theirs.embed("nope", "x")
 
     assert 404 == refused.value.status_code
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/pull", "/api/show"])
+def test_what_is_not_here_is_a_404(client: httpx.Client, path: str) -> None:
+    answer = client.post(path, json={"model": MINILM})
+
+    assert (404, "invalid_request_error") == (answer.status_code, answer.json()["error"]["type"])

@@ -1,11 +1,9 @@
 """Clients of text-embeddings-inference against a real server, where only the URL is changed."""
 
-from collections.abc import Callable
-
 import httpx
 import numpy as np
 import pytest
-from harness import MINILM, START_SECONDS, Server
+from harness import MINILM, Server
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -106,6 +104,7 @@ def test_info(client: httpx.Client) -> None:
         pytest.param({}, "missing required field `inputs`", id="no-inputs"),
         pytest.param({"inputs": []}, "empty list", id="empty-list"),
         pytest.param({"inputs": [["a"]]}, "Expected `int`, got `str`", id="pair"),
+        pytest.param({"inputs": ["a", [101]]}, "Expected `str`, got `array`", id="mixed"),
         pytest.param({"inputs": ["x"] * 2049}, "at most 2048 are taken", id="too-many"),
         pytest.param(
             {"inputs": "word " * 300, "truncate": False}, "302 tokens and the model takes 256", id="too-long"
@@ -128,30 +127,10 @@ def test_left_is_taken_where_nothing_is_cut(client: httpx.Client) -> None:
     assert 200 == ask(client, inputs="x", truncation_direction="Left", truncate=False).status_code
 
 
-def test_models_without_normalize(serve: Callable[..., Server], tmp_path, home) -> None:
-    """TEI normalises unless it is told not to, whatever the model does itself."""
-    import small_models
-    from harness import run
-
-    small_models.save(tmp_path / "checkpoint", normalize=False)
-    (tmp_path / "models.txt").write_text("./checkpoint  name=plain  precision=float32\n")
-    assert 0 == run("export", cwd=tmp_path).returncode
-    started = serve("--models", str(tmp_path / "models.txt"), "--artifacts", str(tmp_path / "artifacts"))
-
-    def vector(**body: object) -> np.ndarray:
-        answer = httpx.post(f"{started.url}/embed", json=body, timeout=START_SECONDS)
-        return np.array(answer.json()[0])
-
-    plain, cut = vector(inputs="x", normalize=False), vector(inputs="x", dimensions=8)
-    expected = plain / np.linalg.norm(plain)
-    assert np.allclose(expected, vector(inputs="x"), atol=1e-6)
-    assert np.allclose(plain[:8] / np.linalg.norm(plain[:8]), cut, atol=1e-6)
-    assert not np.allclose(expected, plain, atol=0.1)
-
-
 def test_what_is_not_here_is_a_404(client: httpx.Client) -> None:
     for path in ("/embed_all", "/embed_sparse", "/rerank", "/predict", "/similarity", "/decode"):
         assert "there is no route" in ask(client, path, inputs="x").json()["error"]["message"]
+    assert "missing required field `input`" in ask(client, "/tokenize", inputs="x").json()["error"]["message"]
 
 
 def test_the_root_tells_its_methods(client: httpx.Client) -> None:
