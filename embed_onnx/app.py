@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar, MediaType, Request, Response, Router, get
+from litestar import Litestar, Request, Response, Router, get
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
@@ -19,7 +19,7 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.params import FromPath
 from litestar.types import Message, Receive, Scope, Send
 
-from embed_onnx import __version__, keys, logs, routes, wire
+from embed_onnx import __version__, keys, logs, ollama, routes, tei
 from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import METHODS, Answer, Metrics
@@ -71,7 +71,7 @@ def create_app(
             await asyncio.to_thread(tracing.close)
 
     return _App(
-        route_handlers=[*routes.routers(), page_file, openapi_json, docs_file],
+        route_handlers=[*routes.routers(), tei.router(), ollama.router(), page_file, openapi_json, docs_file],
         lifespan=[lifespan],
         state=State(
             {
@@ -132,15 +132,16 @@ def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None
         on_failure(failure)
 
 
-def _answer_error(request: Request[Any, Any, State], err: EmbedError) -> Response[wire.ErrorResponse]:
-    """The one place where an error becomes a response."""
+def _answer_error(request: Request[Any, Any, State], err: EmbedError) -> Response[Any]:
+    """The one place where an error becomes a response, in the shape of its route; OpenAI's, where none is."""
     request.scope["state"]["error"] = err.code or err.type
-    return Response(
-        wire.error_response(err), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
-    )
+    handler = request.scope.get("route_handler")
+    opt: dict[str, Any] = {} if handler is None else handler.opt
+    answer: Response[Any] = opt.get("answer_error", routes.answer_error)(err)
+    return answer
 
 
-def _answer_lost_model(request: Request[Any, Any, State], err: SetupError) -> Response[wire.ErrorResponse]:
+def _answer_lost_model(request: Request[Any, Any, State], err: SetupError) -> Response[Any]:
     """A model had left the memory, and its files have changed since."""
     number = request_id(request.scope)
     log.error("%s, request %s", err, number)
@@ -149,7 +150,7 @@ def _answer_lost_model(request: Request[Any, Any, State], err: SetupError) -> Re
     )
 
 
-def _answer_http_error(request: Request[Any, Any, State], err: HTTPException) -> Response[wire.ErrorResponse]:
+def _answer_http_error(request: Request[Any, Any, State], err: HTTPException) -> Response[Any]:
     """Litestar's own errors, in OpenAI's shape."""
     if "disconnected" in err.detail:
         return _answer_error(request, ClientGone("the client closed the connection inside its request"))
@@ -167,14 +168,12 @@ def _answer_http_error(request: Request[Any, Any, State], err: HTTPException) ->
     return _answer_error(request, known)
 
 
-def _answer_empty_body(
-    request: Request[Any, Any, State], _: ValidationException
-) -> Response[wire.ErrorResponse]:
+def _answer_empty_body(request: Request[Any, Any, State], _: ValidationException) -> Response[Any]:
     """The one thing that is left to Litestar's validation, as bodies are decoded by ``routes``."""
     return _answer_error(request, InvalidRequest("the body is empty; send a JSON object"))
 
 
-def _answer_bug(request: Request[Any, Any, State], err: Exception) -> Response[wire.ErrorResponse]:
+def _answer_bug(request: Request[Any, Any, State], err: Exception) -> Response[Any]:
     """What nobody foresaw: the log says where it came from, the client has a number to ask about."""
     number = request_id(request.scope)
     log.error("unexpected error, request %s\n%s", number, logs.frames(err))

@@ -97,6 +97,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     normalize: bool
     prompts: dict[str, str] = {}
     default_prompt: str | None = None
+    matryoshka: tuple[int, ...] = ()
     precision: Precision
     quantization: Quantization | None = None
     packed: bool = False

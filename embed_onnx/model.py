@@ -28,6 +28,7 @@ from embed_onnx.native import Kernels
 from embed_onnx.pooling import Vector
 from embed_onnx.scheduler import Job, Scheduler
 from embed_onnx.tokenizer import Tokenizer, Tokens
+from embed_onnx.wire import InputType
 
 INPUTS_A_SLICE = 64
 LENGTH_A_SLICE = 30_000
@@ -39,7 +40,19 @@ LENGTH_AT_ONCE = 500
 Inputs = Sequence[str | list[int]]
 """Texts, or token ids of the model's own; one kind at a time."""
 
-_tokenizing = ThreadPoolExecutor(4, thread_name_prefix="tokenize")
+ROLES: dict[str, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
+"""The prompts that ``encode_query`` and ``encode_document`` of Sentence-Transformers look for, in order."""
+INPUT_TYPES: dict[InputType, tuple[str, ...]] = {
+    "search_query": ROLES["query"],
+    "search_document": ROLES["document"],
+    "classification": ("classification",),
+    "clustering": ("clustering",),
+}
+"""The same for Cohere's words."""
+
+TOKENIZERS = 4
+"""Threads that tokenize for event loops."""
+_tokenizing = ThreadPoolExecutor(TOKENIZERS, thread_name_prefix="tokenize")
 """Tokenizes for event loops. Of our own, so that whatever texts hold, it delays nothing but texts."""
 
 
@@ -48,6 +61,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     prompt: str | None = None
     prompt_name: str | None = None
+    input_type: InputType | None = None
     dimensions: int | None = None
     truncate: bool = True
 
@@ -260,23 +274,35 @@ class Model:
         """What is put before each text: the literal prompt, else the named one, else the default."""
         if options.prompt is not None:
             return options.prompt
-        name = self.manifest.default_prompt if options.prompt_name is None else options.prompt_name
-        if name is None:
-            return ""
-        if name not in self.manifest.prompts:
-            known = ", ".join(self.manifest.prompts) or "no prompts"
+        name = self._prompt_name(options)
+        return "" if name is None else self.manifest.prompts[name]
+
+    def _prompt_name(self, options: Options) -> str | None:
+        """The prompt to use; for a role or an input type that the model has no prompt for, the default."""
+        asked, prompts = options.prompt_name, self.manifest.prompts
+        candidates: tuple[str, ...] = ()
+        if options.input_type is not None:
+            candidates = INPUT_TYPES[options.input_type]
+        elif asked in ROLES:
+            candidates = ROLES[asked]
+        elif asked in prompts:
+            return asked
+        elif asked is not None:
+            known = ", ".join(prompts) or "no prompts"
             raise InvalidRequest(
-                f"prompt_name {name!r} is unknown; this model has {known}", param="prompt_name"
+                f"prompt_name {asked!r} is unknown; this model has {known}", param="prompt_name"
             )
-        return self.manifest.prompts[name]
+        return next((name for name in candidates if name in prompts), self.manifest.default_prompt)
 
     def _check_ids(self, ids: str | list[int], options: Options, index: int, vocabulary_size: int) -> None:
         """Refuse what cannot be a client's own token ids; a prompt is text and cannot be put before them."""
         if isinstance(ids, str):
             raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
-        if options.prompt is not None or options.prompt_name is not None:
-            given = "prompt_name" if options.prompt is None else "prompt"
-            raise InvalidRequest(f"{given} cannot be put before token ids; send texts", param=given)
+        for given in ("prompt", "prompt_name", "input_type"):
+            if getattr(options, given) is not None:
+                raise InvalidRequest(
+                    f"{given} puts a prompt before texts, and input is token ids; send texts", param=given
+                )
         for token_id in ids:
             if not 0 <= token_id < vocabulary_size:
                 raise InvalidRequest(
@@ -300,7 +326,11 @@ class Model:
     def _check_dimensions(self, options: Options) -> None:
         asked, has = options.dimensions, self.manifest.dimensions
         if asked is not None and not 1 <= asked <= has:
-            raise InvalidRequest(f"dimensions is {asked}; this model takes 1 to {has}", param="dimensions")
+            trained = ", ".join(map(str, self.manifest.matryoshka))
+            best = f", and was trained for {trained}" if trained else ""
+            raise InvalidRequest(
+                f"dimensions is {asked}; this model takes 1 to {has}{best}", param="dimensions"
+            )
 
 
 def _slices(inputs: Inputs) -> Iterator[Inputs]:

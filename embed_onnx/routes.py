@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -21,6 +23,7 @@ from litestar.params import Body, PathParameter
 from embed_onnx import keys, wire
 from embed_onnx.errors import (
     ClientGone,
+    EmbedError,
     Forbidden,
     InvalidApiKey,
     InvalidRequest,
@@ -34,6 +37,7 @@ from embed_onnx.keys import Key, Keys
 from embed_onnx.manifest import Manifest
 from embed_onnx.metrics import Metrics
 from embed_onnx.model import Embedded, Model, Options
+from embed_onnx.pooling import Vector
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
 
@@ -53,32 +57,47 @@ EMBEDDING_BODY = Body(
 )
 TOKENIZE_BODY = Body(media_type=RequestEncodingType.JSON, examples=[Example(value={"input": "Hello, world"})])
 ERRORS = {
-    status: ResponseSpec(wire.ErrorResponse, description=description, generate_examples=False)
-    for status, description in {
-        400: "The request is wrong; `error.param` names the field.",
-        401: "The API key is missing or unknown.",
-        403: "The API key is not an admin's.",
-        404: "The model is not served here.",
-        405: "The route does not take this method; see Allow.",
-        408: "The headers or the body took too long to arrive.",
-        413: "The body is larger than the server takes.",
-        415: "The body is not declared as plain JSON.",
-        429: "The queue is full, or too many bytes are being worked on; see Retry-After.",
-        431: "The headers are larger than the server takes.",
-        500: "A bug, or a vector that is not finite.",
-        503: "Models are loading, the server is going down, or the request took too long.",
-    }.items()
+    400: "The request is wrong; the error names the field.",
+    401: "The API key is missing or unknown.",
+    403: "The API key is not an admin's.",
+    404: "The model is not served here.",
+    405: "The route does not take this method; see Allow.",
+    408: "The headers or the body took too long to arrive.",
+    413: "The body is larger than the server takes.",
+    415: "The body is not declared as plain JSON.",
+    429: "The queue is full, or too many bytes are being worked on; see Retry-After.",
+    431: "The headers are larger than the server takes.",
+    500: "A bug, or a vector that is not finite.",
+    503: "Models are loading, the server is going down, or the request took too long.",
 }
+UNROUTED = (400, 405, 431)
+"""What is refused before a route is found, and so in OpenAI's shape on every path."""
 
 
-def _errors(*statuses: int) -> dict[int, ResponseSpec]:
-    """What an operation may answer besides success: what every one may, and these."""
-    return {status: ERRORS[status] for status in sorted({400, 405, 408, 429, 431, 500, *statuses})}
+def errors(
+    *statuses: int, shape: type = wire.ErrorResponse, renumbered: Mapping[int, int] = MappingProxyType({})
+) -> dict[int, ResponseSpec]:
+    """What an operation may answer besides success: what every one may, and these.
+
+    ``shape`` is that of the route's own errors, and ``renumbered`` says which statuses it has others for.
+    """
+    told: dict[int, tuple[int, type]] = {status: (status, wire.ErrorResponse) for status in UNROUTED}
+    told |= {renumbered.get(status, status): (status, shape) for status in {400, 408, 429, 500, *statuses}}
+    return {
+        status: ResponseSpec(body, description=ERRORS[meaning], generate_examples=False)
+        for status, (meaning, body) in sorted(told.items())
+    }
 
 
-DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (wire.EmbeddingRequest, wire.TokenizeRequest)
-}
+def answer_error(err: EmbedError) -> Response[wire.ErrorResponse]:
+    """A failed request, in OpenAI's shape; bridges to other servers' clients have their own."""
+    return Response(
+        wire.error_response(err), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
+    )
+
+
+_decoder = functools.cache(msgspec.json.Decoder)
+"""The decoder of a struct, built once."""
 
 
 class ApiRequest(Request[Any, Any, State]):
@@ -99,7 +118,7 @@ class ApiRequest(Request[Any, Any, State]):
             raise WrongMediaType(f"the content encoding is {encoding!r}; send the body as it is")
         field = self.route_handler.parsed_data_field
         assert field is not None  # noqa: S101 - only handlers with a body get here
-        return wire.decode(await self.body(), DECODERS[field.annotation])
+        return wire.decode(await self.body(), _decoder(field.annotation))
 
     async def body(self) -> bytes:
         """The body, once it is there.
@@ -164,46 +183,68 @@ def _find_key(connection: ASGIConnection[Any, Any, Any, State]) -> Key | None:
     ["/v1/embeddings", "/embeddings"],
     status_code=200,
     tags=["embeddings"],
-    responses=_errors(401, 404, 413, 415, 503),
+    responses=errors(401, 404, 413, 415, 503),
     summary="Embed texts",
 )
 async def create_embeddings(
-    data: Annotated[wire.EmbeddingRequest, EMBEDDING_BODY], request: ApiRequest, state: State
+    data: Annotated[wire.EmbeddingRequest, EMBEDDING_BODY], request: ApiRequest
 ) -> Response[wire.EmbeddingResponse]:
     """Embed one input or many. `data` keeps the order of `input`."""
-    registry: Registry = state.registry
-    settings: Settings = state.settings
-    inputs = wire.parse_input(
-        data.input, max_inputs=settings.max_inputs, max_characters=settings.max_characters
-    )
-    if data.prompt is not None and data.prompt_name is not None:
-        raise InvalidRequest("prompt and prompt_name are both given; send one of them", param="prompt")
-    with registry.use(data.model) as (model, prompt_name):
-        _tell(request, model=model.manifest.name, inputs=len(inputs))
-        options = Options(
-            prompt=data.prompt,
-            prompt_name=prompt_name if data.prompt_name is None else data.prompt_name,
-            dimensions=data.dimensions,
-            truncate=settings.truncate if data.truncate is None else data.truncate,
-        )
-        work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"])
-        embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
-    _tell(request, tokens=embedded.num_tokens, embedded=embedded, embedded_ns=time.time_ns())
+    found, embedded = await embed(request, data)
     content = wire.EmbeddingResponse(
         data=await _items(embedded, data.encoding_format),
-        model=model.manifest.name,
+        model=found.name,
         usage=wire.Usage(embedded.num_tokens, embedded.num_tokens),
         id=str(uuid.uuid4()),
         created=int(time.time()),
     )
-    return Response(content, headers={"server-timing": _server_timing(embedded)})
+    return Response(content, headers={"server-timing": server_timing(embedded)})
+
+
+async def embed(
+    request: ApiRequest, asked: wire.EmbeddingRequest, *, empty_texts: bool = False
+) -> tuple[Manifest, Embedded]:
+    """What was asked for, and by which model; every route that embeds comes down to this.
+
+    Raises:
+        EmbedError: The request is wrong, cannot be served now, or its client went away.
+    """
+    registry: Registry = request.app.state.registry
+    settings: Settings = request.app.state.settings
+    _check_one_prompt(asked)
+    inputs = wire.parse_input(
+        asked.input,
+        max_inputs=settings.max_inputs,
+        max_characters=settings.max_characters,
+        empty_texts=empty_texts,
+    )
+    with registry.use(asked.model) as (model, suffix):
+        _tell(request, model=model.manifest.name, inputs=len(inputs))
+        options = Options(
+            prompt=asked.prompt,
+            prompt_name=suffix if asked.prompt_name is None else asked.prompt_name,
+            input_type=asked.input_type,
+            dimensions=asked.dimensions,
+            truncate=settings.truncate if asked.truncate is None else asked.truncate,
+        )
+        work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"])
+        embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
+    _tell(request, tokens=embedded.num_tokens, embedded=embedded, embedded_ns=time.time_ns())
+    return model.manifest, embedded
+
+
+def _check_one_prompt(asked: wire.EmbeddingRequest) -> None:
+    """Refuse several ways of naming a prompt in one request; one in the model's name gives way."""
+    given = [name for name in ("prompt", "prompt_name", "input_type") if getattr(asked, name) is not None]
+    if len(given) > 1:
+        raise InvalidRequest(f"{' and '.join(given)} are both given; send one of them", param=given[0])
 
 
 @post(
     "/tokenize",
     status_code=200,
     tags=["embeddings"],
-    responses=_errors(401, 404, 413, 415, 503),
+    responses=errors(401, 404, 413, 415, 503),
     summary="Tokenize texts",
 )
 async def tokenize(
@@ -223,7 +264,7 @@ async def tokenize(
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
 
-@get("/v1/models", tags=["models"], responses=_errors(401), summary="List the models")
+@get("/v1/models", tags=["models"], responses=errors(401), summary="List the models")
 async def list_models(state: State) -> wire.ModelList:
     """Every served model with its dimensions, limits and prompts."""
     registry: Registry = state.registry
@@ -233,7 +274,7 @@ async def list_models(state: State) -> wire.ModelList:
 @get(
     "/v1/models/{model_id:path}",
     tags=["models"],
-    responses=_errors(401, 404),
+    responses=errors(401, 404),
     summary="Describe a model",
 )
 async def describe_model(
@@ -244,7 +285,7 @@ async def describe_model(
     return _card(registry, registry.resolve(str(model_id).removeprefix("/")))
 
 
-@get("/models", tags=["models"], responses=_errors(401), summary="List the models, in the simple form")
+@get("/models", tags=["models"], responses=errors(401), summary="List the models, in the simple form")
 async def list_models_simply(state: State) -> wire.SimpleModelList:
     """Every served model with the length of its vectors."""
     registry: Registry = state.registry
@@ -258,7 +299,7 @@ async def list_models_simply(state: State) -> wire.SimpleModelList:
     "/admin/reload",
     status_code=200,
     tags=["operations"],
-    responses=_errors(401, 403),
+    responses=errors(401, 403),
     summary="Reload models and keys",
 )
 async def reload_now(state: State) -> wire.Reloaded:
@@ -289,9 +330,7 @@ async def reload(state: State) -> list[str]:
     return names
 
 
-@route(
-    "/health", http_method=PROBE, tags=["operations"], responses=_errors(), summary="Is the process alive?"
-)
+@route("/health", http_method=PROBE, tags=["operations"], responses=errors(), summary="Is the process alive?")
 async def health() -> wire.Status:
     """200 while the process lives."""
     return wire.Status("ok")
@@ -301,7 +340,7 @@ async def health() -> wire.Status:
     "/ready",
     http_method=PROBE,
     tags=["operations"],
-    responses=_errors(503),
+    responses=errors(503),
     summary="Can every model embed?",
 )
 async def ready(state: State) -> wire.Readiness:
@@ -319,7 +358,7 @@ async def ready(state: State) -> wire.Readiness:
     http_method=PROBE,
     tags=["operations"],
     media_type=MediaType.TEXT,
-    responses=_errors(),
+    responses=errors(),
     summary="Prometheus metrics",
 )
 async def show_metrics(request: Request[Any, Any, State], state: State) -> Response[bytes]:
@@ -378,22 +417,31 @@ async def _tokenized(model: Model, inputs: wire.Inputs, options: Options) -> lis
 
 
 async def _items(embedded: Embedded, encoding_format: wire.EncodingFormat | None) -> list[wire.Embedding]:
-    items = []
-    for index, (vector, tokens) in enumerate(zip(embedded.vectors, embedded.tokens, strict=True)):
+    encoded = await encode_vectors(embedded.vectors, encoding_format)
+    return [
+        wire.Embedding(
+            index=index,
+            embedding=vector,
+            num_tokens=tokens.num_tokens,
+            truncated=tokens.truncated or msgspec.UNSET,
+        )
+        for index, (vector, tokens) in enumerate(zip(encoded, embedded.tokens, strict=True))
+    ]
+
+
+async def encode_vectors(
+    vectors: Vector, encoding_format: wire.EncodingFormat | None = None
+) -> list[msgspec.Raw]:
+    """Each of some vectors [texts, dimensions] as JSON, without holding up the event loop."""
+    encoded = []
+    for index, vector in enumerate(vectors):
         if index % VECTORS_A_SLICE == VECTORS_A_SLICE - 1:
             await asyncio.sleep(0)
-        items.append(
-            wire.Embedding(
-                index=index,
-                embedding=wire.encode_vector(vector, encoding_format),
-                num_tokens=tokens.num_tokens,
-                truncated=tokens.truncated or msgspec.UNSET,
-            )
-        )
-    return items
+        encoded.append(wire.encode_vector(vector, encoding_format))
+    return encoded
 
 
-def _server_timing(embedded: Embedded) -> str:
+def server_timing(embedded: Embedded) -> str:
     """The Server-Timing header (W3C), in milliseconds."""
     stages = {
         "tokenize": embedded.tokenize_seconds,
@@ -415,4 +463,6 @@ def _card(registry: Registry, name: str) -> wire.ModelCard:
         pooling=list(found.pooling),
         precision=found.precision,
         prompts=found.prompts,
+        default_prompt=found.default_prompt,
+        matryoshka=found.matryoshka,
     )

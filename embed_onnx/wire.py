@@ -16,19 +16,17 @@ from embed_onnx.errors import EmbedError, InvalidRequest
 
 Inputs = list[str] | list[list[int]]
 """Texts, or each input's token ids."""
-INPUT_SCHEMA = {
-    "any_of": [
-        {"type": "string", "minLength": 1},
-        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
-        {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
-        {
-            "type": "array",
-            "minItems": 1,
-            "items": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
-        },
-    ]
-}
-"""A text, texts, one input's token ids, or several inputs' ids; ``parse_input`` reads them."""
+
+
+def input_schema(*, empty_texts: bool = False) -> dict[str, Any]:
+    """A text, texts, one input's token ids, or several inputs' ids; ``parse_input`` reads them."""
+    text = {"type": "string", "minLength": 0 if empty_texts else 1}
+    ids = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
+    lists = [{"type": "array", "minItems": 1, "items": items} for items in (text, ids)]
+    return {"any_of": [text, ids, *lists]}
+
+
+INPUT_SCHEMA = input_schema()
 VECTOR_SCHEMA = {
     "any_of": [
         {"type": "array", "items": {"type": "number"}},
@@ -47,6 +45,8 @@ LARGE_BYTES = 65_536
 """An input of more JSON than this is counted before it is decoded."""
 
 EncodingFormat = Literal["float", "base64"]
+InputType = Literal["search_query", "search_document", "classification", "clustering"]
+"""What a text is embedded for, in Cohere's words."""
 T = TypeVar("T")
 
 
@@ -77,6 +77,10 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
     prompt: Annotated[str | None, Meta(description="A literal prefix; not together with `prompt_name`.")] = (
         None
     )
+    input_type: Annotated[
+        InputType | None,
+        Meta(description="What the texts are for, which chooses the prompt; in place of `prompt_name`."),
+    ] = None
     truncate: Annotated[
         bool | None, Meta(description="Cut a text that is too long, or refuse it; default: the server's.")
     ] = None
@@ -155,6 +159,9 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     pooling: list[str]
     precision: str
     prompts: dict[str, str]
+    default_prompt: str | None
+    matryoshka: tuple[int, ...]
+    """Lengths that the model was trained to be cut to; others work as well."""
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,7 +257,9 @@ def _field(message: str) -> str | None:
     return found.group(1) if found else None
 
 
-def parse_input(given: msgspec.Raw, *, max_inputs: int, max_characters: int) -> Inputs:
+def parse_input(
+    given: msgspec.Raw, *, max_inputs: int, max_characters: int, empty_texts: bool = False
+) -> Inputs:
     """The request's inputs as texts, or as token ids.
 
     Raises:
@@ -260,7 +269,7 @@ def parse_input(given: msgspec.Raw, *, max_inputs: int, max_characters: int) -> 
     if len(items) > max_inputs:
         raise _too_many(f"{len(items)}", max_inputs)
     for index, item in enumerate(items):
-        if not item:
+        if not item and not (empty_texts and isinstance(item, str)):
             raise InvalidRequest(f"input[{index}] is empty; leave it out", param="input")
         if len(item) > max_characters:
             unit = "characters" if isinstance(item, str) else "token ids"

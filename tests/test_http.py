@@ -104,6 +104,19 @@ def test_prompts(client: httpx.Client) -> None:
     assert vector("a") != vector("a", prompt="")
 
 
+def test_input_types(client: httpx.Client) -> None:
+    """Cohere's words choose a prompt: that of queries, of documents, of their own name, or the default."""
+
+    def item(**body: str) -> dict[str, Any]:
+        return post(client, input="a", **{"model": SMALL, **body}).json()["data"][0]
+
+    query, document = item(prompt="search for: "), item(prompt="text: ")
+    assert query == item(input_type="search_query") == item(input_type="search_query", model="small:document")
+    assert document == item(input_type="search_document")
+    assert document == item(input_type="classification") == item(input_type="clustering") == item()
+    assert query["num_tokens"] > document["num_tokens"] > item(prompt="")["num_tokens"]
+
+
 def test_a_long_text_is_cut_and_says_so(client: httpx.Client) -> None:
     """A cut item carries truncated; others leave the key out."""
     data = post(client, input=["word " * 1000, "word"]).json()["data"]
@@ -114,9 +127,11 @@ def test_a_long_text_is_cut_and_says_so(client: httpx.Client) -> None:
 
 def test_null_means_left_out(client: httpx.Client) -> None:
     """Clients that send null for what they do not set are understood, and extras are ignored."""
-    fields = ["model", "encoding_format", "dimensions", "user", "prompt", "prompt_name", "truncate"]
+    fields = ["model", "encoding_format", "dimensions", "user", "prompt", "prompt_name", "input_type"]
 
-    response = post(client, input="x", **dict.fromkeys(fields), service_tier="auto", extra={"id": 1})
+    response = post(
+        client, input="x", **dict.fromkeys(fields), truncate=None, service_tier="auto", extra={"id": 1}
+    )
 
     assert 200 == response.status_code
 
@@ -145,6 +160,9 @@ def test_model_lists(client: httpx.Client) -> None:
     assert cards["data"][1] == one
     assert ("model", 384, 256, ["mean"], "int8") == tuple(
         cards["data"][0][key] for key in ("object", "dimensions", "max_tokens", "pooling", "precision")
+    )
+    assert ({"query": "search for: ", "document": "text: "}, "document", []) == tuple(
+        one[key] for key in ("prompts", "default_prompt", "matryoshka")
     )
     assert simple["data"]["models"] == {MINILM: {"dim": 384}, SMALL: {"dim": 32}}
     assert {"data", "generated", "id"} == set(simple)
@@ -226,6 +244,16 @@ BAD_BODIES = [
     pytest.param(b'{"input": "a", "prompt_name": "nope"}', "prompt_name", id="unknown-prompt"),
     pytest.param(b'{"input": "a", "prompt_name": "query", "prompt": "q"}', "prompt", id="two-prompts"),
     pytest.param(b'{"input": [101, 102], "prompt": "q"}', "prompt", id="prompt-before-ids"),
+    pytest.param(b'{"input": "a", "input_type": "image"}', "input_type", id="input-type"),
+    pytest.param(
+        b'{"input": "a", "input_type": "search_query", "prompt_name": "query"}',
+        "prompt_name",
+        id="input-type-and-prompt-name",
+    ),
+    pytest.param(
+        b'{"input": "a", "input_type": "search_query", "prompt": "q"}', "prompt", id="input-type-and-prompt"
+    ),
+    pytest.param(b'{"input": [101], "input_type": "search_query"}', "input_type", id="input-type-before-ids"),
 ]
 
 
@@ -277,7 +305,7 @@ def test_too_long_and_not_to_be_cut(client: httpx.Client) -> None:
     ("method", "path", "status"),
     [
         pytest.param("GET", "/v2/embeddings", 404, id="unknown-route"),
-        pytest.param("POST", "/", 405, id="root"),
+        pytest.param("PUT", "/", 405, id="root"),
         pytest.param("GET", "/v1/embeddings", 405, id="wrong-method"),
         pytest.param("DELETE", "/models", 405, id="wrong-method-on-models"),
         pytest.param("GET", "/docs/files/nope.js", 404, id="unknown-file"),

@@ -30,6 +30,8 @@ LAYERS = [
     "tracing",
     "page",
     "routes",
+    "tei",
+    "ollama",
     "admission",
     "app",
     "protocol",

@@ -5,7 +5,9 @@ import itertools
 import random
 import threading
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from harness import MINILM, SMALL
@@ -60,6 +62,78 @@ def test_small_model_is_its_original(home: Path, small: Model) -> None:
 
     assert np.einsum("td,td->t", expected, small.encode(given_texts)).min() > 0.999
     assert np.einsum("td,td->t", queries, small.encode(given_texts, prompt_name="query")).min() > 0.999
+
+
+DOCUMENTS = {"passage": "p: ", "corpus": "c: "}
+
+
+@pytest.mark.parametrize(
+    ("role", "prompts", "default", "expected"),
+    [
+        pytest.param("query", {"query": "q: ", "other": "o: "}, "other", "q: ", id="query"),
+        pytest.param("query", {"other": "o: "}, "other", "o: ", id="no-query-but-a-default"),
+        pytest.param("query", {"other": "o: "}, None, "", id="no-query"),
+        pytest.param("query", {}, None, "", id="no-prompts"),
+        pytest.param("query", {"query": "", "other": "o: "}, "other", "", id="an-empty-prompt-is-one"),
+        pytest.param("document", {"document": "d: ", **DOCUMENTS}, "corpus", "d: ", id="document"),
+        pytest.param("document", DOCUMENTS, "corpus", "p: ", id="passage"),
+        pytest.param("document", {"corpus": "c: "}, None, "c: ", id="corpus"),
+        pytest.param("document", {"query": "q: "}, "query", "q: ", id="no-document-but-a-default"),
+    ],
+)
+def test_roles_are_those_of_sentence_transformers(
+    home: Path, small: Model, role: str, prompts: dict[str, str], default: str | None, expected: str
+) -> None:
+    """Of ``query`` and ``document`` the prompt is that of encode_query and encode_document."""
+    from sentence_transformers import SentenceTransformer
+
+    original = SentenceTransformer(str(home / "checkpoint"), device="cpu")
+    original.prompts, original.default_prompt_name = prompts, default
+    changed = with_manifest(home, small, prompts=prompts, default_prompt=default)
+
+    theirs = getattr(original, f"encode_{role}")(["a few words"])
+
+    assert np.array_equal(original.encode(["a few words"], prompt=expected), theirs)
+    expected_tokens = small.tokenize(["a few words"], Options(prompt=expected))
+    assert expected_tokens == changed.tokenize(["a few words"], Options(prompt_name=role))
+    assert expected_tokens == changed.tokenize(["a few words"], Options(input_type=f"search_{role}"))
+
+
+@pytest.mark.parametrize("name", ["passage", "corpus", "search_query", "clustering"])
+def test_other_names_are_those_of_prompts(small: Model, name: str) -> None:
+    """Only ``query`` and ``document`` may be names of no prompt."""
+    with pytest.raises(InvalidRequest, match=f"{name}' is unknown; this model has query, document"):
+        small.tokenize(["x"], Options(prompt_name=name))
+
+
+def test_input_types_name_prompts_too(home: Path, small: Model) -> None:
+    """``classification`` and ``clustering`` are the prompts of that name, where a model has them."""
+    changed = with_manifest(home, small, prompts={"clustering": "group: "}, default_prompt=None)
+
+    grouped = changed.tokenize(["x"], Options(input_type="clustering"))
+
+    assert small.tokenize(["x"], Options(prompt="group: ")) == grouped
+    assert small.tokenize(["x"], Options(prompt="")) == changed.tokenize(
+        ["x"], Options(input_type="classification")
+    )
+
+
+def test_matryoshka_dimensions_are_named(home: Path, small: Model) -> None:
+    """Any number up to the model's works; the error says which ones it was trained for."""
+    changed = with_manifest(home, small, matryoshka=(8, 16))
+
+    with pytest.raises(InvalidRequest, match="takes 1 to 32, and was trained for 8, 16"):
+        changed.encode(["x"], dimensions=33)
+    for dimensions in (1, 8, 11, 32):
+        assert np.array_equal(
+            small.encode(["x"], dimensions=dimensions), changed.encode(["x"], dimensions=dimensions)
+        )
+
+
+def with_manifest(home: Path, model: Model, **changes: Any) -> Model:
+    """The small model with other facts in its manifest."""
+    changed = msgspec.structs.replace(model.manifest, **changes)
+    return Model(home / "artifacts" / SMALL, changed, model._scheduler, model.kernels)
 
 
 def test_batch_invariance(minilm: Model) -> None:

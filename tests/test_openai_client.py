@@ -49,6 +49,26 @@ def test_token_ids_dimensions_and_extra_fields(openai_client: openai.OpenAI) -> 
     assert 32 == len(prompted.data[0].embedding)
 
 
+def test_a_base_url_without_a_version(server: Server, minilm: Model) -> None:
+    """As clients of Infinity have it."""
+    with openai.OpenAI(base_url=server.url, api_key="unused") as client:
+        response = client.embeddings.create(model=MINILM, input=TEXTS)
+
+    assert np.array_equal(
+        minilm.encode(TEXTS), np.array([item.embedding for item in response.data], np.float32)
+    )
+
+
+def test_input_type_through_the_client(openai_client: openai.OpenAI, small: Model) -> None:
+    """Cohere's field is an extra of the body, as our own are."""
+    response = openai_client.embeddings.create(
+        model=SMALL, input=["a"], extra_body={"input_type": "search_query"}
+    )
+
+    expected = small.encode(["a"], prompt_name="query")[0]
+    assert np.array_equal(expected, np.array(response.data[0].embedding, np.float32))
+
+
 def test_models(openai_client: openai.OpenAI) -> None:
     assert [model.id for model in openai_client.models.list()] == [MINILM, SMALL]
     assert openai_client.models.retrieve("team/tiny").id == SMALL

@@ -20,6 +20,7 @@ from embed_onnx.protocol import MAX_HEADER_BYTES
 ROUTES = [
     "/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/v1/models/small", "/models", "/health",
     "/ready", "/metrics", "/openapi.json", "/docs", "/docs/files/swagger-ui.css", "/docs/no/such", "/no",
+    "/embed", "/info", "/api/embed", "/api/embeddings", "/api/tags", "/api/version",
 ]  # fmt: skip
 PROBES = ["/health", "/ready", "/metrics"]
 

@@ -67,7 +67,16 @@ def test_a_body_becomes_its_request():
 
 
 def test_null_is_the_same_as_leaving_a_field_out():
-    optional = ["model", "encoding_format", "dimensions", "user", "prompt_name", "prompt", "truncate"]
+    optional = [
+        "model",
+        "encoding_format",
+        "dimensions",
+        "user",
+        "prompt_name",
+        "prompt",
+        "input_type",
+        "truncate",
+    ]
     body = json.dumps({"input": "a", **dict.fromkeys(optional)}).encode()
 
     assert wire.EmbeddingRequest(input=msgspec.Raw(b'"a"')) == decode(body)
@@ -129,6 +138,7 @@ def test_a_body_that_is_no_request_names_no_field(body, start):
         pytest.param('"input": "a", "encoding_format": 1', "encoding_format", id="format-number"),
         pytest.param('"input": "a", "prompt_name": []', "prompt_name", id="prompt-name"),
         pytest.param('"input": "a", "prompt": 1', "prompt", id="prompt"),
+        pytest.param('"input": "a", "input_type": "image"', "input_type", id="input-type"),
         pytest.param('"input": "a", "truncate": "yes"', "truncate", id="truncate"),
         pytest.param('"input": "a", "user": 1e999', "user", id="user-beyond-floats"),
         pytest.param(f'"input": "a", "user": {DEEP.decode()}', "user", id="user-very-deep"),

@@ -1,0 +1,254 @@
+"""A bridge for clients of Ollama that embed: its routes, fields and errors.
+
+Its ``/api/embed`` becomes our ``/v1/embeddings`` and back. Durations are in nanoseconds, as its own are.
+"""
+
+import asyncio
+import re
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from litestar import MediaType, Response, Router, get, post
+from litestar.datastructures import State
+from litestar.enums import RequestEncodingType
+from litestar.openapi.spec import Example
+from litestar.params import Body
+from msgspec import UNSET, Meta, UnsetType
+
+from embed_onnx import __version__, manifest, pooling, routes, wire
+from embed_onnx.errors import EmbedError, InvalidRequest
+from embed_onnx.manifest import Manifest
+from embed_onnx.registry import Registry
+from embed_onnx.routes import ApiRequest
+
+TAG = ":latest"
+"""What its clients may put behind any model's name."""
+NOTHING = re.compile(rb'null|""|\[\s*\]')
+"""An input that only has a model loaded."""
+TEXTS = re.compile(rb'\[?\s*"')
+"""How texts begin, and token ids do not."""
+VECTOR_SCHEMA = {"type": "array", "items": {"type": "number"}}
+INPUT_SCHEMA = {
+    "any_of": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]
+}
+EMBED_BODY = Body(
+    media_type=RequestEncodingType.JSON,
+    examples=[Example(value={"model": "all-MiniLM-L6-v2", "input": ["Hello", "world"]})],
+)
+EMBEDDINGS_BODY = Body(
+    media_type=RequestEncodingType.JSON,
+    examples=[Example(value={"model": "all-MiniLM-L6-v2", "prompt": "Hello, world"})],
+)
+
+Model = Annotated[str, Meta(description="A name or alias; `:latest` behind it changes nothing.")]
+
+
+class OllamaRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /api/embed; ``keep_alive`` and ``options`` are accepted and ignored."""
+
+    model: Model
+    input: Annotated[
+        msgspec.Raw | UnsetType,
+        Meta(
+            description="A text or a list of texts; nothing only has the model loaded.",
+            extra_json_schema={"extra": INPUT_SCHEMA},
+        ),
+    ] = UNSET
+    truncate: Annotated[
+        bool | None, Meta(description="Cut a text that is too long, or refuse it; default: the server's.")
+    ] = None
+    dimensions: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Cut vectors to this length and normalise again."),
+    ] = None
+
+
+class OllamaResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """``embeddings`` keeps the order of ``input``; ``model`` is as the request names it."""
+
+    model: str
+    embeddings: Annotated[
+        list[msgspec.Raw], Meta(extra_json_schema={"extra": {"type": "array", "items": VECTOR_SCHEMA}})
+    ]
+    total_duration: int
+    load_duration: int
+    prompt_eval_count: int
+
+
+class EmbeddingsRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /api/embeddings, the older form."""
+
+    model: Model
+    prompt: Annotated[
+        str | None, Meta(description="The text to embed; nothing only has the model loaded.")
+    ] = None
+
+
+class EmbeddingsResponse(msgspec.Struct, frozen=True):
+    """One vector, or none where there was no text."""
+
+    embedding: Annotated[msgspec.Raw, Meta(extra_json_schema={"extra": VECTOR_SCHEMA})]
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True):
+    """What its clients show of a model."""
+
+    format: str = "onnx"
+    family: str = "sentence-transformers"
+    quantization_level: str
+    context_length: int
+    embedding_length: int
+
+
+class Tag(msgspec.Struct, frozen=True, kw_only=True):
+    """A served model; ``digest`` is the sha256 of its ``model.onnx``."""
+
+    name: str
+    model: str
+    modified_at: str
+    digest: str
+    details: Details
+
+
+class Tags(msgspec.Struct, frozen=True):
+    """GET /api/tags."""
+
+    models: list[Tag]
+
+
+class Version(msgspec.Struct, frozen=True):
+    """GET /api/version: this server's own."""
+
+    version: str
+
+
+class OllamaError(msgspec.Struct, frozen=True):
+    """Every error on these routes."""
+
+    error: str
+
+
+def answer_error(err: EmbedError) -> Response[OllamaError]:
+    """A failed request, in the shape that its clients know."""
+    return Response(
+        OllamaError(str(err)), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
+    )
+
+
+@post(
+    "/api/embed",
+    status_code=200,
+    tags=["Ollama"],
+    responses=routes.errors(401, 404, 413, 415, 503, shape=OllamaError),
+    summary="Embed texts, as Ollama does",
+)
+async def embed(data: Annotated[OllamaRequest, EMBED_BODY], request: ApiRequest) -> Response[OllamaResponse]:
+    """Embed one text or many."""
+    return await _embed(request, data)
+
+
+@post(
+    "/api/embeddings",
+    status_code=200,
+    tags=["Ollama"],
+    responses=routes.errors(401, 404, 413, 415, 503, shape=OllamaError),
+    summary="Embed a text, as older clients of Ollama do",
+)
+async def embed_prompt(
+    data: Annotated[EmbeddingsRequest, EMBEDDINGS_BODY], request: ApiRequest
+) -> Response[EmbeddingsResponse]:
+    """Embed one text."""
+    text = msgspec.Raw(msgspec.json.encode(data.prompt))
+    answer = await _embed(request, OllamaRequest(model=data.model, input=text))
+    vector = next(iter(answer.content.embeddings), msgspec.Raw(b"[]"))
+    return Response(EmbeddingsResponse(vector), headers=answer.headers)
+
+
+async def _embed(request: ApiRequest, data: OllamaRequest) -> Response[OllamaResponse]:
+    """Have the model in memory, and embed what there is to embed."""
+    started = time.perf_counter_ns()
+    name = data.model.removesuffix(TAG)
+    registry: Registry = request.app.state.registry
+    with registry.use(name) as (model, _):
+        if not model.loaded:
+            await asyncio.to_thread(model.prepare)
+    loaded = time.perf_counter_ns()
+    vectors: list[msgspec.Raw] = []
+    num_tokens, headers = 0, dict[str, str]()
+    if data.input is not UNSET and not NOTHING.fullmatch(data.input):
+        vectors, num_tokens, headers = await _vectors(
+            request,
+            wire.EmbeddingRequest(
+                input=data.input, model=name, dimensions=data.dimensions, truncate=data.truncate
+            ),
+        )
+    content = OllamaResponse(
+        model=data.model,
+        embeddings=vectors,
+        total_duration=time.perf_counter_ns() - started,
+        load_duration=loaded - started,
+        prompt_eval_count=num_tokens,
+    )
+    return Response(content, headers=headers)
+
+
+async def _vectors(
+    request: ApiRequest, asked: wire.EmbeddingRequest
+) -> tuple[list[msgspec.Raw], int, dict[str, str]]:
+    """Vectors of length 1 as JSON, the number of tokens, and the headers."""
+    if not TEXTS.match(asked.input):
+        raise InvalidRequest("input is of the wrong type; send a text or a list of texts", param="input")
+    found, embedded = await routes.embed(request, asked, empty_texts=True)
+    vectors = embedded.vectors if found.normalize else pooling.normalize(embedded.vectors)
+    headers = {"server-timing": routes.server_timing(embedded)}
+    return await routes.encode_vectors(vectors), embedded.num_tokens, headers
+
+
+@get(
+    "/api/tags",
+    tags=["Ollama"],
+    responses=routes.errors(401, shape=OllamaError),
+    summary="List the models, as Ollama does",
+)
+async def list_tags(state: State) -> Tags:
+    """Every served model."""
+    registry: Registry = state.registry
+    return Tags([_tag(found) for found in registry.manifests.values()])
+
+
+def _tag(found: Manifest) -> Tag:
+    return Tag(
+        name=found.name + TAG,
+        model=found.name + TAG,
+        modified_at=datetime.fromtimestamp(found.created, UTC).isoformat(),
+        digest=found.sha256[manifest.MODEL],
+        details=Details(
+            quantization_level=found.precision,
+            context_length=found.max_tokens,
+            embedding_length=found.dimensions,
+        ),
+    )
+
+
+@get(
+    "/api/version",
+    tags=["Ollama"],
+    responses=routes.errors(401, shape=OllamaError),
+    summary="Tell this server's version, as Ollama tells its own",
+)
+async def show_version() -> Version:
+    """The version of embed-onnx."""
+    return Version(__version__)
+
+
+def router() -> Router:
+    """The routes of the bridge, which ask for a key where the server has any."""
+    return Router(
+        "/",
+        route_handlers=[embed, embed_prompt, list_tags, show_version],
+        guards=[routes.require_key],
+        request_class=ApiRequest,
+        opt={"answer_error": answer_error},
+    )

@@ -1,0 +1,231 @@
+"""A bridge for clients of Hugging Face's text-embeddings-inference: its routes, fields, headers and errors.
+
+Its ``/embed`` becomes our ``/v1/embeddings`` and back. It serves one model; so does this bridge, the first.
+"""
+
+import time
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import MediaType, Response, Router, get, post, route
+from litestar.datastructures import State
+from litestar.enums import HttpMethod, RequestEncodingType
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+from litestar.params import Body
+from msgspec import Meta
+
+from embed_onnx import __version__, pooling, routes, wire
+from embed_onnx.errors import EmbedError, InvalidRequest
+from embed_onnx.manifest import Manifest
+from embed_onnx.model import TOKENIZERS, Embedded
+from embed_onnx.registry import Registry
+from embed_onnx.routes import ApiRequest
+from embed_onnx.settings import Settings
+
+STATUSES = {400: 422, 500: 424}
+"""Where its statuses are others than ours."""
+ERROR_TYPES = {424: "Backend", 429: "Overloaded", 503: "Unhealthy"}
+"""By its status; every other is a Validation error."""
+POOLING = {"lasttoken": "last_token"}
+"""Where its names are others than ours."""
+EMBED_BODY = Body(
+    media_type=RequestEncodingType.JSON, examples=[Example(value={"inputs": ["Hello", "world"]})]
+)
+
+
+class TeiRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /embed."""
+
+    inputs: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A text, a list of texts, or token ids of the model's own.",
+            extra_json_schema={"extra": wire.input_schema(empty_texts=True)},
+        ),
+    ]
+    truncate: Annotated[
+        bool | None, Meta(description="Cut a text that is too long, or refuse it; default: the server's.")
+    ] = None
+    truncation_direction: Annotated[
+        Literal["Right", "right", "Left", "left"] | None,
+        Meta(description="`Right`: the end of a long text is cut. `Left` goes with `truncate: false` alone."),
+    ] = None
+    prompt_name: Annotated[
+        str | None, Meta(description="One of the model's prompts, put before each text.")
+    ] = None
+    normalize: Annotated[
+        bool | None, Meta(description="`false` is refused where the model itself ends with Normalize.")
+    ] = None
+    dimensions: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Cut vectors to this length, and normalise again."),
+    ] = None
+
+
+class Pooling(msgspec.Struct, frozen=True):
+    """How token states become a vector; several modes are joined with ``+``."""
+
+    pooling: str
+
+
+class ModelType(msgspec.Struct, frozen=True):
+    """What the model is for."""
+
+    embedding: Pooling
+
+
+class Info(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /info."""
+
+    model_id: str
+    model_sha: str | None
+    model_dtype: str
+    served_model_name: str
+    model_type: ModelType
+    max_concurrent_requests: int
+    max_input_length: int
+    max_batch_tokens: int
+    max_batch_requests: int | None = None
+    max_client_batch_size: int
+    auto_truncate: bool
+    tokenization_workers: int
+    version: str
+    sha: str | None = None
+    docker_label: str | None = None
+
+
+class TeiError(msgspec.Struct, frozen=True):
+    """Every error on these routes."""
+
+    error: str
+    error_type: str
+
+
+def answer_error(err: EmbedError) -> Response[TeiError]:
+    """A failed request, with the status and in the shape that its clients know."""
+    status = STATUSES.get(err.status, err.status)
+    body = TeiError(str(err), ERROR_TYPES.get(status, "Validation"))
+    return Response(body, status_code=status, headers=err.headers, media_type=MediaType.JSON)
+
+
+@post(
+    "/embed",
+    status_code=200,
+    tags=["text-embeddings-inference"],
+    responses={
+        200: ResponseSpec(list[list[float]], description="A vector for each input.", generate_examples=False),
+        **routes.errors(401, 413, 415, 503, shape=TeiError, renumbered=STATUSES),
+    },
+    summary="Embed texts, as text-embeddings-inference does",
+)
+async def embed(
+    data: Annotated[TeiRequest, EMBED_BODY], request: ApiRequest, state: State
+) -> Response[list[msgspec.Raw]]:
+    """Embed one input or many with the first model that is served; the answer is a list of vectors.
+
+    `POST /` does the same, as clients that are given the server's URL alone send there.
+    """
+    registry: Registry = state.registry
+    served = registry.manifests[registry.resolve(None)]
+    _check(data, served)
+    asked = wire.EmbeddingRequest(
+        input=data.inputs,
+        model=served.name,
+        prompt_name=data.prompt_name,
+        dimensions=data.dimensions,
+        truncate=data.truncate,
+    )
+    found, embedded = await routes.embed(request, asked, empty_texts=True)
+    vectors = embedded.vectors
+    if data.normalize is not False and not found.normalize:
+        vectors = pooling.normalize(vectors)
+    started: float = request.scope["state"]["started"]
+    return Response(
+        await routes.encode_vectors(vectors),
+        headers=_headers(embedded, time.perf_counter() - started),
+    )
+
+
+def _check(data: TeiRequest, served: Manifest) -> None:
+    """Refuse what would give other vectors than were asked for.
+
+    Raises:
+        InvalidRequest: Vectors shall not be normalised and are, or the beginning of a text shall be cut.
+    """
+    if data.normalize is False and served.normalize:
+        raise InvalidRequest(
+            f"normalize is false, and {served.name} itself ends with Normalize; leave normalize out",
+            param="normalize",
+        )
+    if data.truncation_direction in ("Left", "left") and data.truncate is not False:
+        raise InvalidRequest(
+            "truncation_direction is Left, and this server cuts the end of a long text; send Right, or "
+            "truncate=false to have long texts refused",
+            param="truncation_direction",
+        )
+
+
+def _headers(embedded: Embedded, seconds: float) -> dict[str, str]:
+    """What its clients read of a request's cost; times in whole milliseconds."""
+    times = {
+        "x-compute-time": seconds,
+        "x-total-time": seconds,
+        "x-tokenization-time": embedded.tokenize_seconds,
+        "x-queue-time": embedded.queue_seconds,
+        "x-inference-time": embedded.infer_seconds,
+    }
+    return {
+        "x-compute-type": "cpu",
+        "x-compute-tokens": str(embedded.num_tokens),
+        **{name: str(round(time * 1e3)) for name, time in times.items()},
+        "server-timing": routes.server_timing(embedded),
+    }
+
+
+@get(
+    "/info",
+    tags=["text-embeddings-inference"],
+    responses=routes.errors(401, shape=TeiError, renumbered=STATUSES),
+    summary="Describe the first model, as text-embeddings-inference does",
+)
+async def info(state: State) -> Info:
+    """The first model that is served, and what a request may hold."""
+    registry: Registry = state.registry
+    settings: Settings = state.settings
+    found = registry.manifests[registry.resolve(None)]
+    return Info(
+        model_id=found.source.repo,
+        model_sha=found.source.revision,
+        model_dtype=found.precision,
+        served_model_name=found.name,
+        model_type=ModelType(Pooling("+".join(POOLING.get(mode, mode) for mode in found.pooling))),
+        # Neither is limited but by the tokens that may wait; a request has one at least.
+        max_concurrent_requests=settings.queue_tokens,
+        max_batch_tokens=settings.queue_tokens,
+        max_input_length=found.max_tokens,
+        max_client_batch_size=settings.max_inputs,
+        auto_truncate=settings.truncate,
+        tokenization_workers=TOKENIZERS,
+        version=__version__,
+    )
+
+
+embed_at_root = post("/", status_code=200, include_in_schema=False)(embed.fn)
+
+
+@route("/", http_method=HttpMethod.OPTIONS, include_in_schema=False)
+async def root_methods() -> Response[None]:
+    """The methods of a path that is also the page's; registered first, or Litestar tells POST alone."""
+    return Response(None, status_code=204, headers={"allow": "GET, OPTIONS, POST"})
+
+
+def router() -> Router:
+    """The routes of the bridge, which ask for a key where the server has any."""
+    return Router(
+        "/",
+        route_handlers=[embed, root_methods, embed_at_root, info],
+        guards=[routes.require_key],
+        request_class=ApiRequest,
+        opt={"answer_error": answer_error},
+    )

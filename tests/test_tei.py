@@ -1,0 +1,141 @@
+"""Clients of text-embeddings-inference against a real server, where only the URL is changed."""
+
+import httpx
+import numpy as np
+import pytest
+from harness import MINILM, Server
+from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
+
+from embed_onnx import Model
+
+TEXTS = ["Hello", "a second, somewhat longer text"]
+
+
+def ask(client: httpx.Client, path: str = "/embed", **body: object) -> httpx.Response:
+    return client.post(path, json=body)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/embed"])
+def test_huggingface_hub(server: Server, path: str, minilm: Model) -> None:
+    """InferenceClient posts to the URL that it is given, be it the server's or the route's."""
+    hub = InferenceClient(model=server.url + path)
+
+    vectors = hub.feature_extraction(TEXTS)
+    one = hub.feature_extraction("Hello", normalize=True, truncate=True, truncation_direction="Right")
+
+    assert np.array_equal(minilm.encode(TEXTS), vectors)
+    assert np.array_equal(vectors[:1], one)
+
+
+def test_huggingface_hub_hears_the_reason(server: Server) -> None:
+    """The client's own exception carries our sentence and the status that TEI has for it."""
+    hub = InferenceClient(model=f"{server.url}/embed")
+
+    with pytest.raises(HfHubHTTPError, match="prompt_name 'nope' is unknown; this model has") as refused:
+        hub.feature_extraction("x", prompt_name="nope")
+
+    assert 422 == refused.value.response.status_code
+
+
+def test_llama_index(client: httpx.Client, minilm: Model) -> None:
+    """What LlamaIndex's TextEmbeddingsInference 0.6.0 sends, byte for byte."""
+    body = '{"inputs":["Hello","a second, somewhat longer text"],"truncate":true}'
+
+    answer = client.post("/embed", content=body, headers={"Content-Type": "application/json"})
+
+    assert np.array_equal(minilm.encode(TEXTS), np.array(answer.json(), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "same"),
+    [
+        pytest.param("Hello", ["Hello"], id="text"),
+        pytest.param(["Hello", ""], ["Hello", ""], id="an-empty-text"),
+        pytest.param([101, 7592, 102], ["Hello"], id="ids"),
+        pytest.param([[101, 7592, 102], [101, 102]], ["Hello", ""], id="lists-of-ids"),
+    ],
+)
+def test_inputs(client: httpx.Client, minilm: Model, inputs: object, same: list[str]) -> None:
+    """Texts and ids in all the forms that TEI takes, the empty text among them."""
+    vectors = np.array(ask(client, inputs=inputs).json(), np.float32)
+
+    assert np.array_equal(minilm.encode(same), vectors)
+
+
+def test_numbers_are_those_of_our_own_route(client: httpx.Client) -> None:
+    """The same text of every number, whichever route tells it."""
+    ours = client.post("/v1/embeddings", json={"input": "same", "dimensions": 5}).text
+    theirs = ask(client, inputs="same", dimensions=5).text
+
+    assert theirs.strip("[]") in ours
+
+
+def test_headers(client: httpx.Client) -> None:
+    """What a request has cost, in whole milliseconds and tokens, and our own headers."""
+    headers = ask(client, inputs=TEXTS).headers
+
+    assert ("cpu", "11") == (headers["x-compute-type"], headers["x-compute-tokens"])
+    for stage in ("compute", "total", "tokenization", "queue", "inference"):
+        assert headers[f"x-{stage}-time"].isdigit()
+    assert headers["x-request-id"]
+    assert headers["server-timing"].startswith("tokenize;dur=")
+
+
+def test_info(client: httpx.Client) -> None:
+    info = client.get("/info").json()
+
+    assert (MINILM, f"sentence-transformers/{MINILM}") == (info["served_model_name"], info["model_id"])
+    assert {"embedding": {"pooling": "mean"}} == info["model_type"]
+    assert (256, 2048, True) == (
+        info["max_input_length"],
+        info["max_client_batch_size"],
+        info["auto_truncate"],
+    )
+    assert {
+        "model_sha", "model_dtype", "max_concurrent_requests", "max_batch_tokens", "max_batch_requests",
+        "tokenization_workers", "version", "sha", "docker_label",
+    } < set(info)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        pytest.param({}, "missing required field `inputs`", id="no-inputs"),
+        pytest.param({"inputs": []}, "empty list", id="empty-list"),
+        pytest.param({"inputs": [["a"]]}, "Expected `int`, got `str`", id="pair"),
+        pytest.param({"inputs": ["a", [101]]}, "Expected `str`, got `array`", id="mixed"),
+        pytest.param({"inputs": ["x"] * 2049}, "at most 2048 are taken", id="too-many"),
+        pytest.param(
+            {"inputs": "word " * 300, "truncate": False}, "302 tokens and the model takes 256", id="too-long"
+        ),
+        pytest.param({"inputs": "x", "dimensions": 385}, "1 to 384", id="dimensions"),
+        pytest.param({"inputs": "x", "normalize": False}, "leave normalize out", id="not-normalised"),
+        pytest.param({"inputs": "x", "truncation_direction": "Left"}, "send Right", id="left"),
+    ],
+)
+def test_errors(client: httpx.Client, body: dict[str, object], sentence: str) -> None:
+    """TEI's shape and status, our sentence."""
+    answer = ask(client, **body)
+
+    assert {"error", "error_type"} == set(answer.json())
+    assert (422, "Validation") == (answer.status_code, answer.json()["error_type"])
+    assert sentence in answer.json()["error"]
+
+
+def test_left_is_taken_where_nothing_is_cut(client: httpx.Client) -> None:
+    assert 200 == ask(client, inputs="x", truncation_direction="Left", truncate=False).status_code
+
+
+def test_what_is_not_here_is_a_404(client: httpx.Client) -> None:
+    for path in ("/embed_all", "/embed_sparse", "/rerank", "/predict", "/similarity", "/decode"):
+        assert "there is no route" in ask(client, path, inputs="x").json()["error"]["message"]
+    assert "missing required field `input`" in ask(client, "/tokenize", inputs="x").json()["error"]["message"]
+
+
+def test_the_root_tells_its_methods(client: httpx.Client) -> None:
+    """The page and the bridge share a path."""
+    options = client.options("/")
+
+    assert (204, "GET, OPTIONS, POST") == (options.status_code, options.headers["allow"])
+    assert 405 == client.delete("/").status_code
