@@ -13,7 +13,7 @@ nothing is guessed from the names of files. An artifact is a folder:
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -23,8 +23,8 @@ FORMAT = 2
 """Raised by one whenever an older runtime could misread a newer folder."""
 
 MANIFEST = "manifest.json"
-MODEL = "model.onnx"
-HEAD = "head.onnx"
+MODEL: Final = "model.onnx"
+HEAD: Final = "head.onnx"
 TOKENIZER = "tokenizer.json"
 LICENSE = "LICENSE"
 
@@ -94,9 +94,9 @@ class Parity(Record, frozen=True, kw_only=True):
 class Manifest(Record, frozen=True, kw_only=True):
     """One artifact. ``max_tokens`` counts special tokens, None is no limit; ``created`` is in Unix seconds.
 
-    ``modules`` is the whole chain in order; what serving has to do of it are ``pooling``, without the tokens
-    of a prompt unless ``include_prompt``, ``head``, ``normalize``, and a cut to ``dimensions``. ``matryoshka``
-    are the dimensions that the model was trained to be cut to. ``static``: its states are rows of a table,
+    ``modules`` is the whole chain in order. After model.onnx, serving does ``pooling``, without the tokens of
+    a prompt unless ``include_prompt``, ``head``, ``normalize``, and a cut to ``dimensions``. ``matryoshka``:
+    the dimensions that the model was trained to be cut to. ``static``: its states are rows of a table,
     whatever tokens are beside them.
 
     ``parity`` is that of standard operators; ``kernel_parity`` that of the native kernels, where they can run

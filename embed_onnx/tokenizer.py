@@ -22,8 +22,8 @@ class Tokens(msgspec.Struct, frozen=True):
     """One input as the model sees it.
 
     ``full_length`` counts its tokens before the cut. Of a text far over the limit only as much is
-    tokenized as the limit needs; ``full_length`` is then a lower bound and not ``exact``. The first ``skipped``
-    of its tokens are those of a prompt that is not pooled.
+    tokenized as the limit needs; ``full_length`` is then a lower bound and not ``exact``. Its first
+    ``skipped`` tokens are those of a prompt that is not pooled.
     """
 
     ids: list[int]
