@@ -17,8 +17,8 @@ ort.set_default_logger_severity(4)  # errors come as exceptions; warnings are of
 
 PACK_TOKENS = 96
 """The most tokens of several sequences in one run; more are hardly faster, and others wait for it longer."""
-PACK_TOKENS_STATIC = 4096
-"""The same for a table of embeddings, where that many take about a millisecond."""
+PACK_TOKENS_STATIC = 1024
+"""The same for a table of embeddings, where that many take less than a millisecond."""
 
 
 class Encoder:

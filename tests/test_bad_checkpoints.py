@@ -13,11 +13,11 @@ import stacks
 import torch
 from sentence_transformers.sentence_transformer.modules import Dropout, Normalize, Pooling
 from small_models import WIDTH
+from stacks import edit
 
 from embed_onnx.models_file import Entry
 from export import convert, sources
 from export.errors import ExportError
-from stacks import edit
 
 
 @pytest.fixture(scope="module")
