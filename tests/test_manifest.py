@@ -148,7 +148,7 @@ def test_a_malformed_manifest_is_an_artifact_error(tmp_path, raw):
         pytest.param({"name": "a:b"}, "`$.name`", id="name-with-a-colon"),
         pytest.param({"name": "a\n"}, "`$.name`", id="name-with-a-line-end"),
         pytest.param({"modules": [{"text": "Dense", "runs_in": "torch"}]}, "runs_in", id="unknown-place"),
-        pytest.param({"matryoshka": [64, 0]}, "`$.matryoshka[...]`", id="no-matryoshka-dimensions"),
+        pytest.param({"matryoshka": [64, 0]}, "`$.matryoshka[1]`", id="no-matryoshka-dimensions"),
         pytest.param({"default_prompt": "no"}, "default_prompt 'no' is not one of the prompts", id="prompt"),
     ],
 )
