@@ -10,52 +10,62 @@ from numpy.typing import NDArray
 
 from embed_onnx import native, pooling
 from embed_onnx.errors import ArtifactError, InferenceFailed
-from embed_onnx.manifest import Manifest
+from embed_onnx.manifest import HEAD, Manifest
 from embed_onnx.native import Kernels
 
 ort.set_default_logger_severity(4)  # errors come as exceptions; warnings are of no use to a user
 
 PACK_TOKENS = 96
 """The most tokens of several sequences in one run; more are hardly faster, and others wait for it longer."""
+PACK_TOKENS_STATIC = 1024
+"""The same for a table of embeddings, where that many take less than a millisecond."""
 
 
 class Encoder:
-    """An ONNX Runtime session and the pooling after it. Thread-safe.
+    """An ONNX Runtime session, the pooling after it, and the modules after that. Thread-safe.
 
     A call uses its caller's core; the kernels use the idle ones as well if nobody else calls.
 
     With the kernels, sequences run together in one row, without padding. Without them, each runs by
     itself: the shape of a matrix product decides the order of its sums, so a text's last bits would
-    depend on its neighbours otherwise.
+    depend on its neighbours otherwise. Looking up embeddings has no sums, and heads always run alone.
+
+    ``path`` is that of model.onnx, beside which its head lies if it has one.
     """
 
     def __init__(self, path: Path, manifest: Manifest, kernels: Kernels | None = None) -> None:
         kernels = native.find() if kernels is None else kernels
         self.kernels = kernels.of(manifest)
         """What runs the model."""
-        self.pack_tokens = 0 if self.kernels.library is None else PACK_TOKENS
+        packed = PACK_TOKENS if self.kernels.library is not None else 0
+        self.pack_tokens = PACK_TOKENS_STATIC if manifest.static else packed
         """The most tokens of several sequences in one call; 0: one sequence a call."""
         self.dimensions = manifest.dimensions
         self._modes = manifest.pooling
         self._normalize = manifest.normalize
-        try:
-            self._session = self._open(path)
-        except Exception as err:  # onnxruntime's exceptions share no base class
-            raise ArtifactError(f"{path} cannot be loaded: {err}; export the model again") from None
+        self._session = self._open(path)
         self._inputs = [argument.name for argument in self._session.get_inputs()]
+        self._head = self._open(path.with_name(HEAD)) if manifest.head else None
+        self._views: dict[int, _WithoutPrompt] = {}
 
-    def encode(self, sequences: Sequence[Sequence[int]]) -> pooling.Vector:
-        """The vectors of token id sequences, each of at least one id: float32 [n, dimensions].
+    def after(self, skipped: int) -> "_WithoutPrompt":
+        """This encoder, but for the first ``skipped`` tokens of each sequence, which are not pooled."""
+        return self._views.setdefault(skipped, _WithoutPrompt(self, skipped))
+
+    def encode(self, sequences: Sequence[Sequence[int]], *, skipped: int = 0) -> pooling.Vector:
+        """The vectors of token id sequences, each of more than ``skipped`` ids: float32 [n, dimensions].
 
         Raises:
             InferenceFailed: ONNX Runtime failed, or a vector is not finite.
         """
         packs = [sequences] if self.pack_tokens else [[ids] for ids in sequences]
-        vectors = np.stack([vector for pack in packs for vector in self._pooled(pack)])
+        vectors = np.stack([vector for pack in packs for vector in self._pooled(pack, skipped)])
         if not np.isfinite(vectors).all():
             longest = max(len(ids) for ids in sequences)
             raise InferenceFailed(f"the model gave a vector that is not finite, for up to {longest} tokens")
-        return pooling.normalize(vectors) if self._normalize else vectors
+        if self._normalize:
+            vectors = pooling.normalize(vectors)
+        return pooling.cut(vectors, self.dimensions, renormalize=False)
 
     def _open(self, path: Path) -> ort.InferenceSession:
         options = ort.SessionOptions()
@@ -66,10 +76,13 @@ class Encoder:
         if self.kernels.library is not None:
             self.kernels.choose()
             options.register_custom_ops_library(str(self.kernels.library))
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        try:
+            return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as err:  # onnxruntime's exceptions share no base class
+            raise ArtifactError(f"{path} cannot be loaded: {err}; export the model again") from None
 
-    def _pooled(self, pack: Sequence[Sequence[int]]) -> Iterator[pooling.Vector]:
-        """A vector, [dimensions], for each sequence of a pack."""
+    def _pooled(self, pack: Sequence[Sequence[int]], skipped: int) -> Iterator[pooling.Vector]:
+        """A vector, [width], for each sequence of a pack."""
         lengths = [len(ids) for ids in pack]
         states = self._states(
             np.concatenate([np.asarray(ids, np.int64) for ids in pack]),
@@ -77,7 +90,7 @@ class Encoder:
         )
         ends = list(itertools.accumulate(lengths))
         for end, length in zip(ends, lengths, strict=True):
-            yield pooling.pool(states[end - length : end], self._modes)
+            yield self._after_pooling(pooling.pool(states[end - length : end], self._modes, skipped=skipped))
 
     def _states(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> pooling.States:
         """Ids and the number of the sequence that each is of, both [tokens], to states [tokens, width]."""
@@ -88,3 +101,28 @@ class Encoder:
             raise InferenceFailed(f"the model failed on {len(ids)} tokens: {err}") from err
         found: pooling.States = states[0]
         return found
+
+    def _after_pooling(self, pooled: pooling.Vector) -> pooling.Vector:
+        """One pooled vector through the head; in a batch, its last bits would depend on its neighbours."""
+        if self._head is None:
+            return pooled
+        try:
+            (vectors,) = self._head.run(None, {"pooled": pooled[None]})
+        except Exception as err:
+            raise InferenceFailed(f"the head failed on a vector of {len(pooled)} numbers: {err}") from err
+        found: pooling.Vector = vectors[0]
+        return found
+
+
+class _WithoutPrompt:
+    """An encoder, for a request whose texts begin with a prompt of ``skipped`` tokens that are not pooled."""
+
+    def __init__(self, encoder: Encoder, skipped: int) -> None:
+        self.dimensions = encoder.dimensions
+        self.pack_tokens = encoder.pack_tokens
+        self.skipped = skipped
+        self._encoder = encoder
+
+    def encode(self, sequences: Sequence[Sequence[int]]) -> pooling.Vector:
+        """As ``Encoder.encode``."""
+        return self._encoder.encode(sequences, skipped=self.skipped)

@@ -4,6 +4,7 @@
 nothing is guessed from the names of files. An artifact is a folder:
 
     model.onnx       input_ids, attention_mask [batch, tokens] -> token states [batch, tokens, width]
+    head.onnx        where modules come after the pooling: pooled [1, width] -> vector [1, dimensions]
     tokenizer.json   the tokenizer, as the ``tokenizers`` library saves it
     manifest.json    this file
     LICENSE          where the source has one
@@ -12,17 +13,18 @@ nothing is guessed from the names of files. An artifact is a folder:
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from embed_onnx.errors import ArtifactError
 
-FORMAT = 1
+FORMAT = 2
 """Raised by one whenever an older runtime could misread a newer folder."""
 
 MANIFEST = "manifest.json"
-MODEL = "model.onnx"
+MODEL: Final = "model.onnx"
+HEAD: Final = "head.onnx"
 TOKENIZER = "tokenizer.json"
 LICENSE = "LICENSE"
 
@@ -57,16 +59,28 @@ class Quantization(Record, frozen=True, kw_only=True):
     """How int8 was made: symmetric weights, activations measured as they come.
 
     ``activation_bits`` are those of the file itself, which any runtime runs; ``kernel_activation_bits`` those
-    of our native kernels, which take the place of its functions; ``no_kernel`` says why they cannot.
+    of our native kernels, which take the place of its functions; ``no_kernel`` says why they cannot. A table
+    of embeddings alone has no weights of products and no activations.
     """
 
     weight_bits: int
-    weight_scales: Literal["channel"]
-    activation_bits: int
+    weight_scales: Literal["channel"] | None
+    activation_bits: int | None
     kernel_activation_bits: int | None = None
     no_kernel: str | None = None
-    activation_scales: Literal["token"]
+    activation_scales: Literal["token"] | None
     embedding_scales: Literal["row"]
+
+
+class Module(Record, frozen=True):
+    """A link of the chain from ids to vectors, and the file that runs it, or numpy; None: it does nothing.
+
+    ``note`` is what a person should know of it.
+    """
+
+    text: str
+    runs_in: Literal["model.onnx", "numpy", "head.onnx"] | None
+    note: str = ""
 
 
 class Parity(Record, frozen=True, kw_only=True):
@@ -78,7 +92,12 @@ class Parity(Record, frozen=True, kw_only=True):
 
 
 class Manifest(Record, frozen=True, kw_only=True):
-    """One artifact. ``max_tokens`` counts special tokens; ``created`` is in Unix seconds.
+    """One artifact. ``max_tokens`` counts special tokens, None is no limit; ``created`` is in Unix seconds.
+
+    ``modules`` is the whole chain in order. After model.onnx, serving does ``pooling``, without the tokens of
+    a prompt unless ``include_prompt``, ``head``, ``normalize``, and a cut to ``dimensions``. ``matryoshka``:
+    the dimensions that the model was trained to be cut to. ``static``: its states are rows of a table,
+    whatever tokens are beside them.
 
     ``parity`` is that of standard operators; ``kernel_parity`` that of the native kernels, where they can run
     the model and the machine that exported it had them.
@@ -92,8 +111,12 @@ class Manifest(Record, frozen=True, kw_only=True):
     source: Source
     recipe: int
     dimensions: Positive
-    max_tokens: Positive
+    matryoshka: tuple[Positive, ...] = ()
+    max_tokens: Positive | None
+    modules: tuple[Module, ...] = ()
+    static: bool = False
     pooling: Annotated[tuple[PoolingMode, ...], msgspec.Meta(min_length=1)]
+    include_prompt: bool = True
     normalize: bool
     prompts: dict[str, str] = {}
     default_prompt: str | None = None
@@ -109,6 +132,11 @@ class Manifest(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.default_prompt is not None and self.default_prompt not in self.prompts:
             raise ValueError(f"default_prompt {self.default_prompt!r} is not one of the prompts")
+
+    @property
+    def head(self) -> bool:
+        """Whether there is a head.onnx."""
+        return any(module.runs_in == HEAD for module in self.modules)
 
 
 _UNSEALED = "?" * 64
@@ -172,7 +200,7 @@ def verify(manifest: Manifest, folder: Path) -> None:
     Raises:
         ArtifactError: A file is absent or is not the one that was exported.
     """
-    for name in (MODEL, TOKENIZER):
+    for name in (MODEL, TOKENIZER, *[HEAD] * manifest.head):
         if name not in manifest.sha256:
             raise ArtifactError(f"{folder / MANIFEST} has no sha256 of {name}; export the model again")
     for name, expected in manifest.sha256.items():

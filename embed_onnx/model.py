@@ -26,7 +26,7 @@ from embed_onnx.errors import ArtifactError, InvalidRequest, TextTooLong
 from embed_onnx.manifest import Manifest
 from embed_onnx.native import Kernels
 from embed_onnx.pooling import Vector
-from embed_onnx.scheduler import Job, Scheduler
+from embed_onnx.scheduler import Encodes, Job, Scheduler
 from embed_onnx.tokenizer import Tokenizer, Tokens
 from embed_onnx.wire import InputType
 
@@ -186,7 +186,8 @@ class Model:
         started = time.perf_counter()
         self._check_dimensions(options)
         tokens = self.tokenize(inputs, options, first=first)
-        job = self._scheduler.submit(self.prepare().encoder, [item.ids for item in tokens])
+        encoder = _pooling(self.prepare().encoder, tokens)
+        job = self._scheduler.submit(encoder, [item.ids for item in tokens])
         job.future.result()
         return self._embedded(job, tokens, options, started)
 
@@ -208,7 +209,8 @@ class Model:
             found = await self.tokenize_aside(part, options, first=len(tokens))
             num_tokens += sum(item.num_tokens for item in found)
             tokens += found
-        job = self._scheduler.submit(parts.encoder, [item.ids for item in tokens], tenant=tenant)
+        encoder = _pooling(parts.encoder, tokens)
+        job = self._scheduler.submit(encoder, [item.ids for item in tokens], tenant=tenant)
         await asyncio.wrap_future(job.future)
         return self._embedded(job, tokens, options, started)
 
@@ -244,6 +246,9 @@ class Model:
         if len(texts) == len(inputs):
             prompt = self._prompt(options)
             tokens = tokenizer.encode([prompt + text for text in texts])
+            if prompt and not self.manifest.include_prompt:
+                skipped = tokenizer.prompt_length(prompt)
+                tokens = [msgspec.structs.replace(item, skipped=skipped) for item in tokens]
         else:
             for index, ids in enumerate(inputs, start=first):
                 self._check_ids(ids, options, index, tokenizer.vocabulary_size)
@@ -315,6 +320,12 @@ class Model:
     def _check_length(self, tokens: Tokens, options: Options, index: int) -> None:
         if not tokens.ids:
             raise InvalidRequest(f"input[{index}] has no tokens for this model; leave it out", param="input")
+        if tokens.num_tokens <= tokens.skipped:
+            raise InvalidRequest(
+                f"input[{index}] has {tokens.num_tokens} tokens with its prompt, whose {tokens.skipped} this "
+                "model does not pool, so nothing is left to embed; shorten the prompt",
+                param="input",
+            )
         if tokens.truncated and not options.truncate:
             at_least = "" if tokens.exact else "at least "
             raise TextTooLong(
@@ -331,6 +342,12 @@ class Model:
             raise InvalidRequest(
                 f"dimensions is {asked}; this model takes 1 to {has}{best}", param="dimensions"
             )
+
+
+def _pooling(encoder: Encoder, tokens: list[Tokens]) -> Encodes:
+    """The encoder of a request: of its sequences, as many tokens are left out of the pooling as it says."""
+    skipped = tokens[0].skipped if tokens else 0
+    return encoder.after(skipped) if skipped else encoder
 
 
 def _slices(inputs: Inputs) -> Iterator[Inputs]:

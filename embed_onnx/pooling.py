@@ -32,9 +32,9 @@ def mean_sqrt_len_tokens(states: States) -> Vector:
     return _sum(states) / np.float32(math.sqrt(len(states)))
 
 
-def weightedmean(states: States) -> Vector:
-    """The mean over tokens, where the n-th token weighs n."""
-    weights = np.arange(1, len(states) + 1, dtype=np.float32)
+def weightedmean(states: States, skipped: int = 0) -> Vector:
+    """The mean over tokens, where the n-th token of the sequence weighs n; the first is after ``skipped``."""
+    weights = np.arange(skipped + 1, skipped + len(states) + 1, dtype=np.float32)
     weighted: Vector = weights @ states
     return weighted / np.float32(weights.sum())
 
@@ -44,19 +44,21 @@ def _sum(states: States) -> Vector:
     return total
 
 
-POOLING: dict[PoolingMode, Callable[[States], Vector]] = {
-    "mean": mean,
-    "cls": lambda states: states[0],
-    "max": lambda states: states.max(axis=0),
-    "lasttoken": lambda states: states[-1],
-    "mean_sqrt_len_tokens": mean_sqrt_len_tokens,
+POOLING: dict[PoolingMode, Callable[[States, int], Vector]] = {
+    "mean": lambda states, _: mean(states),
+    "cls": lambda states, _: states[0],
+    "max": lambda states, _: states.max(axis=0),
+    "lasttoken": lambda states, _: states[-1],
+    "mean_sqrt_len_tokens": lambda states, _: mean_sqrt_len_tokens(states),
     "weightedmean": weightedmean,
 }
+"""From the states that are pooled, and how many of their sequence were skipped before them."""
 
 
-def pool(states: States, modes: Sequence[PoolingMode]) -> Vector:
-    """One vector for a sequence; several modes are concatenated in order."""
-    return np.concatenate([POOLING[mode](states) for mode in modes])
+def pool(states: States, modes: Sequence[PoolingMode], *, skipped: int = 0) -> Vector:
+    """One vector for a sequence without its first ``skipped`` tokens; several modes follow one another."""
+    kept = states[skipped:]
+    return np.concatenate([POOLING[mode](kept, skipped) for mode in modes])
 
 
 def normalize(vectors: Vector) -> Vector:

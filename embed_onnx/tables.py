@@ -40,7 +40,7 @@ def models(settings: Settings) -> Table:
             entry.name,
             aliases,
             str(found.dimensions),
-            str(found.max_tokens),
+            "no limit" if found.max_tokens is None else str(found.max_tokens),
             found.precision,
             f"{megabytes(folder):.1f}",
             *cosines(found, runs_on),

@@ -1,6 +1,7 @@
 """Texts to token ids, with every cut told. Wraps Hugging Face's ``tokenizers``."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,12 +22,14 @@ class Tokens(msgspec.Struct, frozen=True):
     """One input as the model sees it.
 
     ``full_length`` counts its tokens before the cut. Of a text far over the limit only as much is
-    tokenized as the limit needs; ``full_length`` is then a lower bound and not ``exact``.
+    tokenized as the limit needs; ``full_length`` is then a lower bound and not ``exact``. Its first
+    ``skipped`` tokens are those of a prompt that is not pooled.
     """
 
     ids: list[int]
     full_length: int
     exact: bool = True
+    skipped: int = 0
 
     @property
     def num_tokens(self) -> int:
@@ -40,18 +43,20 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Tokenizer:
-    """A model's tokenizer and its limit of ``max_tokens``, special tokens included. Thread-safe."""
+    """A model's tokenizer and its limit of ``max_tokens``, special tokens included, if any. Thread-safe."""
 
-    def __init__(self, path: Path, *, max_tokens: int) -> None:
+    def __init__(self, path: Path, *, max_tokens: int | None) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as err:  # the library raises bare Exception
             raise ArtifactError(f"{path} cannot be loaded: {err}; export the model again") from None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self.max_tokens = max_tokens
+        self.max_tokens = sys.maxsize if max_tokens is None else max_tokens
         self.vocabulary_size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         self._special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        added = self._tokenizer.get_added_tokens_decoder()
+        self._special_ids = {token_id for token_id, token in added.items() if token.special}
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """The texts' token ids, each cut at the limit."""
@@ -63,6 +68,17 @@ class Tokenizer:
     def cut_ids(self, ids: list[int]) -> Tokens:
         """Ids that a client tokenized itself: taken as they are and cut at the limit."""
         return Tokens(ids[: self.max_tokens], len(ids))
+
+    def prompt_length(self, prompt: str) -> int:
+        """The tokens that a prompt puts before a text: those it has alone, but for a special one at its end.
+
+        So sentence-transformers counts what is left out of the pooling where ``include_prompt`` is false.
+        """
+        (tokens,) = self.encode([prompt])
+        if tokens.num_tokens >= self.max_tokens:
+            return tokens.num_tokens  # after it, there is room for special tokens alone
+        ends_specially = bool(tokens.ids) and tokens.ids[-1] in self._special_ids
+        return tokens.num_tokens - ends_specially
 
     def words(self, ids: Sequence[int]) -> list[str]:
         """The vocabulary's entries for ids."""

@@ -155,7 +155,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     owned_by: str
     aliases: list[str]
     dimensions: int
-    max_tokens: int
+    max_tokens: int | None
     pooling: list[str]
     precision: str
     prompts: dict[str, str]

@@ -1,9 +1,10 @@
 """Artifact folders: complete or absent, and made again when their source has changed."""
 
 import contextlib
+import fcntl
+import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from embed_onnx import manifest
@@ -13,7 +14,7 @@ from embed_onnx.models_file import Entry
 from export.errors import ExportError
 from export.sources import Checkpoint
 
-RECIPE = 2
+RECIPE = 3
 """Raised by one when the same checkpoint would give another artifact."""
 
 
@@ -35,19 +36,65 @@ def check_target(entry: Entry, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def staged(target: Path) -> Iterator[Path]:
-    """A new folder that takes the place of ``target`` when the block ends well, and goes otherwise."""
+def staged(target: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """A new folder that takes the place of ``target`` when the block ends well with files in it.
+
+    It lies in a folder beside the target, which one export at a time has locked and removes at the end;
+    another waits for that, after a call of ``waiting``. What a killed export leaves there is removed by the
+    next one, which first puts back the artifact that it may have set aside.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    aside = target.with_name(f".{target.name}-export")
+    new, old = aside / "new", aside / "old"
+    with _locked(aside, waiting):
+        if old.exists() and not target.exists():
+            old.rename(target)
+        for left in list(aside.iterdir()):
+            shutil.rmtree(left)
+        try:
+            new.mkdir()
+            yield new
+            if any(new.iterdir()):
+                if target.exists():
+                    target.rename(old)
+                new.rename(target)
+        finally:
+            shutil.rmtree(aside)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of a folder, made if need be; the kernel unlocks it when a process is killed."""
+    descriptor = _lock(folder, waiting)
+    while not _is_at(descriptor, folder):  # removed by the one who had its lock
+        os.close(descriptor)
+        descriptor = _lock(folder, waiting)
     try:
-        new, old = aside / "new", aside / "old"
-        new.mkdir()
-        yield new
-        if target.exists():
-            target.rename(old)
-        new.rename(target)
+        yield
     finally:
-        shutil.rmtree(aside)
+        os.close(descriptor)
+
+
+def _lock(folder: Path, waiting: Callable[[], None]) -> int:
+    """A descriptor of a folder that is locked, unless it was removed meanwhile: then of what it was."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            break
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        waiting()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _is_at(descriptor: int, folder: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    except FileNotFoundError:
+        return False
 
 
 def up_to_date(entry: Entry, checkpoint: Checkpoint, folder: Path) -> Manifest | None:

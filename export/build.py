@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from embed_onnx import manifest, native
 from embed_onnx.manifest import Manifest, Parity, Quantization
 from embed_onnx.models_file import Entry
-from export import convert, encoder_graph, families, optimize, parity, quantize
+from export import convert, encoder_graph, families, head, optimize, parity, quantize, static
 from export.artifact import RECIPE
 from export.convert import Original
 from export.families import UnknownFamily
@@ -26,12 +26,13 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
     """
     show("loading")
     original = convert.load(checkpoint)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         show("exporting")
-        graph = Path(scratch) / "optimized.onnx"
-        optimize.optimize(convert.to_onnx(original, Path(scratch)), graph)
+        graph = _float32(original, Path(scratch))
         shutil.copy(graph, folder / manifest.MODEL)
-        convert.write_tokenizer(original, folder)
+        if original.head:
+            head.write(original.head, original.pooled, folder / manifest.HEAD)
+        _write_tokenizer(original, folder)
         _copy_license(checkpoint, folder)
         show("checking")
         expected = parity.reference(original)
@@ -53,8 +54,27 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
     return made
 
 
+def _float32(original: Original, scratch: Path) -> Path:
+    """Write what gives the states of tokens: the transformer, or the table of embeddings."""
+    graph = scratch / "optimized.onnx"
+    if original.static:
+        static.write_graph(original.torch[0], graph)
+    else:
+        optimize.optimize(convert.to_onnx(original, scratch), graph)
+    return graph
+
+
+def _write_tokenizer(original: Original, folder: Path) -> None:
+    if original.static:
+        static.write_tokenizer(original.torch[0], folder)
+    else:
+        convert.write_tokenizer(original, folder)
+
+
 def _quantize(original: Original, graph: Path, output: Path) -> Quantization:
     """Write the int8 file: the one that our native kernels know, if the model is of the BERT family."""
+    if original.static:
+        return static.quantize_graph(graph, output)
     try:
         encoder = families.read(original.torch[0].auto_model)
     except UnknownFamily as err:
@@ -71,8 +91,12 @@ def _draft(entry: Entry, checkpoint: Checkpoint, original: Original, float32_byt
         source=checkpoint.source,
         recipe=RECIPE,
         dimensions=original.dimensions,
+        matryoshka=original.matryoshka,
         max_tokens=original.max_tokens,
+        modules=original.modules,
+        static=original.static,
         pooling=original.pooling,
+        include_prompt=original.include_prompt,
         normalize=original.normalize,
         prompts=original.prompts,
         default_prompt=original.default_prompt,

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from embed_onnx.encoder import Encoder
 from embed_onnx.manifest import MODEL, TOKENIZER, Manifest, Parity, Precision
 from embed_onnx.native import Kernels
+from embed_onnx.pooling import Vector
 from embed_onnx.tokenizer import Tokenizer
 from export.convert import Original
 from export.errors import ExportError
 
 SENTENCES = Path(__file__).with_name("sentences.json")
 """Short and long, over the limit, several scripts, emoji, code, single words; written for this."""
+PROMPTED = 8
+"""Of so many sentences, one is compared after each prompt as well."""
 
 
 class Floor(msgspec.Struct, frozen=True):
@@ -42,18 +45,36 @@ def sentences() -> list[str]:
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """What the original gives for the sentences: token ids, and float32 vectors [sentences, dimensions]."""
+    """What the original gives for texts: token ids, and float32 vectors [texts, dimensions].
 
+    The sentences come first, as they are; then some of them after each prompt of the model.
+    """
+
+    prompts: list[str]
+    texts: list[str]
     ids: list[list[int]]
     vectors: NDArray[np.float32]
 
 
 def reference(original: Original) -> Reference:
     """Run the sentences through the original, once for all artifacts that are compared with it."""
-    texts = sentences()
-    ids = original.torch.tokenizer(texts, truncation=True, max_length=original.max_tokens)["input_ids"]
-    vectors = original.torch.encode(texts, prompt="", show_progress_bar=False)
-    return Reference(ids, np.asarray(vectors, np.float32))
+    model = original.torch
+    prompts = ["", *dict.fromkeys(prompt for prompt in original.prompts.values() if prompt)]
+    batches = [(prompt, sentences()[:: PROMPTED if prompt else 1]) for prompt in prompts]
+    # Padding at the left would move the positions by which tokens are weighed; alone, a text has none.
+    moved = "weightedmean" in original.pooling and model.tokenizer.padding_side == "left"
+    vectors = [
+        model.encode(texts, prompt=prompt, batch_size=1 if moved else 32, show_progress_bar=False)
+        for prompt, texts in batches
+    ]
+    cases = [(prompt, text) for prompt, texts in batches for text in texts]
+    ids = [model.preprocess([text], prompt=prompt)["input_ids"] for prompt, text in cases]
+    return Reference(
+        prompts=[prompt for prompt, _ in cases],
+        texts=[prompt + text for prompt, text in cases],
+        ids=[found.flatten().tolist() for found in ids],
+        vectors=np.concatenate(vectors).astype(np.float32),
+    )
 
 
 def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kernels) -> Parity:
@@ -62,14 +83,18 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
     Raises:
         ExportError: A sentence has other token ids, or the vectors are further apart than the floor.
     """
-    texts = sentences()
-    tokens = Tokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens).encode(texts)
-    _check_tokens(texts, [item.ids for item in tokens], expected.ids)
-    vectors = Encoder(folder / MODEL, manifest, kernels).encode([item.ids for item in tokens])
-    norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected.vectors, axis=1)
-    cosines = np.einsum("td,td->t", vectors, expected.vectors, dtype=np.float64) / norms
+    tokenizer = Tokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens)
+    tokens = tokenizer.encode(expected.texts)
+    _check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
+    encoder = Encoder(folder / MODEL, manifest, kernels)
     floor = FLOORS[manifest.precision]
-    judged = cosines[[item.num_tokens >= min(floor.tokens, manifest.max_tokens) for item in tokens]]
+    enough = min(floor.tokens, manifest.max_tokens or floor.tokens)
+    cosines = []
+    for prompt, item, original in zip(expected.prompts, tokens, expected.vectors, strict=True):
+        skipped = 0 if manifest.include_prompt or not prompt else tokenizer.prompt_length(prompt)
+        if item.num_tokens > skipped and item.num_tokens >= enough:  # of no token, serving makes no vector
+            cosines.append(_cosine(encoder.encode([item.ids], skipped=skipped)[0], original))
+    judged = np.array(cosines)
     if not (judged.mean() >= floor.mean and judged.min() >= floor.least):  # so that NaN does not pass
         way_out = (
             "set precision=float32 on its line" if manifest.precision == "int8" else "report this as a bug"
@@ -79,7 +104,11 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
             f"{judged.mean():.5f} on average and {judged.min():.5f} at least, and the floor is "
             f"{floor.mean} and {floor.least}; {way_out}"
         )
-    return Parity(texts=len(texts), cosine_mean=float(judged.mean()), cosine_min=float(judged.min()))
+    return Parity(texts=len(expected.texts), cosine_mean=float(judged.mean()), cosine_min=float(judged.min()))
+
+
+def _cosine(one: Vector, other: Vector) -> float:
+    return float(np.dot(one, other) / (np.linalg.norm(one) * np.linalg.norm(other)))
 
 
 def _check_tokens(texts: list[str], found: list[list[int]], expected: list[list[int]]) -> None:

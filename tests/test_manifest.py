@@ -44,6 +44,8 @@ SAMPLE = Manifest(
 
 WRONG = {"model.onnx": "0" * 64, "tokenizer.json": "0" * 64}
 """Digests that no file has."""
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+"""That of no bytes."""
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -82,6 +84,20 @@ def test_fields_with_defaults_may_be_absent_except_the_format(tmp_path):
 
     expected = ({}, None, None, False)
     assert expected == (found.prompts, found.default_prompt, found.quantization, found.packed)
+
+
+def test_a_manifest_of_the_first_format_is_read(tmp_path):
+    """From before there were heads, prompts that are not pooled, and models without a limit."""
+    for name in ("modules", "static", "include_prompt", "matryoshka"):
+        assert name in msgspec.to_builtins(SAMPLE)
+    old = {
+        name: value
+        for name, value in msgspec.to_builtins(SAMPLE).items()
+        if name not in ("modules", "static", "include_prompt", "matryoshka")
+    }
+    (tmp_path / manifest.MANIFEST).write_text(json.dumps(old | {"format": 1}))
+
+    assert msgspec.structs.replace(SAMPLE, format=1) == manifest.read(tmp_path)
 
 
 def test_a_newer_format_is_called_newer_whatever_else_it_holds(tmp_path):
@@ -131,6 +147,8 @@ def test_a_malformed_manifest_is_an_artifact_error(tmp_path, raw):
         pytest.param({"name": "../up"}, "`$.name`", id="name-that-escapes"),
         pytest.param({"name": "a:b"}, "`$.name`", id="name-with-a-colon"),
         pytest.param({"name": "a\n"}, "`$.name`", id="name-with-a-line-end"),
+        pytest.param({"modules": [{"text": "Dense", "runs_in": "torch"}]}, "runs_in", id="unknown-place"),
+        pytest.param({"matryoshka": [64, 0]}, "`$.matryoshka[1]`", id="no-matryoshka-dimensions"),
         pytest.param({"default_prompt": "no"}, "default_prompt 'no' is not one of the prompts", id="prompt"),
     ],
 )
@@ -198,11 +216,20 @@ def test_an_artifact_without_hashes_is_not_verified(tmp_path):
         manifest.verify(SAMPLE, tmp_path)
 
 
+def test_a_head_without_a_hash_is_not_verified(tmp_path):
+    for name in WRONG:
+        (tmp_path / name).touch()
+    module = manifest.Module("Dense", "head.onnx")
+    found = msgspec.structs.replace(SAMPLE, modules=(module,), sha256=dict.fromkeys(WRONG, EMPTY))
+
+    with pytest.raises(ArtifactError, match=r"has no sha256 of head\.onnx"):
+        manifest.verify(found, tmp_path)
+
+
 def test_sha256_is_the_usual_hex_digest(tmp_path):
     (tmp_path / "empty").touch()
 
-    expected = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert expected == manifest.sha256(tmp_path / "empty")
+    assert EMPTY == manifest.sha256(tmp_path / "empty")
 
 
 @pytest.mark.parametrize("text", ["a", "owner/name", "v1.5", "_x", "a..", "a/b/c-d_e.f"])

@@ -54,7 +54,7 @@ def test_a_mode_follows_its_formula_in_float32(mode, states):
 @settings(max_examples=50, deadline=None)
 @given(states=STATES, modes=st.lists(st.sampled_from(MODES), min_size=1, max_size=4))
 def test_several_modes_are_concatenated_in_the_order_given(states, modes):
-    expected = [number for mode in modes for number in pooling.POOLING[mode](states)]
+    expected = [number for mode in modes for number in pooling.pool(states, [mode])]
 
     actual = pooling.pool(states, modes)
 
@@ -72,9 +72,10 @@ def test_a_pooled_vector_keeps_its_numbers_when_the_states_change():
     assert list(vector) == [1, 1]
 
 
+@pytest.mark.parametrize("skipped", [0, 1, 4, 10])
 @pytest.mark.parametrize("mode", MODES)
-def test_sentence_transformers_gives_the_same(mode):
-    """The reference, on one sequence without padding."""
+def test_sentence_transformers_gives_the_same(mode, skipped):
+    """The reference, on one sequence without padding, whose first tokens may be those of a prompt."""
     import torch
     from sentence_transformers.sentence_transformer.modules import Pooling
 
@@ -82,10 +83,12 @@ def test_sentence_transformers_gives_the_same(mode):
     features = {
         "token_embeddings": torch.from_numpy(states)[None],
         "attention_mask": torch.ones(1, len(states), dtype=torch.int64),
+        "prompt_length": skipped,
     }
-    expected = Pooling(16, pooling_mode=mode)(features)["sentence_embedding"][0].numpy()
+    module = Pooling(16, pooling_mode=mode, include_prompt=False)
+    expected = module(features)["sentence_embedding"][0].numpy()
 
-    actual = pooling.pool(states, [mode])
+    actual = pooling.pool(states, [mode], skipped=skipped)
 
     np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-6)
 

@@ -68,7 +68,8 @@ async function fillModels() {
 
 function showModel() {
   const { dimensions, max_tokens: limit, precision, prompts } = chosen();
-  find("about").textContent = `${dimensions} dimensions, ${number(limit)} tokens a text, ${precision}`;
+  const tokens = limit === null ? "any number of tokens a text" : `${number(limit)} tokens a text`;
+  find("about").textContent = `${dimensions} dimensions, ${tokens}, ${precision}`;
   find("dimensions").max = dimensions;
   find("dimensions").value = dimensions;
   const stored = Object.entries(prompts ?? {}).map(([name, text]) =>

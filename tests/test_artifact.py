@@ -1,0 +1,164 @@
+"""Artifacts are complete or absent, whatever happens to the export that makes them."""
+
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import stacks
+from harness import clean_environment, until
+
+from embed_onnx import manifest
+from embed_onnx.models_file import Entry
+from export import artifact, build, pipeline, sources
+from export.errors import ExportError
+
+EXPORT = """
+import sys, time
+from pathlib import Path
+from export import artifact
+with artifact.staged(Path(sys.argv[1]), waiting=lambda: print("waiting", flush=True)) as new:
+    (new / "model.onnx").write_bytes(b"half")
+    print("at work", flush=True)
+    sys.stdin.read()
+"""
+"""Another process at an export, until its standard input ends."""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stacks.save(tmp_path_factory.mktemp("checkpoint") / "static", [stacks.static()])
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "artifacts" / "team" / "static"
+
+
+def export(checkpoint: Path, target: Path, *, force: bool = False) -> None:
+    entry = Entry(name="team/static", repo="static", folder=checkpoint)
+    pipeline.export_all([entry], target.parent.parent, force=force)
+
+
+def other(target: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", EXPORT, str(target)],
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill_at_work(target: Path) -> int:
+    """Start an export in another process, and kill it in the middle."""
+    with other(target) as process:
+        assert process.stdout is not None
+        assert "at work\n" == process.stdout.readline()
+        process.kill()
+    return process.returncode
+
+
+def inside(target: Path) -> list[str]:
+    return sorted(path.name for path in target.parent.iterdir())
+
+
+def test_an_export_that_is_killed(checkpoint: Path, target: Path) -> None:
+    """It leaves no artifact, and nothing that the next export would not remove."""
+    killed = kill_at_work(target)
+    left = inside(target)
+    export(checkpoint, target)
+
+    assert (-signal.SIGKILL, [".static-export"]) == (killed, left)
+    assert ["static"] == inside(target)
+    manifest.verify(manifest.read(target), target)
+
+
+def test_an_artifact_outlives_the_export_that_would_replace_it(checkpoint: Path, target: Path) -> None:
+    """Killed before the end, or after the old one was set aside and before the new one is there."""
+    export(checkpoint, target)
+    before = manifest.read(target)
+
+    kill_at_work(target)
+    kept = manifest.read(target)
+    target.rename(target.with_name(".static-export") / "old")
+    with pytest.raises(OSError, match="disk is full"), artifact.staged(target) as new:
+        (new / "half").touch()
+        raise OSError("disk is full")
+
+    assert before == kept == manifest.read(target)
+    assert ["static"] == inside(target)
+
+
+def test_two_exports_of_a_model_take_turns(checkpoint: Path, target: Path) -> None:
+    """The second waits for the first; here it does so until that is killed, and then does the work."""
+    with other(target) as first, other(target) as second:
+        lines = {process: process.stdout.readline() for process in (first, second)}  # type: ignore[union-attr]
+        working = first if lines[first] == "at work\n" else second
+        working.kill()
+        waiting = second if working is first else first
+        assert waiting.stdout is not None
+        after = waiting.stdout.readline()
+        waiting.communicate("")
+
+    assert {"at work\n", "waiting\n"} == set(lines.values())
+    assert "at work\n" == after
+    assert ["static"] == inside(target)
+    assert ["model.onnx"] == [path.name for path in target.iterdir()]
+
+
+def test_what_another_export_has_done_is_not_done_again(
+    checkpoint: Path, target: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who had to wait finds the artifact up to date."""
+    late = threading.Thread(target=export, args=(checkpoint, target))
+    with artifact.staged(target) as new:
+        late.start()
+        until(lambda: "waiting" in capsys.readouterr().err)
+        entry = Entry(name="team/static", repo="static", folder=checkpoint)
+        build.build(entry, sources.find(entry), new, lambda _: None)
+        made = manifest.read(new)
+    late.join()
+
+    assert "team/static: up to date" in capsys.readouterr().err
+    assert made == manifest.read(target)
+    assert ["static"] == inside(target)
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    """The folder that is locked goes with each export; of those who wait for it, one has the next."""
+    target = tmp_path / "model"
+    at_work: list[int] = []
+    together: list[int] = []
+
+    def make(number: int) -> None:
+        with artifact.staged(target) as new:
+            at_work.append(number)
+            together.append(len(at_work))
+            (new / "file").write_text(str(number))
+            at_work.remove(number)
+
+    threads = [threading.Thread(target=make, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [1] * 12 == together
+    assert [target] == list(tmp_path.iterdir())
+
+
+def test_a_disk_that_takes_no_more(checkpoint: Path, target: Path) -> None:
+    """The kernel refuses to write; the sentence says so, and nothing is left."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, most))
+    try:
+        with pytest.raises(ExportError, match=r"team/static cannot be written to .*; free or choose a place"):
+            export(checkpoint, target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    assert [] == inside(target)
