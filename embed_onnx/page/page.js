@@ -67,8 +67,8 @@ async function fillModels() {
 }
 
 function showModel() {
-  const { dimensions, max_tokens: limit, precision, prompts } = chosen();
-  find("about").textContent = `${dimensions} dimensions, ${number(limit)} tokens a text, ${precision}`;
+  const { dimensions, max_tokens: limit, precision, runs_on: engine, prompts } = chosen();
+  find("about").textContent = `${dimensions} dimensions, ${number(limit)} tokens a text, ${precision} on ${engine}`;
   find("dimensions").max = dimensions;
   find("dimensions").value = dimensions;
   const stored = Object.entries(prompts ?? {}).map(([name, text]) =>
