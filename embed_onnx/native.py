@@ -59,8 +59,9 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         if not manifest.packed:
             told = made.no_kernel if made else "its precision is float32"
             reason = told or "it is not of the BERT family"
-        if made is not None and made.activation_bits < ACTIVATION_BITS:
-            remedy = f"activations have {made.activation_bits} bits; export it again for {ACTIVATION_BITS}"
+        bits = made.activation_bits if made else None
+        if bits is not None and bits < ACTIVATION_BITS:
+            remedy = f"activations have {bits} bits; export it again for {ACTIVATION_BITS}"
         return type(self)(reason=reason, parity=manifest.parity, remedy=remedy)
 
     def choose(self) -> None:
