@@ -11,6 +11,7 @@ import argparse
 import csv
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def main() -> None:
         with Worker(rows[name]) as worker, tempfile.TemporaryDirectory() as folder:
             encode = Encoder(worker, folder)
             for path in arguments.sts:
-                results["sts"].setdefault(path.stem, {})[name] = _sts(path, encode, originals)
+                results["sts"].setdefault(path.stem, {})[name] = sts(path, encode, originals)
             for path in arguments.retrieval:
                 results["retrieval"].setdefault(path.name, {})[name] = {"ndcg@10": _retrieval(path, encode)}
         print(name, *(row[name] for kind in KINDS for row in results[kind].values()), sep="\n  ")
@@ -68,7 +69,7 @@ def _megabytes() -> dict[str, float]:
     return {"int8": round(ours.stat().st_size / 1e6, 1), "float32": round(original.stat().st_size / 1e6, 1)}
 
 
-def _sts(path: Path, encode: Encoder, originals: dict[Path, Vectors]) -> dict[str, Any]:
+def sts(path: Path, encode: Callable[[list[str]], Vectors], originals: dict[Path, Vectors]) -> dict[str, Any]:
     """Spearman's correlation, and cosines to the vectors of the first engine that was asked."""
     with path.open(encoding="utf-8", newline="") as file:
         pairs = list(csv.DictReader(file))

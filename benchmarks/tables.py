@@ -23,13 +23,14 @@ SHOWN = (
 )
 SIZES = {peers.SMALL: "", peers.BASE: " of mpnet-base's size"}
 NAMES = ("speed", "load", "quality", "server")
+BITS = "bits"
 
 Results = dict[str, Any]
 
 
 def main() -> None:
     """Write the figures and the chart, or check them."""
-    files = {name: record.read(name) for name in NAMES}
+    files = {name: record.read(name) for name in (*NAMES, BITS)}
     results = [files[name]["results"] for name in NAMES]
     drawn = chart.svg(f"{peers.SMALL}, mixed lengths: tokens a second", _small(results[0])[MIXED])
     wanted = {
@@ -53,6 +54,7 @@ def figures(files: dict[str, Results], results: list[Results]) -> str:
         _speed(speed),
         _http(load),
         _quality(quality),
+        _bits(files[BITS]["results"]),
         _footer(files),
     ]
     return "\n\n".join(parts)
@@ -142,6 +144,20 @@ def _quality(quality: Results) -> str:
     return _table(["quality", *head], lines)
 
 
+def _bits(found: Results) -> str:
+    """A way of quantising a row; what it gives by standard operators, and by kernels."""
+    engines = dict.fromkeys(engine for row in found.values() for engine in row)
+    head = [f"{engine}: {column}" for engine in engines for column in ("Spearman", "cosine mean, min")]
+    lines = [
+        [way, *(cell for engine in engines for cell in _both(row.get(engine)))] for way, row in found.items()
+    ]
+    return _table(["bits", *head], lines)
+
+
+def _both(row: Results | None) -> list[str]:
+    return ["", ""] if row is None else _scores(row)[:2]
+
+
 def _scores(row: Results) -> list[str]:
     if "ndcg@10" in row:
         return [f"{row['ndcg@10']:.4f}"]
@@ -152,7 +168,7 @@ def _scores(row: Results) -> list[str]:
 
 def _footer(files: dict[str, Results]) -> str:
     machine = files["speed"]["machine"]
-    commands = ", ".join(f"`{files[name]['command']}`" for name in NAMES)
+    commands = ", ".join(f"`{files[name]['command']}`" for name in files)
     return (
         f"Medians on {machine['cores']} cores of a shared {machine['cpu']} machine "
         f"({', '.join(machine['instructions'])}); all of a table in turns in one run. Every engine has the "

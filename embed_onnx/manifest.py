@@ -58,13 +58,16 @@ class Source(Record, frozen=True, kw_only=True):
 class Quantization(Record, frozen=True, kw_only=True):
     """How int8 was made: symmetric weights, activations measured as they come.
 
-    ``activation_bits`` are those of the file itself, which any runtime runs; ``kernel_activation_bits`` those
-    of our native kernels, which take the place of its functions; ``no_kernel`` says why they cannot. A table
-    of embeddings alone has no weights of products and no activations.
+    ``weight_pair_sum`` is the most that weights 2i and 2i + 1 of a channel sum to: where 255 times that fits
+    16 signed bits, products are exact on every CPU. ``activation_bits`` are those of the file itself, which
+    any runtime runs; ``kernel_activation_bits`` those of our native kernels, which take the place of its
+    functions; ``no_kernel`` says why they cannot. A table of embeddings alone has no weights of products and
+    no activations.
     """
 
     weight_bits: int
     weight_scales: Literal["channel"] | None
+    weight_pair_sum: int | None = None
     activation_bits: int | None
     kernel_activation_bits: int | None = None
     no_kernel: str | None = None

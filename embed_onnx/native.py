@@ -11,35 +11,58 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
+from msgspec.structs import replace
 
 from embed_onnx import settings
 from embed_onnx.errors import SetupError
-from embed_onnx.manifest import Manifest
+from embed_onnx.manifest import Manifest, Parity
 
 LIBRARY = Path(__file__).parent / "kernels" / "embed_onnx_kernels.so"
 VARIABLE = settings.PREFIX + "KERNELS"
+ACTIVATION_BITS = 8
+"""Of an int8 file's own functions, as it is exported now; earlier ones have fewer and are less accurate."""
 
 
 class Kernels(msgspec.Struct, frozen=True, kw_only=True):
-    """``library`` is what a session registers, None without kernels; ``reason`` then says why."""
+    """``library`` is what a session registers, None without kernels; ``reason`` then says why.
+
+    Those ``of`` a model have its ``parity`` with them, if it was measured, and a ``remedy``, if there is one
+    for what it loses by them.
+    """
 
     library: Path | None = None
     instruction_set: str = ""
     reason: str = ""
+    parity: Parity | None = None
+    remedy: str = ""
+
+    @property
+    def runs_on(self) -> str:
+        """For people: what runs the model, and why."""
+        if self.library is None:
+            return f"standard operators ({'; '.join(filter(None, (self.reason, self.remedy)))})"
+        return f"{self.instruction_set} kernels"
 
     @property
     def told(self) -> str:
-        """For people: what runs the model, and why."""
-        if self.library is None:
-            return f"standard operators ({self.reason})"
-        return f"{self.instruction_set} kernels"
+        """For the log: what runs the model, and how near that is to its original."""
+        if self.parity is None:
+            return f"{self.runs_on}, cosine to the original not measured"
+        mean, least = self.parity.cosine_mean, self.parity.cosine_min
+        return f"{self.runs_on}, cosine to the original {mean:.5f} on average, {least:.5f} at the least"
 
     def of(self, manifest: Manifest) -> Self:
         """These, or none with the reason, for a model that they cannot run."""
-        if manifest.packed:
-            return self
-        told = manifest.quantization.no_kernel if manifest.quantization else "its precision is float32"
-        return type(self)(reason=told or "it is not of the BERT family")
+        if manifest.packed and self.library is not None:
+            return replace(self, parity=manifest.kernel_parity)
+        made, reason, remedy = manifest.quantization, self.reason, ""
+        if not manifest.packed:
+            told = made.no_kernel if made else "its precision is float32"
+            reason = told or "it is not of the BERT family"
+        bits = made.activation_bits if made else None
+        if bits is not None and bits < ACTIVATION_BITS:
+            remedy = f"activations have {bits} bits; export it again for {ACTIVATION_BITS}"
+        return type(self)(reason=reason, parity=manifest.parity, remedy=remedy)
 
     def choose(self) -> None:
         """Make the sessions that are created from now on use this instruction set."""

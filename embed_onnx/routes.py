@@ -453,6 +453,7 @@ def server_timing(embedded: Embedded) -> str:
 
 def _card(registry: Registry, name: str) -> wire.ModelCard:
     found: Manifest = registry.manifests[name]
+    engine = registry.kernels.of(found)
     return wire.ModelCard(
         id=name,
         created=found.created,
@@ -462,6 +463,8 @@ def _card(registry: Registry, name: str) -> wire.ModelCard:
         max_tokens=found.max_tokens,
         pooling=list(found.pooling),
         precision=found.precision,
+        runs_on=engine.runs_on,
+        parity=engine.parity,
         prompts=found.prompts,
         default_prompt=found.default_prompt,
         matryoshka=found.matryoshka,

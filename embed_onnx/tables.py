@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table
 
 from embed_onnx import manifest, native, registry
-from embed_onnx.manifest import Manifest
 from embed_onnx.native import Kernels
 from embed_onnx.settings import Settings
 
@@ -35,7 +34,7 @@ def models(settings: Settings) -> Table:
             table.add_row(entry.name, aliases, "", "", entry.precision, "not exported")
             continue
         found = manifest.read(folder)
-        runs_on = kernels.of(found)
+        engine = kernels.of(found)
         table.add_row(
             entry.name,
             aliases,
@@ -43,18 +42,17 @@ def models(settings: Settings) -> Table:
             "no limit" if found.max_tokens is None else str(found.max_tokens),
             found.precision,
             f"{megabytes(folder):.1f}",
-            *cosines(found, runs_on),
-            runs_on.told,
+            *cosines(engine),
+            engine.runs_on,
         )
     return table
 
 
-def cosines(found: Manifest, runs_on: Kernels) -> tuple[str, str]:
-    """The mean and the least cosine to the original of what runs the model, where they were measured."""
-    parity = found.parity if runs_on.library is None else found.kernel_parity
-    if parity is None:
+def cosines(engine: Kernels) -> tuple[str, str]:
+    """The mean and the least cosine to the original of what runs a model, where they were measured."""
+    if engine.parity is None:
         return "not measured", "not measured"
-    return f"{parity.cosine_mean:.5f}", f"{parity.cosine_min:.5f}"
+    return f"{engine.parity.cosine_mean:.5f}", f"{engine.parity.cosine_min:.5f}"
 
 
 def megabytes(folder: Path) -> float:

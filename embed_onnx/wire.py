@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import UNSET, Meta, UnsetType
 
 from embed_onnx.errors import EmbedError, InvalidRequest
+from embed_onnx.manifest import Parity
 
 Inputs = list[str] | list[list[int]]
 """Texts, or each input's token ids."""
@@ -147,7 +148,10 @@ class TokenizeResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """One served model, as OpenAI lists it, with what an embedder's user wants to know."""
+    """One served model, as OpenAI lists it, with what an embedder's user wants to know.
+
+    ``parity`` is that of what it runs on here; null if it was never measured.
+    """
 
     id: str
     object: Literal["model"] = "model"
@@ -158,6 +162,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None
     pooling: list[str]
     precision: str
+    runs_on: str
+    parity: Parity | None
     prompts: dict[str, str]
     default_prompt: str | None
     matryoshka: tuple[int, ...]

@@ -12,9 +12,8 @@ and a product with weights W = channel_scale * w comes back as
 
     x W = scale * channel_scale * (rows w) + minimum * channel_sum,    channel_sum = channel_scale * sum(w)
 
-The weights have 8 bits and the tokens 7: without VNNI, x86 CPUs add two products of uint8 and int8 in
-16 bits, which 127 * 127 * 2 fits and 255 * 127 * 2 does not. So the integers are exact, and the same, on
-every CPU. The native kernels sum in 32 bits everywhere and give tokens all 8, 0..255.
+Weights and tokens have 8 bits each. ``int8`` bounds what two neighbouring weights sum to, so that the
+integers are exact, and the same, on every CPU: also on those that add two products in 16 bits.
 
 **Masks.** 0 is padding. Equal numbers other than 0 are one sequence of their row: its tokens see each other
 and nothing else, and count their positions (0, 1, ...) by rank among themselves. Ones and zeros are the case
@@ -22,15 +21,17 @@ of one sequence a row. The states of padding are zeros.
 """
 
 from embed_onnx.manifest import Quantization
+from export import int8
 
 OPSET = 20
 """Of every file: the first with Gelu. Understood by every ONNX Runtime that this project supports."""
 DOMAIN = "embed_onnx"
-STEPS = 127
+STEPS = 255
 QUANTIZATION = Quantization(
     weight_bits=8,
     weight_scales="channel",
-    activation_bits=7,
+    weight_pair_sum=int8.LARGEST_PAIR,
+    activation_bits=8,
     activation_scales="token",
     embedding_scales="row",
 )

@@ -109,7 +109,7 @@ def _table(done: Sequence[Done]) -> Table:
             row.manifest.name,
             f"{row.manifest.float32_bytes / tables.MB:.1f}",
             f"{tables.megabytes(row.folder):.1f}",
-            *tables.cosines(row.manifest, kernels.of(row.manifest)),
+            *tables.cosines(kernels.of(row.manifest)),
             "up to date" if row.seconds is None else f"{row.seconds:.0f}",
         )
     return table

@@ -20,7 +20,7 @@ from export.families import Encoder, UnknownFamily
 FLOAT32 = 2e-5
 """How far float32 sums in another order may end up, in states of about 1."""
 INT8 = 0.1
-"""How far a token may move when its last bits choose another of 127 steps, in states of about 1."""
+"""How far a token may move when its last bits choose another of 255 steps, in states of about 1."""
 architectures = pytest.mark.parametrize("architecture", small_models.ARCHITECTURES)
 forms = pytest.mark.parametrize(
     "quantized", [pytest.param(True, id="int8"), pytest.param(False, id="float32")]

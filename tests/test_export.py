@@ -75,7 +75,7 @@ def test_an_unknown_architecture_is_int8_too(workshop: Path) -> None:
     assert np.einsum("td,td->t", expected, vectors).min() > 0.999
     assert {"QuantizeTokens", "MatMulTokens"} == {n.op_type for n in graph.node if n.domain == "embed_onnx"}
     assert not model.manifest.packed
-    assert (8, 7, None, "its activation is quick_gelu") == (
+    assert (8, 8, None, "its activation is quick_gelu") == (
         model.manifest.quantization.weight_bits,
         model.manifest.quantization.activation_bits,
         model.manifest.quantization.kernel_activation_bits,
@@ -173,14 +173,16 @@ def test_minilm_in_float32(tmp_path: Path) -> None:
 
 
 def test_int8_weights_and_embeddings(artifacts: Path) -> None:
-    """Weights and embeddings are int8 in full range; no large float table is left."""
+    """Weights and embeddings are int8 in full range, pairs within theirs; no large float table is left."""
     model = onnx.load(artifacts / MINILM / "model.onnx")
     arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     small = {name: array for name, array in arrays.items() if array.dtype == np.int8}
+    pairs = [a[::2] + a[1::2].astype(int) for name, a in small.items() if name != "embeddings.words"]
 
     assert ["TokenEmbeddings", *["EncoderLayer"] * 6] == [node.op_type for node in model.graph.node]
     assert 1 + 4 * 6 == len(small)
     assert {127} == {int(np.abs(array.astype(int)).max()) for array in small.values()}
+    assert max(int(np.abs(sums).max()) for sums in pairs) <= int8.LARGEST_PAIR
     assert (30522, 384) == small["embeddings.words"].shape
     assert 512 * 384 == max(array.size for array in arrays.values() if array.dtype == np.float32)
 

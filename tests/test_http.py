@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from harness import MINILM, SMALL, Server
 
-from embed_onnx import Model
+from embed_onnx import Model, native
 
 ROUTES = ["/v1/embeddings", "/embeddings"]
 
@@ -164,6 +164,8 @@ def test_model_lists(client: httpx.Client) -> None:
     assert ({"query": "search for: ", "document": "text: "}, "document", []) == tuple(
         one[key] for key in ("prompts", "default_prompt", "matryoshka")
     )
+    assert [model["parity"]["cosine_mean"] > 0.99 for model in cards["data"]] == [True, True]
+    assert [model["runs_on"] for model in cards["data"]] == [native.find().runs_on] * 2
     assert simple["data"]["models"] == {MINILM: {"dim": 384}, SMALL: {"dim": 32}}
     assert {"data", "generated", "id"} == set(simple)
 

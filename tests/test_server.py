@@ -13,6 +13,8 @@ import msgspec
 import pytest
 from harness import MINILM, START_SECONDS, Server, run, until
 
+from embed_onnx import manifest
+
 LONG = "a sentence of about nine words, again and again. " * 40
 
 
@@ -172,6 +174,20 @@ def test_json_log_has_a_line_a_request_and_no_text(serve: Callable[..., Server])
     assert "POST /v1/embeddings 200" == line["message"]
     assert line["timing"].startswith("tokenize;dur=")
     assert "secret" not in log
+
+
+def test_without_kernels(serve: Callable[..., Server], artifacts: Path) -> None:
+    """Models run on standard operators; the log and the list say so, and how accurate that is."""
+    measured = manifest.read(artifacts / MINILM).parity
+    server = serve("--kernels", "off")
+    listed = httpx.get(f"{server.url}/v1/models", timeout=START_SECONDS).json()["data"]
+    log = server.stop()
+
+    assert ["standard operators (kernels are off)"] * 2 == [model["runs_on"] for model in listed]
+    assert msgspec.to_builtins(measured) == listed[0]["parity"]
+    cosines = f"{measured.cosine_mean:.5f} on average, {measured.cosine_min:.5f} at the least"
+    told = f"standard operators (kernels are off), cosine to the original {cosines}"
+    assert 1 == log.count(f"loaded {MINILM}: int8, {told}")
 
 
 def test_sighup_reloads(copied: Path, serve: Callable[..., Server]) -> None:

@@ -67,9 +67,9 @@ async function fillModels() {
 }
 
 function showModel() {
-  const { dimensions, max_tokens: limit, precision, prompts } = chosen();
+  const { dimensions, max_tokens: limit, precision, runs_on: engine, prompts } = chosen();
   const tokens = limit === null ? "any number of tokens a text" : `${number(limit)} tokens a text`;
-  find("about").textContent = `${dimensions} dimensions, ${tokens}, ${precision}`;
+  find("about").textContent = `${dimensions} dimensions, ${tokens}, ${precision} on ${engine}`;
   find("dimensions").max = dimensions;
   find("dimensions").value = dimensions;
   const stored = Object.entries(prompts ?? {}).map(([name, text]) =>

@@ -1,0 +1,44 @@
+"""What a person is shown of the models: how they run on this machine, and how accurately."""
+
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+from test_native import FOUND, MANIFEST, needs_kernels
+
+from embed_onnx import manifest, tables
+from embed_onnx.settings import Settings
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Listed: a model that is exported, and one that is not."""
+    artifact = tmp_path / "artifacts" / MANIFEST.name
+    artifact.mkdir(parents=True)
+    (artifact / manifest.MODEL).write_bytes(b"?" * 1_500_000)
+    manifest.write(MANIFEST, artifact)
+    (tmp_path / "models.txt").write_text("owner/small name=small alias=tiny,teeny\nsomebody/absent\n")
+    return tmp_path
+
+
+def rows(folder: Path, kernels: str) -> list[list[str]]:
+    settings = Settings(models=folder / "models.txt", artifacts=folder / "artifacts", kernels=kernels)
+    table: Table = tables.models(settings)
+    return [list(row) for row in zip(*(column.cells for column in table.columns), strict=True)]
+
+
+def test_without_kernels(folder: Path) -> None:
+    """What was measured of standard operators, and why it is they; nothing of what is not exported."""
+    small, absent = rows(folder, "off")
+
+    described = ["small", "owner/small, tiny, teeny", "32", "48", "int8", "1.5"]
+    assert [*described, "0.99870", "0.99000", "standard operators (kernels are off)"] == small
+    assert ["somebody/absent", "", "", "", "int8", "not exported"] == absent[:6]
+
+
+@needs_kernels
+def test_with_kernels(folder: Path) -> None:
+    """What was measured of the kernels."""
+    small, _ = rows(folder, "auto")
+
+    assert ["0.99890", "0.99100", f"{FOUND.instruction_set} kernels"] == small[6:]
