@@ -98,7 +98,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     format: str = "onnx"
     family: str = "sentence-transformers"
     quantization_level: str
-    context_length: int
+    context_length: int | None
     embedding_length: int
 
 

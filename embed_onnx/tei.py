@@ -203,7 +203,7 @@ async def info(state: State) -> Info:
         # Neither is limited but by the tokens that may wait; a request has one at least.
         max_concurrent_requests=settings.queue_tokens,
         max_batch_tokens=settings.queue_tokens,
-        max_input_length=found.max_tokens,
+        max_input_length=found.max_tokens or settings.queue_tokens,
         max_client_batch_size=settings.max_inputs,
         auto_truncate=settings.truncate,
         tokenization_workers=TOKENIZERS,
