@@ -4,6 +4,7 @@
 nothing is guessed from the names of files. An artifact is a folder:
 
     model.onnx       input_ids, attention_mask [batch, tokens] -> token states [batch, tokens, width]
+    model.onnx.data  the weights of a model of more than 2 GB
     tokenizer.json   the tokenizer, as the ``tokenizers`` library saves it
     manifest.json    this file
     LICENSE          where the source has one
@@ -33,6 +34,9 @@ PoolingMode = Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens",
 """The modes of Sentence-Transformers, under its names."""
 
 Precision = Literal["int8", "float32"]
+
+TruncationSide = Literal["right", "left"]
+"""Where a text that is too long is cut."""
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -93,6 +97,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     recipe: int
     dimensions: Positive
     max_tokens: Positive
+    truncation_side: TruncationSide = "right"
     pooling: Annotated[tuple[PoolingMode, ...], msgspec.Meta(min_length=1)]
     normalize: bool
     prompts: dict[str, str] = {}

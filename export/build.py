@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from embed_onnx import manifest, native
 from embed_onnx.manifest import Manifest, Parity, Quantization
 from embed_onnx.models_file import Entry
-from export import convert, encoder_graph, families, optimize, parity, quantize
+from export import convert, encoder_graph, families, onnx_file, parity, quantize, tokenizer, transformer
 from export.artifact import RECIPE
 from export.convert import Original
+from export.errors import ExportError
 from export.families import UnknownFamily
 from export.sources import Checkpoint
 
@@ -29,13 +30,13 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
     with tempfile.TemporaryDirectory() as scratch:
         show("exporting")
         graph = Path(scratch) / "optimized.onnx"
-        optimize.optimize(convert.to_onnx(original, Path(scratch)), graph)
-        shutil.copy(graph, folder / manifest.MODEL)
-        convert.write_tokenizer(original, folder)
+        _export(original, checkpoint, graph)
+        onnx_file.copy(graph, folder)
+        tokenizer.write(original.torch.tokenizer, folder)
         _copy_license(checkpoint, folder)
         show("checking")
         expected = parity.reference(original)
-        made = _draft(entry, checkpoint, original, graph.stat().st_size)
+        made = _draft(entry, checkpoint, original, onnx_file.size(graph))
         operators = native.find("off")
         made = replace(made, parity=parity.measure(expected, folder, made, operators))
         if entry.precision == "int8":
@@ -51,6 +52,17 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
     made = replace(made, sha256={path.name: manifest.sha256(path) for path in sorted(folder.iterdir())})
     manifest.write(made, folder)
     return made
+
+
+def _export(original: Original, checkpoint: Checkpoint, graph: Path) -> None:
+    """Write the float32 graph, once the tokenizer is known to be one that can be served."""
+    module = original.torch[0]
+    try:
+        tokenizer.check(module)
+        tokenizer.check_converted(module.tokenizer, convert.transformer_folder(checkpoint), parity.sentences())
+        transformer.to_onnx(module, graph, max_tokens=original.max_tokens)
+    except ExportError as err:
+        raise ExportError(f"{checkpoint.source.repo} cannot be exported: {err}") from err
 
 
 def _quantize(original: Original, graph: Path, output: Path) -> Quantization:
@@ -72,6 +84,7 @@ def _draft(entry: Entry, checkpoint: Checkpoint, original: Original, float32_byt
         recipe=RECIPE,
         dimensions=original.dimensions,
         max_tokens=original.max_tokens,
+        truncation_side=original.truncation_side,
         pooling=original.pooling,
         normalize=original.normalize,
         prompts=original.prompts,

@@ -1,17 +1,16 @@
-"""From a checkpoint to the original in PyTorch, the facts of its modules, and a float32 ONNX graph."""
+"""From a checkpoint to the original in PyTorch, and the facts of its modules."""
 
 import json
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
-import tokenizers
-from optimum.exporters.onnx import onnx_export_from_model
+import torch
 from sentence_transformers import SentenceTransformer
 
-from embed_onnx.manifest import MODEL, TOKENIZER, PoolingMode
+from embed_onnx.manifest import PoolingMode, TruncationSide
+from export import tokenizer
 from export.errors import ExportError
-from export.functions import OPSET
 from export.sources import Checkpoint
 
 PACKAGE = "sentence_transformers."
@@ -25,6 +24,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     torch: Any
     dimensions: int
     max_tokens: int
+    truncation_side: TruncationSide
     pooling: tuple[PoolingMode, ...]
     normalize: bool
     prompts: dict[str, str]
@@ -45,11 +45,10 @@ def load(checkpoint: Checkpoint) -> Original:
             device="cpu",
             local_files_only=True,
             trust_remote_code=False,
-            model_kwargs={"use_safetensors": True, "attn_implementation": "eager"},
+            model_kwargs={"use_safetensors": True, "attn_implementation": "eager", "dtype": torch.float32},
         )
     except Exception as err:  # whatever transformers raises for a folder it cannot read
         raise ExportError(f"{checkpoint.source.repo} cannot be loaded: {err}") from err
-    _check_tokenizer(model, checkpoint)
     pooling = model[1]
     modes = (pooling.pooling_mode,) if isinstance(pooling.pooling_mode, str) else tuple(pooling.pooling_mode)
     unknown = set(modes) - set(get_args(PoolingMode))
@@ -59,7 +58,8 @@ def load(checkpoint: Checkpoint) -> Original:
     return Original(
         torch=model.eval(),
         dimensions=len(modes) * pooling.embedding_dimension,
-        max_tokens=_max_tokens(model),
+        max_tokens=tokenizer.max_tokens(model[0]),
+        truncation_side=model.tokenizer.truncation_side,
         pooling=msgspec.convert(modes, tuple[PoolingMode, ...]),
         normalize="Normalize" in kinds,
         prompts={name: text or "" for name, text in model.prompts.items()},
@@ -67,24 +67,10 @@ def load(checkpoint: Checkpoint) -> Original:
     )
 
 
-def to_onnx(original: Original, folder: Path) -> Path:
-    """Write the transformer as float32 ONNX, through optimum: token ids and a mask to token states."""
-    onnx_export_from_model(
-        original.torch[0].auto_model,
-        folder,
-        task="feature-extraction",
-        opset=OPSET,
-        do_validation=False,  # parity compares the whole artifact with the whole original
-    )
-    return folder / MODEL
-
-
-def write_tokenizer(original: Original, folder: Path) -> None:
-    """Write the tokenizer as sentence-transformers has set it up, lower-casing included."""
-    backend: tokenizers.Tokenizer = original.torch.tokenizer.backend_tokenizer
-    backend.no_padding()
-    backend.no_truncation()
-    backend.save(str(folder / TOKENIZER))
+def transformer_folder(checkpoint: Checkpoint) -> Path:
+    """Where the transformer's weights and tokenizer are."""
+    chain = json.loads((checkpoint.folder / "modules.json").read_text())
+    return checkpoint.folder / str(chain[0].get("path", ""))
 
 
 def _modules(folder: Path) -> list[str]:
@@ -108,8 +94,7 @@ def _modules(folder: Path) -> list[str]:
 
 def _check_weights(checkpoint: Checkpoint) -> None:
     """Safetensors only: an index may name pickles as its shards, and a file elsewhere is not the weights."""
-    chain = json.loads((checkpoint.folder / "modules.json").read_text())
-    folder = checkpoint.folder / str(chain[0].get("path", ""))
+    folder = transformer_folder(checkpoint)
     indices = folder.rglob("*.safetensors.index.json")
     shards = [str(name) for path in indices for name in json.loads(path.read_text())["weight_map"].values()]
     if not any(folder.glob("*.safetensors")) or not all(name.endswith(".safetensors") for name in shards):
@@ -117,26 +102,3 @@ def _check_weights(checkpoint: Checkpoint) -> None:
             f"{checkpoint.source.repo} has no .safetensors weights, and pickles are never read; load it "
             "where you trust it and save it again with safe_serialization=True"
         )
-
-
-def _check_tokenizer(model: SentenceTransformer, checkpoint: Checkpoint) -> None:
-    tokenizer = model.tokenizer
-    if not getattr(tokenizer, "is_fast", False):
-        raise ExportError(
-            f"{checkpoint.source.repo} has no fast tokenizer (tokenizer.json); save one with its "
-            "checkpoint, made by transformers' AutoTokenizer"
-        )
-    if tokenizer.truncation_side != "right":
-        raise ExportError(f"{checkpoint.source.repo} cuts long texts at the left, which is not supported yet")
-
-
-def _max_tokens(model: SentenceTransformer) -> int:
-    """The limit of sentence-transformers, or less where the position embeddings end before it.
-
-    RoBERTa's positions start after the padding id, so that 514 of them take 512 tokens.
-    """
-    config = model[0].auto_model.config
-    positions = getattr(config, "max_position_embeddings", None) or model.max_seq_length
-    if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
-        positions -= config.pad_token_id + 1
-    return min(int(model.max_seq_length or positions), int(positions))

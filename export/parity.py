@@ -49,10 +49,13 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def reference(original: Original) -> Reference:
-    """Run the sentences through the original, once for all artifacts that are compared with it."""
+    """Run the sentences through the original, once for all artifacts that are compared with it.
+
+    One by one: some architectures let the padding of a batch into a text's vector.
+    """
     texts = sentences()
     ids = original.torch.tokenizer(texts, truncation=True, max_length=original.max_tokens)["input_ids"]
-    vectors = original.torch.encode(texts, prompt="", show_progress_bar=False)
+    vectors = original.torch.encode(texts, prompt="", batch_size=1, show_progress_bar=False)
     return Reference(ids, np.asarray(vectors, np.float32))
 
 
@@ -63,7 +66,10 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
         ExportError: A sentence has other token ids, or the vectors are further apart than the floor.
     """
     texts = sentences()
-    tokens = Tokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens).encode(texts)
+    tokenizer = Tokenizer(
+        folder / TOKENIZER, max_tokens=manifest.max_tokens, truncation_side=manifest.truncation_side
+    )
+    tokens = tokenizer.encode(texts)
     _check_tokens(texts, [item.ids for item in tokens], expected.ids)
     vectors = Encoder(folder / MODEL, manifest, kernels).encode([item.ids for item in tokens])
     norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected.vectors, axis=1)
