@@ -18,8 +18,8 @@ PREFIX_CHARACTERS_PER_TOKEN = 16
 """How much of a very long text is looked at first; most languages need under 6."""
 
 MARGIN_CHARACTERS = 16
-"""How far from the end of a prefix its characters are what they would be in the whole text, at the least: those
-that combine have combined."""
+"""How far from the end of a prefix its characters are what they would be in the whole text, at the least:
+those that combine have combined."""
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -47,9 +47,7 @@ class Tokens(msgspec.Struct, frozen=True):
 class Tokenizer:
     """A model's tokenizer and its limit of ``max_tokens``, special tokens included. Thread-safe."""
 
-    def __init__(
-        self, path: Path, *, max_tokens: int, truncation_side: TruncationSide = "right"
-    ) -> None:
+    def __init__(self, path: Path, *, max_tokens: int, truncation_side: TruncationSide = "right") -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as err:  # the library raises bare Exception
@@ -114,7 +112,7 @@ class Tokenizer:
         Near its end, what follows may make an added token of the text, or other words of a run of white
         space. Before that, words are certain if they end there. Words are those of the pre-tokenizer.
         """
-        words = encoding.word_ids
+        words: list[int] = encoding.word_ids
         if not words:
             return 0
         end = len(prefix[: -self._margin].rstrip())

@@ -59,7 +59,9 @@ def _export(original: Original, checkpoint: Checkpoint, graph: Path) -> None:
     module = original.torch[0]
     try:
         tokenizer.check(module)
-        tokenizer.check_converted(module.tokenizer, convert.transformer_folder(checkpoint), parity.sentences())
+        tokenizer.check_converted(
+            module.tokenizer, convert.transformer_folder(checkpoint), parity.sentences()
+        )
         transformer.to_onnx(module, graph, max_tokens=original.max_tokens)
     except ExportError as err:
         raise ExportError(f"{checkpoint.source.repo} cannot be exported: {err}") from err

@@ -47,7 +47,7 @@ def check_converted(tokenizer: Any, folder: Path, texts: list[str]) -> None:
     if (folder / TOKENIZER).is_file():
         return
     try:
-        slow = transformers.AutoTokenizer.from_pretrained(
+        slow = transformers.AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
             folder, use_fast=False, local_files_only=True, trust_remote_code=False
         )
     except Exception as err:  # whatever transformers raises for files it cannot read
@@ -55,8 +55,8 @@ def check_converted(tokenizer: Any, folder: Path, texts: list[str]) -> None:
     for text in texts:
         if slow(text)["input_ids"] != tokenizer(text)["input_ids"]:
             raise ExportError(
-                f"its tokenizer, {type(slow).__name__}, cannot be converted: as {TOKENIZER} it gives other ids "
-                f"for {text[:60]!r}; save the model with a fast tokenizer that you trust"
+                f"its tokenizer, {type(slow).__name__}, cannot be converted: as {TOKENIZER} it gives other "
+                f"ids for {text[:60]!r}; save the model with a fast tokenizer that you trust"
             )
 
 
@@ -74,10 +74,10 @@ def max_tokens(module: Any) -> int:
     That is max_seq_length if the checkpoint has it, else the tokenizer's limit, cut at the config's
     max_position_embeddings.
     """
-    limits = (module.max_seq_length, _positions(module.auto_model), NO_LIMIT)
-    if (module.max_seq_length or NO_LIMIT) < 10**9:  # transformers' word for no limit is 10**30
-        limits = limits[:2]
-    return min(int(limit) for limit in limits if limit)
+    given = module.max_seq_length
+    limit = NO_LIMIT if given is None or given > 10**9 else int(given)  # 10**30 is transformers' for none
+    positions = _positions(module.auto_model)
+    return limit if positions is None else min(limit, positions)
 
 
 def _positions(model: Any) -> int | None:

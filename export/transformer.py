@@ -34,7 +34,7 @@ AXES = {0: "batch", 1: "tokens"}
 COMPARED_TOKENS = (1, 2, 7, 24, 128, 512, 1500)
 """The longest is beyond the windows of local attention that embedders use, and beyond the traced length."""
 TOLERANCE = 1e-3
-"""Of the largest state: float32 sums in another order, through the deepest models, stay below a tenth of it."""
+"""Of the largest state: float32 sums in another order stay far below it, even through deep models."""
 WAY_OUT = "choose a model of another architecture"
 
 
@@ -66,7 +66,8 @@ def to_onnx(module: Any, output: Path, *, max_tokens: int) -> None:
             optimize.optimize(Path(scratch) / MODEL, output)
         except Exception as err:  # whatever a model's own code raises when it is traced
             raise ExportError(
-                f"optimum fails on its architecture, {name} ({type(err).__name__}: {_first_line(err)}); {WAY_OUT}"
+                f"optimum fails on its architecture, {name} "
+                f"({type(err).__name__}: {_first_line(err)}); {WAY_OUT}"
             ) from err
     _compare(model, output, max_tokens)
 
@@ -104,8 +105,8 @@ def _check_config(config: Any, max_tokens: int) -> None:
     """
     if getattr(config, "attention_type", None) == "block_sparse":
         raise ExportError(
-            "its attention_type is block_sparse, which PyTorch gives up for good at the first short text; set "
-            'it to "original_full" in config.json, which is the same attention without the gaps'
+            "its attention_type is block_sparse, which PyTorch gives up for good at the first short text; "
+            'set it to "original_full" in config.json, which is the same attention without the gaps'
         )
     scaling = getattr(config, "rope_scaling", None) or {}
     kind = scaling.get("rope_type", scaling.get("type"))
@@ -114,8 +115,8 @@ def _check_config(config: Any, max_tokens: int) -> None:
     original = getattr(config, "original_max_position_embeddings", None) or config.max_position_embeddings
     if max_tokens > original:
         raise ExportError(
-            f"its rope_scaling is {kind}, which changes with the length of a text beyond {original} tokens, and "
-            f"its limit is {max_tokens}; set max_seq_length to {original} in sentence_bert_config.json"
+            f"its rope_scaling is {kind}, which changes with the length of a text beyond {original} tokens, "
+            f"and its limit is {max_tokens}; set max_seq_length to {original} in sentence_bert_config.json"
         )
 
 
@@ -134,15 +135,15 @@ def _compare(model: Any, path: Path, max_tokens: int) -> None:
             actual = onnx_file.states(graph, ids, mask)
         except Exception as err:  # onnxruntime's exceptions share no base class
             raise ExportError(
-                f"the graph of its architecture, {name}, fails for {length} tokens, because what PyTorch computes "
-                f"for it depends on the length; {WAY_OUT}"
+                f"the graph of its architecture, {name}, fails for {length} tokens, because what PyTorch "
+                f"computes for it depends on the length; {WAY_OUT}"
             ) from err
         expected = _torch_states(model, ids, mask)
         apart, largest = float(np.abs(actual - expected).max()), float(np.abs(expected).max())
         if not apart <= TOLERANCE * largest:  # so that NaN does not pass
             raise ExportError(
-                f"the graph of its architecture, {name}, gives states of {length} tokens that are {apart:.2g} from "
-                f"PyTorch's, and the limit is {TOLERANCE * largest:.2g}; {WAY_OUT}"
+                f"the graph of its architecture, {name}, gives states of {length} tokens that are {apart:.2g} "
+                f"from PyTorch's, and the limit is {TOLERANCE * largest:.2g}; {WAY_OUT}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Architectures without kernels of ours: exported by the real pipeline, they are what PyTorch says, or refused."""
+"""Architectures without kernels: exported by the real pipeline, they are what PyTorch says, or refused."""
 
 import json
 import shutil
@@ -20,13 +20,13 @@ from export import onnx_file, parity, pipeline
 from export.errors import ExportError
 
 TESTED = (
-    "albert", "big_bird", "deberta-v2", "electra", "ernie", "gemma3_text", "gpt2", "llama", "mistral", "mobilebert",
-    "modernbert", "qwen2", "qwen3", "roformer", "t5",
+    "albert", "big_bird", "deberta-v2", "electra", "ernie", "gemma3_text", "gpt2", "llama", "mistral",
+    "mobilebert",    "modernbert", "qwen2", "qwen3", "roformer", "t5",
 )  # fmt: skip
-"""Each is the only one with something: shared layers, windows, relative positions, causal masks, Gemm nodes, ..."""
+"""Each has something that no other has: shared layers, windows, relative positions, Gemm nodes, ..."""
 FLOAT32 = ("modernbert", "qwen3")
 """Left as float32 too; the others were float32, and compared, before they were quantised."""
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
 """By transformers' code for DeBERTa, when it is imported."""
 architectures = pytest.mark.parametrize("name", TESTED)
 
@@ -56,7 +56,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def texts() -> list[str]:
     """Of lengths up to the limit and one beyond it, more than any window, and the parity sentences."""
-    return [*(" ".join(["a"] * words) for words in (1, 5, 31, 32, 33, 70, 120, 157, 158, 159, 300))] + parity.sentences()
+    lengths = (1, 5, 31, 32, 33, 70, 120, 157, 158, 159, 300)
+    return [*(" ".join(["a"] * words) for words in lengths), *parity.sentences()]
 
 
 def cosines(workshop: Path, name: str, artifact: str) -> np.ndarray:

@@ -62,7 +62,9 @@ def test_what_transformers_converts_gives_the_same_ids(
     found = Tokenizer(tmp_path / "tokenizer.json", max_tokens=48).encode(parity.sentences())
     assert fast.is_fast
     assert not slow.is_fast
-    assert slow(parity.sentences(), truncation=True, max_length=48)["input_ids"] == [item.ids for item in found]
+    assert slow(parity.sentences(), truncation=True, max_length=48)["input_ids"] == [
+        item.ids for item in found
+    ]
 
 
 def test_a_conversion_that_differs_is_refused(folders: dict[str, Path]) -> None:

@@ -17,9 +17,9 @@ UNKNOWN = "ж" * 24 + " "
 """One token of WordPiece; five of them end three characters before the first prefix does."""
 kinds = pytest.mark.parametrize("kind", small_models.TOKENIZERS)
 PIECES = [
-    "word ", "reads a few", "unbelievable", " ", "   ", "\n", " \n ", "\t", "日本語の文", "한국어", "e\u0301", "\u0301", "か\u3099",
-    "...", "!?\n", "12345", UNKNOWN, "'ll ", "x" * 40, "💥", "ﬁ", "Straße, ", "[MASK]", " [MASK]", "[MA", "SK]", "[SEP]", "\u00a0", "\u2581",
-    "fooBAR", "\u200b", " " * 60, "\n" * 60, " \n" * 30,
+    "word ", "reads a few", "unbelievable", " ", "   ", "\n", " \n ", "\t", "日本語の文", "한국어", "e\u0301", "\u0301",
+    "か\u3099",     "...", "!?\n", "12345", UNKNOWN, "'ll ", "x" * 40, "💥", "ﬁ", "Straße, ", "[MASK]", " [MASK]", "[MA", "SK]", "[SEP]",
+    "\u00a0", "\u2581",     "fooBAR", "\u200b", " " * 60, "\n" * 60, " \n" * 30,
 ]  # fmt: skip
 texts = st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
 
@@ -107,7 +107,9 @@ def test_of_a_very_long_text_only_the_start_is_tokenized(pair, kind: str) -> Non
         pytest.param("bare", ([], []), id="nothing"),
     ],
 )
-def test_special_tokens_are_those_of_the_template(pair, kind: str, around: tuple[list[int], list[int]]) -> None:
+def test_special_tokens_are_those_of_the_template(
+    pair, kind: str, around: tuple[list[int], list[int]]
+) -> None:
     ours, _ = pair(kind)
     first, last = around
 
