@@ -138,12 +138,12 @@ def _compare(model: Any, path: Path, max_tokens: int) -> None:
                 f"the graph of its architecture, {name}, fails for {length} tokens, because what PyTorch "
                 f"computes for it depends on the length; {WAY_OUT}"
             ) from err
-        expected = _torch_states(model, ids, mask)
+        expected = _torch_states(model, {"input_ids": ids, "attention_mask": mask})
         apart, largest = float(np.abs(actual - expected).max()), float(np.abs(expected).max())
         if not apart <= TOLERANCE * largest:  # so that NaN does not pass
             raise ExportError(
-                f"the graph of its architecture, {name}, gives states of {length} tokens that are {apart:.2g} "
-                f"from PyTorch's, and the limit is {TOLERANCE * largest:.2g}; {WAY_OUT}"
+                f"the graph of its architecture, {name}, gives states of {length} tokens that are "
+                f"{apart:.2g} from PyTorch's, and the limit is {TOLERANCE * largest:.2g}; {WAY_OUT}"
             )
 
 
@@ -154,9 +154,10 @@ def _random_ids(model: Any, length: int) -> NDArray[np.int64]:
     return np.random.default_rng(length).choice(ids, (1, length))
 
 
-def _torch_states(model: Any, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Floats:
+def _torch_states(model: Any, given: dict[str, NDArray[np.int64]]) -> Floats:
+    taken = inspect.signature(model.forward).parameters
     with torch.no_grad():
-        output = model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
+        output = model(**{name: torch.tensor(array) for name, array in given.items() if name in taken})
     states: Floats = output.last_hidden_state.to(torch.float32).numpy()
     return states
 
