@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 README, RELIABILITY = ROOT / "README.md", ROOT / "docs" / "reliability.md"
 CHART = record.RESULTS / "speed.svg"
 START, END = "<!-- figures -->", "<!-- /figures -->"
+ARCHITECTURES = "<!-- architectures -->", "<!-- /architectures -->"
 SHOWN = (
     *((peers.SMALL, cell) for cell in ("1x8", "1x128", "16x16", "16x64", MIXED)),
     *((peers.BASE, cell) for cell in ("1x8", "16x64")),
@@ -33,8 +34,9 @@ def main() -> None:
     files = {name: record.read(name) for name in (*NAMES, BITS)}
     results = [files[name]["results"] for name in NAMES]
     drawn = chart.svg(f"{peers.SMALL}, mixed lengths: tokens a second", _small(results[0])[MIXED])
+    readme = _put(README.read_text(encoding="utf-8"), figures(files, results))
     wanted = {
-        README: _put(README.read_text(encoding="utf-8"), figures(files, results)),
+        README: _put(readme, architectures(record.read("architectures")), *ARCHITECTURES),
         RELIABILITY: _put(RELIABILITY.read_text(encoding="utf-8"), reliability()),
         CHART: drawn,
     }
@@ -67,6 +69,23 @@ def reliability() -> str:
     commands = " and ".join(f"`{file['command']}`" for file in files)
     where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine, the clients among them"
     return f"{_overload(files[0])}\n\n{_disturbed(files[1]['results'])}\n\n{commands} {where}."
+
+
+def architectures(file: Results) -> str:
+    """An architecture a row, those with kernels first, those without an artifact last; in Markdown."""
+    found = sorted(
+        file["results"].items(), key=lambda item: ("refused" in item[1], not item[1].get("kernels"))
+    )
+    head = ["architecture", "int8 by", "float32: cosine, least", "int8: cosine, mean and least"]
+    return _table(head, ([name, *_exported(row)] for name, row in found))
+
+
+def _exported(row: Results) -> list[str]:
+    if "refused" in row:
+        return [f"refused: {row['refused']}", "", ""]
+    mean, least = row["int8"]
+    by = "native kernels" if row["kernels"] else "ONNX Runtime"
+    return [by, f"{row['float32']:.6f}", f"{mean:.4f}, {least:.4f}"]
 
 
 def _disturbed(found: Results) -> str:
@@ -188,9 +207,9 @@ def _table(head: list[str], rows: Iterable[Iterable[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def _put(text: str, new: str) -> str:
-    before, _, rest = text.partition(START)
-    return f"{before}{START}\n{new}\n{END}{rest.partition(END)[2]}"
+def _put(text: str, new: str, start: str = START, end: str = END) -> str:
+    before, _, rest = text.partition(start)
+    return f"{before}{start}\n{new}\n{end}{rest.partition(end)[2]}"
 
 
 def _says(path: Path, text: str) -> bool:

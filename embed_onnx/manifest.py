@@ -4,6 +4,7 @@
 nothing is guessed from the names of files. An artifact is a folder:
 
     model.onnx       input_ids, attention_mask [batch, tokens] -> token states [batch, tokens, width]
+    model.onnx.data  the weights of a model of more than 2 GB
     head.onnx        where modules come after the pooling: pooled [1, width] -> vector [1, dimensions]
     tokenizer.json   the tokenizer, as the ``tokenizers`` library saves it
     manifest.json    this file
@@ -35,6 +36,9 @@ PoolingMode = Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens",
 """The modes of Sentence-Transformers, under its names."""
 
 Precision = Literal["int8", "float32"]
+
+TruncationSide = Literal["right", "left"]
+"""Where a text that is too long is cut."""
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -116,6 +120,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     dimensions: Positive
     matryoshka: tuple[Positive, ...] = ()
     max_tokens: Positive | None
+    truncation_side: TruncationSide = "right"
     modules: tuple[Module, ...] = ()
     static: bool = False
     pooling: Annotated[tuple[PoolingMode, ...], msgspec.Meta(min_length=1)]
@@ -123,7 +128,6 @@ class Manifest(Record, frozen=True, kw_only=True):
     normalize: bool
     prompts: dict[str, str] = {}
     default_prompt: str | None = None
-    matryoshka: tuple[int, ...] = ()
     precision: Precision
     quantization: Quantization | None = None
     packed: bool = False

@@ -129,7 +129,11 @@ class Model:
             if self._parts is None:
                 if not self._verified:
                     self.verify()
-                tokenizer = Tokenizer(self._folder / manifest.TOKENIZER, max_tokens=self.manifest.max_tokens)
+                tokenizer = Tokenizer(
+                    self._folder / manifest.TOKENIZER,
+                    max_tokens=self.manifest.max_tokens,
+                    truncation_side=self.manifest.truncation_side,
+                )
                 encoder = Encoder(self._folder / manifest.MODEL, self.manifest, self.kernels)
                 self._parts = _Parts(tokenizer, encoder)
             return self._parts

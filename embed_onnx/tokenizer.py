@@ -9,6 +9,7 @@ import msgspec
 import tokenizers
 
 from embed_onnx.errors import ArtifactError
+from embed_onnx.manifest import TruncationSide
 
 # Texts are tokenized beside inference, which has the cores; a thread pool of the library's own
 # would take them away and, being sized from the host, ignore container quotas.
@@ -16,6 +17,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 PREFIX_CHARACTERS_PER_TOKEN = 16
 """How much of a very long text is looked at first; most languages need under 6."""
+
+MARGIN_CHARACTERS = 16
+"""How far from the end of a prefix its characters are what they would be in the whole text, at the least:
+those that combine have combined."""
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -45,7 +50,9 @@ class Tokens(msgspec.Struct, frozen=True):
 class Tokenizer:
     """A model's tokenizer and its limit of ``max_tokens``, special tokens included, if any. Thread-safe."""
 
-    def __init__(self, path: Path, *, max_tokens: int | None) -> None:
+    def __init__(
+        self, path: Path, *, max_tokens: int | None, truncation_side: TruncationSide = "right"
+    ) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as err:  # the library raises bare Exception
@@ -53,10 +60,14 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.max_tokens = sys.maxsize if max_tokens is None else max_tokens
+        self._side = truncation_side
         self.vocabulary_size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         self._special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         added = self._tokenizer.get_added_tokens_decoder()
         self._special_ids = {token_id for token_id, token in added.items() if token.special}
+        # Twice: an added token may also stand for text that normalization has made shorter.
+        longest = max((len(token.content) for token in added.values()), default=0)
+        self._margin = MARGIN_CHARACTERS + 2 * longest
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """The texts' token ids, each cut at the limit."""
@@ -67,7 +78,8 @@ class Tokenizer:
 
     def cut_ids(self, ids: list[int]) -> Tokens:
         """Ids that a client tokenized itself: taken as they are and cut at the limit."""
-        return Tokens(ids[: self.max_tokens], len(ids))
+        kept = ids[: self.max_tokens] if self._side == "right" else ids[-self.max_tokens :]
+        return Tokens(kept, len(ids))
 
     def prompt_length(self, prompt: str) -> int:
         """The tokens that a prompt puts before a text: those it has alone, but for a special one at its end.
@@ -90,26 +102,37 @@ class Tokenizer:
 
     def _finish(self, encoding: tokenizers.Encoding) -> list[int]:
         """Cut an encoding at the limit and put the special tokens around it."""
-        encoding.truncate(self.max_tokens - self._special)
+        encoding.truncate(self.max_tokens - self._special, direction=self._side)
         ids: list[int] = self._tokenizer.post_process(encoding).ids
         return ids
 
     def _encode_long(self, text: str) -> Tokens:
         """Tokenize as much of a long text as decides its first ``max_tokens`` tokens.
 
-        A prefix tells the truth up to its last word, which its end may have cut. So the prefix
-        grows until the words before that one fill the limit. Words are those of the pre-tokenizer;
-        a text that is one word is tokenized whole.
+        So the prefix grows until the tokens in it that are certain fill the limit; a text that is one
+        word is tokenized whole, and so is one that is cut at the left.
         """
         size = self.max_tokens * PREFIX_CHARACTERS_PER_TOKEN
-        while size < len(text):
+        while size < len(text) and self._side == "right":
             # ``encode`` would hold the GIL, the batch forms do not; the fast one tells no words.
             (encoding,) = self._tokenizer.encode_batch([text[:size]], add_special_tokens=False)
-            words = encoding.word_ids
-            certain = words.index(words[-1]) if words else 0
+            certain = self._certain(text[:size], encoding)
             if self._special + certain >= self.max_tokens:
-                # The last word is at least one token more.
+                # What is not certain is at least one token more.
                 return Tokens(self._finish(encoding), self._special + certain + 1, exact=False)
             size *= 4
         (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
         return self._cut(encoding)
+
+    def _certain(self, prefix: str, encoding: tokenizers.Encoding) -> int:
+        """How many of a prefix's tokens every text has that begins with it.
+
+        Near its end, what follows may make an added token of the text, or other words of a run of white
+        space. Before that, words are certain if they end there. Words are those of the pre-tokenizer.
+        """
+        words: list[int] = encoding.word_ids
+        if not words:
+            return 0
+        end = len(prefix[: -self._margin].rstrip())
+        beyond = (place for place, (_, stop) in enumerate(encoding.offsets) if stop > end)
+        return words.index(words[next(beyond, len(words) - 1)])

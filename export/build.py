@@ -11,9 +11,21 @@ from msgspec.structs import replace
 from embed_onnx import manifest, native
 from embed_onnx.manifest import Manifest, Parity, Quantization
 from embed_onnx.models_file import Entry
-from export import convert, encoder_graph, families, head, optimize, parity, quantize, static
+from export import (
+    convert,
+    encoder_graph,
+    families,
+    head,
+    onnx_file,
+    parity,
+    quantize,
+    static,
+    tokenizer,
+    transformer,
+)
 from export.artifact import RECIPE
 from export.convert import Original
+from export.errors import ExportError
 from export.families import UnknownFamily
 from export.sources import Checkpoint
 
@@ -28,15 +40,16 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
     original = convert.load(checkpoint)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         show("exporting")
-        graph = _float32(original, Path(scratch))
-        shutil.copy(graph, folder / manifest.MODEL)
+        graph = Path(scratch) / "optimized.onnx"
+        _export(original, checkpoint, graph)
+        onnx_file.copy(graph, folder)
         if original.head:
             head.write(original.head, original.pooled, folder / manifest.HEAD)
         _write_tokenizer(original, folder)
         _copy_license(checkpoint, folder)
         show("checking")
         expected = parity.reference(original)
-        made = _draft(entry, checkpoint, original, graph.stat().st_size)
+        made = _draft(entry, checkpoint, original, onnx_file.size(graph))
         operators = native.find("off")
         made = replace(made, parity=parity.measure(expected, folder, made, operators))
         if entry.precision == "int8":
@@ -54,21 +67,25 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
     return made
 
 
-def _float32(original: Original, scratch: Path) -> Path:
-    """Write what gives the states of tokens: the transformer, or the table of embeddings."""
-    graph = scratch / "optimized.onnx"
+def _export(original: Original, checkpoint: Checkpoint, graph: Path) -> None:
+    """Write the float32 graph of token states: the transformer, or the table of embeddings."""
+    module = original.torch[0]
     if original.static:
-        static.write_graph(original.torch[0], graph)
-    else:
-        optimize.optimize(convert.to_onnx(original, scratch), graph)
-    return graph
+        static.write_graph(module, graph)
+        return
+    try:
+        tokenizer.check(module)
+        tokenizer.check_converted(module.tokenizer, original.folder, parity.sentences())
+        transformer.to_onnx(module, graph, max_tokens=tokenizer.max_tokens(module))
+    except ExportError as err:
+        raise ExportError(f"{checkpoint.source.repo} cannot be exported: {err}") from err
 
 
 def _write_tokenizer(original: Original, folder: Path) -> None:
     if original.static:
         static.write_tokenizer(original.torch[0], folder)
     else:
-        convert.write_tokenizer(original, folder)
+        tokenizer.write(original.torch.tokenizer, folder)
 
 
 def _quantize(original: Original, graph: Path, output: Path) -> Quantization:
@@ -95,6 +112,7 @@ def _draft(entry: Entry, checkpoint: Checkpoint, original: Original, float32_byt
         max_tokens=original.max_tokens,
         modules=original.modules,
         static=original.static,
+        truncation_side=original.truncation_side,
         pooling=original.pooling,
         include_prompt=original.include_prompt,
         normalize=original.normalize,

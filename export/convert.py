@@ -1,4 +1,4 @@
-"""From a checkpoint to the original in PyTorch, the facts of its modules, and a float32 ONNX graph."""
+"""From a checkpoint to the original in PyTorch, and the facts of its modules."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,17 +7,15 @@ from typing import Any
 
 import msgspec
 import sentence_transformers.sentence_transformer.modules as st
-import tokenizers
-from optimum.exporters.onnx import onnx_export_from_model
+import torch
 from sentence_transformers import SentenceTransformer
 
-from embed_onnx.manifest import HEAD, MODEL, TOKENIZER, Module, PoolingMode
-from export import head, modules, static
+from embed_onnx.manifest import HEAD, MODEL, Module, PoolingMode, TruncationSide
+from export import head, modules, static, tokenizer
 from export.errors import ExportError
-from export.functions import OPSET
 from export.sources import Checkpoint
 
-TRANSFORMER = {"use_safetensors": True, "attn_implementation": "eager"}
+TRANSFORMER = {"use_safetensors": True, "attn_implementation": "eager", "dtype": torch.float32}
 """How transformers is to load a model."""
 NOT_POOLED = "pooler."
 """Parameters that last_hidden_state does not depend on, and that many checkpoints lack."""
@@ -34,9 +32,12 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     torch: Any
+    folder: Path
+    """Of its first module, the weights and tokenizer."""
     dimensions: int
     matryoshka: tuple[int, ...]
     max_tokens: int | None
+    truncation_side: TruncationSide
     modules: tuple[Module, ...]
     static: bool
     pooling: tuple[PoolingMode, ...]
@@ -67,16 +68,17 @@ def load(checkpoint: Checkpoint) -> Original:
         max_tokens = static.max_tokens(model[0])
     else:
         _check_transformer(model[0], checkpoint, chain)
-        _check_tokenizer(model, checkpoint)
-        max_tokens = model.max_seq_length = _max_tokens(model)
+        max_tokens = model.max_seq_length = tokenizer.max_tokens(model[0])
     stack = _Stack(kinds, model)
     stack.check(checkpoint.folder)
     dimensions = min(stack.widths[-1], model.truncate_dim or stack.widths[-1])
     return Original(
         torch=model,
+        folder=checkpoint.folder / (chain[0].path if chain else ""),
         dimensions=dimensions,
         matryoshka=modules.matryoshka(checkpoint.folder, chain, dimensions),
         max_tokens=max_tokens,
+        truncation_side="right" if is_static else model.tokenizer.truncation_side,
         modules=stack.described(dimensions, plain=not chain),
         static=is_static,
         pooling=("mean",) if is_static else _modes(model[1]),
@@ -227,46 +229,3 @@ class _Stack:
                 return Module(text, HEAD)
             case _:
                 return Module(kind, HEAD if index < self._end else "numpy")
-
-
-def to_onnx(original: Original, folder: Path) -> Path:
-    """Write the transformer as float32 ONNX, through optimum: token ids and a mask to token states."""
-    onnx_export_from_model(
-        original.torch[0].auto_model,
-        folder,
-        task="feature-extraction",
-        opset=OPSET,
-        do_validation=False,  # parity compares the whole artifact with the whole original
-    )
-    return folder / MODEL
-
-
-def write_tokenizer(original: Original, folder: Path) -> None:
-    """Write the tokenizer as sentence-transformers has set it up, lower-casing included."""
-    backend: tokenizers.Tokenizer = original.torch.tokenizer.backend_tokenizer
-    backend.no_padding()
-    backend.no_truncation()
-    backend.save(str(folder / TOKENIZER))
-
-
-def _check_tokenizer(model: SentenceTransformer, checkpoint: Checkpoint) -> None:
-    tokenizer = model.tokenizer
-    if not getattr(tokenizer, "is_fast", False):
-        raise ExportError(
-            f"{checkpoint.source.repo} has no fast tokenizer (tokenizer.json); save one with its "
-            "checkpoint, made by transformers' AutoTokenizer"
-        )
-    if tokenizer.truncation_side != "right":
-        raise ExportError(f"{checkpoint.source.repo} cuts long texts at the left, which is not supported yet")
-
-
-def _max_tokens(model: SentenceTransformer) -> int:
-    """The limit of sentence-transformers, or less where the position embeddings end before it.
-
-    RoBERTa's positions start after the padding id, so that 514 of them take 512 tokens.
-    """
-    config = model[0].auto_model.config
-    positions = getattr(config, "max_position_embeddings", None) or model.max_seq_length
-    if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet"):
-        positions -= config.pad_token_id + 1
-    return min(int(model.max_seq_length or positions), int(positions))

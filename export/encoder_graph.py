@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from msgspec.structs import replace
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, parser
 
 from embed_onnx.manifest import Quantization
-from export import functions
+from export import functions, onnx_file
 from export.errors import ExportError
 from export.families import Encoder, Layer, Linear, Norm
-from export.int8 import Floats, quantize_channels, quantize_rows
+from export.int8 import quantize_channels, quantize_rows
 
 TOLERANCE = 1e-4
 """Of the largest state: two orders of summing float32 differ by a hundredth of it."""
@@ -32,7 +31,7 @@ IR_VERSION = 9
 
 def write(encoder: Encoder, output: Path) -> Quantization:
     """Write the int8 file; says how it was made."""
-    onnx.save(build(encoder, quantized=True), output)
+    onnx_file.save(build(encoder, quantized=True), output)
     return replace(functions.QUANTIZATION, kernel_activation_bits=8)
 
 
@@ -44,10 +43,10 @@ def check(encoder: Encoder, original: Path) -> None:
     """
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "float32.onnx"
-        onnx.save(build(encoder, quantized=False), path, save_as_external_data=True)  # may exceed 2 GB
-        ours, theirs = _open(path), _open(original)
+        onnx_file.save(build(encoder, quantized=False), path)
+        ours, theirs = onnx_file.session(path), onnx_file.session(original)
         for ids, mask in _inputs(encoder):
-            actual, expected = _states(ours, ids, mask), _states(theirs, ids, mask)
+            actual, expected = onnx_file.states(ours, ids, mask), onnx_file.states(theirs, ids, mask)
             apart = float(np.abs(actual - expected)[mask != 0].max())
             largest = float(np.abs(expected[mask != 0]).max())
             if not apart <= TOLERANCE * largest:  # so that NaN does not pass
@@ -174,15 +173,3 @@ def _inputs(encoder: Encoder) -> list[tuple[NDArray[np.int64], NDArray[np.int64]
     alone = [np.ones((1, length), np.int64) for length in lengths]
     together = (np.arange(max(lengths[:-1])) < np.array(lengths[:-1])[:, None]).astype(np.int64)
     return [(draw.choice(ids, mask.shape), mask) for mask in (*alone, together)]
-
-
-def _open(path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _states(session: ort.InferenceSession, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Floats:
-    given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-    (states,) = session.run(None, {argument.name: given[argument.name] for argument in session.get_inputs()})
-    return np.asarray(states, np.float32)

@@ -1,7 +1,8 @@
 """The float32 graph, simplified by ONNX Runtime's optimizer for transformers.
 
 Attention, skip-normalisation and bias-GELU fusions stay off: on CPUs the fused operators are
-slower than the plain ones, or cannot be quantised as well. What is left is GELU, LayerNorm and
+slower than the plain ones, or cannot be quantised as well; that of rotary positions would bring tables of
+131,072 rows. What is left is GELU, LayerNorm and
 the removal of what does nothing.
 """
 
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from onnxruntime.transformers.fusion_options import FusionOptions
 from onnxruntime.transformers.optimizer import optimize_model
+
+from export import onnx_file
 
 
 def optimize(path: Path, output: Path) -> None:
@@ -19,5 +22,6 @@ def optimize(path: Path, output: Path) -> None:
     options.enable_bias_skip_layer_norm = False
     options.enable_embed_layer_norm = False
     options.enable_bias_gelu = False
+    options.enable_rotary_embeddings = False
     model = optimize_model(str(path), "bert", opt_level=0, optimization_options=options)
-    model.save_model_to_file(str(output))
+    onnx_file.save(model.model, output)

@@ -57,15 +57,15 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def reference(original: Original) -> Reference:
-    """Run the sentences through the original, once for all artifacts that are compared with it."""
+    """Run the sentences through the original, once for all artifacts that are compared with it.
+
+    One by one: some architectures let the padding of a batch into a text's vector.
+    """
     model = original.torch
     prompts = ["", *dict.fromkeys(prompt for prompt in original.prompts.values() if prompt)]
     batches = [(prompt, sentences()[:: PROMPTED if prompt else 1]) for prompt in prompts]
-    # Padding at the left would move the positions by which tokens are weighed; alone, a text has none.
-    moved = "weightedmean" in original.pooling and model.tokenizer.padding_side == "left"
     vectors = [
-        model.encode(texts, prompt=prompt, batch_size=1 if moved else 32, show_progress_bar=False)
-        for prompt, texts in batches
+        model.encode(texts, prompt=prompt, batch_size=1, show_progress_bar=False) for prompt, texts in batches
     ]
     cases = [(prompt, text) for prompt, texts in batches for text in texts]
     ids = [model.preprocess([text], prompt=prompt)["input_ids"] for prompt, text in cases]
@@ -83,7 +83,9 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
     Raises:
         ExportError: A sentence has other token ids, or the vectors are further apart than the floor.
     """
-    tokenizer = Tokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens)
+    tokenizer = Tokenizer(
+        folder / TOKENIZER, max_tokens=manifest.max_tokens, truncation_side=manifest.truncation_side
+    )
     tokens = tokenizer.encode(expected.texts)
     _check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
     encoder = Encoder(folder / MODEL, manifest, kernels)

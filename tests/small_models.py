@@ -1,5 +1,7 @@
 """Small models with random weights, saved by sentence-transformers itself; nothing is downloaded."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,16 @@ import transformers
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 WIDTH = 32
 MAX_TOKENS = 48
@@ -32,7 +43,102 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "roberta": ("Roberta", {**SHAPE, **AFTER_PADDING, "type_vocab_size": 1}),
     "xlm-roberta": ("XLMRoberta", {**SHAPE, **AFTER_PADDING, "type_vocab_size": 1}),
 }
-"""The prefix of the classes in transformers, and the fields of the config."""
+"""What the native kernels run: the prefix of the classes in transformers, and the fields of the config."""
+OTHER_TOKENS = 160
+"""The limit of the others: beyond the windows of 16 and 32 tokens that some of them have."""
+POSITIONS = {**SHAPE, "max_position_embeddings": OTHER_TOKENS}
+DECODER = {**POSITIONS, "num_key_value_heads": 1, "head_dim": 16, "pad_token_id": 1}
+SPECIAL_IDS = {
+    "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3
+}  # fmt: skip
+T5 = {"d_model": WIDTH, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "pad_token_id": 1}
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "albert": ("Albert", {**POSITIONS, "embedding_size": 16}),
+    "big_bird": ("BigBird", {**POSITIONS, "attention_type": "original_full"}),
+    "convbert": ("ConvBert", {**POSITIONS, "num_attention_heads": 4, "embedding_size": 16}),
+    "deberta": (
+        "Deberta",
+        {**POSITIONS, "relative_attention": True, "pos_att_type": ["c2p", "p2c"], "type_vocab_size": 0},
+    ),
+    "deberta-v2": (
+        "DebertaV2",
+        {
+            **POSITIONS,
+            "relative_attention": True,
+            "position_buckets": 16,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_biased_input": False,
+            "type_vocab_size": 0,
+        },
+    ),
+    "electra": ("Electra", {**POSITIONS, "embedding_size": 16}),
+    "ernie": ("Ernie", POSITIONS),
+    "gemma": ("Gemma", DECODER),
+    "gemma2": ("Gemma2", {**DECODER, "sliding_window": 32, "query_pre_attn_scalar": 16}),
+    "gemma3_text": (
+        "Gemma3Text",
+        {
+            **DECODER,
+            "sliding_window": 32,
+            "query_pre_attn_scalar": 16,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "use_bidirectional_attention": True,
+        },
+    ),
+    "gpt2": ("GPT2", {"n_embd": WIDTH, "n_layer": 2, "n_head": 2, "n_positions": OTHER_TOKENS}),
+    "gpt_neox": ("GPTNeoX", POSITIONS),
+    "llama": ("Llama", DECODER),
+    "longformer": ("Longformer", {**POSITIONS, "attention_window": [16, 16], "pad_token_id": 1}),
+    "mistral": ("Mistral", {**DECODER, "sliding_window": 32}),
+    "mobilebert": ("MobileBert", {**POSITIONS, "embedding_size": 16, "intra_bottleneck_size": 16}),
+    "modernbert": (
+        "ModernBert",
+        {
+            **POSITIONS,
+            **SPECIAL_IDS,
+            "num_hidden_layers": 3,
+            "global_attn_every_n_layers": 3,
+            "local_attention": 32,
+        },
+    ),
+    "mt5": ("MT5", T5),
+    "nystromformer": ("Nystromformer", POSITIONS),
+    "olmo2": ("Olmo2", {**POSITIONS, "num_key_value_heads": 1, "pad_token_id": 1}),
+    "opt": (
+        "OPT",
+        {
+            "hidden_size": WIDTH,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "ffn_dim": 64,
+            "word_embed_proj_dim": WIDTH,
+            "max_position_embeddings": OTHER_TOKENS,
+        },
+    ),
+    "phi3": ("Phi3", {**POSITIONS, **SPECIAL_IDS, "num_key_value_heads": 1}),
+    "qwen2": ("Qwen2", {**DECODER, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}),
+    "qwen3": ("Qwen3", DECODER),
+    "rembert": ("RemBert", {**POSITIONS, "input_embedding_size": 16}),
+    "roformer": ("RoFormer", {**POSITIONS, "embedding_size": WIDTH}),
+    "squeezebert": ("SqueezeBert", {**POSITIONS, "embedding_size": WIDTH}),
+    "t5": ("T5", T5),
+    "umt5": ("UMT5", T5),
+    "xlm-roberta-xl": (
+        "XLMRobertaXL",
+        {**SHAPE, "max_position_embeddings": OTHER_TOKENS + 2, "pad_token_id": 1},
+    ),
+}
+"""What goes the general path, or is refused."""
+CAUSAL = {
+    "gemma", "gemma2", "gpt2", "gpt_neox", "llama", "mistral", "olmo2", "opt", "phi3", "qwen2", "qwen3"
+}  # fmt: skip
+"""Of these, a text's vector is the state of its last token."""
+TOKEN_TYPES = {"bert", "albert", "convbert", "deberta", "deberta-v2", "electra", "ernie", "mobilebert"} | {
+    "nystromformer", "rembert", "roformer", "squeezebert"
+}  # fmt: skip
+"""Whose tokenizers make token_type_ids."""
 
 
 def build(architecture: str, vocabulary: int = 300, **changes: Any) -> transformers.PreTrainedModel:
@@ -40,10 +146,11 @@ def build(architecture: str, vocabulary: int = 300, **changes: Any) -> transform
 
     Biases and norms are random too: as zeros and ones, they would hide where they are used.
     """
-    prefix, fields = ARCHITECTURES[architecture]
+    prefix, fields = (ARCHITECTURES | OTHERS)[architecture]
     config = getattr(transformers, f"{prefix}Config")(vocab_size=vocabulary, **{**fields, **changes})
     torch.manual_seed(7)
-    model: transformers.PreTrainedModel = getattr(transformers, f"{prefix}Model")(config)
+    kind = "EncoderModel" if fields is T5 else "Model"
+    model: transformers.PreTrainedModel = getattr(transformers, prefix + kind)(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
@@ -60,10 +167,17 @@ def save(
     **changes: Any,
 ) -> Path:
     """Save a model of that architecture as a Sentence-Transformers folder."""
-    tokenizer = _tokenizer(token_types=architecture == "bert")
+    other = architecture in OTHERS
+    tokenizer = fast_tokenizer(
+        "bpe" if architecture in CAUSAL else "wordpiece",
+        max_tokens=OTHER_TOKENS if other else MAX_TOKENS,
+        token_types=architecture in TOKEN_TYPES,
+    )
     checkpoint = folder.with_name(folder.name + "-transformer")
     build(architecture, len(tokenizer), **changes).save_pretrained(checkpoint)
     tokenizer.save_pretrained(checkpoint)
+    if architecture in CAUSAL:
+        pooling = "lasttoken"
     modules = [Transformer(str(checkpoint)), Pooling(WIDTH, pooling)] + [Normalize()] * normalize
     SentenceTransformer(
         modules=modules, prompts=PROMPTS, default_prompt_name=default_prompt, device="cpu"
@@ -71,23 +185,109 @@ def save(
     return folder
 
 
-def _tokenizer(*, token_types: bool) -> transformers.PreTrainedTokenizerFast:
-    """A WordPiece tokenizer of a few hundred entries, in the manner of BERT."""
+def fast_tokenizer(
+    kind: str, *, max_tokens: int = MAX_TOKENS, token_types: bool = False
+) -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer of a few hundred entries, of one of ``TOKENIZERS``."""
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=TOKENIZERS[kind](),
+        model_max_length=max_tokens,
+        model_input_names=["input_ids", "attention_mask"] + ["token_type_ids"] * token_types,
+        **dict(zip(("unk_token", "pad_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True)),
+    )
+
+
+SPECIAL = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]
+"""Ids 0 to 4 everywhere."""
+LLAMA3_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""How GPT-4, Llama 3 and Qwen cut texts into words."""
+
+
+def _template(single: str) -> processors.PostProcessor:
+    return processors.TemplateProcessing(single=single, special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+
+
+def _wordpiece() -> Tokenizer:
+    """In the manner of BERT."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special))
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    tokenizer.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=SPECIAL))
+    tokenizer.post_processor = _template("[CLS] $A [SEP]")
+    return tokenizer
+
+
+def _byte_level(split: pre_tokenizers.PreTokenizer, template: str) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = split
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_max_length=MAX_TOKENS,
-        model_input_names=["input_ids", "attention_mask"] + ["token_type_ids"] * token_types,
-        unk_token="[UNK]",
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.post_processor = _template(template)
+    return tokenizer
+
+
+def _gpt2() -> Tokenizer:
+    """In the manner of RoBERTa, whose mask takes the space before it."""
+    tokenizer = _byte_level(pre_tokenizers.ByteLevel(add_prefix_space=False), "[CLS] $A [SEP]")
+    tokenizer.add_special_tokens([AddedToken("[MASK]", lstrip=True)])
+    return tokenizer
+
+
+def _qwen() -> Tokenizer:
+    """In the manner of Qwen and Llama 3: words by a pattern, an end and no beginning."""
+    parts = [
+        pre_tokenizers.Split(Regex(LLAMA3_SPLIT), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ]
+    return _byte_level(pre_tokenizers.Sequence(parts), "$A [SEP]")
+
+
+def _unigram() -> Tokenizer:
+    """In the manner of XLM-RoBERTa: NFKC, runs of spaces as one, a mark before each word."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Strip(left=False), normalizers.Replace(Regex(" {2,}"), " ")]
     )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=SPECIAL, unk_token="[UNK]")
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.post_processor = _template("[CLS] $A [SEP]")
+    return tokenizer
+
+
+def _llama() -> Tokenizer:
+    """In the manner of Llama 2 and Gemma: a text is one word, unknown characters are bytes, a beginning."""
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
+    )
+    bytes_ = [f"<0x{value:02X}>" for value in range(256)]
+    marked = [f"\u2581{line}".replace(" ", "\u2581") for line in CORPUS]
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=[*SPECIAL, *bytes_])
+    tokenizer.train_from_iterator(marked, trainer)
+    described = json.loads(tokenizer.to_str())
+    described["added_tokens"] = [t for t in described["added_tokens"] if t["content"] in SPECIAL]
+    tokenizer = Tokenizer.from_str(json.dumps(described))
+    tokenizer.post_processor = _template("[CLS] $A")
+    return tokenizer
+
+
+def _bare() -> Tokenizer:
+    """Nothing is put around a text."""
+    return _byte_level(pre_tokenizers.ByteLevel(add_prefix_space=True), "$A")
+
+
+TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
+    "wordpiece": _wordpiece,
+    "bpe": _qwen,
+    "gpt2": _gpt2,
+    "unigram": _unigram,
+    "byte-fallback": _llama,
+    "bare": _bare,
+}
