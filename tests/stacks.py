@@ -26,7 +26,7 @@ STATIC_WIDTH = 24
 
 
 def tokenizer() -> transformers.PreTrainedTokenizerFast:
-    return small_models._tokenizer(token_types=True)
+    return small_models.fast_tokenizer("wordpiece", token_types=True)
 
 
 def transformer(folder: Path) -> Transformer:
