@@ -4,6 +4,7 @@ The original runs in PyTorch, by sentence-transformers itself; the artifact runs
 runtime that serves it. Too far, and there is no artifact.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -69,7 +70,7 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
     norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected.vectors, axis=1)
     cosines = np.einsum("td,td->t", vectors, expected.vectors, dtype=np.float64) / norms
     floor = FLOORS[manifest.precision]
-    judged = cosines[[item.num_tokens >= min(floor.tokens, manifest.max_tokens) for item in tokens]]
+    judged = cosines[counted([item.num_tokens for item in tokens], floor, manifest)]
     if not (judged.mean() >= floor.mean and judged.min() >= floor.least):  # so that NaN does not pass
         way_out = (
             "set precision=float32 on its line" if manifest.precision == "int8" else "report this as a bug"
@@ -80,6 +81,12 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
             f"{floor.mean} and {floor.least}; {way_out}"
         )
     return Parity(texts=len(texts), cosine_mean=float(judged.mean()), cosine_min=float(judged.min()))
+
+
+def counted(num_tokens: Sequence[int], floor: Floor, manifest: Manifest) -> list[bool]:
+    """Which sentences, of so many tokens each, are long enough for a floor."""
+    least = min(floor.tokens, manifest.max_tokens)
+    return [tokens >= least for tokens in num_tokens]
 
 
 def _check_tokens(texts: list[str], found: list[list[int]], expected: list[list[int]]) -> None:
