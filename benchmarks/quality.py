@@ -3,8 +3,7 @@
     python -m benchmarks.quality [--sts FILE.csv ...] [--retrieval FOLDER ...]
 
 ``python -m benchmarks.peers`` must have run before. STS files have the columns score, sentence1, sentence2; a
-retrieval folder is in BEIR's layout. ``alone`` compares texts that are sent alone with the same texts in their
-list.
+retrieval folder is in BEIR's layout. ``alone`` compares texts sent alone with the same texts in their list.
 """
 
 import argparse

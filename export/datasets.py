@@ -165,7 +165,7 @@ def _rows(path: Path, columns: Sequence[str], delimiter: str) -> Iterator[tuple[
     except csv.Error as err:
         _refuse(
             path,
-            reader.line_num,
+            reader.reader.line_num,
             f"is no CSV: {err}; quote a value with a comma, and double the quotes in it",
         )
 

@@ -17,6 +17,7 @@ def svg(title: str, values: Sequence[float]) -> str:
 
     Words take the colour of the page's own text; the blue of bars stands out from white and from black.
     """
+    title = " ".join(title.split())
     low = min(math.floor(min(values) / STEP) * STEP, 1 - STEP)
     counts, _ = np.histogram(np.clip(values, low, 1), BINS, (low, 1))
     wide, high = (WIDTH - 2 * SIDE) / BINS, (HEIGHT - TOP - BOTTOM) / counts.max()

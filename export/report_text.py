@@ -60,8 +60,8 @@ def advice(card: Card) -> str:
 def _picked(card: Card, int8: Row, float32: Row) -> tuple[Precision, str]:
     faster, than_pytorch = (int8.speed.median / row.speed.median for row in (float32, card.original))
     speed = (
-        f"On this machine int8 runs {faster:.1f} times as fast as float32 and {than_pytorch:.1f} times as fast "
-        f"as PyTorch, in {int8.megabytes / float32.megabytes:.0%} of float32's size."
+        f"On this machine int8 runs {faster:.1f} times as fast as float32 and {than_pytorch:.1f} times as "
+        f"fast as PyTorch, in {int8.megabytes / float32.megabytes:.0%} of float32's size."
     )
     quality = _losses(card.original.scores[0], int8.scores[0])
     if not _faithful(card, int8):
@@ -143,8 +143,8 @@ def _caution(card: Card) -> list[str]:
     if load <= BUSY * cores:
         return []
     return [
-        f"**The machine was busy** (load {load:.1f} on {cores} cores), which slows some engines more than others: "
-        "for speeds to go by, make this report again when it is idle."
+        f"**The machine was busy** (load {load:.1f} on {cores} cores), which slows some engines more than "
+        "others: for speeds to go by, make this report again when it is idle."
     ]
 
 
