@@ -129,45 +129,33 @@ def read_retrieval(folder: Path) -> Retrieval:
         documents=list(documents.values()),
         queries=[asked[query] for query in gains],
         gains=list(gains.values()),
-        same=[
-            -1 if places.get(query, -1) in found else places.get(query, -1) for query, found in gains.items()
-        ],
+        same=[_same(places.get(query, -1), found) for query, found in gains.items()],
     )
+
+
+def _same(place: int, answers: dict[int, float]) -> int:
+    return -1 if place in answers else place
 
 
 def _rows(path: Path, columns: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The values of those columns, row by row, and the line that each row ends at."""
-    lines = _lines(path)
-    reader = (
-        csv.DictReader(lines, strict=True)
-        if delimiter == ","
-        else csv.DictReader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    )
+    reader = csv.DictReader(_lines(path), delimiter=delimiter, strict=True)
     try:
         header = reader.fieldnames or []
         missing = [column for column in columns if column not in header]
         if missing:
-            between = "commas" if delimiter == "," else "tabs"
-            names = ", ".join(columns)
-            between = "commas" if delimiter == "," else "tabs"
-            _refuse(
-                path, 1, f"has no column {', '.join(missing)}; name {names} there, with {between} between"
-            )
+            names, between = ", ".join(columns), "commas" if delimiter == "," else "tabs"
+            reason = f"has no column {', '.join(missing)}; name {names} there, with {between} between"
+            _refuse(path, 1, reason)
         for row in reader:
             values = [row[column] for column in columns]
             if None in row or not all(values):
-                _refuse(
-                    path,
-                    reader.line_num,
-                    f"has not one value for each column ({', '.join(header)}); fill it in",
-                )
+                reason = f"has not one value for each column ({', '.join(header)}); fill it in"
+                _refuse(path, reader.line_num, reason)
             yield reader.line_num, values
     except csv.Error as err:
-        _refuse(
-            path,
-            reader.reader.line_num,
-            f"is no CSV: {err}; quote a value with a comma, and double the quotes in it",
-        )
+        reason = f"is no CSV: {err}; quote a value with a comma, and double the quotes in it"
+        _refuse(path, reader.reader.line_num, reason)
 
 
 def _texts(path: Path) -> dict[str, str]:

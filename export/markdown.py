@@ -1,15 +1,15 @@
 """Markdown that is made here."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#&])")
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table; cells are Markdown themselves."""
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
+def table(head: Sequence[str], rows: Iterable[Iterable[object]], *, numbers: bool = False) -> str:
+    """A table; cells are Markdown themselves. Those of numbers, after the first, end at the right."""
+    rule = ["---"] + ["---:" if numbers else "---"] * (len(head) - 1)
+    lines = [head, rule, *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 

@@ -29,8 +29,8 @@ def markdown(card: Card) -> str:
     parts = [
         f"# Report card of {literal(card.model.name)}",
         advice(card),
-        table(*summary(card)),
         *_caution(card),
+        table(*summary(card), numbers=True),
         _data(card),
         "## Fewer dimensions",
         _cuts(card),
@@ -152,8 +152,8 @@ def _data(card: Card) -> str:
     """What the figures of the first table stand for."""
     measured, model = card.measured, card.model
     lines = [
-        f"Cosines are over {measured.parity} sentences written for this, without those of a word or two.",
-        f"Nearest neighbours are {literal(measured.neighbours)}, by {model.similarity}.",
+        f"Cosines are over {measured.parity} sentences written for this, less those of a word or two.",
+        f"Nearest neighbours are looked for among {literal(measured.neighbours)}, by {model.similarity}.",
     ]
     if measured.pairs is not None:
         lines.append(f"{literal(measured.pairs)} has {measured.num_pairs:,} pairs.")
@@ -173,7 +173,9 @@ def _cuts(card: Card) -> str:
         for name, shown in NAMES.items()
         if getattr(card.original.scores[0], name) is not None
     }
-    head = ["dimensions", "bytes"] + [f"{shown}: {way}" for shown in present.values() for way in rows]
+    head = ["dimensions", "bytes as float32"] + [
+        f"{shown}: {way}" for shown in present.values() for way in rows
+    ]
     lines = [
         [
             str(cut.dimensions),
@@ -184,7 +186,8 @@ def _cuts(card: Card) -> str:
     ]
     return (
         "With `dimensions` in a request, a vector is cut to its first numbers and normalised again. "
-        "Neighbours are those that the original finds with all of them.\n\n" + table(head, lines)
+        "Neighbours are those that the original finds with all of them.\n\n"
+        + table(head, lines, numbers=True)
     )
 
 
