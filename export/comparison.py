@@ -109,8 +109,8 @@ def _engines(subject: Subject, original: Original, models: Mapping[Precision, Mo
 
 
 def _cuts(made: Manifest) -> list[int]:
-    """The dimensions that scores are told for: all, a half, a quarter."""
-    return [made.dimensions // part for part in (1, 2, 4) if made.dimensions >= part]
+    """The dimensions that scores are told for, all first: also a half and a quarter."""
+    return sorted({made.dimensions // part for part in (1, 2, 4)} - {0}, reverse=True)
 
 
 def _similarity(original: Original) -> str:

@@ -52,13 +52,13 @@ class Workload(msgspec.Struct, frozen=True):
 def workload(given: Given) -> Workload:
     """The parity sentences, and what is given or, where nothing is, more sentences of our own."""
     found: dict[Kind, list[str]] = {"bare": parity.sentences()}
-    neighbours = "parity sentences and made-up ones"
+    neighbours = "these and others made up"
     if given.pairs is not None:
         found["text"] = list(dict.fromkeys([*given.pairs.left, *given.pairs.right]))
-        neighbours = f"sentences of {given.pairs.name}"
+        neighbours = f"the sentences of {given.pairs.name}"
     if given.retrieval is not None:
         found |= {"query": given.retrieval.queries, "document": given.retrieval.documents}
-        neighbours = f"documents for queries of {given.retrieval.name}"
+        neighbours = f"the documents of {given.retrieval.name}, for its queries"
     if len(found) == 1:
         found["text"] = [*found["bare"], *texts.sentences(OWN_SENTENCES)]
     return Workload(found, neighbours)

@@ -84,9 +84,9 @@ def _faithful(card: Card, int8: Row) -> bool:
 
 
 def _loss(expected: Scores, found: Scores, name: str) -> float | None:
-    """In points; below 0 for a gain."""
+    """In points, of the figures as they are shown; below 0 for a gain."""
     before, after = getattr(expected, name), getattr(found, name)
-    return None if before is None or after is None else 100 * (before - after)
+    return None if before is None or after is None else round(100 * before, 2) - round(100 * after, 2)
 
 
 def _losses(expected: Scores, found: Scores) -> str:
@@ -167,28 +167,23 @@ def _data(card: Card) -> str:
 
 def _cuts(card: Card) -> str:
     """What is lost with fewer dimensions, by the original and by this artifact."""
-    rows = {"original": card.original, card.precision: card.artifacts[card.precision]}
-    present = {"neighbours": "nearest ten, %"} | {
-        name: f"{shown} x 100"
-        for name, shown in NAMES.items()
-        if getattr(card.original.scores[0], name) is not None
-    }
-    head = ["dimensions", "bytes as float32"] + [
-        f"{shown}: {way}" for shown in present.values() for way in rows
-    ]
+    pairs = list(zip(card.original.scores, card.artifacts[card.precision].scores, strict=True))
+    shown = {"neighbours": "nearest ten, %", **{name: f"{shown} x 100" for name, shown in NAMES.items()}}
+    present = {name: column for name, column in shown.items() if getattr(pairs[0][0], name) is not None}
     lines = [
         [
-            str(cut.dimensions),
-            f"{4 * cut.dimensions:,}",
-            *(_points(getattr(row.scores[place], name)) for name in present for row in rows.values()),
+            str(expected.dimensions),
+            f"{4 * expected.dimensions:,}",
+            *(f"{_points(getattr(expected, name))} / {_points(getattr(found, name))}" for name in present),
         ]
-        for place, cut in enumerate(card.original.scores)
+        for expected, found in pairs
     ]
-    return (
-        "With `dimensions` in a request, a vector is cut to its first numbers and normalised again. "
-        "Neighbours are those that the original finds with all of them.\n\n"
-        + table(head, lines, numbers=True)
+    words = (
+        "With `dimensions` in a request, a vector is cut to its first numbers and normalised again. Figures "
+        f"are of the original / of {card.precision}; neighbours are those that the original finds with all."
     )
+    head = ["dimensions", "bytes as float32", *present.values()]
+    return f"{words}\n\n{table(head, lines, numbers=True)}"
 
 
 def _model(card: Card) -> str:

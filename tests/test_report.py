@@ -192,7 +192,7 @@ def test_a_report_where_int8_is_refused(
     assert {"float32"} == set(written.artifacts)
     assert "only as int8 is too far from the original" in written.refused
     assert "**Keep float32.** int8 could not be made: only as int8 is too far" in path.read_text()
-    assert "parity sentences and made-up ones" == written.measured.neighbours
+    assert "these and others made up" == written.measured.neighbours
     assert written.artifacts["float32"].scores[0].neighbours > 0.99
     assert artifact.up_to_date(entry, sources.find(entry), tmp_path / "only") is not None
     assert ["manifest.json", "model.onnx", "report.json", "report.md", "tokenizer.json"] == sorted(
