@@ -21,6 +21,7 @@ from benchmarks import engines, peers, record, stats, texts
 from benchmarks.engines import Worker
 from benchmarks.servers import OPTIMUM, OURS, TORCH, Server
 from benchmarks.traffic import Pool, Request, at_rate, closed
+from export import machine
 
 CLOSED_CONNECTIONS = (1, 4, 16)
 OPEN_CONNECTIONS = 64
@@ -50,8 +51,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    machine = record.machine()
-    rows = engines.engines(peers.SMALL, machine["cores"], machine["instructions"])
+    here = machine.describe()
+    rows = engines.engines(peers.SMALL, here.cores, here.instructions)
     pool = Pool(texts.mixed(arguments.texts, 2000))
     latencies: Figures = defaultdict(lambda: defaultdict(list))
     rates: Figures = defaultdict(lambda: defaultdict(list))

@@ -3,13 +3,10 @@
     python -m benchmarks.quality [--sts FILE.csv ...] [--retrieval FOLDER ...]
 
 ``python -m benchmarks.peers`` must have run before. STS files have the columns score, sentence1, sentence2; a
-retrieval folder has corpus.jsonl, queries.jsonl and qrels.tsv, as BEIR has them. ``alone`` compares texts
-that are sent alone with the same texts in their list.
+retrieval folder is in BEIR's layout. ``alone`` compares texts sent alone with the same texts in their list.
 """
 
 import argparse
-import csv
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +16,7 @@ import numpy as np
 
 from benchmarks import engines, peers, record, stats
 from benchmarks.engines import AVX2, PYTORCH, Worker
+from export import datasets, machine, scores
 
 KINDS = ("sts", "retrieval")
 ALONE_TEXTS = 100
@@ -45,8 +43,8 @@ def main() -> None:
     parser.add_argument("--retrieval", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()
 
-    machine = record.machine()
-    rows = engines.engines(peers.SMALL, machine["cores"], machine["instructions"])
+    here = machine.describe()
+    rows = engines.engines(peers.SMALL, here.cores, here.instructions)
     results: dict[str, Any] = {"megabytes": _megabytes(), "sts": {}, "retrieval": {}}
     originals: dict[Path, Vectors] = {}
     for name in [PYTORCH, *(name for name in rows if name not in (PYTORCH, AVX2))]:
@@ -71,27 +69,21 @@ def _megabytes() -> dict[str, float]:
 
 def sts(path: Path, encode: Callable[[list[str]], Vectors], originals: dict[Path, Vectors]) -> dict[str, Any]:
     """Spearman's correlation, and cosines to the vectors of the first engine that was asked."""
-    with path.open(encoding="utf-8", newline="") as file:
-        pairs = list(csv.DictReader(file))
-    places = {text: place for place, text in enumerate(dict.fromkeys(_sentences(pairs)))}
+    pairs = datasets.read_pairs(path)
+    places = {text: place for place, text in enumerate(dict.fromkeys([*pairs.left, *pairs.right]))}
     vectors = encode(list(places))
     original = originals.setdefault(path, vectors)
-    left, right = (vectors[[places[pair[side]] for pair in pairs]] for side in ("sentence1", "sentence2"))
-    scores = [float(pair["score"]) for pair in pairs]
+    left, right = (vectors[[places[text] for text in side]] for side in (pairs.left, pairs.right))
     alone = np.concatenate([encode([text]) for text in list(places)[:ALONE_TEXTS]])
     return {
-        "spearman": stats.rounded(100 * stats.spearman((left * right).sum(axis=1), scores)),
+        "spearman": stats.rounded(100 * scores.spearman(scores.cosines(left, right), pairs.scores)),
         "cosine": _cosines(vectors, original),
         "alone": _cosines(vectors[:ALONE_TEXTS], alone),
     }
 
 
-def _sentences(pairs: list[dict[str, str]]) -> list[str]:
-    return [pair[side] for pair in pairs for side in ("sentence1", "sentence2")]
-
-
 def _cosines(left: Vectors, right: Vectors) -> dict[str, Any]:
-    cosines = (left.astype(np.float64) * right).sum(axis=1)
+    cosines = scores.cosines(left, right)
     found = {"mean": cosines.mean(), "percent_1": np.percentile(cosines, 1), "min": cosines.min()}
     return {name: round(float(value), 5) for name, value in found.items()} | {
         "equal": bool((left == right).all())
@@ -100,20 +92,9 @@ def _cosines(left: Vectors, right: Vectors) -> dict[str, Any]:
 
 def _retrieval(folder: Path, encode: Encoder) -> float:
     """nDCG@10 of the queries that have a judgement."""
-    corpus, queries = (_lines(folder / name) for name in ("corpus.jsonl", "queries.jsonl"))
-    relevance = np.zeros((len(queries), len(corpus)))
-    documents, asked = ({line["_id"]: place for place, line in enumerate(part)} for part in (corpus, queries))
-    for line in (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-        query, document, gain = line.split("\t")
-        relevance[asked[query], documents[document]] = float(gain)
-    vectors = encode([(line.get("title", "") + " " + line["text"]).strip() for line in corpus])
-    scores = encode([line["text"] for line in queries]) @ vectors.T
-    judged = relevance.any(axis=1)
-    return stats.rounded(stats.ndcg(scores[judged], relevance[judged]))
-
-
-def _lines(path: Path) -> list[dict[str, str]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    task = datasets.read_retrieval(folder)
+    ranked = scores.nearest(encode(task.queries), encode(task.documents), task.same)
+    return stats.rounded(scores.ndcg(ranked, task.gains))
 
 
 if __name__ == "__main__":

@@ -1,40 +1,16 @@
 """Results files: what was measured, by which command, on which machine, at which commit."""
 
-import importlib.metadata
 import json
-import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from export import machine
+
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = (
-    "embed-onnx",
-    "onnxruntime",
-    "tokenizers",
-    "numpy",
-    "torch",
-    "transformers",
-    "sentence-transformers",
-)
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "asimddp", "i8mm")
-
-
-def machine() -> dict[str, Any]:
-    """The CPU, its instruction sets that matter here, and the cores this process may use."""
-    info = Path("/proc/cpuinfo").read_text()
-    lines = [line.partition(":") for line in info.splitlines()]
-    fields = {name.strip(): value.strip() for name, _, value in reversed(lines)}
-    words = fields.get("flags", fields.get("Features", "")).split()
-    return {
-        "cpu": fields.get("model name", platform.machine()),
-        "instructions": [flag for flag in FLAGS if flag in words],
-        "cores": len(os.sched_getaffinity(0)),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
 
 
 def write(name: str, rows: dict[str, Any]) -> None:
@@ -44,8 +20,8 @@ def write(name: str, rows: dict[str, Any]) -> None:
     content = {
         "command": " ".join(["python", "-m", f"benchmarks.{module}", *given]),
         "commit": _commit(),
-        "machine": machine(),
-        "versions": {package: _version(package) for package in PACKAGES},
+        "machine": msgspec.structs.asdict(machine.describe()),
+        "versions": machine.versions(),
         "results": rows,
     }
     RESULTS.mkdir(exist_ok=True)
@@ -71,10 +47,3 @@ def _git(*words: str) -> str:
         ["git", *words], cwd=RESULTS.parents[1], capture_output=True, text=True, check=False
     )
     return done.stdout.strip()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks import engines, peers, record, stats, texts
 from benchmarks.engines import OURS, Worker
 from embed_onnx import native
+from export import machine
 
 GRIDS = {
     peers.SMALL: ((1, 8), (1, 32), (1, 128), (16, 16), (16, 64), (32, 128)),
@@ -48,11 +49,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    machine = record.machine()
+    here = machine.describe()
     results: dict[str, Any] = {"rounds": arguments.rounds, "seconds": arguments.seconds, "models": {}}
     versions: dict[str, dict[str, str]] = {}
     for model in arguments.models:
-        rows = engines.engines(model, machine["cores"], machine["instructions"])
+        rows = engines.engines(model, here.cores, here.instructions)
         chosen = {
             name: row
             for name, row in rows.items()
@@ -95,7 +96,7 @@ def _rounds(
     names = list(workers)
     taken: Rounds = {name: [] for name in names}
     peaks = []
-    cores = record.machine()["cores"]
+    cores = machine.describe().cores
     for worker in workers.values():
         worker.time(given, 0)  # not counted: caches, lazy allocations
     for turn in range(arguments.rounds):

@@ -1,4 +1,4 @@
-"""Medians, spreads and scores, by numpy."""
+"""Medians and spreads, by numpy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,23 +25,3 @@ def latencies(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
 def rounded(value: float) -> float:
     """Four digits: more is noise."""
     return float(f"{value:.4g}")
-
-
-def spearman(left: Numbers, right: Numbers) -> float:
-    """Rank correlation; equal values share the mean of their ranks."""
-    return float(np.corrcoef(_ranks(left), _ranks(right))[0, 1])
-
-
-def _ranks(values: Numbers) -> np.ndarray:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[place]
-
-
-def ndcg(scores: np.ndarray, relevance: np.ndarray, at: int = 10) -> float:
-    """The mean over queries of nDCG, for scores and gains [queries, documents]; every query has some gain."""
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :at]
-    discounts = 1 / np.log2(np.arange(2, best.shape[1] + 2))
-    gained = (np.take_along_axis(relevance, best, axis=1) * discounts).sum(axis=1)
-    ideal = (-np.sort(-relevance, axis=1)[:, :at] * discounts).sum(axis=1)
-    return float((gained / ideal).mean())

@@ -5,13 +5,13 @@ python -m benchmarks.tables --check  # exit with 1 if they say something else
 """
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import chart, peers, record, summary
 from benchmarks.load import DURING
 from benchmarks.speed import MIXED
+from export import markdown
 
 ROOT = Path(__file__).parent.parent
 README, RELIABILITY = ROOT / "README.md", ROOT / "docs" / "reliability.md"
@@ -51,7 +51,7 @@ def figures(files: dict[str, Results], results: list[Results]) -> str:
     """Everything between the markers, in Markdown."""
     speed, load, quality, _ = results
     parts = [
-        _table(["all-MiniLM-L6-v2", "median (first to third quartile)"], summary.lines(*results)),
+        markdown.table(["all-MiniLM-L6-v2", "median (first to third quartile)"], summary.lines(*results)),
         f"![Tokens a second by engine](benchmarks/results/{CHART.name})",
         _speed(speed),
         _http(load),
@@ -77,7 +77,7 @@ def architectures(file: Results) -> str:
         file["results"].items(), key=lambda item: ("refused" in item[1], not item[1].get("kernels"))
     )
     head = ["architecture", "int8 by", "float32: cosine, least", "int8: cosine, mean and least"]
-    return _table(head, ([name, *_exported(row)] for name, row in found))
+    return markdown.table(head, ([name, *_exported(row)] for name, row in found))
 
 
 def _exported(row: Results) -> list[str]:
@@ -91,7 +91,7 @@ def _exported(row: Results) -> list[str]:
 def _disturbed(found: Results) -> str:
     """What a client of even rate sees of other things."""
     rows = [[what, _latency(row), row["requests"]] for what, row in found["latency_ms"].items()]
-    return _table(
+    return markdown.table(
         [f"{found['rate']:g} single texts a second, and", "p50, p99 ms", "answers, all of them 200"], rows
     )
 
@@ -113,7 +113,7 @@ def _overload(file: Results) -> str:
             f"{found['Retry-After of the last 429, s']} s, {found['seconds until the queue was empty']} s"
         ),
     }
-    return _table(["all-MiniLM-L6-v2", ""], rows.items())
+    return markdown.table(["all-MiniLM-L6-v2", ""], rows.items())
 
 
 def _speed(speed: Results) -> str:
@@ -121,7 +121,7 @@ def _speed(speed: Results) -> str:
     cells = [(model, cell, speed["models"][model]["cells"][cell]["engines"]) for model, cell in SHOWN]
     head = [f"{cell}{SIZES[model]}, {'ms' if _alone(cell) else 'k tokens/s'}" for model, cell, _ in cells]
     engines = _small(speed)[MIXED]["engines"]
-    return _table(
+    return markdown.table(
         ["in process", *head],
         ([name, *(_figure(cell, rows[name]) for _, cell, rows in cells)] for name in engines),
     )
@@ -144,7 +144,7 @@ def _http(load: Results) -> str:
         for phase, row in latency.items()
     ]
     rows += [[phase, *(f"{row[name][1]:,.0f}" for name in servers)] for phase, row in rate.items()]
-    return _table(["over HTTP", *servers], rows)
+    return markdown.table(["over HTTP", *servers], rows)
 
 
 def _latency(row: Results) -> str:
@@ -160,7 +160,7 @@ def _quality(quality: Results) -> str:
         [engine, *(cell for _, rows in files.values() for cell in _scores(rows[engine]))]
         for engine in engines
     ]
-    return _table(["quality", *head], lines)
+    return markdown.table(["quality", *head], lines)
 
 
 def _bits(found: Results) -> str:
@@ -170,7 +170,7 @@ def _bits(found: Results) -> str:
     lines = [
         [way, *(cell for engine in engines for cell in _both(row.get(engine)))] for way, row in found.items()
     ]
-    return _table(["bits", *head], lines)
+    return markdown.table(["bits", *head], lines)
 
 
 def _both(row: Results | None) -> list[str]:
@@ -200,11 +200,6 @@ def _footer(files: dict[str, Results]) -> str:
 def _small(speed: Results) -> Results:
     cells: Results = speed["models"][peers.SMALL]["cells"]
     return cells
-
-
-def _table(head: list[str], rows: Iterable[Iterable[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def _put(text: str, new: str, start: str = START, end: str = END) -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``embed-onnx serve | export | models | embed | key``.
+"""The command line: ``embed-onnx serve | export | report | models | embed | key``.
 
 Commands import what they use, so that ``--help`` is instant.
 """
@@ -20,6 +20,7 @@ from embed_onnx.errors import EmbedError, SetupError
 if TYPE_CHECKING:
     from embed_onnx.models_file import Entry
     from embed_onnx.settings import Settings
+    from export.datasets import Given
 
 Command = Callable[..., None]
 
@@ -74,25 +75,60 @@ def serve(descriptor: int | None, **words: Any) -> None:
             server.serve(models, chosen, sock, on_reload=on_reload)
 
 
+STS = click.option(
+    "--sts",
+    type=click.Path(path_type=Path),
+    help="Report on sentence pairs: CSV of score,sentence1,sentence2.",
+)
+BEIR = click.option(
+    "--beir",
+    type=click.Path(path_type=Path),
+    help="Report on retrieval: a folder of corpus.jsonl, queries.jsonl and qrels.tsv.",
+)
+
+
 @cli.command()
 @click.argument("names", nargs=-1)
 @knob_options("artifacts", "models")
 @click.option("--force", is_flag=True, help="Export even what is up to date.")
-def export(names: tuple[str, ...], force: bool, **words: Any) -> None:
+@click.option("--report", is_flag=True, help="Write a report card for each artifact that has none.")
+@STS
+@BEIR
+def export(
+    names: tuple[str, ...], force: bool, report: bool, sts: Path | None, beir: Path | None, **words: Any
+) -> None:
     """Convert the models that models.txt lists, or those NAMES of them, to ONNX artifacts."""
+    if not report and (sts or beir):
+        raise SetupError("--sts and --beir are for the report card; add --report")
     chosen = settings.from_words(words)
-    from embed_onnx import models_file
-
-    entries = models_file.read(chosen.models)
-    unknown = set(names) - {name for entry in entries for name in entry.names()}
-    if unknown:
-        listed = ", ".join(entry.name for entry in entries)
-        raise SetupError(f"{chosen.models} does not list {', '.join(sorted(unknown))}; it lists {listed}")
+    picked = _listed(names, chosen)
     _need_export_extra()
-    from export import pipeline
+    from export import card, datasets, pipeline
 
-    picked = [entry for entry in entries if not names or set(names) & set(entry.names())]
+    given = datasets.read(sts, beir)
     pipeline.export_all(picked, chosen.artifacts, force=force)
+    if report:
+        bare = [entry for entry in picked if not card.exists(chosen.artifacts / entry.name)]
+        _write_reports(bare, chosen, given)
+
+
+@cli.command()
+@click.argument("name")
+@STS
+@BEIR
+@knob_options("artifacts", "models")
+def report(name: str, sts: Path | None, beir: Path | None, **words: Any) -> None:
+    """Measure the artifact of NAME beside its original, and write report.md and report.json into its folder.
+
+    The card says how near the artifact is to the original, how fast and large both are on this machine, and
+    what the other precision would give.
+    """
+    chosen = settings.from_words(words)
+    picked = _listed((name,), chosen)
+    _need_export_extra()
+    from export import datasets
+
+    _write_reports(picked, chosen, datasets.read(sts, beir))
 
 
 @cli.command()
@@ -202,6 +238,26 @@ def _refuse_blank_keys() -> None:
     for name in ("EMBED_ONNX_API_KEYS", "EMBED_ONNX_API_KEYS_FILE"):
         if os.environ.get(name, "unset").strip() == "":
             raise SetupError(f"{name} is set and blank; give it a value, or unset it to serve without keys")
+
+
+def _listed(names: tuple[str, ...], chosen: "Settings") -> list["Entry"]:
+    """The lines of the models file with those names or aliases, or all of them."""
+    from embed_onnx import models_file
+
+    entries = models_file.read(chosen.models)
+    unknown = set(names) - {name for entry in entries for name in entry.names()}
+    if unknown:
+        listed = ", ".join(entry.name for entry in entries)
+        raise SetupError(f"{chosen.models} does not list {', '.join(sorted(unknown))}; it lists {listed}")
+    return [entry for entry in entries if not names or set(names) & set(entry.names())]
+
+
+def _write_reports(entries: list["Entry"], chosen: "Settings", given: "Given") -> None:
+    """Measure, and say where each report is."""
+    from export import report
+
+    for path in report.report_all(entries, chosen.artifacts, given):
+        click.echo(path)
 
 
 def _need_export_extra() -> None:

@@ -15,7 +15,7 @@ from export import head, modules, static, tokenizer
 from export.errors import ExportError
 from export.sources import Checkpoint
 
-TRANSFORMER = {"use_safetensors": True, "attn_implementation": "eager", "dtype": torch.float32}
+TRANSFORMER = {"use_safetensors": True, "dtype": torch.float32}
 """How transformers is to load a model."""
 NOT_POOLED = "pooler."
 """Parameters that last_hidden_state does not depend on, and that many checkpoints lack."""
@@ -49,15 +49,17 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     default_prompt: str | None
 
 
-def load(checkpoint: Checkpoint) -> Original:
+def load(checkpoint: Checkpoint, *, attention: str | None = "eager") -> Original:
     """Load a checkpoint with the modules of sentence-transformers, which is what parity is measured against.
+
+    Only eager attention can be traced for export; None is the fastest that the architecture has.
 
     Raises:
         ExportError: It has a module or a setting that would be served wrongly, or cannot be loaded.
     """
     chain = modules.read(checkpoint)
     try:
-        model = _assembled(checkpoint.folder, chain).eval().float()
+        model = _assembled(checkpoint.folder, chain, attention).eval().float()
     except ExportError:
         raise
     except Exception as err:  # whatever transformers raises for a folder it cannot read
@@ -91,19 +93,20 @@ def load(checkpoint: Checkpoint) -> Original:
     )
 
 
-def _assembled(folder: Path, chain: Sequence[modules.Module]) -> SentenceTransformer:
+def _assembled(folder: Path, chain: Sequence[modules.Module], attention: str | None) -> SentenceTransformer:
     """The model: of a plain transformers folder, as sentence-transformers makes one of it."""
+    transformer = {**TRANSFORMER, "attn_implementation": attention}
     if not chain:
         return SentenceTransformer(
             str(folder),
             device="cpu",
             local_files_only=True,
             trust_remote_code=False,
-            model_kwargs=dict(TRANSFORMER),
+            model_kwargs=transformer,
         )
     settings = modules.read_settings(folder)
     return SentenceTransformer(
-        modules=[_module(folder, module) for module in chain],
+        modules=[_module(folder, module, transformer) for module in chain],
         prompts=settings.prompts,
         default_prompt_name=settings.default_prompt_name,
         truncate_dim=settings.truncate_dim,
@@ -112,7 +115,7 @@ def _assembled(folder: Path, chain: Sequence[modules.Module]) -> SentenceTransfo
     )
 
 
-def _module(folder: Path, module: modules.Module) -> Any:
+def _module(folder: Path, module: modules.Module, transformer: dict[str, Any]) -> Any:
     match module.kind:
         case "StaticEmbedding":
             return static.load(folder / module.path)
@@ -121,7 +124,7 @@ def _module(folder: Path, module: modules.Module) -> Any:
         case "Normalize":
             return st.Normalize()
         case "Transformer":
-            options = {"trust_remote_code": False, "model_kwargs": dict(TRANSFORMER)}
+            options = {"trust_remote_code": False, "model_kwargs": dict(transformer)}
         case _:
             options = {}
     kind = getattr(st, module.kind)

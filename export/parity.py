@@ -4,6 +4,7 @@ The original runs in PyTorch, by sentence-transformers itself; the artifact runs
 runtime that serves it. Too far, and there is no artifact.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -90,11 +91,12 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
     _check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
     encoder = Encoder(folder / MODEL, manifest, kernels)
     floor = FLOORS[manifest.precision]
-    enough = min(floor.tokens, manifest.max_tokens or floor.tokens)
+    enough = counted([item.num_tokens for item in tokens], floor, manifest)
     cosines = []
-    for prompt, item, original in zip(expected.prompts, tokens, expected.vectors, strict=True):
+    cases = zip(expected.prompts, tokens, expected.vectors, enough, strict=True)
+    for prompt, item, original, counts in cases:
         skipped = 0 if manifest.include_prompt or not prompt else tokenizer.prompt_length(prompt)
-        if item.num_tokens > skipped and item.num_tokens >= enough:  # of no token, serving makes no vector
+        if counts and item.num_tokens > skipped:  # of no token, serving makes no vector
             cosines.append(_cosine(encoder.encode([item.ids], skipped=skipped)[0], original))
     judged = np.array(cosines)
     if not (judged.mean() >= floor.mean and judged.min() >= floor.least):  # so that NaN does not pass
@@ -111,6 +113,12 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
 
 def _cosine(one: Vector, other: Vector) -> float:
     return float(np.dot(one, other) / (np.linalg.norm(one) * np.linalg.norm(other)))
+
+
+def counted(num_tokens: Sequence[int], floor: Floor, manifest: Manifest) -> list[bool]:
+    """Which sentences, of so many tokens each, are long enough for a floor."""
+    least = min(floor.tokens, manifest.max_tokens or floor.tokens)
+    return [tokens >= least for tokens in num_tokens]
 
 
 def _check_tokens(texts: list[str], found: list[list[int]], expected: list[list[int]]) -> None:

@@ -92,20 +92,6 @@ def test_quartiles_and_latencies() -> None:
     } == stats.latencies([[0.001], [0.003]])
 
 
-def test_spearman_shares_ranks() -> None:
-    assert stats.spearman([1, 2, 3], [10, 20, 90]) == pytest.approx(1)
-    assert stats.spearman([1, 2, 3], [9, 8, 7]) == pytest.approx(-1)
-    assert stats.spearman([1, 2, 2, 3], [1, 3, 2, 4]) == pytest.approx(0.9486833)
-
-
-def test_ndcg() -> None:
-    relevance = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-    scores = np.array([[0.1, 0.9, 0.3], [0.2, 0.9, 0.3]])
-
-    assert stats.ndcg(scores, relevance) == pytest.approx((1 + 1 / 2) / 2)
-    assert stats.ndcg(scores, relevance, at=1) == pytest.approx(1 / 2)
-
-
 def test_mixed_texts_are_the_same_at_every_run(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("\n".join(map(str, range(50))))
 

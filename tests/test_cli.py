@@ -14,7 +14,7 @@ def test_version(tmp_path: Path) -> None:
     assert f"embed-onnx, version {__version__}\n" == run("--version", cwd=tmp_path).stdout
 
 
-@pytest.mark.parametrize("command", ["serve", "export", "models", "embed"])
+@pytest.mark.parametrize("command", ["serve", "export", "report", "models", "embed"])
 def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     done = run(command, "--help", cwd=tmp_path)
 

@@ -1,0 +1,61 @@
+"""``embed-onnx report``: finds an artifact and its original, makes its other precision, writes the card."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from embed_onnx.manifest import Precision
+from embed_onnx.models_file import Entry
+from export import artifact, card, progress, report_text, sources
+from export.datasets import Given
+from export.errors import ExportError
+from export.progress import Show
+from export.sources import Checkpoint
+
+OTHER: dict[Precision, Precision] = {"int8": "float32", "float32": "int8"}
+
+
+def report_all(entries: Sequence[Entry], artifacts: Path, given: Given) -> list[Path]:
+    """Write the report cards of artifacts, one after the other; says where.
+
+    Raises:
+        ExportError: An artifact is absent or out of date, or cannot be measured; those before it are done.
+    """
+    return [_report(entry, artifacts / entry.name, given) for entry in entries]
+
+
+def _report(entry: Entry, folder: Path, given: Given) -> Path:
+    with progress.shown() as bars:
+        show = Show(bars, f"{entry.name}: report")
+        show("finding")
+        checkpoint = sources.find(entry)
+        made = artifact.up_to_date(entry, checkpoint, folder)
+        if made is None:
+            raise ExportError(
+                f"{folder} holds no artifact of {entry.name} as it is listed now; "
+                f"run `embed-onnx export {entry.name}` first"
+            )
+        from export import comparison  # noqa: PLC0415 - torch takes seconds to import
+
+        with progress.explained(entry.name, folder, show), tempfile.TemporaryDirectory() as scratch:
+            refused = _build_other(entry, checkpoint, Path(scratch), show)
+            folders = {made.precision: folder}
+            if refused is None:
+                folders[OTHER[made.precision]] = Path(scratch)
+            found = comparison.card_of(comparison.Subject(made, checkpoint, folders, refused), given, show)
+            card.write(found, report_text.markdown(found), folder)
+        show("done")
+    return folder / card.REPORT
+
+
+def _build_other(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Show) -> str | None:
+    """Make the other precision in an empty folder; or say why it cannot be made."""
+    from export import build  # noqa: PLC0415
+
+    try:
+        build.build(replace(entry, precision=OTHER[entry.precision]), checkpoint, folder, show)
+    except ExportError as err:
+        return str(err)
+    return None

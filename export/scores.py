@@ -1,0 +1,78 @@
+"""Scores of vectors and of rankings: cosine, Spearman, neighbours that are shared, nDCG, recall."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float32]
+"""Vectors [texts, dimensions]."""
+Places = NDArray[np.intp]
+"""Places of documents, [queries, at], the best first."""
+Gains = Sequence[Mapping[int, float]]
+"""Of each query, the documents that answer it, by place, and how well: above 0, at least one each."""
+
+QUERIES_A_BLOCK = 256
+"""Ranked in one go, so that memory does not grow with queries times documents."""
+
+
+def cosines(left: Floats, right: Floats) -> NDArray[np.float64]:
+    """The cosine of each row to the same row of the other side, [texts]."""
+    lengths: NDArray[np.float64] = np.sqrt(_products(left, left) * _products(right, right))
+    return _products(left, right) / lengths
+
+
+def _products(left: Floats, right: Floats) -> NDArray[np.float64]:
+    products: NDArray[np.float64] = np.einsum("td,td->t", left, right, dtype=np.float64)
+    return products
+
+
+def spearman(left: Sequence[float] | NDArray[np.float64], right: Sequence[float]) -> float:
+    """Spearman's rank correlation, -1 to 1, by scipy: equal values share the mean of their ranks."""
+    return float(stats.spearmanr(left, right).statistic)
+
+
+def nearest(queries: Floats, documents: Floats, leave_out: Sequence[int], at: int = 10) -> Places:
+    """The ``at`` documents with the largest products with each query; of equal ones, the first.
+
+    ``leave_out`` has a document for each query that is not ranked, or -1.
+    """
+    blocks = []
+    for first in range(0, len(queries), QUERIES_A_BLOCK):
+        products = queries[first : first + QUERIES_A_BLOCK] @ documents.T
+        for row, document in zip(products, leave_out[first : first + QUERIES_A_BLOCK], strict=True):
+            if document >= 0:
+                row[document] = -np.inf
+        blocks.append(np.argsort(-products, axis=1, kind="stable")[:, :at])
+    return np.concatenate(blocks)
+
+
+def overlap(one: Places, other: Places) -> float:
+    """The share of one ranking's places that the other has, in whatever order; a mean over queries."""
+    return float(
+        np.mean([len(np.intersect1d(*pair)) / one.shape[1] for pair in zip(one, other, strict=True)])
+    )
+
+
+def ndcg(ranked: Places, gains: Gains) -> float:
+    """Normalised discounted cumulative gain of the ranked places; a mean over queries.
+
+    Gains count as they are, over log2(1 + rank): Järvelin and Kekäläinen, "Cumulated gain-based evaluation of
+    IR techniques", 2002, in the form of trec_eval's ``ndcg_cut``, which BEIR reports.
+    """
+    discounts = 1 / np.log2(np.arange(2, ranked.shape[1] + 2))
+    found = []
+    for row, gain in zip(ranked, gains, strict=True):
+        ideal = np.array(sorted(gain.values(), reverse=True)[: len(row)])
+        gained = np.array([gain.get(int(place), 0) for place in row])
+        found.append((gained @ discounts) / (ideal @ discounts[: len(ideal)]))
+    return float(np.mean(found))
+
+
+def recall(ranked: Places, gains: Gains) -> float:
+    """The share of a query's documents that are among the ranked places; a mean over queries."""
+    found = [
+        len(gain.keys() & set(row.tolist())) / len(gain) for row, gain in zip(ranked, gains, strict=True)
+    ]
+    return float(np.mean(found))

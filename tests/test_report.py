@@ -1,0 +1,581 @@
+"""The report card: its scores, the files it is given, and a real report of a small model."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import numpy as np
+import pytest
+import small_models
+from harness import run
+from markdown_it import MarkdownIt
+from msgspec.structs import replace
+from scipy import stats
+from sentence_transformers import SentenceTransformer
+from sklearn.metrics import ndcg_score
+
+from embed_onnx import Model, manifest
+from embed_onnx.models_file import Entry
+from export import (
+    artifact,
+    card,
+    datasets,
+    histogram,
+    int8,
+    machine,
+    markdown,
+    pipeline,
+    report,
+    report_text,
+    scores,
+    sources,
+    texts,
+)
+from export.card import Card
+from export.datasets import Given
+from export.errors import DatasetError
+
+WORDS = ["cat", "dog", "sun", "rain", "bread", "code", "a", "numbers", "letters", "dots", "12", "345"]
+ODD = 'odd \u2028 "text"'
+"""With what ends no line, though it may look so."""
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def sentence(random: np.random.Generator) -> str:
+    return " ".join(random.choice(WORDS, random.integers(2, 9)))
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pairs.csv and a retrieval task, both of random words."""
+    folder, random = tmp_path_factory.mktemp("given"), rng()
+    pairs = [f'{random.integers(0, 6)}.5,{sentence(random)},"{sentence(random)}, ""so"""' for _ in range(40)]
+    (folder / "pairs.csv").write_text(
+        "\n".join(["score,sentence1,sentence2", *pairs]) + "\n", encoding="utf-8"
+    )
+    task = folder / "task"
+    task.mkdir()
+    documents = [{"_id": f"d{n}", "title": "cat" * (n % 2), "text": sentence(random)} for n in range(60)]
+    queries = [{"_id": f"q{n}", "text": sentence(random)} for n in range(20)]
+    for name, lines in (("corpus", documents), ("queries", queries)):
+        (task / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    judged = [
+        f"q{n}\td{m}\t{random.integers(0, 3)}" for n in range(18) for m in random.choice(60, 5, replace=False)
+    ]
+    (task / "qrels.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory, given: Path) -> Path:
+    """A model with prompts, exported and reported on by one command."""
+    folder = tmp_path_factory.mktemp("workshop")
+    small_models.save(folder / "checkpoint", default_prompt="document")
+    (folder / "models.txt").write_text("./checkpoint  name=team/tiny  alias=tiny\n")
+    done = run("export", "--report", *flags(given), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "artifacts/team/tiny/report.md" in done.stdout
+    for stage in ("embedding, original", "embedding, float32", "embedding, int8", "timing", "done"):
+        assert f"team/tiny: report: {stage}\n" in done.stderr
+    return folder
+
+
+def flags(given: Path) -> list[str]:
+    return ["--sts", str(given / "pairs.csv"), "--beir", str(given / "task")]
+
+
+@pytest.fixture(scope="module")
+def found(workshop: Path) -> Card:
+    return msgspec.json.decode((workshop / "artifacts/team/tiny/report.json").read_bytes(), type=Card)
+
+
+# A real report
+
+
+def test_the_original_scores_as_sentence_transformers_does(workshop: Path, given: Path, found: Card) -> None:
+    """With the prompts of encode, encode_query and encode_document, and other people's formulas."""
+    model = SentenceTransformer(str(workshop / "checkpoint"), device="cpu")
+    pairs = datasets.read_pairs(given / "pairs.csv")
+    task = datasets.read_retrieval(given / "task")
+
+    left, right = model.encode(pairs.left), model.encode(pairs.right)
+    similar = model.encode_query(task.queries) @ model.encode_document(task.documents).T
+    relevance = np.array([[gain.get(place, 0) for place in range(60)] for gain in task.gains])
+
+    full = found.original.scores[0]
+    assert full.spearman == pytest.approx(stats.spearmanr((left * right).sum(axis=1), pairs.scores).statistic)
+    assert full.ndcg == pytest.approx(ndcg_score(relevance, similar, k=10))
+    assert (32, 1.0) == (full.dimensions, full.neighbours)
+    assert [32, 16, 8] == [row.dimensions for row in found.original.scores]
+
+
+def test_artifacts_are_scored_as_they_are_served(workshop: Path, given: Path, found: Card) -> None:
+    """The int8 row has the vectors that the artifact gives with those prompts, cut and normalised."""
+    task = datasets.read_retrieval(given / "task")
+    with Model.load(workshop / "artifacts/team/tiny") as model:
+        queries = model.encode(task.queries, prompt_name="query", dimensions=16)
+        documents = model.encode(task.documents, prompt_name="document", dimensions=16)
+        runs_on = model.kernels.told
+
+    ranked = np.argsort(-queries @ documents.T, axis=1)[:, :10]
+
+    row = found.artifacts["int8"]
+    assert row.scores[1].recall == pytest.approx(scores.recall(ranked, task.gains))
+    assert runs_on == row.runs_on
+    assert row.megabytes * 1e6 == (workshop / "artifacts/team/tiny/model.onnx").stat().st_size
+
+
+def test_both_precisions_are_side_by_side(found: Card) -> None:
+    """float32 is the original; int8 is near it; each has a speed and a size."""
+    assert ("int8", None, {"float32", "int8"}) == (found.precision, found.refused, set(found.artifacts))
+    assert found.artifacts["float32"].cosine_min >= 0.99999
+    assert 0.99 < found.artifacts["int8"].cosine_min < found.artifacts["float32"].cosine_min
+    for row in (found.original, *found.artifacts.values()):
+        assert 0 < row.speed.least <= row.speed.median <= row.speed.most
+        assert row.megabytes > 0
+        assert found.measured.parity == len(row.cosines)
+    assert re.fullmatch(r"PyTorch, (sdpa|eager), batches of (8|32)", found.original.runs_on)
+    assert ["Transformer", "Pooling", "Normalize"] == found.model.modules
+    assert ("pairs.csv", 40, "task", 60) == (
+        found.measured.pairs,
+        found.measured.num_pairs,
+        found.measured.retrieval,
+        found.measured.num_documents,
+    )
+
+
+def test_the_report_is_no_part_of_the_artifact(workshop: Path) -> None:
+    """It is there beside it; the artifact is whole, up to date, and not reported on twice."""
+    folder = workshop / "artifacts/team/tiny"
+    written = (folder / "report.md").stat().st_mtime_ns
+    manifest.verify(manifest.read(folder), folder)
+
+    again = run("export", "--report", cwd=workshop)
+
+    assert "up to date" in again.stdout
+    assert "report" not in again.stdout
+    assert written == (folder / "report.md").stat().st_mtime_ns
+    assert not {"report.md", "report.json"} & set(manifest.read(folder).sha256)
+
+
+def test_a_new_artifact_has_no_old_report(workshop: Path, tmp_path: Path) -> None:
+    """What replaces an artifact drops its report; --report then writes one for what is up to date."""
+    shutil.copytree(workshop / "checkpoint", tmp_path / "checkpoint")
+    shutil.copytree(workshop / "artifacts", tmp_path / "artifacts")
+    entry = Entry(name="team/tiny", repo="checkpoint", folder=tmp_path / "checkpoint")
+
+    pipeline.export_all([entry], tmp_path / "artifacts", force=True)
+    folder = tmp_path / "artifacts/team/tiny"
+
+    assert {"model.onnx", "tokenizer.json", "manifest.json"} == {path.name for path in folder.iterdir()}
+    assert not card.exists(folder)
+
+
+def test_a_report_where_int8_is_refused(
+    workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be made is told with its reason; neighbours are of our own sentences."""
+    entry = Entry(name="only", repo="checkpoint", folder=workshop / "checkpoint", precision="float32")
+    pipeline.export_all([entry], tmp_path, force=False)
+    monkeypatch.setattr(int8, "LARGEST", 1)
+
+    (path,) = report.report_all([entry], tmp_path, Given())
+
+    written = msgspec.json.decode((tmp_path / "only/report.json").read_bytes(), type=Card)
+    assert {"float32"} == set(written.artifacts)
+    assert "only as int8 is too far from the original" in written.refused
+    assert "**Keep float32.** int8 could not be made: only as int8 is too far" in path.read_text()
+    assert "these and others made up" == written.measured.neighbours
+    assert written.artifacts["float32"].scores[0].neighbours > 0.99
+    assert artifact.up_to_date(entry, sources.find(entry), tmp_path / "only") is not None
+    assert ["manifest.json", "model.onnx", "report.json", "report.md", "tokenizer.json"] == sorted(
+        file.name for file in (tmp_path / "only").iterdir()
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(["report", "nobody"], "models.txt does not list nobody; it lists absent", id="name"),
+        pytest.param(["report", "absent"], "run `embed-onnx export absent` first", id="no-artifact"),
+        pytest.param(
+            ["report", "absent", "--sts", "no.csv"], "no.csv cannot be read: No such file", id="file"
+        ),
+        pytest.param(["export", "--sts", "no.csv"], "add --report", id="export-without-report"),
+        pytest.param(["export", "--report", "--beir", "no"], "no/corpus.jsonl cannot be read", id="folder"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    workshop: Path, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    """Before anything is exported or measured."""
+    (tmp_path / "models.txt").write_text(f"{workshop / 'checkpoint'}  name=absent\n")
+
+    done = run(*arguments, cwd=tmp_path)
+
+    assert (1, False) == (done.returncode, (tmp_path / "artifacts").exists())
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# What people read
+
+
+def test_the_report_begins_with_what_to_pick(workshop: Path, found: Card) -> None:
+    """Advice, then a table of a column an engine; it becomes HTML with tables and the drawing."""
+    text = (workshop / "artifacts/team/tiny/report.md").read_text()
+
+    page = MarkdownIt("commonmark").enable("table").render(text)
+
+    assert text.startswith("# Report card of team/tiny\n\n**Pick ")
+    assert "|  | original in PyTorch | float32 | int8, this artifact |" in text
+    assert f"| Spearman x 100, pairs.csv | {100 * found.original.scores[0].spearman:.2f} |" in text
+    assert 3 == page.count("<table>")
+    assert 1 == page.count("<svg ") == page.count("</svg>")
+    assert "&lt;" not in page.split("<svg")[1].split("</svg>")[0]
+    assert "`embed-onnx report team/tiny --sts pairs.csv --beir task`" in text
+
+
+def test_no_text_of_users_is_in_the_report(workshop: Path, given: Path) -> None:
+    """Neither theirs nor the paths of their files."""
+    pairs, task = datasets.read_pairs(given / "pairs.csv"), datasets.read_retrieval(given / "task")
+    for name in ("report.md", "report.json"):
+        written = (workshop / "artifacts/team/tiny" / name).read_text()
+
+        assert str(given) not in written
+        assert [] == [text for text in (*pairs.right, *task.documents, *task.queries) if text in written]
+
+
+def test_names_are_never_markup(found: Card) -> None:
+    """What looks like Markdown or HTML in a model's card and prompts is shown as it is."""
+    awkward = "<script>alert(1)</script> | `a` *b* [c](d) \n&amp;"
+    model = replace(
+        found.model, name=awkward, license=awkward, prompts={awkward: awkward}, default_prompt=awkward
+    )
+
+    page = MarkdownIt("commonmark").enable("table").render(report_text.markdown(replace(found, model=model)))
+
+    assert "<script" not in page.replace("&lt;script", "")
+    assert "<em>" not in page
+    assert "href" not in page
+    assert (
+        "<td>&lt;script&gt;alert(1)&lt;/script&gt; | `a` *b* [c](d) \N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
+        in page
+    )
+
+
+def rows(
+    found: Card, *, faster: float, points: float | None, neighbours: float = 0.95, load: float = 0
+) -> Card:
+    """The card with other figures: how many times as fast int8 is, how many points it loses."""
+    expected = replace(found.original.scores[0], ndcg=None, spearman=None if points is None else 0.8)
+    lost = replace(expected, neighbours=neighbours, spearman=None if points is None else 0.8 - points / 100)
+    speed = found.original.speed
+    original = replace(found.original, scores=[expected])
+    artifacts = {
+        "float32": replace(original, speed=speed),
+        "int8": replace(
+            original, scores=[lost], speed=replace(speed, median=faster * speed.median), megabytes=1
+        ),
+    }
+    measured = replace(found.measured, load=load, pairs=None if points is None else "a.csv", retrieval=None)
+    return replace(found, original=original, artifacts=artifacts, measured=measured)
+
+
+@pytest.mark.parametrize(
+    ("figures", "sentences"),
+    [
+        pytest.param(
+            {"faster": 2, "points": 0.03},
+            [
+                "**Pick int8.**",
+                "2.0 times as fast as float32",
+                "Spearman 0.03 points lower",
+                "This artifact is int8.",
+            ],
+            id="nearly-as-good",
+        ),
+        pytest.param(
+            {"faster": 2, "points": 0.6},
+            ["**Pick float32.** int8 loses too much: Spearman 0.60 points lower", "set `precision=float32`"],
+            id="too-much-lost",
+        ),
+        pytest.param(
+            {"faster": 1, "points": -0.1},
+            ["**Pick float32.**", "Pick int8 where memory is short", "Spearman 0.10 points higher"],
+            id="no-faster",
+        ),
+        pytest.param(
+            {"faster": 2, "points": None}, ["**Pick int8.**", "`--sts` and `--beir`"], id="own-texts"
+        ),
+        pytest.param(
+            {"faster": 2, "points": None, "neighbours": 0.85},
+            ["**Pick float32.**", "8.5 of the ten nearest neighbours are the original's"],
+            id="other-neighbours",
+        ),
+        pytest.param(
+            {"faster": 2, "points": 0, "load": 5e3}, ["**The machine was busy** (load 5000.0"], id="busy"
+        ),
+    ],
+)
+def test_advice(found: Card, figures: dict[str, float], sentences: list[str]) -> None:
+    text = report_text.markdown(rows(found, **figures))
+
+    assert [] == [sentence for sentence in sentences if sentence not in text]
+
+
+def test_the_histogram() -> None:
+    """Every value is in a bar, bars lie on the axis, and words have the page's own colour."""
+    values = [0.9712, 0.99, 0.9901, 0.9999, 1.0000001]
+
+    drawn = histogram.svg('a < "b"', values)
+
+    root = ElementTree.fromstring(drawn)
+    words = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    bars = [bar.attrib for bar in root.iter("{http://www.w3.org/2000/svg}rect")]
+    assert 'a < "b"' == root.get("aria-label") == words[0]
+    assert ["0.9700", "0.9850", "1.0000"] == words[-3:]
+    assert sorted(["1", "2", "2"]) == sorted(words[1:-3])
+    assert {174.0} == {round(float(bar["y"]) + float(bar["height"]), 1) for bar in bars}
+    assert all(20 <= float(bar["x"]) <= 620 - float(bar["width"]) for bar in bars)
+    assert {"currentColor"} == {text.get("fill") for text in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert "\n\n" not in drawn
+
+
+def test_the_histogram_of_what_is_all_the_same() -> None:
+    root = ElementTree.fromstring(histogram.svg("float32", [1.0] * 73))
+
+    assert ["73", "0.9950"] == [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")][1:3]
+
+
+def test_a_table_keeps_its_cells() -> None:
+    page = (
+        MarkdownIt("commonmark")
+        .enable("table")
+        .render(markdown.table(["a", "b"], [["1", markdown.literal("x | y")]]))
+    )
+
+    assert "<td>x | y</td>" in page
+
+
+# Scores
+
+
+def test_cosines_of_any_lengths() -> None:
+    left = np.array([[1, 0], [3, 4], [1, 1]], np.float32)
+    right = np.array([[0, 2], [30, 40], [-1, -1]], np.float32)
+
+    assert scores.cosines(left, right) == pytest.approx([0, 1, -1])
+
+
+def test_spearman_shares_ranks() -> None:
+    """By hand: ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4 have 4.5 of covariance, and 4.5 and 5 of variance."""
+    assert scores.spearman([1, 2, 3], [10, 20, 90]) == pytest.approx(1)
+    assert scores.spearman([1, 2, 3], [9, 8, 7]) == pytest.approx(-1)
+    assert scores.spearman([1, 2, 2, 3], [1, 3, 2, 4]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
+
+
+def test_nearest() -> None:
+    """Best first, the first of equal ones, and without what is left out; in blocks as in one."""
+    documents = np.array([[1, 0], [0, 1], [1, 0], [0.5, 0.5]], np.float32)
+    queries = np.array([[1, 0], [0, 1]], np.float32)
+
+    assert [[0, 2, 3], [1, 3, 0]] == scores.nearest(queries, documents, [-1, -1], 3).tolist()
+    assert [[2, 3, 1], [3, 0, 2]] == scores.nearest(queries, documents, [0, 1], 3).tolist()
+    many = rng().normal(size=(600, 8)).astype(np.float32)
+    products = many @ many.T
+    np.fill_diagonal(products, -np.inf)
+    assert np.array_equal(np.argsort(-products, axis=1)[:, :10], scores.nearest(many, many, range(600)))
+
+
+def test_overlap() -> None:
+    """Two of three, in whatever order, and none."""
+    one, other = np.array([[1, 2, 3], [1, 2, 3]]), np.array([[3, 9, 1], [4, 5, 6]])
+
+    assert scores.overlap(one, other) == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_ndcg_and_recall_by_hand() -> None:
+    """Found in the second place and in the first and third, of one and of three that are right."""
+    ranked = np.array([[5, 1, 7], [2, 8, 4]])
+    gains = [{1: 1.0}, {2: 1.0, 4: 2.0, 9: 1.0}]
+    first = (1 / np.log2(3)) / 1
+    second = (1 + 2 / np.log2(4)) / (2 + 1 / np.log2(3) + 1 / np.log2(4))
+
+    assert scores.ndcg(ranked, gains) == pytest.approx((first + second) / 2)
+    assert scores.recall(ranked, gains) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_ndcg_is_that_of_scikit_learn() -> None:
+    random = rng()
+    similar, relevance = random.normal(size=(30, 40)), random.integers(0, 4, size=(30, 40)).astype(float)
+    gains = [{place: gain for place, gain in enumerate(row) if gain} for row in relevance.tolist()]
+
+    ranked = np.argsort(-similar, axis=1)[:, :10]
+
+    assert scores.ndcg(ranked, gains) == pytest.approx(ndcg_score(relevance, similar, k=10))
+
+
+# Files that are given
+
+
+def test_pairs(tmp_path: Path) -> None:
+    """Quotes, commas, other columns, other line ends and a mark at the beginning are as CSV has them."""
+    lines = [
+        "sentence2,score,note,sentence1",
+        f'"b, ""c""",4.5,x,"{ODD.replace(chr(34), chr(34) * 2)}"',
+        "d,0,,e",
+    ]
+    (tmp_path / "pairs.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+
+    found = datasets.read_pairs(tmp_path / "pairs.csv")
+
+    assert ("pairs.csv", [ODD, "e"], ['b, "c"', "d"], [4.5, 0]) == (
+        found.name,
+        found.left,
+        found.right,
+        found.scores,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        pytest.param(b"", "pairs.csv, line 1 has no column score, sentence1, sentence2; name", id="empty"),
+        pytest.param(b"score\tsentence1\tsentence2\n", "with commas between", id="tabs"),
+        pytest.param(b"score,sentence1\n1,a\n", "line 1 has no column sentence2", id="column"),
+        pytest.param(b"score,sentence1,sentence2\n1,a,b\n2,a\n", "line 3 has not one value", id="short"),
+        pytest.param(b"score,sentence1,sentence2\n1,a,b,c\n", "line 2 has not one value", id="long"),
+        pytest.param(b"score,sentence1,sentence2\n1,,b\n", "line 2 has not one value", id="blank"),
+        pytest.param(b"score,sentence1,sentence2\nhigh,a,b\n", "line 2 has the score 'high'", id="word"),
+        pytest.param(b"score,sentence1,sentence2\nnan,a,b\n", "which is no number", id="nan"),
+        pytest.param(b'score,sentence1,sentence2\n1,"a"b,c\n', "line 2 is no CSV", id="quotes"),
+        pytest.param(b"score,sentence1,sentence2\n1,a,\xff\n", "line 2 is not UTF-8", id="utf-8"),
+        pytest.param(
+            b"score,sentence1,sentence2\n", "has 0 pairs and no two different scores", id="no-pairs"
+        ),
+        pytest.param(
+            b"score,sentence1,sentence2\n1,a,b\n1,c,d\n", "has 2 pairs and no two", id="same-scores"
+        ),
+    ],
+)
+def test_pairs_that_are_wrong(tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / "pairs.csv").write_bytes(content)
+
+    with pytest.raises(DatasetError) as refused:
+        datasets.read_pairs(tmp_path / "pairs.csv")
+
+    assert sentence in str(refused.value)
+    assert str(tmp_path / "pairs.csv") in str(refused.value)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Callable[..., Path]:
+    """Write a retrieval task with some files other than they should be; None is absent."""
+
+    def write(**changes: str | None) -> Path:
+        files = {
+            "corpus": '{"_id": "1", "title": "t", "text": "a"}\n{"_id": "2", "text": "b", "more": 3}\n'
+            '{"_id": "x", "title": null, "text": "c"}\n',
+            "queries": '{"_id": "x", "text": "q"}\n{"_id": "never", "text": "r"}\n'
+            '{"_id": "1", "text": "s"}\n',
+            "qrels": "query-id\tcorpus-id\tscore\nx\t2\t2\nx\t1\t0\nnever\t1\t0\n1\t1\t1\n",
+        } | changes
+        folder = tmp_path / "task"
+        folder.mkdir()
+        for name, content in files.items():
+            if content is not None:
+                (folder / f"{name}.{'tsv' if name == 'qrels' else 'jsonl'}").write_text(content)
+        return folder
+
+    return write
+
+
+def test_a_retrieval_task(task: Callable[..., Path]) -> None:
+    """Titles go before texts, queries without an answer are left out, a query is not its own answer."""
+    folder = task()
+
+    found = datasets.read_retrieval(folder)
+
+    assert ("task", ["t a", "b", "c"], ["q", "s"]) == (found.name, found.documents, found.queries)
+    assert ([{1: 2.0}, {0: 1.0}], [2, -1]) == (found.gains, found.same)
+    (folder / "qrels").mkdir()
+    (folder / "qrels.tsv").rename(folder / "qrels" / "test.tsv")
+    assert found == datasets.read_retrieval(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        pytest.param({"qrels": None}, "task/qrels.tsv cannot be read: No such file", id="absent"),
+        pytest.param({"corpus": "\n"}, "corpus.jsonl is empty", id="empty"),
+        pytest.param({"corpus": '{"_id": "1"\n'}, "corpus.jsonl, line 1 is not {", id="json"),
+        pytest.param({"queries": '{"_id": 7, "text": "q"}\n'}, "got `int` - at `$._id`", id="number"),
+        pytest.param({"queries": '\n{"_id": "x"}\n'}, "queries.jsonl, line 2 is not", id="no-text"),
+        pytest.param(
+            {"queries": '{"_id": "x", "text": "q"}\n' * 2},
+            "queries.jsonl, line 2 has the id 'x' once more",
+            id="twice",
+        ),
+        pytest.param(
+            {"qrels": "query-id\tcorpus-id\tscore\nx\t9\t1\n"},
+            "qrels.tsv, line 2 names '9', which corpus.jsonl does not have",
+            id="document",
+        ),
+        pytest.param(
+            {"qrels": "query-id\tcorpus-id\tscore\nx\t1\t1\ny\t1\t1\n"},
+            "qrels.tsv, line 3 names 'y', which queries.jsonl does not have",
+            id="query",
+        ),
+        pytest.param({"qrels": "x 0 1 1\n"}, "with tabs between", id="trec"),
+        pytest.param({"qrels": "query-id\tcorpus-id\tscore\nx\t1\tyes\n"}, "the score 'yes'", id="score"),
+        pytest.param(
+            {"qrels": "query-id\tcorpus-id\tscore\nx\t1\t0\n"}, "no line with a score above 0", id="zeros"
+        ),
+    ],
+)
+def test_a_task_that_is_wrong(
+    task: Callable[..., Path], changes: dict[str, str | None], sentence: str
+) -> None:
+    folder = task(**changes)
+
+    with pytest.raises(DatasetError) as refused:
+        datasets.read_retrieval(folder)
+
+    assert sentence in str(refused.value)
+    assert str(folder) in str(refused.value)
+
+
+# Texts of our own, and the machine
+
+
+def test_own_texts_are_the_same_at_every_run() -> None:
+    """Different sentences, and texts of one to many of them."""
+    lengths = [len(text.split()) for text in texts.mixed(200)]
+
+    assert texts.sentences(300) == texts.sentences(300)
+    assert 300 == len(set(texts.sentences(300)))
+    assert texts.mixed(50) == texts.mixed(50)
+    assert min(lengths) < 15
+    assert max(lengths) > 80
+
+
+def test_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first processor's name, and those of its flags that matter here."""
+    info = "model name\t: First\nflags\t\t: fpu avx2 avx512_vnni\n\nmodel name\t: Second\nflags\t\t: fpu\n"
+    (tmp_path / "cpuinfo").write_text(info)
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
+    here = machine.describe()
+    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "none")
+
+    assert ("First", ["avx2", "avx512_vnni"]) == (here.cpu, here.instructions)
+    assert here.cores >= 1
+    assert [] == machine.describe().instructions
+    assert np.__version__ == machine.versions()["numpy"]
