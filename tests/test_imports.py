@@ -17,6 +17,7 @@ LAYERS = [
     "keys",
     "wire",
     "pooling",
+    "dtypes",
     "native",
     "tokenizer",
     "encoder",
