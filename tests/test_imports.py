@@ -25,6 +25,7 @@ LAYERS = [
     "shared_queue",
     "scheduler",
     "model",
+    "adapters",
     "registry",
     "logs",
     "metrics",
