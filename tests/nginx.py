@@ -96,6 +96,10 @@ class Nginx:
         lines = (self.folder / "error.log").read_text().splitlines()
         return [line for line in lines if "[notice]" not in line and "[info]" not in line]
 
+    def answers(self) -> list[str]:
+        """Its access log."""
+        return (self.folder / "access.log").read_text().splitlines()
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(START_SECONDS)
