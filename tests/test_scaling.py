@@ -49,7 +49,7 @@ def test_what_attention_adds(tokens: int, percent: int) -> None:
     """The page's figures are those of the formula."""
     added = Work(1, tokens, 6, 384).macs_per_token / Work(1, 0, 6, 384).macs_per_token - 1
 
-    assert percent == int(added * 100)
+    assert percent == round(added * 100)
     assert f"{percent}% at {tokens}" in PAGE
 
 
