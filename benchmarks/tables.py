@@ -1,4 +1,4 @@
-"""The figures of the README and of docs/reliability.md and the chart, made from the results files.
+"""The figures of the README and of docs/ and the chart, made from the results files.
 
 python -m benchmarks.tables          # write all of them
 python -m benchmarks.tables --check  # exit with 1 if they say something else
@@ -15,6 +15,7 @@ from export import markdown
 
 ROOT = Path(__file__).parent.parent
 README, RELIABILITY = ROOT / "README.md", ROOT / "docs" / "reliability.md"
+SCALING = ROOT / "docs" / "scaling.md"
 CHART = record.RESULTS / "speed.svg"
 START, END = "<!-- figures -->", "<!-- /figures -->"
 ARCHITECTURES = "<!-- architectures -->", "<!-- /architectures -->"
@@ -38,6 +39,7 @@ def main() -> None:
     wanted = {
         README: _put(readme, architectures(record.read("architectures")), *ARCHITECTURES),
         RELIABILITY: _put(RELIABILITY.read_text(encoding="utf-8"), reliability()),
+        SCALING: _put(SCALING.read_text(encoding="utf-8"), scaling()),
         CHART: drawn,
     }
     if "--check" in sys.argv[1:]:
@@ -86,6 +88,25 @@ def _exported(row: Results) -> list[str]:
     mean, least = row["int8"]
     by = "native kernels" if row["kernels"] else "ONNX Runtime"
     return [by, f"{row['float32']:.6f}", f"{mean:.4f}, {least:.4f}"]
+
+
+def scaling() -> str:
+    """Everything between the markers of docs/scaling.md, in Markdown."""
+    file = record.read("cost")
+    head = ["model", "texts of tokens", "lanes", "core-seconds a million tokens, computed", "measured"]
+    rows = (
+        [
+            f"{row['model']}{SIZES[row['model']]}",
+            f"{row['texts']} of {row['tokens'] / row['texts']:.0f}",
+            row["lanes"],
+            f"{row['computed']:.0f}",
+            f"{row['measured']:.0f} ({row['ratio']:.2f} of it)",
+        ]
+        for row in file["results"]["cases"]
+    )
+    machine = file["machine"]
+    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine"
+    return f"{markdown.table(head, rows)}\n\n`{file['command']}` {where}; medians."
 
 
 def _disturbed(found: Results) -> str:

@@ -6,13 +6,16 @@
 
     with Model.load("artifacts/all-MiniLM-L6-v2") as model:
         vectors = model.encode(["Hello", "world"])
+
+``encode`` and ``encode_async`` are for callers in Python; ``embed_now`` and ``embed``, which also tell tokens
+and timings, are what the command line and the server call.
 """
 
 import asyncio
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,7 +23,8 @@ from typing import Any, Self
 
 import msgspec
 
-from embed_onnx import cpu, manifest, native, pooling
+from embed_onnx import cpu, dtypes, manifest, native, pooling
+from embed_onnx.dtypes import DType, Ranges, Stored
 from embed_onnx.encoder import Encoder
 from embed_onnx.errors import ArtifactError, InvalidRequest, TextTooLong
 from embed_onnx.manifest import Manifest
@@ -39,6 +43,8 @@ LENGTH_AT_ONCE = 500
 
 Inputs = Sequence[str | list[int]]
 """Texts, or token ids of the model's own; one kind at a time."""
+OneOrMore = str | list[int] | Inputs
+"""An input, or a list of them."""
 
 ROLES: dict[str, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """The prompts that ``encode_query`` and ``encode_document`` of Sentence-Transformers look for, in order."""
@@ -175,24 +181,71 @@ class Model:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def encode(self, inputs: Inputs, **options: Any) -> Vector:
-        """The vectors of a list of texts or of token ids, float32 [inputs, dimensions]. Blocks.
+    def encode(  # noqa: PLR0913 - keywords that callers choose from
+        self,
+        inputs: OneOrMore,
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+        truncate: bool = True,
+        dtype: DType = "float32",
+        ranges: Ranges | None = None,
+    ) -> Stored:
+        """The vectors of texts, or of token ids: of a list [inputs, dimensions], of one alone [dimensions].
 
-        Keywords are the fields of ``Options``.
+        Blocks, and releases the GIL meanwhile. Several threads may call it at a time.
+
+        Args:
+            inputs: A text or its token ids, or a list of either. An array or a series of texts will do.
+            prompt: Put before each text.
+            prompt_name: The same, by its name in the manifest. Without either, the model's default is taken.
+            dimensions: Cut each vector to so many, and normalise it again where the model does that.
+            truncate: Cut texts that are longer than the model takes, or else refuse them.
+            dtype: Of the numbers; ``ubinary`` has eight dimensions in a uint8.
+            ranges: Of each dimension, [2, dimensions], for int8: ``dtypes.ranges`` of float32 vectors like
+                these. Without them, those of these vectors; queries need those of the documents.
 
         Raises:
             InvalidRequest: An option or an input is wrong.
+            TextTooLong: A text is too long and ``truncate`` is off.
         """
-        return self.embed_now(inputs, Options(**options)).vectors
+        options = Options(prompt=prompt, prompt_name=prompt_name, dimensions=dimensions, truncate=truncate)
+        listed, alone = _listed(inputs)
+        vectors = self.embed_now(listed, options).vectors
+        return dtypes.convert(vectors[0] if alone else vectors, dtype, ranges)
+
+    async def encode_async(  # noqa: PLR0913 - those of encode
+        self,
+        inputs: OneOrMore,
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+        truncate: bool = True,
+        dtype: DType = "float32",
+        ranges: Ranges | None = None,
+    ) -> Stored:
+        """``encode`` for an event loop. Cancelling it takes what still waits out of the queue."""
+        options = Options(prompt=prompt, prompt_name=prompt_name, dimensions=dimensions, truncate=truncate)
+        listed, alone = _listed(inputs)
+        vectors = (await self.embed(listed, options)).vectors
+        return dtypes.convert(vectors[0] if alone else vectors, dtype, ranges)
 
     def embed_now(self, inputs: Inputs, options: Options, *, first: int = 0) -> Embedded:
-        """``encode``, with token counts and timings; errors count inputs from ``first``."""
+        """The vectors of a list of inputs, with token counts and timings; errors count inputs from ``first``.
+
+        Blocks. An interrupt takes what still waits out of the queue.
+        """
         started = time.perf_counter()
         self._check_dimensions(options)
         tokens = self.tokenize(inputs, options, first=first)
         encoder = _pooling(self.prepare().encoder, tokens)
         job = self._scheduler.submit(encoder, [item.ids for item in tokens])
-        job.future.result()
+        try:
+            job.future.result()
+        finally:
+            job.future.cancel()  # of no effect, unless this wait was interrupted
         return self._embedded(job, tokens, options, started)
 
     async def embed(self, inputs: Inputs, options: Options, *, tenant: str = "") -> Embedded:
@@ -352,6 +405,43 @@ def _pooling(encoder: Encoder, tokens: list[Tokens]) -> Encodes:
     """The encoder of a request: of its sequences, as many tokens are left out of the pooling as it says."""
     skipped = tokens[0].skipped if tokens else 0
     return encoder.after(skipped) if skipped else encoder
+
+
+def _listed(inputs: OneOrMore) -> tuple[Inputs, bool]:
+    """Inputs as a list, and whether it was one alone."""
+    if isinstance(inputs, str):
+        _check_kind(inputs, 0)
+        return [inputs], True
+    if not isinstance(inputs, Iterable) or isinstance(inputs, bytes):
+        raise InvalidRequest(f"inputs is {inputs!r}; give a text or a list of texts", param="input")
+    listed: list[Any] = list(inputs)
+    if listed and _are_ids(listed):
+        return [listed], True
+    for index, item in enumerate(listed):
+        _check_kind(item, index)
+    return listed, False
+
+
+def _are_ids(items: list[Any]) -> bool:
+    return all(isinstance(item, int) for item in items)
+
+
+def _check_kind(item: object, index: int) -> None:
+    """Refuse what is neither a text nor token ids, which over HTTP the wire's types do."""
+    if isinstance(item, str):
+        try:
+            item.encode()
+        except UnicodeEncodeError as err:
+            raise InvalidRequest(
+                f"input[{index}] is no text: character {err.start} is half of a surrogate pair; "
+                "decode it with errors='replace'",
+                param="input",
+            ) from None
+    elif not (isinstance(item, list) and _are_ids(item)):
+        raise InvalidRequest(
+            f"input[{index}] is of type {type(item).__name__}; give a text, or a list of token ids",
+            param="input",
+        )
 
 
 def _slices(inputs: Inputs) -> Iterator[Inputs]:

@@ -220,11 +220,6 @@ def test_items_are_counted_across_slices(small: Model) -> None:
     assert "input[99] has" in str(refused.value)
 
 
-def test_one_text_is_not_a_list_of_letters(small: Model) -> None:
-    with pytest.raises(InvalidRequest, match="list of texts"):
-        small.encode("hello")
-
-
 def test_no_artifact(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="embed-onnx export"):
         Model.load(tmp_path / MINILM)

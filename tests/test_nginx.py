@@ -2,21 +2,17 @@
 
 import contextlib
 import json
-import os
 import re
-import shutil
 import socket
-import ssl
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
+import nginx
 import pytest
 from harness import MINILM, START_SECONDS, Server, free_port, until
+from nginx import Nginx
 
 from embed_onnx.server import KEEP_ALIVE_SECONDS
 from embed_onnx.settings import Settings
@@ -26,101 +22,15 @@ DEFAULTS = Settings()
 REQUEST = {"model": MINILM, "input": "Hello", "encoding_format": "base64"}
 
 
-class Nginx:
-    """The site of deploy/nginx.conf in a real nginx, which runs without privileges."""
-
-    MAIN = """
-        pid {folder}/nginx.pid;
-        daemon off;
-        worker_processes 1;
-        error_log {folder}/error.log;
-        events {{}}
-        http {{
-            access_log {folder}/access.log;
-            client_body_temp_path {folder}/body;
-            proxy_temp_path {folder}/proxy;
-            fastcgi_temp_path {folder}/fastcgi;
-            uwsgi_temp_path {folder}/uwsgi;
-            scgi_temp_path {folder}/scgi;
-            include {folder}/site.conf;
-        }}
-    """
-
-    def __init__(self, folder: Path, upstream: str) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self._certify()
-        site = SITE
-        ours = {
-            "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
-            "listen [::]:443 ssl;": "",
-            "server_name embeddings.example.org;": "server_name localhost;",
-            "/etc/embed-onnx/tls/server.crt;": f"{folder}/server.crt;",
-            "/etc/embed-onnx/tls/server.key;": f"{folder}/server.key;",
-            "server 127.0.0.1:8000 ": f"server {upstream} ",
-        }
-        for theirs, own in ours.items():
-            assert 1 == site.count(theirs)
-            site = site.replace(theirs, own)
-        (folder / "site.conf").write_text(site)
-        (folder / "nginx.conf").write_text(self.MAIN.format(folder=folder))
-        nobody: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            nobody = {"user": "nobody", "group": "nogroup", "extra_groups": []}
-            for path in (folder, *folder.iterdir()):
-                shutil.chown(path, "nobody", "nogroup")
-        command = ["nginx", "-c", folder / "nginx.conf", "-e", folder / "error.log", "-p", folder]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **nobody)
-        self.tls = ssl.create_default_context(cafile=folder / "server.crt")
-        self._wait()
-
-    def _certify(self) -> None:
-        """A certificate of its own."""
-        command = "openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -days 2 "
-        command += "-subj /CN=localhost -addext subjectAltName=DNS:localhost "
-        command += f"-keyout {self.folder}/server.key -out {self.folder}/server.crt"
-        subprocess.run(command.split(), check=True, capture_output=True)
-
-    def _wait(self) -> None:
-        until(self._listens)
-
-    def _listens(self) -> bool:
-        assert self.process.poll() is None, (self.folder / "error.log").read_text()
-        with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", self.port)).close()
-            return True
-        return False
-
-    def client(self) -> httpx.Client:
-        return httpx.Client(base_url=f"https://localhost:{self.port}", verify=self.tls, timeout=120)
-
-    def connect(self) -> ssl.SSLSocket:
-        return self.tls.wrap_socket(
-            socket.create_connection(("127.0.0.1", self.port)), server_hostname="localhost"
-        )
-
-    def warnings(self) -> list[str]:
-        """Its log, without what it says of each connection at the lowest level."""
-        lines = (self.folder / "error.log").read_text().splitlines()
-        return [line for line in lines if "[notice]" not in line and "[info]" not in line]
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(START_SECONDS)
-
-
 @pytest.fixture
 def proxy() -> Iterator[Callable[[str], Nginx]]:
-    """Start nginx before an upstream; it has a folder that every user may get to."""
-    if not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or not shutil.which("openssl"):
-        pytest.skip("nginx or openssl is not installed")
+    """Start nginx before an upstream."""
     with contextlib.ExitStack() as stack:
 
         def start(upstream: str) -> Nginx:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="embed-onnx-nginx-"))
-            nginx = Nginx(Path(folder), upstream.removeprefix("http://"))
-            stack.callback(nginx.stop)
-            return nginx
+            return stack.enter_context(
+                nginx.running("nginx.conf", {"127.0.0.1:8000": upstream.removeprefix("http://")})
+            )
 
         yield start
 
@@ -140,17 +50,17 @@ def test_nginx_limits_are_the_servers() -> None:
 
 def test_nginx_serves_over_tls(proxy: Callable[[str], Nginx], server: Server, client: httpx.Client) -> None:
     """One text and a full list come out as from the server itself; none gets to a disk or a log."""
-    nginx = proxy(server.url)
+    site = proxy(server.url)
     texts = [f"sentence {number} about something secret" for number in range(DEFAULTS.max_inputs)]
     bulk = {"model": MINILM, "input": texts}
 
-    with nginx.client() as https:
+    with site.client() as https:
         ours = [https.post("/v1/embeddings", json=body) for body in (REQUEST, bulk)]
     theirs = [client.post("/v1/embeddings", json=body) for body in (REQUEST, bulk)]
 
     assert [answer.json()["data"] for answer in theirs] == [answer.json()["data"] for answer in ours]
-    assert [] == nginx.warnings()
-    assert "secret" not in (nginx.folder / "access.log").read_text()
+    assert [] == site.warnings()
+    assert "secret" not in (site.folder / "access.log").read_text()
 
 
 def test_nginx_passes_errors_and_ids(
@@ -173,13 +83,13 @@ def test_nginx_answers_in_our_shape(
     proxy: Callable[[str], Nginx], server: Server, client: httpx.Client
 ) -> None:
     """Errors of nginx itself look like the server's: too large a body, a hidden route, a broken request."""
-    nginx = proxy(server.url)
+    site = proxy(server.url)
     large = b" " * (DEFAULTS.max_body + 1)
-    with nginx.client() as https:
+    with site.client() as https:
         refused = https.post("/v1/embeddings", content=large, headers={"x-request-id": "find-me"})
         hidden = https.get("/metrics")
         broken = https.get("/health", headers={"x-long": "a" * 100_000})
-    plain = httpx.get(f"http://127.0.0.1:{nginx.port}/health")
+    plain = httpx.get(f"http://127.0.0.1:{site.port}/health")
 
     assert (413, "find-me") == (refused.status_code, refused.headers["x-request-id"])
     assert client.post("/v1/embeddings", content=large).json() == refused.json()

@@ -1,0 +1,170 @@
+"""A model in the shape of other libraries, none of which is needed for that.
+
+    LangChainEmbeddings(model)   where LangChain takes an ``Embeddings``
+    SentenceEncoder(model)       where ``SentenceTransformer.encode`` is called
+
+Queries and documents get the prompts that Sentence-Transformers' ``encode_query`` and ``encode_document``
+give them: those of these names, where the model has them, or else its default.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from embed_onnx import dtypes, pooling
+from embed_onnx.dtypes import DType
+from embed_onnx.errors import InvalidRequest
+from embed_onnx.model import Model, OneOrMore
+from embed_onnx.pooling import Vector
+
+QUERY = ("query",)
+DOCUMENT = ("document", "passage", "corpus")
+"""Names of prompts, of which the first that the model has is taken."""
+
+
+class LangChainEmbeddings:
+    """LangChain's ``Embeddings``; vectors are lists of floats, as that asks for.
+
+    Where an instance of that class is asked for, make this one of them:
+    ``langchain_core.embeddings.Embeddings.register(LangChainEmbeddings)``.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """The vectors of documents."""
+        vectors: list[list[float]] = self.model.encode(
+            texts, prompt_name=_first(self.model, DOCUMENT)
+        ).tolist()
+        return vectors
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a query."""
+        vector: list[float] = self.model.encode(text, prompt_name=_first(self.model, QUERY)).tolist()
+        return vector
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """``embed_documents`` for an event loop."""
+        vectors = await self.model.encode_async(texts, prompt_name=_first(self.model, DOCUMENT))
+        listed: list[list[float]] = vectors.tolist()
+        return listed
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """``embed_query`` for an event loop."""
+        vector = await self.model.encode_async(text, prompt_name=_first(self.model, QUERY))
+        listed: list[float] = vector.tolist()
+        return listed
+
+
+class SentenceEncoder:
+    """The part of ``SentenceTransformer`` that programs which only embed call. Arrays are numpy's.
+
+    Tensors are made for those who ask for them, and have PyTorch.
+    """
+
+    similarity_fn_name: Literal["cosine"] = "cosine"
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.model_card_data = _Card()
+
+    @property
+    def max_seq_length(self) -> int:
+        """The most tokens of a text, special tokens included."""
+        return self.model.manifest.max_tokens
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """By name."""
+        return self.model.manifest.prompts
+
+    def get_embedding_dimension(self) -> int:
+        """Numbers in a vector."""
+        return self.model.manifest.dimensions
+
+    get_sentence_embedding_dimension = get_embedding_dimension
+
+    def encode(  # noqa: PLR0913, PLR0917 - the signature of SentenceTransformer.encode
+        self,
+        sentences: OneOrMore,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,  # noqa: ARG002 - lanes take what fits them
+        show_progress_bar: bool | None = None,  # noqa: ARG002 - none is shown
+        output_value: Literal["sentence_embedding"] = "sentence_embedding",
+        precision: DType | None = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | None = None,  # noqa: ARG002 - it is the CPU
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+    ) -> Any:
+        """An array [texts, dimensions], of one text [dimensions]; or tensors, as in Sentence-Transformers.
+
+        ``batch_size``, ``show_progress_bar`` and ``device`` are taken and change nothing. ``truncate_dim``
+        alone does not normalise again; ``normalize_embeddings`` does.
+
+        Raises:
+            InvalidRequest: An option or an input is wrong, or is not for vectors of whole texts.
+        """
+        if output_value != "sentence_embedding":
+            raise InvalidRequest(f"output_value is {output_value!r}; there is only sentence_embedding")
+        vectors = self.model.encode(sentences, prompt=prompt, prompt_name=prompt_name)[..., :truncate_dim]
+        if normalize_embeddings:
+            vectors = pooling.normalize(vectors)
+        array = dtypes.convert(vectors, precision or "float32")
+        if convert_to_numpy and not convert_to_tensor:
+            return array
+        tensor = _tensor(array)
+        return tensor if convert_to_tensor or array.ndim == 1 else list(tensor)
+
+    def encode_query(self, sentences: OneOrMore, prompt_name: str | None = None, **options: Any) -> Any:
+        """``encode`` with the prompt for queries, where none is given."""
+        return self.encode(sentences, self._chosen(QUERY, prompt_name, options), **options)
+
+    def encode_document(self, sentences: OneOrMore, prompt_name: str | None = None, **options: Any) -> Any:
+        """``encode`` with the prompt for documents, where none is given."""
+        return self.encode(sentences, self._chosen(DOCUMENT, prompt_name, options), **options)
+
+    def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Vector:
+        """Cosines of each vector with each, float32 [first, second]."""
+        first, second = _unit(embeddings1), _unit(embeddings2)
+        cosines: Vector = first @ second.T
+        return cosines
+
+    def similarity_pairwise(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Vector:
+        """Cosines of the vectors in the same places, float32 [pairs]."""
+        cosines: Vector = np.einsum("pd,pd->p", _unit(embeddings1), _unit(embeddings2))
+        return cosines
+
+    def _chosen(self, names: tuple[str, ...], prompt_name: str | None, options: dict[str, Any]) -> str | None:
+        if prompt_name is not None or options.get("prompt") is not None:
+            return prompt_name
+        return _first(self.model, names)
+
+
+class _Card:
+    """Where evaluators of Sentence-Transformers leave their figures for a model card; they are not kept."""
+
+    def set_evaluation_metrics(self, *_: object) -> None:
+        """Do nothing."""
+
+
+def _first(model: Model, names: tuple[str, ...]) -> str | None:
+    """The first of these that the model has a prompt of."""
+    return next((name for name in names if name in model.manifest.prompts), None)
+
+
+def _unit(embeddings: ArrayLike) -> Vector:
+    """Vectors of length 1, float32 [n, dimensions]; one vector is a list of one."""
+    return pooling.normalize(np.atleast_2d(np.asarray(embeddings, np.float32)))
+
+
+def _tensor(array: dtypes.Stored) -> Any:
+    try:
+        import torch  # noqa: PLC0415 - it is not needed, but by who asks for its tensors
+    except ModuleNotFoundError:
+        raise InvalidRequest("tensors need PyTorch, which is not installed; take numpy arrays") from None
+    return torch.from_numpy(array)

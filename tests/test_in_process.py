@@ -1,0 +1,191 @@
+"""``Model.encode`` and ``encode_async``: what callers in Python get, and what they may do meanwhile."""
+
+import asyncio
+import itertools
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from harness import MINILM, until
+
+from embed_onnx import Model, dtypes
+from embed_onnx.errors import InvalidRequest, TextTooLong
+
+TEXTS = ["Hello", "a second, somewhat longer text", "third"]
+LONG = ["a sentence of about nine words, again and again. " * 30] * 400
+"""Tens of seconds of work, which no test waits for."""
+
+
+@pytest.mark.parametrize("alone", [pytest.param("Hello", id="text"), pytest.param([5, 6, 7], id="token-ids")])
+def test_one_alone_has_one_vector(small: Model, alone: str | list[int]) -> None:
+    """A text or its ids give [dimensions], a list of one [1, dimensions], with the same numbers."""
+    vector = small.encode(alone)
+
+    assert (32,) == vector.shape
+    assert np.array_equal(small.encode([alone]), vector[None])
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, id=kind.__name__) for kind in (tuple, np.array, iter, dict.fromkeys)]
+)
+def test_whatever_holds_texts_will_do(small: Model, kind: Callable) -> None:
+    assert np.array_equal(small.encode(TEXTS), small.encode(kind(TEXTS)))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({"dtype": "float16"}, ((3, 32), np.float16), id="float16"),
+        pytest.param({"dtype": "int8"}, ((3, 32), np.int8), id="int8"),
+        pytest.param({"dtype": "ubinary", "dimensions": 20}, ((3, 3), np.uint8), id="ubinary"),
+        pytest.param({"prompt": "about: ", "dimensions": 8}, ((3, 8), np.float32), id="prompt"),
+    ],
+)
+def test_options(small: Model, options: dict, expected: tuple) -> None:
+    """Every option does the same in both forms."""
+    vectors = small.encode(TEXTS, **options)
+    awaited = asyncio.run(small.encode_async(TEXTS, **options))
+
+    assert expected == (vectors.shape, vectors.dtype)
+    assert np.array_equal(vectors, awaited)
+
+
+def test_a_prompt_is_put_before_texts(small: Model) -> None:
+    prompted = small.encode(["a text"], prompt="about: ")
+
+    assert np.array_equal(small.encode(["about: a text"], prompt=""), prompted)
+
+
+def test_queries_in_the_ranges_of_documents(small: Model) -> None:
+    """A query as int8, with ranges from the documents, finds the document that it is."""
+    ranges = dtypes.ranges(small.encode(TEXTS))
+    documents = small.encode(TEXTS, dtype="int8", ranges=ranges)
+
+    query = small.encode(TEXTS[1], dtype="int8", ranges=ranges)
+
+    assert np.array_equal(documents[1], query)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "sentence"),
+    [
+        pytest.param(None, {}, "inputs is None; give a text", id="nothing"),
+        pytest.param(b"bytes", {}, "inputs is b'bytes'", id="bytes"),
+        pytest.param([None], {}, "input[0] is of type NoneType", id="nothing-in-a-list"),
+        pytest.param(["x", 3], {}, "input[1] is of type int", id="ids-among-texts"),
+        pytest.param([["x"]], {}, "input[0] is of type list", id="list-of-lists-of-texts"),
+        pytest.param("half \ud83d", {}, "input[0] is no text: character 5 is half", id="surrogate"),
+        pytest.param("x", {"dtype": "int8"}, "one vector has no ranges", id="no-ranges"),
+        pytest.param("x", {"dtype": "int4"}, "float32, float16, int8, ubinary", id="dtype"),
+    ],
+)
+def test_wrong_inputs(small: Model, inputs, options: dict, sentence: str) -> None:
+    """Both forms refuse with the same sentence."""
+    with pytest.raises(InvalidRequest) as refused:
+        small.encode(inputs, **options)
+    with pytest.raises(InvalidRequest) as refused_async:
+        asyncio.run(small.encode_async(inputs, **options))
+
+    assert sentence in str(refused.value)
+    assert str(refused.value) == str(refused_async.value)
+
+
+def test_truncate_is_heeded(small: Model) -> None:
+    assert (32,) == small.encode(LONG[0]).shape
+    with pytest.raises(TextTooLong):
+        small.encode(LONG[0], truncate=False)
+
+
+def test_threads_and_tasks_at_a_time(small: Model) -> None:
+    """Eight threads and fifty tasks of one event loop get the vectors of each alone."""
+    texts = [f"number {number} " * (1 + number % 9) for number in range(50)]
+    expected = np.stack([small.encode(text) for text in texts])
+    found: dict[int, np.ndarray] = {}
+
+    def work(seed: int) -> None:
+        found[seed] = small.encode(texts)
+
+    async def gather() -> list[np.ndarray]:
+        return await asyncio.gather(*(small.encode_async(text) for text in texts))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    awaited = asyncio.run(gather())
+    for thread in threads:
+        thread.join()
+
+    assert np.array_equal(expected, np.stack(awaited))
+    assert 8 == len(found)
+    assert all(np.array_equal(expected, vectors) for vectors in found.values())
+
+
+def test_cancelling_takes_what_waits_out_of_the_queue(artifacts) -> None:
+    """A task that is cancelled leaves nothing behind; the model goes on."""
+    with Model.load(artifacts / MINILM) as model:
+
+        async def give_up() -> None:
+            task = asyncio.create_task(model.encode_async(LONG))
+            await asyncio.to_thread(until, lambda: model._scheduler.waiting_sequences)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(give_up())
+
+        assert 0 == model._scheduler.waiting_sequences
+        assert (384,) == model.encode("still here").shape
+
+
+def test_an_interrupt_takes_what_waits_out_of_the_queue(artifacts) -> None:
+    """Ctrl-C in ``encode`` ends the work, too, and not only the wait for it."""
+    with Model.load(artifacts / MINILM) as model:
+        main = threading.get_ident()
+
+        def interrupt() -> None:
+            until(lambda: model._scheduler.waiting_sequences)
+            signal.pthread_kill(main, signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            model.encode(LONG)
+        thread.join()
+
+        assert 0 == model._scheduler.waiting_sequences
+        assert (384,) == model.encode("still here").shape
+
+
+@pytest.fixture
+def patient_interpreter():
+    """Nobody is asked to give up the GIL: another thread runs only while its holder lets it go by itself."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_inference_lets_go_of_the_gil(minilm: Model, patient_interpreter) -> None:
+    """While one sequence runs, in the one call that it is, another thread counts on and on."""
+    encoder = minilm.prepare().encoder
+    counts = itertools.count()
+    stop = threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            next(counts)
+            time.sleep(0)  # lets the GIL go, for whoever wants it
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    before = next(counts)
+    encoder.encode([[7] * minilm.manifest.max_tokens])
+    after = next(counts)
+    stop.set()
+    thread.join()
+
+    assert after - before > 20
