@@ -17,6 +17,7 @@ LAYERS = [
     "keys",
     "wire",
     "pooling",
+    "dtypes",
     "native",
     "tokenizer",
     "encoder",
@@ -35,6 +36,12 @@ LAYERS = [
     "protocol",
     "server",
     "workers",
+    "inputs",
+    "parquet",
+    "readers",
+    "writers",
+    "journal",
+    "progress",
     "bulk",
     "tables",
     "cli",
@@ -81,6 +88,7 @@ def test_imports_point_one_way(name: str) -> None:
         ("uvicorn.protocols", ["protocol"]),
         ("httptools", ["protocol"]),
         ("prometheus_client", ["metrics"]),
+        ("pyarrow", ["parquet"]),
     ],
 )
 def test_one_file_owns_a_library(package: str, owners: list[str]) -> None:
