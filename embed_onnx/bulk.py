@@ -126,6 +126,8 @@ def _check_output(inputs: Inputs, output: Path) -> None:
     """Refuse before anything is loaded."""
     if output.suffix not in writers.suffixes():
         raise SetupError(f"--output {output}: the name must end in {', '.join(writers.suffixes())}")
+    if output.suffix == ".parquet":
+        readers.parquet()
     folder = output.resolve().parent
     if not folder.is_dir():
         raise SetupError(f"--output {output}: there is no folder {folder}; make it first")

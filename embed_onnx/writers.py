@@ -23,7 +23,7 @@ MAIN = ""
 """The suffix of the output itself, among those of the files beside it."""
 
 
-class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """Which model made a result, and of what. In a Parquet file's schema, else in OUTPUT.meta.json.
 
     ``artifact`` is the sha256 of the model's file; ``ranges`` [2, dimensions] are those of int8, taken over
