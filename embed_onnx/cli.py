@@ -142,7 +142,10 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
     if texts and (output or any(places.values()) or any(read.values())):
         raise SetupError("--text prints to standard output; leave out --output and what is for files")
     if inputs and output is None:
-        raise SetupError("--output is missing; give a file whose name ends in .npy, .jsonl or .parquet")
+        raise SetupError(
+            "--output is missing; give a file whose name ends in .npy, .jsonl or .parquet "
+            "(to embed a text itself, use --text)"
+        )
     from embed_onnx import bulk
     from embed_onnx import inputs as files
 

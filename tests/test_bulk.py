@@ -778,10 +778,10 @@ def test_standard_input_goes_on_with_the_same(
 def test_memory_does_not_grow_with_the_input(home: Path, tmp_path: Path, kind: str) -> None:
     """Ten times the rows, 60 MB more of text, take hardly more memory."""
     peaks = []
-    for rows in (1_500, 15_000):
+    for rows in (250, 2_500):
         path = tmp_path / f"{rows}{kind}"
         rng = random.Random(rows)
-        texts = [" ".join(rng.choices(WORDS, k=800)) for _ in range(rows)]
+        texts = [" ".join(rng.choices(WORDS, k=5_000)) for _ in range(rows)]
         if kind == ".txt":
             write_lines(path, texts)
         else:
