@@ -69,16 +69,19 @@ def types(inputs: Inputs) -> list[Any]:
     return [schema.field(name).type for name in inputs.columns]
 
 
-def read(path: str, inputs: Inputs, skip: int, rows: int) -> Iterator[tuple[list[Any], list[Column], float]]:
-    """Texts and kept columns of up to so many rows at a time, and the share of the file that is read then.
+def read(
+    path: str, inputs: Inputs, skip: int, rows: int, size: int
+) -> Iterator[tuple[list[Any], list[Column], float]]:
+    """Texts and kept columns of some rows at a time, and the share of the file that is read then.
 
-    A text that is not valid UTF-8 comes as bytes.
+    Up to ``rows`` of them, and about ``size`` bytes of texts. A text that is not valid UTF-8 comes as bytes.
     """
     names = [inputs.field, *inputs.columns]
     try:
         with _open(path) as file:
             total = max(1, file.metadata.num_rows)
             groups, skip, done = _groups(file, skip)
+            rows = min(rows, _rows_of(file, inputs.field, size))
             for batch in file.iter_batches(rows, row_groups=groups, columns=names):
                 done += batch.num_rows
                 if skip >= batch.num_rows:
@@ -109,6 +112,17 @@ def _groups(file: Any, skip: int) -> tuple[list[int], int, int]:
         before += file.metadata.row_group(first).num_rows
         first += 1
     return list(range(first, file.num_row_groups)), skip - before, before
+
+
+def _rows_of(file: Any, name: str, size: int) -> int:
+    """How many rows have so many bytes in a column, in the row group where they are longest; at least one."""
+    found = size
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        chunks = [group.column(place) for place in range(group.num_columns)]
+        taken = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == name)
+        found = min(found, size * group.num_rows // max(1, taken))
+    return max(1, found)
 
 
 def _is_text(kind: Any) -> bool:

@@ -404,7 +404,9 @@ OPEN: dict[Kind, Callable[[_Lines, Inputs], Units]] = {
 
 
 def _parquet_blocks(inputs: Inputs, file: File, start: Position) -> Iterator[Block]:
-    for texts, columns, share in parquet().read(file.path, inputs, start.records, BLOCK_RECORDS):
+    for texts, columns, share in parquet().read(
+        file.path, inputs, start.records, BLOCK_RECORDS, BLOCK_CHARACTERS
+    ):
         rows = len(texts)
         after = Position(start.file, start.records + rows, start.index + rows)
         whole = Block(

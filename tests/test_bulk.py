@@ -785,7 +785,9 @@ def test_memory_does_not_grow_with_the_input(home: Path, tmp_path: Path, kind: s
         if kind == ".txt":
             write_lines(path, texts)
         else:
-            pq.write_table(pa.table({"text": texts}), path, compression="none", use_dictionary=False)
+            # A page is read as a whole, and pyarrow looks at its size after so many rows.
+            table = pa.table({"text": texts})
+            pq.write_table(table, path, compression="none", use_dictionary=False, write_batch_size=32)
         output = tmp_path / f"{rows}.out.npy"
         process = started("embed", str(path), "--model", SMALL, "-o", str(output), cwd=home, program=PEAK)
         out, told = process.communicate(timeout=10 * START_SECONDS)
