@@ -71,8 +71,8 @@ class SentenceEncoder:
         self.model_card_data = _Card()
 
     @property
-    def max_seq_length(self) -> int:
-        """The most tokens of a text, special tokens included."""
+    def max_seq_length(self) -> int | None:
+        """The most tokens of a text, special tokens included; None is no limit."""
         return self.model.manifest.max_tokens
 
     @property

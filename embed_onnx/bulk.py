@@ -1,22 +1,40 @@
-"""Embedding without a server: many texts to JSON lines or to a .npy file."""
+"""Embedding without a server: files of any size into one file, or a few texts as JSON lines.
 
-import itertools
+    reader -> blocks of records -> tokenized and embedded, some blocks at a time -> writer and journal
+
+Blocks come out in the order they went in. What is in memory is a fixed number of blocks.
+"""
+
+import contextlib
+import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from embed_onnx import registry
-from embed_onnx.errors import SetupError
-from embed_onnx.model import Embedded, Model, Options
+from embed_onnx import __version__, dtypes, journal, manifest, readers, registry, writers
+from embed_onnx.dtypes import DType
+from embed_onnx.errors import InferenceFailed, InvalidRequest, SetupError
+from embed_onnx.inputs import Inputs
+from embed_onnx.journal import Journal, Plan
+from embed_onnx.model import Model, Options
+from embed_onnx.models_file import Entry
+from embed_onnx.pooling import Vector
+from embed_onnx.progress import Progress
+from embed_onnx.readers import Block
 from embed_onnx.settings import Settings
+from embed_onnx.writers import Meta, Rows, Writer
 
-TEXTS_A_CHUNK = 256
-"""Embedded between two steps of the progress bar."""
+CALIBRATION_ROWS = 4096
+"""Rows, of the first, over which the ranges of int8 are taken."""
+CALIBRATION_BLOCKS = 1024
+"""Blocks to look for them in, so that a file of bad records does not fill the memory."""
+BLOCKS_BESIDE = 4
+"""Blocks in flight besides one a lane: enough to keep the lanes busy while others are written."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,58 +44,280 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     prompt_name: str | None = None
     dimensions: int | None = None
+    dtype: DType = "float32"
 
 
-def embed(texts: Sequence[str], output: Path | None, choice: Choice) -> None:
-    """Embed texts in order and write them to ``output``, or as JSON lines to standard output.
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the result goes: ``force`` overwrites one, ``restart`` throws away an unfinished run."""
+
+    output: Path
+    force: bool = False
+    restart: bool = False
+
+
+class _Made(msgspec.Struct, frozen=True):
+    """A block and its vectors, float32 [texts, dimensions]."""
+
+    block: Block
+    vectors: Vector
+    tokens: list[int]
+    truncated: list[bool]
+
+
+class _Engine(msgspec.Struct, frozen=True):
+    """A model that is loaded, and how it is asked."""
+
+    model: Model
+    options: Options
+    lanes: int
+
+
+def embed_texts(texts: Sequence[str], choice: Choice) -> None:
+    """Embed a few texts, in order, as JSON lines on standard output.
 
     Raises:
-        SetupError: There is no text, or the model's artifact is not there.
+        SetupError: The model's artifact is not there, a text is empty, or int8 is asked for.
         InvalidRequest: A text or an option is wrong.
     """
-    if not texts:
-        raise SetupError("there is no text; give texts as arguments, with --file, or on standard input")
+    if choice.dtype == "int8":
+        raise SetupError("int8 takes ranges over many texts; embed a file, or choose another --dtype")
     for number, text in enumerate(texts, start=1):
         if not text:
             raise SetupError(f"text {number} is empty; leave it out")
-    entries = registry.wanted(choice.settings)
-    with registry.Registry(entries, choice.settings) as models:
+    with _engine(choice) as engine:
+        found = engine.model.embed_now(texts, engine.options)
+    writer = writers.json_lines(Inputs(files=(), kind="txt"))
+    rows = Rows(
+        indexes=range(len(texts)),
+        columns=[],
+        tokens=[item.num_tokens for item in found.tokens],
+        truncated=[item.truncated for item in found.tokens],
+        vectors=dtypes.convert(found.vectors, choice.dtype),
+    )
+    sys.stdout.buffer.writelines(writer.encode(rows))
+
+
+def embed_files(inputs: Inputs, target: Target, choice: Choice) -> Meta:
+    """Embed files into one, from where an earlier run of the same command stopped; say what came of it.
+
+    Raises:
+        SetupError: The model's artifact, a file or a column is not there, or the output holds something else.
+        InvalidRequest: An option is wrong.
+    """
+    output = target.output
+    _check_output(inputs, output)
+    readers.check(inputs)
+    with _engine(choice) as engine:
+        plan = _plan(inputs, engine, choice.dtype)
+        writer = writers.writer(output, inputs, choice.dtype, plan.dimensions)
+        if output.exists() and not target.force:
+            meta = _complete(output, plan)
+            if meta is not None:
+                return meta
+        with journal.at(output, plan, writer, restart=target.restart) as run:
+            if run.state.finished is None:
+                _run(engine, run, writer, plan)
+            meta = _meta(run, plan)
+            run.finish(meta)
+            return meta
+
+
+def _check_output(inputs: Inputs, output: Path) -> None:
+    """Refuse before anything is loaded."""
+    if output.suffix not in writers.suffixes():
+        raise SetupError(f"--output {output}: the name must end in {', '.join(writers.suffixes())}")
+    if output.suffix == ".parquet":
+        readers.parquet()
+    folder = output.resolve().parent
+    if not folder.is_dir():
+        raise SetupError(f"--output {output}: there is no folder {folder}; make it first")
+    for file in inputs.files:
+        if Path(file.path).parent == folder and Path(file.path).name.startswith(output.name):
+            raise SetupError(f"{file.path} belongs to the output {output}; give inputs apart from it")
+
+
+@contextlib.contextmanager
+def _engine(choice: Choice) -> Iterator[_Engine]:
+    """The model of a choice, loaded; its options have been tried."""
+    settings = msgspec.structs.replace(choice.settings, queue_tokens=sys.maxsize)
+    entries = _entries(registry.wanted(settings), choice.model)
+    with registry.Registry(entries, settings) as models:
         models.load()
         with models.use(choice.model) as (model, prompt_name):
             options = Options(
                 prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
                 dimensions=choice.dimensions,
-                truncate=choice.settings.truncate,
+                truncate=settings.truncate,
             )
-            _write(_chunks(model, texts, options), output)
+            model.embed_now(["a"], options)
+            yield _Engine(model, options, models.scheduler.lanes)
 
 
-def _write(chunks: Iterator[Embedded], output: Path | None) -> None:
-    if output is not None and output.suffix == ".npy":
-        np.save(output, np.concatenate([chunk.vectors for chunk in chunks]))
-    else:
-        _write_lines(chunks, output)
+def _entries(entries: list[Entry], name: str | None) -> list[Entry]:
+    """The one that is asked for, so that no other is loaded; all, if the name is nobody's."""
+    if name is None:
+        return entries[:1]
+    for asked in (name, name.rpartition(":")[0]):
+        found = [entry for entry in entries if asked in (entry.name, *entry.aliases)]
+        found = found or [entry for entry in entries if asked in entry.names()]
+        if found:
+            return found[:1]
+    return entries
 
 
-def _chunks(model: Model, texts: Sequence[str], options: Options) -> Iterator[Embedded]:
-    columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(texts))
-        for first in range(0, len(texts), TEXTS_A_CHUNK):
-            chunk = texts[first : first + TEXTS_A_CHUNK]
-            yield model.embed_now(chunk, options, first=first)
-            progress.advance(task, len(chunk))
+def _plan(inputs: Inputs, engine: _Engine, dtype: DType) -> Plan:
+    described, options = engine.model.manifest, engine.options
+    prompt_name = described.default_prompt if options.prompt_name is None else options.prompt_name
+    return Plan(
+        inputs=inputs,
+        model=described.name,
+        repo=described.source.repo,
+        revision=described.source.revision,
+        artifact=described.sha256[manifest.MODEL],
+        tokenizer=described.sha256[manifest.TOKENIZER],
+        precision=described.precision,
+        runs_on=engine.model.kernels.told,
+        prompt="" if prompt_name is None else described.prompts[prompt_name],
+        dimensions=options.dimensions or described.dimensions,
+        dtype=dtype,
+        truncate=options.truncate,
+    )
 
 
-def _write_lines(chunks: Iterator[Embedded], output: Path | None) -> None:
-    index = itertools.count()
-    file = output.open("wb") if output else sys.stdout.buffer
+def _digest(plan: Plan) -> str:
+    return hashlib.sha256(msgspec.json.encode(plan)).hexdigest()
+
+
+def _meta(run: Journal, plan: Plan) -> Meta:
+    state = run.state
+    same = ("model", "repo", "revision", "artifact", "precision", "runs_on", "prompt", "dimensions", "dtype")
+    counts = ("rows", "rejected", "truncated", "tokens", "ranges", "calibration_rows")
+    return Meta(
+        embed_onnx=__version__,
+        plan=_digest(plan),
+        **{name: getattr(plan, name) for name in same},
+        **{name: getattr(state, name) for name in counts},
+    )
+
+
+def _complete(output: Path, plan: Plan) -> Meta | None:
+    """What a finished output of the same plan says of itself; None if only its last steps are missing.
+
+    Raises:
+        SetupError: The output is something else.
+    """
+    left = journal.read_state(output)
+    if left is not None and left.finished is not None:
+        return None
+    meta = writers.meta_of(output)
+    if meta is None or meta.plan != _digest(plan) or not journal.same_each_time(plan):
+        raise SetupError(f"{output} exists; --force overwrites it, or choose another --output")
+    journal.tidy(output)
+    return meta
+
+
+def _run(engine: _Engine, run: Journal, writer: Writer, plan: Plan) -> None:
+    """Embed and write all that is left."""
+    made = _made(engine, plan.inputs, run)
+    if plan.dtype == "int8" and run.state.ranges is None:
+        made = _calibrated(made, run)
     try:
-        for chunk in chunks:
-            for vector, tokens in zip(chunk.vectors, chunk.tokens, strict=True):
-                line = {"index": next(index), "embedding": vector.tolist(), "num_tokens": tokens.num_tokens}
-                file.write(msgspec.json.encode(line) + b"\n")
-    finally:
-        if output:
-            file.close()
+        with Progress(plan.inputs.size, done=run.state.rows) as progress:
+            for item in made:
+                _write(item, run, writer, plan)
+                progress.add(len(item.block.texts), sum(item.tokens), item.block.read)
+    except KeyboardInterrupt:
+        raise SetupError("stopped; the same command goes on from here") from None
+
+
+def _made(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Made]:
+    """All blocks from where a run is, embedded, in order; so many are in flight that no lane idles."""
+    blocks = engine.lanes + BLOCKS_BESIDE
+    waiting: deque[Future[_Made]] = deque()
+    with ThreadPoolExecutor(blocks, thread_name_prefix="embed") as pool:
+        try:
+            for block in readers.blocks(inputs, run.state.position):
+                waiting.append(pool.submit(_embed, engine, block))
+                if len(waiting) == blocks:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _embed(engine: _Engine, block: Block) -> _Made:
+    """A block's vectors; a text that the model cannot take becomes a reject."""
+    try:
+        return _embed_block(engine, block)
+    except InvalidRequest:
+        block = block.without(_faults(block, lambda text: engine.model.tokenize([text], engine.options)))
+    except InferenceFailed:
+        pass
+    try:
+        return _embed_block(engine, block)
+    except InferenceFailed:
+        faults = _faults(block, lambda text: engine.model.embed_now([text], engine.options))
+        if len(faults) == len(block.texts) > 1:
+            raise  # it is not the texts
+        return _embed_block(engine, block.without(faults))
+
+
+def _embed_block(engine: _Engine, block: Block) -> _Made:
+    found = engine.model.embed_now(block.texts, engine.options)
+    tokens = [item.num_tokens for item in found.tokens]
+    return _Made(block, found.vectors, tokens, [item.truncated for item in found.tokens])
+
+
+def _faults(block: Block, trial: Callable[[str], object]) -> dict[int, str]:
+    """The places of the texts that fail alone, and why."""
+    faults = {}
+    for place, text in enumerate(block.texts):
+        try:
+            trial(text)
+        except InvalidRequest as err:
+            faults[place] = str(err).partition(";")[0].replace("input[0]", "the text")
+        except InferenceFailed as err:
+            faults[place] = f"the model failed on the text: {err}"
+    return faults
+
+
+def _calibrated(made: Iterator[_Made], run: Journal) -> Iterator[_Made]:
+    """The same, once the ranges of int8 have been taken over the first of them."""
+    sample: list[_Made] = []
+    rows = 0
+    for item in made:
+        sample.append(item)
+        rows += len(item.vectors)
+        if rows >= CALIBRATION_ROWS or len(sample) == CALIBRATION_BLOCKS:
+            break
+    if rows:
+        vectors = np.concatenate([item.vectors for item in sample])
+        run.state.ranges = dtypes.ranges(vectors).tolist()
+        run.state.calibration_rows = rows
+    yield from sample
+    yield from made
+
+
+def _write(made: _Made, run: Journal, writer: Writer, plan: Plan) -> None:
+    block, state = made.block, run.state
+    rows = Rows(
+        indexes=block.indexes,
+        columns=block.columns,
+        tokens=made.tokens,
+        truncated=made.truncated,
+        vectors=_stored(made.vectors, state.ranges, plan),
+    )
+    state.position = block.after
+    state.rows += len(block.texts)
+    state.rejected += len(block.rejects)
+    state.truncated += sum(made.truncated)
+    state.tokens += sum(made.tokens)
+    run.append(writer.encode(rows), block.rejects)
+
+
+def _stored(vectors: Vector, ranges: list[list[float]] | None, plan: Plan) -> dtypes.Stored:
+    if not len(vectors):  # and perhaps there are no ranges
+        return np.empty((0, dtypes.width(plan.dtype, plan.dimensions)), dtypes.NUMPY[plan.dtype])
+    return dtypes.convert(vectors, plan.dtype, None if ranges is None else np.array(ranges, np.float32))

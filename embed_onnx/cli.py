@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -20,10 +20,15 @@ from embed_onnx.errors import EmbedError, SetupError
 if TYPE_CHECKING:
     from embed_onnx.models_file import Entry
     from embed_onnx.settings import Settings
+    from embed_onnx.writers import Meta
     from export.datasets import Given
 
 Command = Callable[..., None]
 
+KINDS = ("txt", "jsonl", "csv", "tsv", "parquet")
+DTYPES = ("float32", "float16", "int8", "ubinary")
+REJECTED = 2
+"""The exit code of an ``embed`` that went through, but for some records."""
 EXPORT_PACKAGES = ("torch", "transformers", "optimum", "sentence_transformers")
 
 
@@ -142,28 +147,65 @@ def models(**words: Any) -> None:
 
 
 @cli.command()
-@click.argument("texts", nargs=-1)
-@click.option("--file", "file", type=click.File("rb"), help="Texts, one a line; - is stdin.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="A .jsonl or .npy file [default: stdout]."
-)
+@click.argument("inputs", nargs=-1, metavar="[INPUT]...")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A .npy, .jsonl or .parquet file.")
+@click.option("--text", "texts", multiple=True, help="A text to embed, instead of files; may be repeated.")
+@click.option("--format", "kind", type=click.Choice(KINDS), help="What INPUT is, if its name does not say.")
+@click.option("--field", help="Field or column of the texts [default: text].")
+@click.option("--id", "id_", metavar="COLUMN", help="Field or column that becomes the output's id.")
+@click.option("--keep", default="", metavar="COLUMN,...", help="Fields or columns that the output keeps.")
 @click.option("--model", help="A name or alias [default: the first].")
 @click.option("--prompt-name", help="One of the model's prompts, put before each text.")
 @click.option("--dimensions", type=int, help="Cut vectors to this length and normalise again.")
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Of a number.")
+@click.option("--force", is_flag=True, help="Overwrite an OUTPUT that is there.")
+@click.option("--restart", is_flag=True, help="Begin again instead of going on with a run that was stopped.")
 @knob_options("artifacts", "models", "threads", "kernels", "truncate")
-def embed(texts: tuple[str, ...], file: Any, output: Path | None, **rest: Any) -> None:
-    """Embed TEXTS, or the lines of a file or of standard input, without a server."""
-    asked = {name: rest.pop(name) for name in ("model", "prompt_name", "dimensions")}
-    chosen = settings.from_words(rest)
-    if output is not None and output.suffix not in (".jsonl", ".npy"):
-        raise SetupError(f"--output {output}: the name must end in .jsonl or .npy")
-    if texts and file is not None:
-        raise SetupError("texts are given both as arguments and with --file; give one of them")
-    if not texts:
-        texts = _lines(file or sys.stdin.buffer)
-    from embed_onnx import bulk
+def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, **rest: Any) -> None:
+    """Embed files without a server: text lines, JSON lines, CSV or Parquet, plain or .gz, or - for stdin.
 
-    bulk.embed(texts, output, bulk.Choice(settings=chosen, **asked))
+    Quoted globs are expanded. A run that was stopped goes on when its command is given again. Records that
+    cannot be embedded are listed in OUTPUT.rejects.jsonl, and make the exit code 2.
+
+    With --text, JSON lines go to standard output.
+    """
+    asked = {name: rest.pop(name) for name in ("model", "prompt_name", "dimensions", "dtype")}
+    places = {name: rest.pop(name) for name in ("force", "restart")}
+    read = {name: rest.pop(name) for name in ("kind", "field", "id_", "keep")}
+    chosen = settings.from_words(rest)
+    if bool(inputs) == bool(texts):
+        raise SetupError("give files to embed, or - for standard input, or texts with --text")
+    if texts and (output or any(places.values()) or any(read.values())):
+        raise SetupError("--text prints to standard output; leave out --output and what is for files")
+    if inputs and output is None:
+        raise SetupError(
+            "--output is missing; give a file whose name ends in .npy, .jsonl or .parquet "
+            "(to embed a text itself, use --text)"
+        )
+    from embed_onnx import bulk
+    from embed_onnx import inputs as files
+
+    choice = bulk.Choice(settings=chosen, **asked)
+    if output is None:
+        bulk.embed_texts(texts, choice)
+        return
+    keep = tuple(name.strip() for name in read["keep"].split(",") if name.strip())
+    columns = {"field": read["field"] or files.FIELD, "id": read["id_"], "keep": keep}
+    meta = bulk.embed_files(
+        files.find(inputs, read["kind"], **columns), bulk.Target(output=output, **places), choice
+    )
+    click.echo(f"embed-onnx: {_told(output, meta)}", err=True)
+    if meta.rejected:
+        sys.exit(REJECTED)
+
+
+def _told(output: Path, meta: "Meta") -> str:
+    told = f"{output} holds {meta.rows:,} vectors of {meta.dimensions} dimensions by {meta.model}"
+    if meta.truncated:
+        told += f"; {meta.truncated:,} texts were cut at the model's limit"
+    if meta.rejected:
+        told += f"; {meta.rejected:,} records were rejected, see {output}.rejects.jsonl"
+    return told
 
 
 @cli.group()
@@ -213,19 +255,9 @@ def remove_key(name: str, file: Path) -> None:
     keys.remove(file, name)
 
 
-def _lines(source: BinaryIO) -> tuple[str, ...]:
-    """The lines of a UTF-8 file, whatever the locale says."""
-    lines = source.read().removesuffix(b"\n").split(b"\n")
-    try:
-        texts = tuple(line.decode().removesuffix("\r") for line in lines)
-    except UnicodeDecodeError as err:
-        number = lines.index(err.object) + 1
-        raise SetupError(f"line {number} is not UTF-8 (byte {err.start}); convert the file") from None
-    return () if texts == ("",) else texts
-
-
 def main() -> None:
     """Run a command; a failure that was foreseen is one sentence and exit code 1."""
+    click.UsageError.exit_code = 1  # 2 says that records were rejected
     try:
         cli(prog_name="embed-onnx")
     except (SetupError, EmbedError, OSError, UnicodeError) as err:

@@ -81,7 +81,7 @@ def of_original(original: Original, batch: int) -> Embed:
 
 def of_artifact(model: Model) -> Embed:
     """An artifact, with prompts as ``encode_query`` and ``encode_document`` choose them."""
-    options: dict[Kind, dict[str, str | None]] = {
+    options: dict[Kind, dict[str, Any]] = {
         "bare": {"prompt": ""},
         "text": {},
         "query": {"prompt_name": "query"},

@@ -34,8 +34,8 @@ def test_models_shows_what_is_there(home: Path) -> None:
 
 
 def test_embed_texts(home: Path, minilm: Model) -> None:
-    """Texts as arguments come back as JSON lines, in order."""
-    done = run("embed", "first text", "second", cwd=home)
+    """Texts of the command line come back as JSON lines, in order."""
+    done = run("embed", "--text", "first text", "--text", "second", cwd=home)
 
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [0, 1] == [line["index"] for line in lines]
@@ -50,30 +50,25 @@ def test_embed_lines_of_standard_input_to_numpy(home: Path, tmp_path: Path, smal
     output = tmp_path / "out.npy"
 
     flags = ["--model", SMALL, "--prompt-name", "query", "--dimensions", "16", "-o", str(output)]
-    done = run("embed", *flags, cwd=home, stdin="\n".join(texts) + "\n")
+    done = run("embed", "-", *flags, cwd=home, stdin="\n".join(texts) + "\n")
 
     assert (0, "") == (done.returncode, done.stdout), done.stderr
     assert np.array_equal(small.encode(texts, prompt_name="query", dimensions=16), np.load(output))
 
 
-def test_embed_a_file_to_json_lines(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "texts.txt").write_text("één\ntwee\n", encoding="utf-8")
-    output = tmp_path / "out.jsonl"
-
-    done = run("embed", "--file", str(tmp_path / "texts.txt"), "-o", str(output), cwd=home)
-
-    assert 0 == done.returncode, done.stderr
-    assert 2 == len(output.read_text().splitlines())
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        pytest.param(["embed", "x", "--model", "nope"], "'nope' is not served here", id="model"),
-        pytest.param(["embed", "x", "-o", "out.csv"], "must end in .jsonl or .npy", id="output"),
-        pytest.param(["embed"], "there is no text", id="no-text"),
-        pytest.param(["embed", "a", ""], "text 2 is empty", id="empty-text"),
-        pytest.param(["embed", "x", "--dimensions", "999"], "takes 1 to 384", id="dimensions"),
+        pytest.param(["embed", "--text", "x", "--model", "nope"], "'nope' is not served here", id="model"),
+        pytest.param(["embed", "-", "-o", "out.csv"], "must end in .npy, .jsonl, .parquet", id="output"),
+        pytest.param(["embed"], "give files to embed, or - for standard input", id="no-text"),
+        pytest.param(["embed", "-", "--text", "a"], "give files to embed, or - for", id="texts-and-files"),
+        pytest.param(["embed", "-"], "--output is missing", id="no-output"),
+        pytest.param(["embed", "a text"], "to embed a text itself, use --text", id="a-text-as-a-file"),
+        pytest.param(["embed", "--text", "a", "--force"], "leave out --output", id="text-and-force"),
+        pytest.param(["embed", "--text", "a", "--text", ""], "text 2 is empty", id="empty-text"),
+        pytest.param(["embed", "--text", "a", "--dtype", "int8"], "int8 takes ranges", id="int8-of-a-text"),
+        pytest.param(["embed", "--text", "x", "--dimensions", "999"], "takes 1 to 384", id="dimensions"),
         pytest.param(["export", "nope"], "does not list nope", id="export-name"),
         pytest.param(["export", "--models", "none.txt"], "none.txt cannot be read", id="models-file"),
         pytest.param(["serve", "--threads", "-1"], "--threads '-1': Expected `int` >= 0", id="threads"),
@@ -98,23 +93,3 @@ def test_a_blank_variable_does_not_open_the_server(home: Path, name: str) -> Non
     done = run("serve", "--port", "0", cwd=home, environment={name: ""})
 
     assert (1, f"embed-onnx: {name} is set and blank") == (done.returncode, done.stderr.split(";")[0])
-
-
-def test_embed_lines_that_are_not_utf8(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "latin.txt").write_bytes("fine\nna\xefve\n".encode("latin-1"))
-
-    done = run("embed", "--file", str(tmp_path / "latin.txt"), cwd=home)
-
-    assert (1, "embed-onnx: line 2 is not UTF-8 (byte 2); convert the file\n") == (
-        done.returncode,
-        done.stderr,
-    )
-
-
-def test_embed_counts_lines_of_the_whole_file(home: Path) -> None:
-    """The error of a line far down names its place in the file, and a bare CR ends no line."""
-    lines = ["short\rline"] * 290 + ["long " * 300]
-
-    done = run("embed", "--no-truncate", cwd=home, stdin="\n".join(lines))
-
-    assert "input[290] has" in done.stderr

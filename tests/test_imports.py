@@ -39,6 +39,12 @@ LAYERS = [
     "protocol",
     "server",
     "workers",
+    "inputs",
+    "parquet",
+    "readers",
+    "writers",
+    "journal",
+    "progress",
     "bulk",
     "tables",
     "cli",
@@ -85,6 +91,7 @@ def test_imports_point_one_way(name: str) -> None:
         ("uvicorn.protocols", ["protocol"]),
         ("httptools", ["protocol"]),
         ("prometheus_client", ["metrics"]),
+        ("pyarrow", ["parquet"]),
     ],
 )
 def test_one_file_owns_a_library(package: str, owners: list[str]) -> None:

@@ -122,7 +122,7 @@ def test_artifacts_are_scored_as_they_are_served(workshop: Path, given: Path, fo
     with Model.load(workshop / "artifacts/team/tiny") as model:
         queries = model.encode(task.queries, prompt_name="query", dimensions=16)
         documents = model.encode(task.documents, prompt_name="document", dimensions=16)
-        runs_on = model.kernels.told
+        runs_on = model.kernels.runs_on
 
     ranked = np.argsort(-queries @ documents.T, axis=1)[:, :10]
 

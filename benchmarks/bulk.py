@@ -1,0 +1,77 @@
+"""Files against the engine alone: ``embed-onnx embed`` and the same texts in process, in the same run.
+
+    python -m benchmarks.bulk --artifacts FOLDER [--texts FILE ...] [--count N] [--rounds N]
+
+In process is one call of a model that is loaded, with all texts. A run of the command is timed from its first
+block to its last, as the command says itself; starting and loading a model take another moment. They take
+turns, round after round, and ratios are taken round by round.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import record, stats, texts
+from embed_onnx import Model
+from embed_onnx.model import Options
+
+MODEL = "all-MiniLM-L6-v2"
+KINDS = (".npy", ".jsonl", ".parquet")
+IN_PROCESS = "in process"
+
+
+def main() -> None:
+    """Measure, and write results/bulk.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"))
+    parser.add_argument("--texts", type=Path, nargs="*", default=[])
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+
+    given = texts.mixed(arguments.texts, arguments.count)
+    rates: dict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder, Model.load(arguments.artifacts / MODEL) as model:
+        source = Path(folder) / "texts.txt"
+        source.write_text("".join(f"{text}\n" for text in given), encoding="utf-8")
+        tokens = model.embed_now(given[:200], Options()).num_tokens  # not counted: caches, lazy allocations
+        for _ in range(arguments.rounds):
+            started = time.perf_counter()
+            tokens = model.embed_now(given, Options()).num_tokens
+            rates[IN_PROCESS].append(tokens / (time.perf_counter() - started))
+            for kind in KINDS:
+                rates[kind].append(_run(source, arguments.artifacts, kind))
+    ratios = {kind: stats.quartiles(np.array(rates[kind]) / np.array(rates[IN_PROCESS])) for kind in KINDS}
+    results = {
+        "texts": len(given),
+        "tokens": tokens,
+        "rounds": arguments.rounds,
+        "tokens_per_second": {name: stats.quartiles(found) for name, found in rates.items()},
+        "ratio": ratios,
+    }
+    for name, (_, median, _) in results["tokens_per_second"].items():
+        print(f"{name:12}{median:12,.0f} tokens/s  {ratios.get(name, '')}")
+    record.write("bulk", results)
+
+
+def _run(source: Path, artifacts: Path, kind: str) -> float:
+    """Tokens a second of one run of the command."""
+    output = source.with_name(f"vectors{kind}")
+    # No models file: every artifact in the folder can be asked for.
+    flags = ["--model", MODEL, "--artifacts", str(artifacts), "--models", str(artifacts / "none"), "--force"]
+    command = [sys.executable, "-m", "embed_onnx", "embed", str(source), "-o", str(output), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = re.search(r"([\d,]+) tokens/s\n", done.stderr)
+    assert found, done.stderr
+    return float(found[1].replace(",", ""))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""How a long run keeps its place: files that only grow, and a journal of how far each of them counts.
+
+All is in the folder OUTPUT.partial until it is complete:
+
+    lock            held by the process that is at it
+    plan.json       the command, its inputs and its model: what has to be the same to go on
+    journal.json    what is done, replaced atomically after the files were synced to the disk
+    rejects.jsonl   records without a vector
+    ...             the files of a writer
+
+A run that was killed leaves more in the files than the journal knows of; the next one cuts that off, and
+reads on where the journal says. At the end files are renamed to their places, the output last.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from embed_onnx.dtypes import DType
+from embed_onnx.errors import SetupError
+from embed_onnx.inputs import STANDARD_INPUT, Inputs
+from embed_onnx.readers import Position, Reject
+from embed_onnx.writers import MAIN, Meta, Writer
+
+COMMIT_SECONDS = 2.0
+"""The most work that a kill costs."""
+REJECTS = "rejects.jsonl"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides what a result holds. ``artifact`` is the sha256 of the model's file."""
+
+    format: int = 1
+    inputs: Inputs
+    model: str
+    repo: str
+    revision: str | None
+    artifact: str
+    tokenizer: str
+    precision: str
+    runs_on: str
+    prompt: str
+    dimensions: int
+    dtype: DType
+    truncate: bool
+
+
+class State(msgspec.Struct, kw_only=True):
+    """How far a run is.
+
+    ``sizes`` are the bytes of each file that count; ``finished`` are the suffixes of the files that are to be
+    renamed.
+    """
+
+    position: Position = Position()
+    rows: int = 0
+    rejected: int = 0
+    truncated: int = 0
+    tokens: int = 0
+    ranges: list[list[float]] | None = None
+    calibration_rows: int | None = None
+    sizes: dict[str, int] = {}
+    finished: dict[str, str] | None = None
+
+
+class Journal:
+    """A run at an output. ``state`` may be changed; ``commit`` makes it last."""
+
+    def __init__(self, output: Path, plan: Plan, writer: Writer) -> None:
+        self.state = State()
+        self._output = output
+        self._folder = folder(output)
+        self._plan = plan
+        self._writer = writer
+        self._files: dict[str, IO[bytes]] = {}
+        self._committed = time.monotonic()
+
+    def append(self, rows: list[bytes], rejects: list[Reject]) -> None:
+        """Let the writer's files grow, and that of the rejects."""
+        for name, more in zip(self._writer.names, rows, strict=True):
+            self._files[name].write(more)
+        self._files[REJECTS].write(msgspec.json.Encoder().encode_lines(rejects) if rejects else b"")
+        if time.monotonic() - self._committed > COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make what was appended, and the state, last."""
+        for name, file in self._files.items():
+            _sync(file)
+            self.state.sizes[name] = file.tell()
+        _replace(self._folder / "journal.json", msgspec.json.encode(self.state))
+        self._committed = time.monotonic()
+
+    def finish(self, meta: Meta) -> None:
+        """Complete the files and put them in their places."""
+        if self.state.finished is None:
+            self.commit()
+            self._close()
+            places = self._writer.close(self._folder, meta)
+            if self.state.rejected:
+                places[REJECTS] = ".rejects.jsonl"
+            for name in places:
+                with (self._folder / name).open("rb") as file:
+                    _sync(file)
+            self.state.finished = places
+            self.commit()
+        if not self.state.rejected:
+            Path(f"{self._output}.rejects.jsonl").unlink(missing_ok=True)
+        # The output comes last: where it is, all is.
+        for name, suffix in sorted(self.state.finished.items(), key=lambda place: place[1] == MAIN):
+            if (self._folder / name).exists():
+                (self._folder / name).replace(f"{self._output}{suffix}")
+        _sync_folder(self._output.parent)
+        # The journal goes first: without it, nobody takes the rest for a run.
+        (self._folder / "journal.json").unlink()
+        shutil.rmtree(self._folder)
+
+    def _open(self) -> None:
+        """Go on with what is there, or begin.
+
+        Raises:
+            SetupError: It is of another plan, or damaged.
+        """
+        state = read_state(self._output)
+        if state is None:
+            _clear(self._folder)
+            _replace(self._folder / "plan.json", msgspec.json.encode(self._plan))
+            for name, begun in zip((*self._writer.names, REJECTS), (*self._writer.start(), b""), strict=True):
+                self._files[name] = (self._folder / name).open("wb")
+                self._files[name].write(begun)
+            self.commit()
+            return
+        _check_plan(read_plan(self._output), self._plan, self._output)
+        self.state = state
+        if state.finished is not None:
+            return
+        for name, size in state.sizes.items():
+            path = self._folder / name
+            if not path.exists() or path.stat().st_size < size:
+                raise SetupError(f"{path} is shorter than its journal says; begin again with --restart")
+            os.truncate(path, size)
+            self._files[name] = path.open("ab")
+
+    def _close(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files = {}
+
+
+@contextmanager
+def at(output: Path, plan: Plan, writer: Writer, *, restart: bool) -> Iterator[Journal]:
+    """The journal of an output: a run that was killed is gone on with, unless ``restart``.
+
+    Raises:
+        SetupError: Another process is at it, or what is there is of another plan, or damaged.
+    """
+    with _locked(output):
+        if restart:
+            _clear(folder(output))
+        journal = Journal(output, plan, writer)
+        try:
+            journal._open()
+            yield journal
+        finally:
+            journal._close()
+
+
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    """Be the only process at an output."""
+    folder(output).mkdir(exist_ok=True)
+    with (folder(output) / "lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(f"another process is writing {output}; wait for it, or end it") from None
+        yield
+
+
+def folder(output: Path) -> Path:
+    """Where a run's files are until it is complete."""
+    return Path(f"{output}.partial")
+
+
+def tidy(output: Path) -> None:
+    """Remove what is left of a run that was killed while it removed its own files."""
+    if folder(output).exists() and read_state(output) is None:
+        with _locked(output):
+            shutil.rmtree(folder(output))
+
+
+def read_state(output: Path) -> State | None:
+    """How far the run at an output is; None where there is none.
+
+    Raises:
+        SetupError: It cannot be read.
+    """
+    found: State | None = _read(folder(output) / "journal.json", State)
+    return found
+
+
+def read_plan(output: Path) -> Plan | None:
+    """The plan of the run at an output; None where there is none.
+
+    Raises:
+        SetupError: It cannot be read.
+    """
+    found: Plan | None = _read(folder(output) / "plan.json", Plan)
+    return found
+
+
+def _read(path: Path, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except ValueError as err:
+        raise SetupError(f"{path} cannot be read: {err}; begin again with --restart") from None
+
+
+def _check_plan(begun: Plan | None, now: Plan, output: Path) -> None:
+    differences = ["its plan is gone"] if begun is None else _differences(begun, now)
+    if differences:
+        raise SetupError(
+            f"{folder(output)} holds an unfinished run of another command: {'; '.join(differences)}. "
+            "Give the same command to go on with it, or --restart to throw it away"
+        )
+
+
+def _differences(begun: Plan, now: Plan) -> list[str]:
+    """In words."""
+    old, new = _flat(begun), _flat(now)
+    found = [f"{name} was {old[name]!r} and is {new[name]!r}" for name in old if old[name] != new[name]]
+    files = {file.path: file for file in begun.inputs.files}
+    others = {file.path: file for file in now.inputs.files}
+    found += [f"the input {path} is gone" for path in files.keys() - others.keys()]
+    found += [f"the input {path} is new" for path in others.keys() - files.keys()]
+    found += [f"{path} has changed" for path in files.keys() & others.keys() if files[path] != others[path]]
+    if not found and begun != now:
+        found.append("the inputs have another order")
+    return found
+
+
+def _flat(plan: Plan) -> dict[str, Any]:
+    """Everything but the files."""
+    own = {name: getattr(plan, name) for name in plan.__struct_fields__ if name != "inputs"}
+    return own | {name: getattr(plan.inputs, name) for name in ("kind", "field", "id", "keep")}
+
+
+def same_each_time(plan: Plan) -> bool:
+    """Whether the plan tells its inputs: standard input may be anything."""
+    return plan.inputs.files[0].path != STANDARD_INPUT
+
+
+def _clear(path: Path) -> None:
+    for found in path.iterdir():
+        if found.name != "lock":
+            found.unlink()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that is there as a whole or not at all, whatever happens."""
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as file:
+        file.write(content)
+        _sync(file)
+    new.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,219 @@
+"""Parquet in and out; the only file that imports pyarrow, which is in the extra ``bulk``.
+
+Rows on their way to a Parquet file wait as an Arrow stream, to which rows can be appended and which can be
+cut after any of them: a Parquet file is worth nothing before its last byte.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from embed_onnx.dtypes import DType, Stored
+from embed_onnx.errors import SetupError
+from embed_onnx.inputs import Column, Inputs
+
+METADATA = b"embed_onnx"
+"""The key of our metadata in the schema of a Parquet file."""
+EMBEDDING = "embedding"
+ROW_GROUP_BYTES = 32 * 1024 * 1024
+"""Bytes of vectors in a row group."""
+READ_BYTES = 1024 * 1024
+"""Read at a time of each column."""
+ARROW: dict[DType, Any] = {
+    "float32": pa.float32(),
+    "float16": pa.float16(),
+    "int8": pa.int8(),
+    "ubinary": pa.uint8(),
+}
+
+
+def check(inputs: Inputs) -> None:
+    """Look at the schemas of Parquet files.
+
+    Raises:
+        SetupError: A file is none, lacks a column, has no strings in the column of the texts, or another type
+            than the first file in a column that is kept.
+    """
+    first: Any = None
+    for file in inputs.files:
+        if file.path == "-":
+            raise SetupError(
+                "Parquet cannot come from standard input, as its end is read first; give the file"
+            )
+        schema = _open(file.path).schema_arrow
+        for name in (inputs.field, *inputs.columns):
+            if len(schema.get_all_field_indices(name)) != 1:
+                raise SetupError(
+                    f"{file.path} has no single column {name!r}; its columns are "
+                    f"{', '.join(schema.names)[:200]}; name the column of the texts with --field"
+                )
+        if not _is_text(schema.field(inputs.field).type):
+            kind = schema.field(inputs.field).type
+            raise SetupError(f"{file.path}: the column {inputs.field!r} is of type {kind}, not string")
+        types = [schema.field(name).type for name in inputs.columns]
+        first = first or (file.path, types)
+        if types != first[1]:
+            raise SetupError(f"{file.path} and {first[0]} have different types in the columns that are kept")
+
+
+def types(inputs: Inputs) -> list[Any]:
+    """The Arrow types of the columns that are kept; from files that are no Parquet, all are strings."""
+    if inputs.kind != "parquet":
+        return [pa.string() for _ in inputs.columns]
+    schema = _open(inputs.files[0].path).schema_arrow
+    return [schema.field(name).type for name in inputs.columns]
+
+
+def read(
+    path: str, inputs: Inputs, skip: int, rows: int, size: int
+) -> Iterator[tuple[list[Any], list[Column], float]]:
+    """Texts and kept columns of some rows at a time, and the share of the file that is read then.
+
+    Up to ``rows`` of them, and about ``size`` bytes of texts. A text that is not valid UTF-8 comes as bytes.
+    """
+    names = [inputs.field, *inputs.columns]
+    try:
+        with _open(path) as file:
+            total = max(1, file.metadata.num_rows)
+            groups, skip, done = _groups(file, skip)
+            rows = min(rows, _rows_of(file, inputs.field, size))
+            for batch in file.iter_batches(rows, row_groups=groups, columns=names):
+                done += batch.num_rows
+                if skip >= batch.num_rows:
+                    skip -= batch.num_rows
+                    continue
+                found, skip = batch.slice(skip), 0
+                yield (
+                    _texts(found.column(inputs.field)),
+                    [found.column(name) for name in names[1:]],
+                    done / total,
+                )
+    except (pa.ArrowException, OSError) as err:
+        raise SetupError(f"{path} cannot be read: {err}") from None
+
+
+def _open(path: str) -> Any:
+    try:
+        # Buffered: a column is read piece by piece, and not a whole row group of it.
+        return pq.ParquetFile(path, buffer_size=READ_BYTES, pre_buffer=False)
+    except (pa.ArrowException, OSError) as err:
+        raise SetupError(f"{path} cannot be read as Parquet: {err}") from None
+
+
+def _groups(file: Any, skip: int) -> tuple[list[int], int, int]:
+    """The row groups after so many rows, the rows to pass over in the first of them, and those before it."""
+    before, first = 0, 0
+    while first < file.num_row_groups and before + file.metadata.row_group(first).num_rows <= skip:
+        before += file.metadata.row_group(first).num_rows
+        first += 1
+    return list(range(first, file.num_row_groups)), skip - before, before
+
+
+def _rows_of(file: Any, name: str, size: int) -> int:
+    """How many rows have so many bytes in a column, in the row group where they are longest; at least one."""
+    found = size
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        chunks = [group.column(place) for place in range(group.num_columns)]
+        taken = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == name)
+        found = min(found, size * group.num_rows // max(1, taken))
+    return max(1, found)
+
+
+def _is_text(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _texts(column: Any) -> list[Any]:
+    try:
+        found: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        return [_text(value) for value in column]
+    return found
+
+
+def _text(value: Any) -> str | bytes | None:
+    try:
+        found: str | None = value.as_py()
+    except UnicodeDecodeError:
+        return b""
+    return found
+
+
+class Rows:
+    """Rows as messages of an Arrow stream. ``fields`` are names and types of all columns but the vectors'."""
+
+    def __init__(self, fields: Sequence[tuple[str, Any]], dtype: DType, width: int) -> None:
+        self._width = width
+        vectors = pa.list_(pa.field("element", ARROW[dtype], nullable=False), width)
+        self._schema = pa.schema([*fields, pa.field(EMBEDDING, vectors, nullable=False)])
+
+    def start(self) -> bytes:
+        """How the stream begins."""
+        begun: bytes = self._schema.serialize().to_pybytes()
+        return begun
+
+    def encode(self, columns: Sequence[Column], vectors: Stored) -> bytes:
+        """A message of rows: their columns, and vectors [rows, width]."""
+        kept = [
+            column if isinstance(column, pa.Array) else pa.array(column, field.type)
+            for column, field in zip(columns, self._schema, strict=False)
+        ]
+        kind = self._schema.field(EMBEDDING).type
+        flat = pa.array(np.ascontiguousarray(vectors).reshape(-1), kind.value_type)
+        arrays = [*kept, pa.FixedSizeListArray.from_arrays(flat, type=kind)]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        message: bytes = batch.serialize().to_pybytes()
+        return message
+
+
+def write(stream: Path, target: Path, metadata: bytes) -> None:
+    """Make a Parquet file of an Arrow stream, a row group at a time."""
+    with pa.OSFile(str(stream)) as source, pa.ipc.open_stream(source) as rows:
+        schema = rows.schema.with_metadata({METADATA: metadata})
+        kind = schema.field(EMBEDDING).type
+        group = max(1, ROW_GROUP_BYTES // (kind.list_size * kind.value_type.bit_width // 8))
+        # Vectors are noise to a compressor and to a dictionary.
+        others = [name for name in schema.names if name != EMBEDDING]
+        with pq.ParquetWriter(target, schema, compression="zstd", use_dictionary=others) as writer:
+            for table in _tables(rows, group):
+                writer.write_table(table.cast(schema), row_group_size=group)
+
+
+def _tables(rows: Any, size: int) -> Iterator[Any]:
+    """Tables of exactly so many rows, whatever the messages hold; the last may have fewer."""
+    waiting: list[Any] = []
+    count = 0
+    for batch in rows:
+        waiting.append(batch)
+        count += batch.num_rows
+        if count >= size:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, size).combine_chunks()
+            waiting = table.slice(size).to_batches()
+            count -= size
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
+
+
+def metadata(path: Path) -> bytes | None:
+    """Our metadata in a Parquet file; None if there is none."""
+    try:
+        return (pq.read_schema(path).metadata or {}).get(METADATA)
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def as_text(value: msgspec.Raw | str | None) -> str | None:
+    """A value that is kept, as a string: a JSON string decoded, any other JSON value as it is written."""
+    if not isinstance(value, msgspec.Raw):
+        return value
+    raw = bytes(value)
+    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()

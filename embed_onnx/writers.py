@@ -1,0 +1,229 @@
+"""What an output file is made of: .npy, JSON lines, or Parquet.
+
+While rows come, each file only grows at its end, so that a journal can cut it back to any row. What the
+kind of file takes besides, a header or a footer, is made at the end.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.lib import format as npy_format
+
+from embed_onnx import dtypes, readers
+from embed_onnx.dtypes import DType, Stored
+from embed_onnx.errors import SetupError
+from embed_onnx.inputs import Column, Inputs
+
+OWN_COLUMNS = ("index", "id", "num_tokens", "truncated", "embedding")
+"""Columns of an output that are ours; one that is kept needs another name."""
+MAIN = ""
+"""The suffix of the output itself, among those of the files beside it."""
+
+
+class Meta(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model made a result, and of what. In a Parquet file's schema, else in OUTPUT.meta.json.
+
+    ``artifact`` is the sha256 of the model's file; ``ranges`` [2, dimensions] are those of int8, taken over
+    the first ``calibration_rows``; ``plan`` is the sha256 of the command and its inputs, to know them again.
+    """
+
+    format: int = 1
+    embed_onnx: str
+    model: str
+    repo: str
+    revision: str | None
+    artifact: str
+    precision: str
+    runs_on: str
+    prompt: str
+    dimensions: int
+    dtype: DType
+    ranges: list[list[float]] | None = None
+    calibration_rows: int | None = None
+    rows: int
+    rejected: int
+    truncated: int
+    tokens: int
+    plan: str
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows to write; ``vectors`` are [rows, width], and ``truncated`` says whether a text was cut."""
+
+    indexes: Sequence[int]
+    columns: Sequence[Column]
+    tokens: Sequence[int]
+    truncated: Sequence[bool]
+    vectors: Stored
+
+
+class Writer(Protocol):
+    """Files that grow, by name."""
+
+    names: tuple[str, ...]
+
+    def start(self) -> list[bytes]:
+        """How each file begins."""
+
+    def encode(self, rows: Rows) -> list[bytes]:
+        """What rows add to each file."""
+
+    def close(self, folder: Path, meta: Meta) -> dict[str, str]:
+        """Complete the files of a folder; the name of each that is part of the result, and its suffix."""
+
+
+def suffixes() -> tuple[str, ...]:
+    """Of the outputs that can be written."""
+    return tuple(_WRITERS)
+
+
+def writer(output: Path, inputs: Inputs, dtype: DType, dimensions: int) -> Writer:
+    """The one for an output's suffix.
+
+    Raises:
+        SetupError: There is none, it cannot keep columns, or a column has one of our names.
+    """
+    if output.suffix not in _WRITERS:
+        raise SetupError(f"--output {output}: the name must end in {', '.join(_WRITERS)}")
+    for name in inputs.keep:
+        if name in OWN_COLUMNS:
+            raise SetupError(f"--keep {name}: the output has a column {name!r} of its own; rename yours")
+    found: Writer = _WRITERS[output.suffix](inputs, dtype, dimensions)
+    return found
+
+
+def json_lines(inputs: Inputs) -> "_JsonLines":
+    """The one for standard output."""
+    return _JsonLines(inputs)
+
+
+def meta_of(output: Path) -> Meta | None:
+    """What a finished result says of itself; None if it says nothing that we wrote."""
+    try:
+        if output.suffix == ".parquet":
+            raw = readers.parquet().metadata(output)
+        else:
+            raw = Path(f"{output}.meta.json").read_bytes()
+        return None if raw is None else msgspec.json.decode(raw, type=Meta)
+    except (OSError, ValueError):
+        return None
+
+
+class _Npy:
+    """Vectors, [rows, width], and beside them the index of each row."""
+
+    names = ("vectors.npy", "index.npy")
+
+    def __init__(self, inputs: Inputs, dtype: DType, dimensions: int) -> None:
+        if inputs.columns:
+            raise SetupError("a .npy file holds vectors alone; write .parquet or .jsonl for --id and --keep")
+        self._kinds: list[tuple[np.dtype[Any], tuple[int, ...]]] = [
+            (dtypes.NUMPY[dtype], (dtypes.width(dtype, dimensions),)),
+            (np.dtype("<i8"), ()),
+        ]
+
+    def start(self) -> list[bytes]:
+        return [b"\0" * _HEADER_BYTES] * len(self.names)
+
+    def encode(self, rows: Rows) -> list[bytes]:
+        return [rows.vectors.tobytes(), np.asarray(rows.indexes, "<i8").tobytes()]
+
+    def close(self, folder: Path, meta: Meta) -> dict[str, str]:
+        for name, (kind, shape) in zip(self.names, self._kinds, strict=True):
+            with (folder / name).open("r+b") as file:
+                _write_header(file, kind, (meta.rows, *shape))
+        return {"vectors.npy": MAIN, "index.npy": ".index.npy", _write_meta(folder, meta): ".meta.json"}
+
+
+class _JsonLines:
+    """An object a line: index, id, kept columns, num_tokens, truncated if so, embedding."""
+
+    names = ("rows.jsonl",)
+
+    def __init__(self, inputs: Inputs, *_: object) -> None:
+        self._columns = (() if inputs.id is None else ("id",)) + inputs.keep
+        self._encoder = msgspec.json.Encoder()
+
+    def start(self) -> list[bytes]:
+        return [b""]
+
+    def encode(self, rows: Rows) -> list[bytes]:
+        columns = [
+            column if isinstance(column, list) else _json_values(column.to_pylist())
+            for column in rows.columns
+        ]
+        lines = []
+        for place, index in enumerate(rows.indexes):
+            line: dict[str, Any] = {"index": index}
+            line.update((name, column[place]) for name, column in zip(self._columns, columns, strict=True))
+            line["num_tokens"] = rows.tokens[place]
+            if rows.truncated[place]:
+                line["truncated"] = True
+            line["embedding"] = rows.vectors[place].tolist()
+            lines.append(line)
+        return [self._encoder.encode_lines(lines)]
+
+    def close(self, folder: Path, meta: Meta) -> dict[str, str]:
+        return {"rows.jsonl": MAIN, _write_meta(folder, meta): ".meta.json"}
+
+
+class _Parquet:
+    """Columns index, id, the kept, num_tokens, truncated, and embedding, a list of fixed size."""
+
+    names = ("rows.arrow",)
+
+    def __init__(self, inputs: Inputs, dtype: DType, dimensions: int) -> None:
+        self._parquet = readers.parquet()
+        names = (() if inputs.id is None else ("id",)) + inputs.keep
+        fields = [
+            ("index", "int64"),
+            *zip(names, self._parquet.types(inputs), strict=True),
+            ("num_tokens", "int32"),
+            ("truncated", "bool"),
+        ]
+        self._rows = self._parquet.Rows(fields, dtype, dtypes.width(dtype, dimensions))
+
+    def start(self) -> list[bytes]:
+        return [self._rows.start()]
+
+    def encode(self, rows: Rows) -> list[bytes]:
+        kept = [
+            [self._parquet.as_text(value) for value in column] if isinstance(column, list) else column
+            for column in rows.columns
+        ]
+        return [self._rows.encode([rows.indexes, *kept, rows.tokens, rows.truncated], rows.vectors)]
+
+    def close(self, folder: Path, meta: Meta) -> dict[str, str]:
+        made = folder / "rows.parquet"
+        self._parquet.write(folder / "rows.arrow", made, msgspec.json.encode(meta))
+        return {made.name: MAIN}
+
+
+_WRITERS: dict[str, Any] = {".npy": _Npy, ".jsonl": _JsonLines, ".parquet": _Parquet}
+_HEADER_BYTES = 128
+"""Of a .npy file: numpy leaves room in it for the number of rows to grow."""
+
+
+def _write_header(file: Any, kind: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    described = {"descr": npy_format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    npy_format.write_array_header_1_0(file, described)
+    if file.tell() != _HEADER_BYTES:
+        raise SetupError(
+            f"numpy wrote a header of {file.tell()} bytes; {_HEADER_BYTES} were left. This is a bug"
+        )
+
+
+def _write_meta(folder: Path, meta: Meta) -> str:
+    (folder / "meta.json").write_bytes(msgspec.json.format(msgspec.json.encode(meta), indent=2) + b"\n")
+    return "meta.json"
+
+
+def _json_values(values: list[Any]) -> list[Any]:
+    """Values of a Parquet column that JSON can hold; bytes become base64, not finite numbers null."""
+    return [
+        value if isinstance(value, (str, int, type(None))) else msgspec.Raw(msgspec.json.encode(value))
+        for value in values
+    ]

@@ -1,0 +1,813 @@
+"""Files in, vectors out: every kind of file, bad records, runs that are killed, and what is refused."""
+
+import contextlib
+import gzip
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from harness import SMALL, START_SECONDS, clean_environment, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentence_transformers.util.quantization import quantize_embeddings
+from small_models import MAX_TOKENS, WIDTH
+
+from embed_onnx import Model, bulk, dtypes, inputs, journal, readers
+from embed_onnx.errors import SetupError
+from embed_onnx.readers import Block, Position
+from embed_onnx.settings import Settings
+from embed_onnx.writers import Meta
+
+KINDS = [".npy", ".jsonl", ".parquet"]
+WORDS = ["a", "small", "model", "reads", "few", "words", "and", "learns", "where", "they", "end"]
+IMPATIENT = "from embed_onnx import journal, cli; journal.COMMIT_SECONDS = 0.02; cli.main()"
+"""The program, which commits so often that a test need not wait."""
+FRAGILE = """
+import os, sys
+from embed_onnx import cli, journal
+journal.COMMIT_SECONDS = 0
+steps = int(sys.argv.pop(1))
+def fragile(call):
+    def step(*given, **named):
+        global steps
+        steps -= 1
+        if steps == 0:
+            os._exit(9)
+        return call(*given, **named)
+    return step
+os.fsync, os.rename, os.replace = fragile(os.fsync), fragile(os.rename), fragile(os.replace)
+os.unlink, os.rmdir = fragile(os.unlink), fragile(os.rmdir)
+cli.main()
+"""
+"""The program, which ends at once at the n-th call that changes what is on the disk for good."""
+PEAK = """
+import atexit, pathlib
+from embed_onnx import cli
+status = pathlib.Path("/proc/self/status")
+atexit.register(lambda: print(next(line.split()[1] for line in status.open() if line.startswith("VmHWM"))))
+cli.main()
+"""
+"""The program, which says how many kB it had in memory at most."""
+
+Embed = Callable[..., Meta]
+
+
+@pytest.fixture
+def embed(home: Path) -> Embed:
+    """Embed files by the small model, in this process."""
+
+    def embed(names: Path | list[str], output: Path, **flags: Any) -> Meta:
+        columns = {name: flags.pop(name) for name in ("field", "id", "keep") if name in flags}
+        places = {name: flags.pop(name) for name in ("force", "restart") if name in flags}
+        truncate = flags.pop("truncate", True)
+        chosen = Settings(artifacts=home / "artifacts", models=home / "models.txt", truncate=truncate)
+        names = [str(names)] if isinstance(names, Path) else names
+        found = inputs.find(names, flags.pop("kind", None), **columns)
+        choice = bulk.Choice(settings=chosen, **{"model": SMALL} | flags)
+        return bulk.embed_files(found, bulk.Target(output=output, **places), choice)
+
+    return embed
+
+
+def texts_of(count: int, seed: int = 0) -> list[str]:
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(WORDS, k=rng.randint(1, 20))) for _ in range(count)]
+
+
+def write_lines(path: Path, texts: list[str]) -> Path:
+    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    return path
+
+
+def vectors_in(output: Path) -> np.ndarray:
+    """Of any kind of output, [rows, width]."""
+    if output.suffix == ".npy":
+        return np.load(output, mmap_mode="r")
+    if output.suffix == ".jsonl":
+        return np.array([line["embedding"] for line in lines_in(output)], np.float32)
+    column = pq.read_table(output).column("embedding").combine_chunks()
+    return column.flatten().to_numpy().reshape(len(column), -1)
+
+
+def lines_in(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def beside(output: Path) -> set[str]:
+    """The files of an output but for itself, by suffix."""
+    return {path.name.removeprefix(output.name) for path in output.parent.glob(f"{output.name}?*")}
+
+
+def started(*arguments: str, cwd: Path, program: str = IMPATIENT) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        cwd=cwd,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_are_the_models_vectors_in_order(embed: Embed, small: Model, tmp_path: Path, kind: str) -> None:
+    """More rows than are in flight; prompt and dimensions as asked for."""
+    texts = texts_of(1500)
+    output = tmp_path / f"out{kind}"
+
+    meta = embed(write_lines(tmp_path / "in.txt", texts), output, prompt_name="query", dimensions=16)
+
+    expected = small.encode(texts, prompt_name="query", dimensions=16)
+    assert np.array_equal(expected, vectors_in(output))
+    assert (1500, 0, 16, SMALL) == (meta.rows, meta.rejected, meta.dimensions, meta.model)
+    assert {".npy": {".index.npy", ".meta.json"}, ".jsonl": {".meta.json"}, ".parquet": set()}[
+        kind
+    ] == beside(output)
+
+
+def test_a_result_says_what_made_it(embed: Embed, small: Model, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in.txt", texts_of(3))
+
+    found = [embed(source, tmp_path / f"out{kind}", dimensions=8) for kind in KINDS]
+
+    raw = pq.read_schema(tmp_path / "out.parquet").metadata[b"embed_onnx"]
+    said = [
+        msgspec.json.decode((tmp_path / f"out{kind}.meta.json").read_bytes(), type=Meta) for kind in KINDS[:2]
+    ]
+    said.append(msgspec.json.decode(raw, type=Meta))
+    assert found == said
+    for meta in said:
+        assert (SMALL, "checkpoint", "int8", "text: ") == (meta.model, meta.repo, meta.precision, meta.prompt)
+        assert small.manifest.sha256["model.onnx"] == meta.artifact
+        assert small.kernels.told == meta.runs_on
+
+
+def test_columns_of_parquet_are_kept_with_their_types(embed: Embed, small: Model, tmp_path: Path) -> None:
+    texts = texts_of(700)
+    table = pa.table(
+        {
+            "body": texts,
+            "number": pa.array(range(700), pa.int16()),
+            "tags": [[str(n)] * (n % 3) for n in range(700)],
+            "when": pa.array(range(700), pa.timestamp("ns")),
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=300)
+
+    output = tmp_path / "out.parquet"
+    embed(tmp_path / "in.parquet", output, field="body", id="number", keep=("tags", "when"))
+
+    found = pq.read_table(output)
+    assert ["index", "id", "tags", "when", "num_tokens", "truncated", "embedding"] == found.column_names
+    assert table["number"].combine_chunks() == found["id"].combine_chunks()
+    assert table["tags"].to_pylist() == found["tags"].to_pylist()
+    assert table.schema.field("when").type == found.schema.field("when").type
+    assert (
+        pa.list_(pa.field("element", pa.float32(), nullable=False), WIDTH)
+        == found.schema.field("embedding").type
+    )
+    assert np.array_equal(small.encode(texts), vectors_in(output))
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".parquet"])
+def test_fields_of_json_lines_are_kept_as_they_are_written(embed: Embed, tmp_path: Path, kind: str) -> None:
+    """JSON has no types of columns: in Parquet they are strings, and in JSON lines nothing changes."""
+    rows = ['{"text": "one", "id": 12345678901234567890, "more": {"a": [1.50]}}', '{"id":"x","text":"two"}']
+    (tmp_path / "in.jsonl").write_text("\n".join(rows) + "\n")
+
+    embed(tmp_path / "in.jsonl", tmp_path / f"out{kind}", id="id", keep=("more",))
+
+    if kind == ".parquet":
+        found = pq.read_table(tmp_path / "out.parquet").select(["id", "more"]).to_pylist()
+        assert [
+            {"id": "12345678901234567890", "more": '{"a": [1.50]}'},
+            {"id": "x", "more": None},
+        ] == found
+    else:
+        first, second = (tmp_path / "out.jsonl").read_text().splitlines()
+        assert first.startswith('{"index":0,"id":12345678901234567890,"more":{"a": [1.50]},"num_tokens":')
+        assert second.startswith('{"index":1,"id":"x","more":null,"num_tokens":')
+
+
+def test_parquet_values_become_json(embed: Embed, tmp_path: Path) -> None:
+    """Numbers and strings as they are, times in ISO 8601, what is not finite as null."""
+    table = pa.table(
+        {
+            "text": ["a", "b"],
+            "day": pa.array([0, 1], pa.date32()),
+            "score": [1.5, float("nan")],
+            "n": [1, None],
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet")
+
+    embed(tmp_path / "in.parquet", tmp_path / "out.jsonl", id="day", keep=("score", "n"))
+
+    found = [(line["id"], line["score"], line["n"]) for line in lines_in(tmp_path / "out.jsonl")]
+    assert [("1970-01-01", 1.5, 1), ("1970-01-02", None, None)] == found
+
+
+def test_files_and_globs_are_one_input(embed: Embed, small: Model, tmp_path: Path) -> None:
+    """In the order given, a glob sorted; compressed or not; indexes count on."""
+    parts = [texts_of(200, seed) for seed in range(3)]
+    (tmp_path / "b").mkdir()
+    for name, part in zip(("b/1.txt.gz", "b/2.txt.gz"), parts[:2], strict=True):
+        (tmp_path / name).write_bytes(gzip.compress("".join(f"{text}\r\n" for text in part).encode()))
+    write_lines(tmp_path / "a.txt", parts[2])
+
+    embed([str(tmp_path / "b/*.gz"), str(tmp_path / "a.txt")], tmp_path / "out.npy")
+
+    assert np.array_equal(small.encode(parts[0] + parts[1] + parts[2]), np.load(tmp_path / "out.npy"))
+    assert list(range(600)) == np.load(tmp_path / "out.npy.index.npy").tolist()
+
+
+def test_standard_input(home: Path, tmp_path: Path, small: Model) -> None:
+    output = tmp_path / "out.npy"
+    rows = 'text,n\r\n"two\r\nlines",1\r\nplain,2\r\n'
+
+    flags = ["--model", SMALL, "--format", "csv", "-o", str(output)]
+    done = run("embed", "-", *flags, cwd=home, stdin=rows)
+
+    assert (0, "") == (done.returncode, done.stdout), done.stderr
+    assert "2 rows" in done.stderr
+    assert np.array_equal(small.encode(["two\nlines", "plain"]), np.load(output))
+
+
+REJECTS = {
+    "txt": (
+        b"good\n\nna\xefve\n" + b"x" * 200 + b"\nlast",
+        [
+            (2, "the line is empty"),
+            (3, "the line is not valid UTF-8 (byte 3)"),
+            (4, "the line is longer than 100 bytes"),
+        ],
+        ["good", "last"],
+    ),
+    "jsonl": (
+        b'\xef\xbb\xbf{"text": "good"}\n{"text": 3}\n{"text": null}\n{"text": ""}\n'
+        b'{"other": "x"}\n[1]\n{"text": "a\n'
+        b'{"text": "\xff"}\n{"text": "\\ud800"}\n\n{"text": "'
+        + b"x" * 200
+        + b'"}\n{"text": "last", "n": [[]]}\n',
+        [
+            (2, "the text is of type int, not a string"),
+            (3, "the text is null"),
+            (4, "the text is empty"),
+            (5, "there is no field 'text'"),
+            (6, "the line is JSON and not an object"),
+            (7, "the line is not valid JSON: Input data was truncated"),
+            (8, "the line is not valid UTF-8 (byte 11)"),
+            (9, "the line is not valid JSON: Input data was truncated"),
+            (10, "the line is empty"),
+            (11, "the line is longer than 100 bytes"),
+        ],
+        ["good", "last"],
+    ),
+    "csv": (
+        b'n,text\n1,"go\nod"\n2\n3,\n4,a,b\n5,"a"b\n\n6,na\xefve\n7,'
+        + b"x" * 200
+        + b'\n8,last\n9,"open\n10,x\n',
+        [
+            (4, "the row has 1 columns and the header 2"),
+            (5, "the text is empty"),
+            (6, "the row has 3 columns and the header 2"),
+            (7, "the row, up to line 7, is not valid CSV: ',' expected after '\"'"),
+            (8, "the line is empty"),
+            (9, "the text is not valid UTF-8"),
+            (10, "a line of the row is longer than 100 bytes"),
+            (12, "the row, up to line 13, is not valid CSV: unexpected end of data"),
+        ],
+        ["go\nod", "last"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REJECTS)
+def test_bad_records_are_listed_and_the_rest_is_embedded(
+    embed: Embed, small: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Each with its file, its line and why; rows say which record they are of."""
+    monkeypatch.setattr(readers, "LINE_BYTES", 100)
+    content, expected, texts = REJECTS[kind]
+    source, output = tmp_path / f"in.{kind}", tmp_path / "out.npy"
+    source.write_bytes(content)
+
+    meta = embed(source, output)
+
+    rejects = lines_in(tmp_path / "out.npy.rejects.jsonl")
+    assert expected == [(reject["line"], reject["reason"]) for reject in rejects]
+    assert {str(source)} == {reject["file"] for reject in rejects}
+    assert np.array_equal(small.encode(texts), np.load(output))
+    indexes = np.load(tmp_path / "out.npy.index.npy").tolist()
+    assert list(range(len(texts) + len(expected))) == sorted(
+        indexes + [reject["index"] for reject in rejects]
+    )
+    assert (len(texts), len(expected)) == (meta.rows, meta.rejected)
+
+
+def test_bad_records_of_parquet(embed: Embed, small: Model, tmp_path: Path) -> None:
+    raw = pa.array([b"good", None, b"", b"na\xefve", b"no id", b"last"])
+    table = pa.table({"text": raw.view(pa.string())})
+    table = table.append_column("key", pa.array([1, 2, 3, 4, None, 6]))
+    pq.write_table(table, tmp_path / "in.parquet")
+
+    embed(tmp_path / "in.parquet", tmp_path / "out.parquet", id="key")
+
+    rejects = lines_in(tmp_path / "out.parquet.rejects.jsonl")
+    assert [
+        (2, "the text is null"),
+        (3, "the text is empty"),
+        (4, "the text is not valid UTF-8"),
+        (5, "the id, column 'key', is null"),
+    ] == [(reject["line"], reject["reason"]) for reject in rejects]
+    assert [1, 6] == pq.read_table(tmp_path / "out.parquet")["id"].to_pylist()
+    assert np.array_equal(small.encode(["good", "last"]), vectors_in(tmp_path / "out.parquet"))
+
+
+def test_a_missing_id_is_a_reject(embed: Embed, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "a", "id": 1}\n{"text": "b"}\n{"text": "c", "id": null}\n')
+
+    embed(tmp_path / "in.jsonl", tmp_path / "out.jsonl", id="id")
+
+    reasons = [line["reason"] for line in lines_in(tmp_path / "out.jsonl.rejects.jsonl")]
+    assert ["the id, field 'id', is missing or null"] * 2 == reasons
+
+
+def test_texts_that_are_cut_are_counted(embed: Embed, small: Model, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in.txt", ["short", "long " * 100, "short again"])
+
+    meta = embed(source, tmp_path / "out.jsonl")
+
+    found = [(line.get("truncated"), line["num_tokens"]) for line in lines_in(tmp_path / "out.jsonl")]
+    assert 1 == meta.truncated
+    assert (True, MAX_TOKENS) == found[1]
+    assert [None, None] == [found[0][0], found[2][0]]
+
+
+def test_texts_that_must_not_be_cut_are_rejects(embed: Embed, small: Model, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in.txt", ["short", "long " * 100, "short again"])
+
+    meta = embed(source, tmp_path / "out.npy", truncate=False)
+
+    (reject,) = lines_in(tmp_path / "out.npy.rejects.jsonl")
+    assert (2, 1) == (meta.rows, meta.rejected)
+    assert (1, 2) == (reject["index"], reject["line"])
+    assert f"tokens and the model takes {MAX_TOKENS}" in reject["reason"]
+    assert np.array_equal(small.encode(["short", "short again"]), np.load(tmp_path / "out.npy"))
+
+
+def test_exit_codes(home: Path, tmp_path: Path) -> None:
+    """0: all is embedded; 2: but for some records; 1: the run failed."""
+    write_lines(tmp_path / "good.txt", ["a"])
+    write_lines(tmp_path / "bad.txt", ["a", ""])
+    flags = ["--model", SMALL, "-o", str(tmp_path / "out.jsonl"), "--force"]
+
+    codes = [run("embed", str(tmp_path / f"{name}.txt"), *flags, cwd=home) for name in ("bad", "good", "no")]
+    wrong_flag = run("embed", "--nonsense", cwd=home)
+
+    assert [2, 0, 1, 1] == [done.returncode for done in (*codes, wrong_flag)]
+    assert "1 records were rejected, see" in codes[0].stderr
+    assert {".meta.json"} == beside(tmp_path / "out.jsonl")  # the rejects of the run before are gone
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "ubinary"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_dtypes_are_those_of_sentence_transformers(
+    embed: Embed, small: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, dtype: str
+) -> None:
+    """int8 takes its ranges over the first rows and stores them; both round-trip through the file."""
+    monkeypatch.setattr(bulk, "CALIBRATION_ROWS", 500)
+    texts = texts_of(900)
+
+    meta = embed(write_lines(tmp_path / "in.txt", texts), tmp_path / f"out{kind}", dtype=dtype, dimensions=20)
+
+    vectors = small.encode(texts, dimensions=20)
+    if dtype == "float16":
+        expected = vectors.astype(np.float16)
+    else:
+        expected = quantize_embeddings(
+            vectors, dtype, ranges=None if meta.ranges is None else np.array(meta.ranges, np.float32)
+        )
+    found = vectors_in(tmp_path / f"out{kind}")
+    assert np.array_equal(expected, found)
+    if kind != ".jsonl":
+        assert expected.dtype == found.dtype
+    if dtype == "int8":
+        assert meta.calibration_rows == 512  # whole blocks
+        assert np.array_equal(dtypes.ranges(vectors[:512]), np.array(meta.ranges, np.float32))
+    else:
+        assert meta.ranges is None
+
+
+def test_no_rows_at_all(embed: Embed, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes(b"")
+
+    rows = [
+        embed(tmp_path / "in.txt", tmp_path / f"{dtype}.npy", dtype=dtype).rows
+        for dtype in ("float32", "int8")
+    ]
+
+    assert [0, 0] == rows
+    assert (0, WIDTH) == np.load(tmp_path / "float32.npy").shape == np.load(tmp_path / "int8.npy").shape
+
+
+def refused(embed: Embed, *given: Any, **flags: Any) -> str:
+    with pytest.raises(SetupError) as caught:
+        embed(*given, **flags)
+    return str(caught.value)
+
+
+def begun(embed: Embed, source: Path, output: Path, monkeypatch: pytest.MonkeyPatch, **flags: Any) -> None:
+    """Leave an unfinished run behind, of some rows."""
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "COMMIT_SECONDS", 0)
+        patched.setattr(journal.Journal, "finish", lambda *_: (_ for _ in ()).throw(SetupError("stop")))
+        assert "stop" == refused(embed, source, output, **flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ({"dimensions": 8}, "dimensions was 32 and is 8"),
+        ({"dtype": "int8"}, "dtype was 'float32' and is 'int8'"),
+        ({"prompt_name": "query"}, "prompt was 'text: ' and is 'search for: '"),
+        ({"truncate": False}, "truncate was True and is False"),
+    ],
+)
+def test_another_command_does_not_go_on(
+    embed: Embed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: dict[str, Any], named: str
+) -> None:
+    """It says what is different and what to do; --restart begins again."""
+    source, output = write_lines(tmp_path / "in.txt", texts_of(300)), tmp_path / "out.npy"
+    begun(embed, source, output, monkeypatch)
+
+    sentence = refused(embed, source, output, **flags)
+
+    assert named in sentence
+    assert "--restart" in sentence
+    assert not output.exists()
+    assert 300 == embed(source, output, **flags, restart=True).rows
+
+
+def test_another_input_does_not_go_on(embed: Embed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, output = write_lines(tmp_path / "in.txt", texts_of(300)), tmp_path / "out.npy"
+    other = write_lines(tmp_path / "other.txt", texts_of(300))
+    begun(embed, source, output, monkeypatch)
+
+    assert f"the input {other} is new" in refused(embed, other, output)
+    assert "the input" in refused(embed, [str(source), str(other)], output)
+    with source.open("a") as file:
+        file.write("one more\n")
+    assert f"{source} has changed" in refused(embed, source, output)
+
+
+def test_a_finished_output_is_kept(embed: Embed, tmp_path: Path) -> None:
+    """The same command finds nothing to do; another needs --force."""
+    source, output = write_lines(tmp_path / "in.txt", texts_of(30)), tmp_path / "out.parquet"
+    meta = embed(source, output)
+    before = output.stat()
+
+    assert meta == embed(source, output)
+    assert before == output.stat()
+    assert "--force" in refused(embed, source, output, dimensions=8)
+    assert 8 == embed(source, output, dimensions=8, force=True).dimensions
+    assert (30, 8) == vectors_in(output).shape
+
+
+def test_an_output_that_is_not_ours_is_kept(embed: Embed, tmp_path: Path) -> None:
+    source, output = write_lines(tmp_path / "in.txt", ["a"]), tmp_path / "out.npy"
+    output.write_bytes(b"precious")
+
+    assert "exists; --force overwrites it" in refused(embed, source, output)
+    assert b"precious" == output.read_bytes()
+
+
+def test_one_process_at_an_output(embed: Embed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, output = write_lines(tmp_path / "in.txt", texts_of(30)), tmp_path / "out.npy"
+
+    with journal._locked(output):
+        sentence = refused(embed, source, output)
+
+    assert f"another process is writing {output}" in sentence
+
+
+def test_a_damaged_journal_is_refused(embed: Embed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, output = write_lines(tmp_path / "in.txt", texts_of(300)), tmp_path / "out.npy"
+    begun(embed, source, output, monkeypatch)
+    (tmp_path / "out.npy.partial/vectors.npy").write_bytes(b"")
+
+    assert "is shorter than its journal says" in refused(embed, source, output)
+    (tmp_path / "out.npy.partial/journal.json").write_bytes(b"{")
+    assert "cannot be read" in refused(embed, source, output)
+    assert 300 == embed(source, output, restart=True).rows
+
+
+@pytest.mark.parametrize(
+    ("content", "flags", "sentence"),
+    [
+        ({"in.txt": b"a"}, {"id": "n"}, "lines of text have none"),
+        ({"in.csv": b"a,b\n1,2\n"}, {}, "0 columns 'text' and must have one; its header is a, b"),
+        ({"in.csv": b"text,text\n1,2\n"}, {}, "2 columns 'text'"),
+        ({"in.csv": b""}, {}, "0 columns 'text'"),
+        ({"in.parquet": b"no"}, {}, "cannot be read as Parquet"),
+        ({"in.jsonl": b"{}"}, {"keep": ("embedding",)}, "has a column 'embedding' of its own"),
+        ({"in.jsonl": b"{}"}, {"id": "n", "output": "out.npy"}, "a .npy file holds vectors alone"),
+        ({"in.txt": b"a"}, {"output": "out.csv"}, "must end in .npy, .jsonl, .parquet"),
+        ({"in.txt": b"a"}, {"output": "no/out.npy"}, "there is no folder"),
+        ({"in.log": b"a"}, {}, "say what it is with --format"),
+        ({"in.txt": b"a", "in.csv": b"text\na\n"}, {}, "embed one kind at a time"),
+        ({"in.txt.gz": b"no gzip"}, {}, "is damaged after line 0"),
+        ({"out.parquet.old.txt": b"a"}, {}, "belongs to the output"),
+    ],
+)
+def test_mistakes(
+    embed: Embed, tmp_path: Path, content: dict[str, bytes], flags: dict[str, Any], sentence: str
+) -> None:
+    for name, raw in content.items():
+        (tmp_path / name).write_bytes(raw)
+    output = tmp_path / flags.pop("output", "out.parquet")
+
+    assert sentence in refused(embed, [str(tmp_path / name) for name in content], output, **flags)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"other": ["a"]}, "has no single column 'text'; its columns are other"),
+        ({"text": [1]}, "the column 'text' is of type int64, not string"),
+    ],
+)
+def test_parquet_without_texts(embed: Embed, tmp_path: Path, columns: dict[str, Any], sentence: str) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+
+    assert sentence in refused(embed, tmp_path / "in.parquet", tmp_path / "out.npy")
+
+
+def test_parquet_files_must_agree(embed: Embed, tmp_path: Path) -> None:
+    for name, keys in (("1", [1]), ("2", ["x"])):
+        pq.write_table(pa.table({"text": ["a"], "key": keys}), tmp_path / f"{name}.parquet")
+
+    given = [str(tmp_path / "*.parquet")]
+    assert "different types" in refused(embed, given, tmp_path / "out.jsonl", id="key")
+    assert 2 == embed(given, tmp_path / "out.jsonl").rows
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["nowhere/*.txt"], "does not exist, and matches no file"),
+        (["-", "-"], "- is given twice"),
+        (["."], "is a folder"),
+    ],
+)
+def test_names_that_are_no_input(given: list[str], sentence: str) -> None:
+    with pytest.raises(SetupError, match=sentence):
+        inputs.find(given, None)
+
+
+def test_parquet_needs_its_extra(home: Path, tmp_path: Path) -> None:
+    """Without pyarrow, a sentence names the extra; .npy goes without."""
+    (tmp_path / "pyarrow.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'pyarrow'\", name='pyarrow')"
+    )
+    write_lines(tmp_path / "in.txt", ["a"])
+    command = [sys.executable, "-m", "embed_onnx", "embed", str(tmp_path / "in.txt"), "--model", SMALL, "-o"]
+    path = {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+
+    codes, errors = [], []
+    for kind in (".parquet", ".npy"):
+        done = subprocess.run(
+            [*command, str(tmp_path / f"out{kind}")],
+            cwd=home,
+            env=clean_environment() | path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        codes.append(done.returncode)
+        errors.append(done.stderr)
+
+    assert [1, 0] == codes, errors
+    assert "pip install 'embed-onnx[bulk]'" in errors[0]
+
+
+BAD = {
+    "txt": ["", "\udcff"],
+    "jsonl": ['{"text": ""}', "{", '{"text": 1}', "[]"],
+    "csv": ['"a"b', "a,b,c", ""],
+}
+GOOD: dict[str, Callable[[str], str]] = {
+    "txt": str,
+    "jsonl": lambda text: json.dumps({"text": text}),
+    "csv": lambda text: f'1,"{text}"',
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_every_record_comes_once_in_order_from_wherever_one_begins(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Over any sizes of blocks and files, and any bad records between the good."""
+    kind = data.draw(st.sampled_from(sorted(GOOD)))
+    folder = tmp_path_factory.mktemp("once")
+    text = st.text("ab\u00e9 ", min_size=1, max_size=5)
+    record = st.one_of(text.map(GOOD[kind]), st.sampled_from(BAD[kind]))
+    parts = data.draw(st.lists(st.lists(record, max_size=12), min_size=1, max_size=3))
+    for number, part in enumerate(parts):
+        lines = ["n,text", *part] if kind == "csv" else part
+        content = "".join(f"{line}\n" for line in lines)
+        (folder / f"{number}.{kind}").write_bytes(content.encode("utf-8", "surrogateescape"))
+    found = inputs.find([f"{folder}/*"], None)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(readers, "BLOCK_RECORDS", data.draw(st.integers(1, 5)))
+        blocks = list(readers.blocks(found, Position()))
+        whole = records(iter(blocks))
+        for block in blocks:
+            patched.setattr(readers, "BLOCK_RECORDS", data.draw(st.integers(1, 5)))
+            rest = records(readers.blocks(found, block.after))
+            assert whole[block.after.index :] == rest
+
+    expected = [line for part in parts for line in part]
+    assert list(range(len(expected))) == [index for index, _, _ in whole]
+    for (_, _, got), line in zip(whole, expected, strict=True):
+        assert (got is None) == (line in BAD[kind])
+        assert got is None or GOOD[kind](got) == line
+
+
+def records(blocks: Iterator[Block]) -> list[tuple[int, int, str | None]]:
+    """Index, line and text of all records; None for a reject."""
+    found: list[tuple[int, int, str | None]] = []
+    for block in blocks:
+        some = [(reject.index, reject.line, None) for reject in block.rejects]
+        found += sorted(
+            [*some, *zip(block.indexes, block.lines, block.texts, strict=True)], key=lambda record: record[0]
+        )
+    return found
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 60), st.integers(1, 7))
+def test_parquet_is_read_on_from_any_row(
+    tmp_path_factory: pytest.TempPathFactory, groups: list[int], skip: int, rows: int
+) -> None:
+    path = tmp_path_factory.mktemp("groups") / "in.parquet"
+    schema = pa.schema([("text", pa.string())])
+    texts = [str(number) for number in range(sum(groups))]
+    left = iter(texts)
+    with pq.ParquetWriter(path, schema) as writer:
+        for group in groups:
+            writer.write_table(pa.table({"text": [next(left) for _ in range(group)]}, schema=schema))
+    skip = min(skip, len(texts))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(readers, "BLOCK_RECORDS", rows)
+        found = list(readers.blocks(inputs.find([str(path)], None), Position(0, skip, skip)))
+
+    assert texts[skip:] == [text for block in found for text in block.texts]
+    assert all(len(block.texts) <= rows for block in found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_and_run_again_until_it_ends(home: Path, tmp_path: Path, kind: str) -> None:
+    """kill -9 at random moments of the work: the output is that of a run which nobody killed, to the byte."""
+    rng = random.Random(kind)
+    lines = texts_of(6000)
+    for place in range(0, 6000, 97):
+        lines[place] = ""
+    source, output, whole = (
+        write_lines(tmp_path / "in.txt", lines),
+        tmp_path / f"out{kind}",
+        tmp_path / f"w{kind}",
+    )
+    command = ["embed", str(source), "--model", SMALL, "--dtype", "float16", "-o"]
+
+    kills = 0
+    for _ in range(5):
+        kills += kill_at_work([*command, str(output)], output, home, rng.random() * 0.3)
+    done = started(*command, str(output), cwd=home)
+    _, told = done.communicate(timeout=START_SECONDS)
+    assert 2 == done.returncode, told
+    assert 2 == run(*command, str(whole), cwd=home).returncode
+
+    assert kills >= 2
+    assert whole.read_bytes() == output.read_bytes()
+    assert beside(whole) == beside(output)
+    for suffix in beside(whole):
+        assert Path(f"{whole}{suffix}").read_bytes() == Path(f"{output}{suffix}").read_bytes()
+
+
+def kill_at_work(command: list[str], output: Path, home: Path, seconds: float) -> int:
+    """Start a run, kill it after so long at work; 1 if it was at work then."""
+    place = Path(f"{output}.partial/journal.json")
+    before = place.read_bytes() if place.exists() else b""
+    process = started(*command, cwd=home)
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and (not place.exists() or place.read_bytes() == before):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.kill()
+    process.communicate()
+    return int(process.returncode == -9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ended_at_any_step_of_writing(home: Path, tmp_path: Path, kind: str) -> None:
+    """The process is gone at its 2nd, 3rd, ... sync, rename or removal: what follows makes it whole."""
+    source, output, whole = (
+        write_lines(tmp_path / "in.txt", texts_of(400)),
+        tmp_path / f"o{kind}",
+        tmp_path / f"w{kind}",
+    )
+    command = ["embed", str(source), "--model", SMALL, "-o"]
+    assert 0 == run(*command, str(whole), cwd=home).returncode
+
+    ended = []
+    for steps in [2, 5, 9, *range(4, 40, 3), 100]:
+        process = started(str(steps), *command, str(output), cwd=home, program=FRAGILE)
+        _, told = process.communicate(timeout=START_SECONDS)
+        ended.append(process.returncode)
+        assert process.returncode in (0, 9), told
+        if output.exists():
+            assert whole.read_bytes() == output.read_bytes()
+        if process.returncode == 0:
+            break
+
+    assert 0 == ended[-1]
+    assert len(ended) > 4
+    assert beside(whole) == beside(output)
+
+
+def test_standard_input_goes_on_with_the_same(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed run passes over what it has read; other bytes in its place are refused."""
+    output = tmp_path / "out.npy"
+    content = "".join(f"{text}\n" for text in texts_of(400))
+    command = ["embed", "-", "--model", SMALL, "-o", str(output)]
+    program = [sys.executable, "-c", FRAGILE, "22", *command]
+    killed = subprocess.run(program, cwd=home, env=clean_environment(), input=content, text=True, check=False)
+    assert 9 == killed.returncode
+
+    other = run(*command, cwd=home, stdin="x" + content)
+    short = run(*command, cwd=home, stdin="")
+    same = run(*command, cwd=home, stdin=content)
+
+    assert [1, 1, 0] == [done.returncode for done in (other, short, same)], same.stderr
+    assert "standard input does not begin as it did before" in other.stderr
+    assert 400 == len(np.load(output))
+
+
+@pytest.mark.parametrize("kind", [".txt", ".parquet"])
+def test_memory_does_not_grow_with_the_input(home: Path, tmp_path: Path, kind: str) -> None:
+    """Ten times the rows, 60 MB more of text, take hardly more memory."""
+    peaks = []
+    for rows in (250, 2_500):
+        path = tmp_path / f"{rows}{kind}"
+        rng = random.Random(rows)
+        texts = [" ".join(rng.choices(WORDS, k=5_000)) for _ in range(rows)]
+        if kind == ".txt":
+            write_lines(path, texts)
+        else:
+            # A page is read as a whole, and pyarrow looks at its size after so many rows.
+            table = pa.table({"text": texts})
+            pq.write_table(table, path, compression="none", use_dictionary=False, write_batch_size=32)
+        output = tmp_path / f"{rows}.out.npy"
+        process = started("embed", str(path), "--model", SMALL, "-o", str(output), cwd=home, program=PEAK)
+        out, told = process.communicate(timeout=10 * START_SECONDS)
+        assert 0 == process.returncode, told
+        peaks.append(int(out) / 1024)
+
+    assert path.stat().st_size > 50e6
+    assert peaks[1] < peaks[0] + 25, peaks
+
+
+def test_texts_of_the_command_line(
+    home: Path, small: Model, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    chosen = Settings(artifacts=home / "artifacts", models=home / "models.txt")
+    choice = bulk.Choice(settings=chosen, model=SMALL, dtype="ubinary")
+
+    bulk.embed_texts(["one", "two"], choice)
+    sys.stdout.flush()
+
+    lines = [json.loads(line) for line in io.BytesIO(capfdbinary.readouterr().out)]
+    assert [0, 1] == [line["index"] for line in lines]
+    expected = quantize_embeddings(small.encode(["one", "two"]), "ubinary")
+    assert expected.tolist() == [line["embedding"] for line in lines]
