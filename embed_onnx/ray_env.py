@@ -1,0 +1,17 @@
+"""Ray as this project uses it: nothing is reported to anyone, and a process uses the cores that it was given."""
+
+import math
+import os
+
+import ray
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+"""Ray reports how it is used unless told otherwise, and reads this when it starts; what starts it here says no."""
+
+
+def cores() -> int:
+    """Cores that Ray counts for this actor, at least 1; 1.5 are 2, which use all of it.
+
+    Ray books cores and binds nobody to them: without this, every actor would use the whole machine.
+    """
+    return max(1, math.ceil(ray.get_runtime_context().get_assigned_resources().get("CPU", 1)))
