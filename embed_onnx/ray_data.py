@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import ray.data
+from ray.data import SaveMode
 
 from embed_onnx import ray_env
 from embed_onnx.errors import SetupError
@@ -97,14 +98,18 @@ def embed_parquet(  # noqa: PLR0913 - each is a choice of its own
     output: str = "embedding",
     prompt_name: str | None = None,
     dimensions: int | None = None,
+    block_rows: int = 4096,
 ) -> None:
-    """Embed Parquet files, or folders of them, to Parquet files in the folder ``target``; blocks.
+    """Embed Parquet files, or folders of them, to Parquet files in ``target``, a new folder; blocks.
 
-    Paths are what Ray Data takes, and are read and written by all nodes; ``actors`` of ``cores`` each keep the
-    model loaded. The order of rows is not kept: have a column that names them.
+    Paths are what Ray Data takes, and all nodes read and write them. ``actors`` of ``cores`` each keep the model
+    loaded; leave a core of the cluster free for reading and writing. ``block_rows`` is how many rows a file of
+    the target has, and what is embedded again if a node goes. Rows may come in another order: have a column
+    that names them.
 
     Raises:
-        SetupError: ...
+        ValueError: The target is there already.
+        ray.exceptions.RayTaskError: A stage failed; the last line is ``EmbedStage``'s own sentence.
     """
     stage: dict[str, Any] = {
         "artifact": artifact,
@@ -113,7 +118,8 @@ def embed_parquet(  # noqa: PLR0913 - each is a choice of its own
         "prompt_name": prompt_name,
         "dimensions": dimensions,
     }
-    ray.data.read_parquet(source).map_batches(
+    rows = ray.data.read_parquet(source).repartition(target_num_rows_per_block=block_rows)
+    rows.map_batches(
         EmbedStage,
         fn_constructor_kwargs=stage,
         compute=ray.data.ActorPoolStrategy(size=actors),
@@ -121,4 +127,4 @@ def embed_parquet(  # noqa: PLR0913 - each is a choice of its own
         batch_format="pyarrow",
         batch_size=ROWS_A_BATCH,
         udf_modifying_row_count=False,
-    ).write_parquet(target)
+    ).write_parquet(target, mode=SaveMode.ERROR)
