@@ -1,44 +1,31 @@
 """The app on Ray Serve: ``serve run embed_onnx.ray_app:app``.
 
-Every replica is a whole server, with all models, lanes and a queue of its own; Ray's proxies take the place of
-uvicorn. Settings come from the variables of ``embed-onnx serve`` and those of ``RaySettings``.
+Every replica is a whole server, with all models, and lanes and a queue of its own; Ray's proxies take the
+place of uvicorn. Settings come from the variables of ``embed-onnx serve`` and those of ``RaySettings``.
 """
 
 import contextlib
 import os
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from msgspec import Meta
 from ray import serve
 
 from embed_onnx import logs, ray_env, ray_proxy, registry, settings
 from embed_onnx.app import create_app
 from embed_onnx.errors import SetupError, Unavailable
 from embed_onnx.registry import Registry
-from embed_onnx.settings import Settings
+from embed_onnx.settings import RaySettings
 
 # For proxies of a Ray that is started here; others have it from those who start them.
 os.environ.setdefault(*ray_proxy.CALLBACK)
 
 ONGOING = 1000
-"""Requests that Ray hands to a replica at a time: more than wait there, as the server bounds its queue itself, in
-tokens, and lets short requests pass long ones."""
+"""Requests that Ray hands to a replica at a time. Many: the server bounds its queue itself, in tokens, and
+lets short requests pass long ones."""
 ONGOING_A_CORE = 2
-"""Requests in a replica, for each of its cores, beyond which another one is started, and below which one ends."""
-
-
-class RaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to serve, and on how much of a cluster."""
-
-    replicas: Annotated[
-        int, Meta(ge=1, le=10_000, description="Servers, each with `threads` cores (0: one core) and all models.")
-    ] = 1
-    max_replicas: Annotated[
-        int,
-        Meta(ge=0, le=10_000, description="Servers at most, as requests come; 0: as many as `replicas`, always."),
-    ] = 0
+"""Requests at a replica, for each of its cores, beyond which Ray starts another one."""
 
 
 def app(words: dict[str, str]) -> serve.Application:
@@ -62,23 +49,23 @@ def app(words: dict[str, str]) -> serve.Application:
                 "target_ongoing_requests": ONGOING_A_CORE * cores,
             }
         }
-    return Replica.options(
+    deployed = serve.deployment(
+        Replica,
+        name="embed-onnx",
         ray_actor_options={"num_cpus": cores},
+        max_ongoing_requests=ONGOING,
         graceful_shutdown_timeout_s=chosen.drain_timeout,
+        logging_config={"enable_access_log": False},  # the app writes a line a request itself
         **scale,
-    ).bind(chosen)
+    )
+    return deployed.bind(chosen)
 
 
-@serve.deployment(
-    name="embed-onnx",
-    max_ongoing_requests=ONGOING,
-    logging_config={"enable_access_log": False},  # the app writes a line a request itself
-)
 @serve.ingress()
 class Replica:
     """One server. It is ready once its models are loaded, and healthy while it can embed."""
 
-    def __init__(self, chosen: Settings) -> None:
+    def __init__(self, chosen: RaySettings) -> None:
         self._settings = msgspec.structs.replace(chosen, threads=chosen.threads or ray_env.cores())
         self._closing = contextlib.ExitStack()
         self._closing.enter_context(logs.to_stderr(chosen.log_format))
@@ -88,7 +75,7 @@ class Replica:
         self._sick = False
         self._registry.load()
 
-    def __serve_build_asgi_app__(self) -> ASGIApp:  # noqa: PLW3201 - Ray's name
+    def __serve_build_asgi_app__(self) -> ASGIApp:
         """The app, as Ray asks for it once this is made."""
         return _without_request_id(create_app(self._registry, self._settings))
 

@@ -1,8 +1,8 @@
 """Embedding on Ray Data: a stage for datasets, and Parquet files in one call.
 
-    from embed_onnx.ray_data import embed_parquet
+from embed_onnx.ray_data import embed_parquet
 
-    embed_parquet("s3://texts/", "s3://vectors/", artifact="/models/all-MiniLM-L6-v2", actors=8)
+embed_parquet("s3://texts/", "s3://vectors/", artifact="/models/all-MiniLM-L6-v2", actors=8)
 """
 
 from pathlib import Path
@@ -72,7 +72,9 @@ class EmbedStage:
 
     def _texts(self, batch: pa.Table) -> list[str | None]:
         if self._column not in batch.column_names:
-            raise SetupError(f"there is no column {self._column!r}; there are {', '.join(batch.column_names)}")
+            raise SetupError(
+                f"there is no column {self._column!r}; there are {', '.join(batch.column_names)}"
+            )
         if self._output in batch.column_names:
             raise SetupError(f"there is a column {self._output!r} already; give another name to the output")
         kind = batch.schema.field(self._column).type
@@ -102,10 +104,10 @@ def embed_parquet(  # noqa: PLR0913 - each is a choice of its own
 ) -> None:
     """Embed Parquet files, or folders of them, to Parquet files in ``target``, a new folder; blocks.
 
-    Paths are what Ray Data takes, and all nodes read and write them. ``actors`` of ``cores`` each keep the model
-    loaded; leave a core of the cluster free for reading and writing. ``block_rows`` is how many rows a file of
-    the target has, and what is embedded again if a node goes. Rows may come in another order: have a column
-    that names them.
+    Paths are what Ray Data takes, and all nodes read and write them. ``actors`` of ``cores`` each keep the
+    model loaded; leave a core for reading and writing. ``block_rows`` is how many rows go to an actor
+    together, and are embedded again if its node is lost. Rows may come in another order: have a column that
+    names them.
 
     Raises:
         ValueError: The target is there already.

@@ -1,4 +1,4 @@
-"""Ray as this project uses it: nothing is reported to anyone, and a process uses the cores that it was given."""
+"""Ray as this project uses it: nothing is reported to anyone, and an actor uses the cores that it has."""
 
 import math
 import os
@@ -6,7 +6,7 @@ import os
 import ray
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-"""Ray reports how it is used unless told otherwise, and reads this when it starts; what starts it here says no."""
+"""Ray reports how it is used unless told otherwise; it reads this when it starts."""
 
 
 def cores() -> int:
@@ -14,4 +14,5 @@ def cores() -> int:
 
     Ray books cores and binds nobody to them: without this, every actor would use the whole machine.
     """
-    return max(1, math.ceil(ray.get_runtime_context().get_assigned_resources().get("CPU", 1)))
+    booked: float = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
+    return max(1, math.ceil(booked))

@@ -1,7 +1,8 @@
 """What Ray Serve's proxies do as the plain server does: request ids, and errors in OpenAI's shape.
 
-A proxy loads this where the variable of ``CALLBACK`` names it. Without it, everything works, but for the answers
-that Ray gives by itself, which are plain text: no replica is there, or the one that had the request ended.
+A proxy loads this where the variable of ``CALLBACK`` names it. Without it, everything works but for the
+answers that Ray gives by itself, which are plain text: no replica is there, or the one that had the request
+ended.
 """
 
 from typing import Any
@@ -38,7 +39,8 @@ class Proxy:
         number = wire.request_id(scope["headers"]).encode()
         headers = [pair for pair in scope["headers"] if pair[0] != b"x-request-id"]
         answer = _Answer(send)
-        await self._app(scope | {"headers": [*headers, (b"x-request-id", number)]}, receive, answer.send)
+        named = {**scope, "headers": [*headers, (b"x-request-id", number)]}
+        await self._app(named, receive, answer.send)
         if answer.error is not None:
             await _refuse(answer.error, number, send)
 

@@ -1,9 +1,10 @@
 """Every knob, once: name, type, default and help.
 
 ``embed-onnx serve`` makes its flags, the ``EMBED_ONNX_*`` variables and the README's table of
-these fields; ``ray_app`` adds those that only a cluster has. Nothing else in the package reads the environment, but for ``native.find``, which serves
-whoever uses a model in process and has no flags, and for the variables that belong to others: those of
-OpenTelemetry (``tracing``) and PROMETHEUS_MULTIPROC_DIR (``metrics``).
+these fields; ``RaySettings`` are for ``ray_app``. Nothing else in the package reads the
+environment, but for ``native.find``, which serves whoever uses a model in process and has no flags, and for
+the variables that belong to others: those of OpenTelemetry (``tracing``), PROMETHEUS_MULTIPROC_DIR
+(``metrics``) and those of Ray (``ray_env``, ``ray_proxy``).
 """
 
 import os
@@ -112,6 +113,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: Annotated[Literal["text", "json"], Meta(description="How log lines look.")] = "text"
 
 
+class RaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to serve, and on how much of a Ray cluster."""
+
+    replicas: Annotated[
+        int, Meta(ge=1, le=10_000, description="Servers, each with `threads` cores (0: one) and all models.")
+    ] = 1
+    max_replicas: Annotated[
+        int,
+        Meta(ge=0, le=10_000, description="Servers at most, as requests come; 0: `replicas` at all times."),
+    ] = 0
+
+
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
@@ -127,7 +140,7 @@ def from_environment(kind: type[AnySettings], **words: Any) -> AnySettings:
     if unknown:
         known = ", ".join(knob.name for knob in found)
         raise SetupError(f"there is no setting {', '.join(sorted(unknown))}; there are {known}")
-    return from_words({knob.name: os.environ.get(knob.variable) or None for knob in found} | words, kind)
+    return _convert({knob.name: os.environ.get(knob.variable) or None for knob in found} | words, kind)
 
 
 def refuse_blank_keys() -> None:
@@ -141,12 +154,16 @@ def refuse_blank_keys() -> None:
             raise SetupError(f"{name} is set and blank; give it a value, or unset it to serve without keys")
 
 
-def from_words(words: dict[str, Any], kind: type[AnySettings] = Settings) -> AnySettings:  # type: ignore[assignment]
+def from_words(words: dict[str, Any]) -> Settings:
     """Settings from the words of a command line; ``None`` keeps a default, commas part a list.
 
     Raises:
         SetupError: A value is outside its type or limits.
     """
+    return _convert(words, Settings)
+
+
+def _convert(words: dict[str, Any], kind: type[AnySettings]) -> AnySettings:
     lists = {knob.name for knob in knobs(kind) if isinstance(knob.default, tuple)}
     given = {
         name: [part.strip() for part in word.split(",") if part.strip()] if name in lists else word

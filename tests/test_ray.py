@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 import test_http
 import test_openai_client
-from harness import MINILM, SMALL, START_SECONDS, clean_environment, free_port, until
+from harness import MINILM, SMALL, START_SECONDS, Server, clean_environment, free_port, until
+import yaml
 from ray.cluster_utils import Cluster
 from test_openai_client import openai_client  # noqa: F401 - a fixture
 
@@ -27,17 +28,29 @@ from embed_onnx import Model, ray_proxy
 
 pytestmark = pytest.mark.ray
 
-CORES = 5
-"""Of each node, as Ray counts: nobody waits for them. What runs where is Ray's to say."""
+CORES, ACTOR_CORES = 7, 4
+"""Of each node, and of an actor of Data, as Ray books them: no node has room for two such actors; each has
+for one, both replicas, and what reads and writes."""
+SECONDS = 300
+"""A hang is a failure: far more than Ray takes for anything here, on a busy machine too."""
 REPLICAS = 2
 PER_REPLICA = ("test_health_ready_metrics",)
 """Looks for its own request in the metrics, which are those of the replica that is asked for them."""
 
-for shared in (test_http, test_openai_client):
-    for name, found in inspect.getmembers(shared, inspect.isfunction):
-        if name.startswith("test_") and name not in PER_REPLICA:
-            if "serve" not in inspect.signature(found).parameters:
-                globals()[name] = found
+
+def shared_tests() -> dict[str, Any]:
+    """Those that ask whatever server there is, and start none."""
+    return {
+        name: found
+        for module in (test_http, test_openai_client)
+        for name, found in inspect.getmembers(module, inspect.isfunction)
+        if name.startswith("test_")
+        and name not in PER_REPLICA
+        and "serve" not in inspect.signature(found).parameters
+    }
+
+
+globals().update(shared_tests())
 
 
 class Served(NamedTuple):
@@ -54,6 +67,7 @@ def environment() -> Iterator[dict[str, str]]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "disabled",  # it would leave a token in the home folder
         "RAY_raylet_start_wait_time_s": "120",
+        "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1",  # 32 processes by default, which look into the files
         **dict([ray_proxy.CALLBACK]),
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -65,9 +79,7 @@ def environment() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def cluster(environment: dict[str, str]) -> Iterator[Cluster]:
     """Two nodes."""
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": CORES, "include_dashboard": False}
-    )
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CORES, "include_dashboard": False})
     cluster.add_node(num_cpus=CORES)
     yield cluster
     cluster.shutdown()
@@ -84,16 +96,19 @@ def server(cluster: Cluster, home: Path, environment: dict[str, str]) -> Iterato
     with subprocess.Popen(command, env=environment) as running:
         url = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=url, timeout=START_SECONDS) as client:
-            until(lambda: running.poll() is not None or client.get("/ready").status_code == 200)
-        until(lambda: len(replicas(cluster)) == REPLICAS)
+            until(
+                lambda: running.poll() is not None or client.get("/ready").status_code == 200, seconds=SECONDS
+            )
+        assert running.poll() is None
+        until(lambda: len(replicas(cluster)) == REPLICAS, seconds=SECONDS)
         yield Served(url)
         running.send_signal(signal.SIGINT)
-        running.wait(START_SECONDS)
+        running.wait(SECONDS)
 
 
 @pytest.fixture
 def client(server: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=START_SECONDS) as opened:
+    with httpx.Client(base_url=server.url, timeout=SECONDS) as opened:
         yield opened
 
 
@@ -116,6 +131,22 @@ def replicas(cluster: Cluster) -> list[int]:
     """The process ids of the replicas."""
     nodes = (cluster.head_node, *cluster.worker_nodes)
     return [pid for node in nodes for pid in processes(node, "ray::ServeReplica:default:embed-onnx")]
+
+
+def test_settings_are_options_of_ray(environment: dict[str, str]) -> None:
+    """Cores, replicas and the time to drain, from variables, as ``serve build`` writes them to a file."""
+    chosen = {"THREADS": "3", "REPLICAS": "2", "MAX_REPLICAS": "8", "DRAIN_TIMEOUT": "7"}
+    variables = {f"EMBED_ONNX_{name}": value for name, value in chosen.items()}
+    command = ["serve", "build", "embed_onnx.ray_app:app"]
+
+    built = subprocess.run(command, env=environment | variables, stdout=subprocess.PIPE, check=True)
+
+    (application,) = yaml.safe_load(built.stdout)["applications"]
+    (deployment,) = application["deployments"]
+    scale = deployment["autoscaling_config"]
+    assert {"num_cpus": 3.0} == deployment["ray_actor_options"]
+    assert (2, 8, 6.0) == (scale["min_replicas"], scale["max_replicas"], scale["target_ongoing_requests"])
+    assert 7.0 == deployment["graceful_shutdown_timeout_s"]
 
 
 BODIES = [
@@ -144,7 +175,7 @@ def test_the_same_bytes_as_the_plain_server(client: httpx.Client, plain: httpx.C
 @pytest.fixture(scope="module")
 def plain(home: Path) -> Iterator[httpx.Client]:
     """A client of a plain server with one thread."""
-    server = test_http.Server(["--threads", "1"], {}, home)
+    server = Server(["--threads", "1"], {}, home)
     server.wait_ready()
     with httpx.Client(base_url=server.url, timeout=START_SECONDS) as opened:
         yield opened
@@ -176,7 +207,7 @@ def test_a_replica_has_a_lane_for_each_of_its_cores(client: httpx.Client) -> Non
 
 
 def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, minilm: Model) -> None:
-    """Under load, with a client's default retries: every request has its one right answer; a new replica comes."""
+    """Under load, with a client's default retries, every request has its answer; a new replica comes."""
     texts = ["a text that takes its time " * 8] * 16
     expected = minilm.encode(texts)
     wrong: list[object] = []
@@ -197,15 +228,15 @@ def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, min
     asking = [threading.Thread(target=ask, args=[place]) for place in range(len(answered))]
     for thread in asking:
         thread.start()
-    until(lambda: min(answered) >= 2)
+    until(lambda: min(answered) >= 2, seconds=SECONDS)
     before = replicas(cluster)
     os.kill(before[0], signal.SIGKILL)
     then = list(answered)
-    until(lambda: min(np.subtract(answered, then)) >= 5)
-    until(lambda: len(set(replicas(cluster)) - set(before)) == 1)
+    until(lambda: min(np.subtract(answered, then)) >= 5, seconds=SECONDS)
+    until(lambda: len(set(replicas(cluster)) - set(before)) == 1, seconds=SECONDS)
     over.set()
     for thread in asking:
-        thread.join(START_SECONDS)
+        thread.join(SECONDS)
 
     assert REPLICAS == len(before)
     assert [] == wrong
@@ -215,7 +246,8 @@ ROWS = 4000
 EMBED = """
 from embed_onnx.ray_data import embed_parquet
 
-embed_parquet({source!r}, {target!r}, artifact={artifact!r}, actors=2, dimensions=64, block_rows=100)
+choice = {{"artifact": {artifact!r}, "dimensions": 64, "block_rows": 100}}
+embed_parquet({source!r}, {target!r}, actors=2, cores={cores}, **choice)
 """
 
 
@@ -224,21 +256,23 @@ def test_a_node_is_lost_during_a_data_job(
 ) -> None:
     """The job finishes; every row is there once, with its own vector, or null where it has no text."""
     source, target = tmp_path / "texts", tmp_path / "vectors"
-    texts = [f"row {number} of many" if number % 100 else None for number in range(ROWS)]
+    none = {0: None, 50: ""}
+    texts = [none.get(number % 100, f"row {number} of many") for number in range(ROWS)]
     source.mkdir()
     for first in range(0, ROWS, ROWS // 4):
         chosen = slice(first, first + ROWS // 4)
         table = pa.table({"id": range(ROWS)[chosen], "text": pa.array(texts[chosen], pa.string())})
         pq.write_table(table, source / f"{first}.parquet")
     (lost,) = cluster.worker_nodes
-    code = EMBED.format(source=str(source), target=str(target), artifact=str(artifacts / MINILM))
+    paths = {"source": str(source), "target": str(target), "artifact": str(artifacts / MINILM)}
+    code = EMBED.format(**paths, cores=ACTOR_CORES)
     connected = environment | {"RAY_ADDRESS": cluster.address}
 
     with subprocess.Popen([sys.executable, "-c", code], env=connected) as job:
-        until(lambda: job.poll() is not None or (list(target.glob("*.parquet")) and processes(lost, "ray::MapWorker")))
-        working = job.poll() is None
+        until(lambda: job.poll() is not None or list(target.glob("*.parquet")), seconds=SECONDS)
+        working = job.poll() is None and processes(lost, "ray::MapWorker")
         cluster.remove_node(lost, allow_graceful=False)
-        assert 0 == job.wait(300)
+        assert 0 == job.wait(SECONDS)
 
     found = pq.read_table(target).sort_by("id")
     assert working
@@ -247,4 +281,4 @@ def test_a_node_is_lost_during_a_data_job(
     there = [text for text in texts if text]
     vectors = found["embedding"].drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 64)
     assert np.array_equal(minilm.encode(there, dimensions=64), vectors)
-    assert [text is None for text in texts] == found["embedding"].is_null().to_pylist()
+    assert [not text for text in texts] == found["embedding"].is_null().to_pylist()
