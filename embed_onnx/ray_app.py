@@ -35,30 +35,35 @@ def app(words: dict[str, str]) -> serve.Application:
         SetupError: A setting is wrong.
     """
     chosen = settings.from_environment(RaySettings, **words)
+    return serve.deployment(Replica, **options(chosen)).bind(chosen)
+
+
+def options(chosen: RaySettings) -> dict[str, Any]:
+    """What Ray is told of a deployment.
+
+    Raises:
+        SetupError: There are to be fewer replicas at most than at the least.
+    """
     cores = chosen.threads or 1
-    scale: dict[str, Any] = {"num_replicas": chosen.replicas}
-    if chosen.max_replicas:
-        if chosen.max_replicas < chosen.replicas:
-            raise SetupError(
-                f"max_replicas is {chosen.max_replicas} and replicas {chosen.replicas}; give it as many, or 0"
-            )
-        scale = {
-            "autoscaling_config": {
-                "min_replicas": chosen.replicas,
-                "max_replicas": chosen.max_replicas,
-                "target_ongoing_requests": ONGOING_A_CORE * cores,
-            }
-        }
-    deployed = serve.deployment(
-        Replica,
-        name="embed-onnx",
-        ray_actor_options={"num_cpus": cores},
-        max_ongoing_requests=ONGOING,
-        graceful_shutdown_timeout_s=chosen.drain_timeout,
-        logging_config={"enable_access_log": False},  # the app writes a line a request itself
-        **scale,
-    )
-    return deployed.bind(chosen)
+    given = {
+        "name": "embed-onnx",
+        "ray_actor_options": {"num_cpus": cores},
+        "max_ongoing_requests": ONGOING,
+        "graceful_shutdown_timeout_s": chosen.drain_timeout,
+        "logging_config": {"enable_access_log": False},  # the app writes a line a request itself
+    }
+    if not chosen.max_replicas:
+        return given | {"num_replicas": chosen.replicas}
+    if chosen.max_replicas < chosen.replicas:
+        raise SetupError(
+            f"max_replicas is {chosen.max_replicas} and replicas {chosen.replicas}; give it as many, or 0"
+        )
+    scale = {
+        "min_replicas": chosen.replicas,
+        "max_replicas": chosen.max_replicas,
+        "target_ongoing_requests": ONGOING_A_CORE * cores,
+    }
+    return given | {"autoscaling_config": scale}
 
 
 @serve.ingress()

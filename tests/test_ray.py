@@ -20,11 +20,12 @@ import pytest
 import test_http
 import test_openai_client
 from harness import MINILM, SMALL, START_SECONDS, Server, clean_environment, free_port, until
-import yaml
 from ray.cluster_utils import Cluster
 from test_openai_client import openai_client  # noqa: F401 - a fixture
 
 from embed_onnx import Model, ray_proxy
+from embed_onnx.errors import SetupError
+from embed_onnx.settings import RaySettings
 
 pytestmark = pytest.mark.ray
 
@@ -133,20 +134,22 @@ def replicas(cluster: Cluster) -> list[int]:
     return [pid for node in nodes for pid in processes(node, "ray::ServeReplica:default:embed-onnx")]
 
 
-def test_settings_are_options_of_ray(environment: dict[str, str]) -> None:
-    """Cores, replicas and the time to drain, from variables, as ``serve build`` writes them to a file."""
-    chosen = {"THREADS": "3", "REPLICAS": "2", "MAX_REPLICAS": "8", "DRAIN_TIMEOUT": "7"}
-    variables = {f"EMBED_ONNX_{name}": value for name, value in chosen.items()}
-    command = ["serve", "build", "embed_onnx.ray_app:app"]
+@pytest.mark.filterwarnings("ignore:Using extra keyword arguments on `Field`:DeprecationWarning")  # Ray's
+def test_settings_are_options_of_ray() -> None:
+    """Cores, replicas and the time to drain."""
+    from embed_onnx import ray_app
 
-    built = subprocess.run(command, env=environment | variables, stdout=subprocess.PIPE, check=True)
+    fixed = ray_app.options(RaySettings(replicas=2, drain_timeout=7))
+    scaled = ray_app.options(RaySettings(replicas=2, max_replicas=8, threads=3))
 
-    (application,) = yaml.safe_load(built.stdout)["applications"]
-    (deployment,) = application["deployments"]
-    scale = deployment["autoscaling_config"]
-    assert {"num_cpus": 3.0} == deployment["ray_actor_options"]
-    assert (2, 8, 6.0) == (scale["min_replicas"], scale["max_replicas"], scale["target_ongoing_requests"])
-    assert 7.0 == deployment["graceful_shutdown_timeout_s"]
+    assert {"num_cpus": 1} == fixed["ray_actor_options"]
+    assert (2, 7) == (fixed["num_replicas"], fixed["graceful_shutdown_timeout_s"])
+    assert {"num_cpus": 3} == scaled["ray_actor_options"]
+    assert {"min_replicas": 2, "max_replicas": 8, "target_ongoing_requests": 6} == scaled[
+        "autoscaling_config"
+    ]
+    with pytest.raises(SetupError, match="max_replicas is 1 and replicas 2"):
+        ray_app.options(RaySettings(replicas=2, max_replicas=1))
 
 
 BODIES = [
