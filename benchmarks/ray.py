@@ -26,6 +26,9 @@ from benchmarks.traffic import Pool, closed
 PLAIN, RAY = "embed-onnx, 2 threads", "Ray Serve, 2 replicas of 1 core"
 IDLE, CONNECTIONS = "one short text, idle", 16
 SINGLES, LISTS = "single texts, requests/s", "lists of 64, tokens/s"
+REPLICAS = 2
+SERVE = str(Path(sys.executable).parent / "serve")
+VARIABLES = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
 ENDING_SECONDS = 60
 
 
@@ -44,7 +47,7 @@ class RayServer(Server):
                     "args": {
                         "artifacts": str(artifacts),
                         "models": str(artifacts / "none.txt"),
-                        "replicas": 2,
+                        "replicas": REPLICAS,
                     },
                 }
             ],
@@ -54,12 +57,18 @@ class RayServer(Server):
         self._config = Path(file.name)
         self._log = (peers.HOME / "ray.log").open("w")
         self.process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "serve"), "run", file.name],
-            env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"},
+            [SERVE, "run", file.name],
+            env=VARIABLES,
             stdout=self._log,
             stderr=self._log,
         )
         self.wait_for_answer()
+        while f"RUNNING: {REPLICAS}" not in self._status():
+            time.sleep(1)
+
+    def _status(self) -> str:
+        command = [SERVE, "status"]
+        return subprocess.run(command, env=VARIABLES, capture_output=True, text=True, check=True).stdout
 
     def __exit__(self, *_: object) -> None:
         self.process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The figures of the README and of docs/reliability.md and the chart, made from the results files.
+"""The figures of the README and of the docs, and the chart, made from the results files.
 
 python -m benchmarks.tables          # write all of them
 python -m benchmarks.tables --check  # exit with 1 if they say something else
@@ -14,7 +14,7 @@ from benchmarks.load import DURING
 from benchmarks.speed import MIXED
 
 ROOT = Path(__file__).parent.parent
-README, RELIABILITY = ROOT / "README.md", ROOT / "docs" / "reliability.md"
+README, RELIABILITY, RAY = ROOT / "README.md", ROOT / "docs" / "reliability.md", ROOT / "docs" / "ray.md"
 CHART = record.RESULTS / "speed.svg"
 START, END = "<!-- figures -->", "<!-- /figures -->"
 SHOWN = (
@@ -35,6 +35,7 @@ def main() -> None:
     wanted = {
         README: _put(README.read_text(encoding="utf-8"), figures(files, results)),
         RELIABILITY: _put(RELIABILITY.read_text(encoding="utf-8"), reliability()),
+        RAY: _put(RAY.read_text(encoding="utf-8"), on_ray()),
         CHART: drawn,
     }
     if "--check" in sys.argv[1:]:
@@ -65,6 +66,29 @@ def reliability() -> str:
     commands = " and ".join(f"`{file['command']}`" for file in files)
     where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine, the clients among them"
     return f"{_overload(files[0])}\n\n{_disturbed(files[1]['results'])}\n\n{commands} {where}."
+
+
+def on_ray() -> str:
+    """Everything between the markers of docs/ray.md, in Markdown."""
+    file = record.read("ray")
+    latency, rate = file["results"]["latency_ms"], file["results"]["rate"]
+    servers = list(next(iter(rate.values())))
+    rows = [
+        [f"{what}: p50, p99 ms", *(_latency(row[server]) for server in servers)]
+        for what, row in latency.items()
+    ] + [
+        [
+            what,
+            *(
+                f"{row[server][1]:,.0f} ({row[server][0]:,.0f} to {row[server][2]:,.0f})"
+                for server in servers
+            ),
+        ]
+        for what, row in rate.items()
+    ]
+    machine = file["machine"]
+    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine, the client among them"
+    return f"{_table(['all-MiniLM-L6-v2', *servers], rows)}\n\n`{file['command']}` {where}."
 
 
 def _disturbed(found: Results) -> str:
