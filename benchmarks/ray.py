@@ -10,7 +10,6 @@ plain server's figures.
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -71,7 +70,7 @@ class RayServer(Server):
         return subprocess.run(command, env=VARIABLES, capture_output=True, text=True, check=True).stdout
 
     def __exit__(self, *_: object) -> None:
-        self.process.send_signal(signal.SIGINT)
+        self.process.terminate()
         self.process.wait(ENDING_SECONDS)
         self._log.close()
         self._config.unlink()

@@ -103,7 +103,7 @@ def server(cluster: Cluster, home: Path, environment: dict[str, str]) -> Iterato
         assert running.poll() is None
         until(lambda: len(replicas(cluster)) == REPLICAS, seconds=SECONDS)
         yield Served(url)
-        running.send_signal(signal.SIGINT)
+        running.terminate()
         running.wait(SECONDS)
 
 
@@ -214,11 +214,17 @@ def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, min
     texts = ["a text that takes its time " * 8] * 16
     expected = minilm.encode(texts)
     wrong: list[object] = []
+    refused: list[tuple[int, str]] = []
     answered = [0] * 4
     over = threading.Event()
 
+    def note(answer: httpx.Response) -> None:
+        if answer.status_code != 200:
+            refused.append((answer.status_code, json.loads(answer.read())["error"]["message"]))
+
     def ask(place: int) -> None:
-        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
+        http = httpx.Client(event_hooks={"response": [note]})
+        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", http_client=http) as client:
             while not over.is_set():
                 try:
                     data = client.embeddings.create(model=MINILM, input=texts).data
@@ -243,6 +249,7 @@ def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, min
 
     assert REPLICAS == len(before)
     assert [] == wrong
+    assert {(503, ray_proxy.LOST)} == set(refused)
 
 
 ROWS = 4000
