@@ -5,8 +5,8 @@ import os
 
 import ray
 
+# Ray reports how it is used unless told otherwise; it reads this when it starts.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-"""Ray reports how it is used unless told otherwise; it reads this when it starts."""
 
 
 def cores() -> int:

@@ -45,7 +45,7 @@ LAYERS = [
     "__main__",
 ]
 """A file of the package imports only from files before it."""
-HEAVY = ["torch", "transformers", "optimum", "sentence_transformers", "onnx", "huggingface_hub"]
+HEAVY = ["torch", "transformers", "optimum", "sentence_transformers", "onnx", "huggingface_hub", "ray"]
 
 
 def imported(path: Path) -> set[str]:
@@ -85,6 +85,7 @@ def test_imports_point_one_way(name: str) -> None:
         ("uvicorn.protocols", ["protocol"]),
         ("httptools", ["protocol"]),
         ("prometheus_client", ["metrics"]),
+        ("ray", ["ray_app", "ray_data", "ray_env"]),
     ],
 )
 def test_one_file_owns_a_library(package: str, owners: list[str]) -> None:
