@@ -68,11 +68,11 @@ def main() -> None:
                 with server.awake():
                     _measure_server(name, server, pool, arguments, latencies, rates)
     found = {
-        "latency_ms": _summary(latencies, stats.latencies),
-        "rate": _summary(rates, stats.quartiles),
+        "latency_ms": summary(latencies, stats.latencies),
+        "rate": summary(rates, stats.quartiles),
         "engines": {name: worker.versions for name, worker in workers.items()},
     }
-    _show(found)
+    show(found)
     record.write("load", {"rounds": arguments.rounds, "seconds": arguments.seconds} | found)
 
 
@@ -103,11 +103,11 @@ def _measure_server(
     for rate in arguments.rates:
         taken = server.send(at_rate(pool.singles(), rate, seconds), OPEN_CONNECTIONS)
         latencies[f"{OPEN} {rate:g}/s"][name].append(taken)
-    rates[BULK][name].append(_bulk(server, pool, seconds))
+    rates[BULK][name].append(bulk(server, pool, seconds))
     latencies[DURING][name].append(_during_bulk(server, pool, 2 * seconds))
 
 
-def _bulk(server: Server, pool: Pool, seconds: float) -> float:
+def bulk(server: Server, pool: Pool, seconds: float) -> float:
     """Tokens a second of lists of 64 texts over two connections."""
     counts: list[int] = []
 
@@ -131,21 +131,23 @@ def _during_bulk(server: Server, pool: Pool, seconds: float) -> list[float]:
                 return
             yield time.perf_counter(), given
 
-    bulk = threading.Thread(target=server.send, args=(until_over(), BULK_CONNECTIONS))
-    bulk.start()
+    sending = threading.Thread(target=server.send, args=(until_over(), BULK_CONNECTIONS))
+    sending.start()
     time.sleep(1)
     try:
         return server.send(at_rate(pool.short(), QUERIES_A_SECOND, seconds), OPEN_CONNECTIONS)
     finally:
         over.set()
-        bulk.join()
+        sending.join()
 
 
-def _summary(figures: Figures, over: Any) -> dict[str, dict[str, Any]]:
+def summary(figures: Figures, over: Any) -> dict[str, dict[str, Any]]:
+    """Each row's rounds as one figure."""
     return {phase: {name: over(rounds) for name, rounds in row.items()} for phase, row in figures.items()}
 
 
-def _show(found: dict[str, Any]) -> None:
+def show(found: dict[str, Any]) -> None:
+    """Print every row."""
     for phase, row in found["latency_ms"].items():
         for name, one in row.items():
             print(f"{phase:32}{name:44}p50 {one['p50']:8} p95 {one['p95']:8} p99 {one['p99']:8} ms")

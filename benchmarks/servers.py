@@ -54,7 +54,7 @@ class Server:
 
     def __init__(self, name: str, *flags: str) -> None:
         started = time.perf_counter()
-        self.port = _free_port()
+        self.port = free_port()
         variables = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
         with (peers.HOME / "server.log").open("w") as log:
             self.process = subprocess.Popen(
@@ -65,8 +65,7 @@ class Server:
                 # In a process group of its own: one with stopped members is hung up when its leader goes.
                 start_new_session=True,
             )
-        while not self._answers():
-            time.sleep(0.01)
+        self.wait_for_answer()
         self.start_seconds = time.perf_counter() - started
 
     def __enter__(self) -> Self:
@@ -76,6 +75,11 @@ class Server:
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         self.process.wait()
+
+    def wait_for_answer(self) -> None:
+        """Return once it has answered."""
+        while not self._answers():
+            time.sleep(0.01)
 
     def sleep(self) -> None:
         """Stop the process: a server that idles would cost the others' figures something."""
@@ -155,7 +159,8 @@ def resident_mb(pid: int) -> float:
     return int(kilobytes.group(1)) / 1000
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

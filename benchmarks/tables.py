@@ -1,4 +1,4 @@
-"""The figures of the README and of docs/ and the chart, made from the results files.
+"""The figures of the README and of the docs, and the chart, made from the results files.
 
 python -m benchmarks.tables          # write all of them
 python -m benchmarks.tables --check  # exit with 1 if they say something else
@@ -15,7 +15,7 @@ from export import markdown
 
 ROOT = Path(__file__).parent.parent
 README, RELIABILITY = ROOT / "README.md", ROOT / "docs" / "reliability.md"
-SCALING = ROOT / "docs" / "scaling.md"
+SCALING, RAY = ROOT / "docs" / "scaling.md", ROOT / "docs" / "ray.md"
 CHART = record.RESULTS / "speed.svg"
 START, END = "<!-- figures -->", "<!-- /figures -->"
 ARCHITECTURES = "<!-- architectures -->", "<!-- /architectures -->"
@@ -40,6 +40,7 @@ def main() -> None:
         README: _put(readme, architectures(record.read("architectures")), *ARCHITECTURES),
         RELIABILITY: _put(RELIABILITY.read_text(encoding="utf-8"), reliability()),
         SCALING: _put(SCALING.read_text(encoding="utf-8"), scaling()),
+        RAY: _put(RAY.read_text(encoding="utf-8"), on_ray()),
         CHART: drawn,
     }
     if "--check" in sys.argv[1:]:
@@ -107,6 +108,29 @@ def scaling() -> str:
     machine = file["machine"]
     where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine"
     return f"{markdown.table(head, rows)}\n\n`{file['command']}` {where}; medians."
+
+
+def on_ray() -> str:
+    """Everything between the markers of docs/ray.md, in Markdown."""
+    file = record.read("ray")
+    latency, rate = file["results"]["latency_ms"], file["results"]["rate"]
+    servers = list(next(iter(rate.values())))
+    rows = [
+        [f"{what}: p50, p99 ms", *(_latency(row[server]) for server in servers)]
+        for what, row in latency.items()
+    ] + [
+        [
+            what,
+            *(
+                f"{row[server][1]:,.0f} ({row[server][0]:,.0f} to {row[server][2]:,.0f})"
+                for server in servers
+            ),
+        ]
+        for what, row in rate.items()
+    ]
+    machine = file["machine"]
+    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine, the client among them"
+    return f"{markdown.table(['all-MiniLM-L6-v2', *servers], rows)}\n\n`{file['command']}` {where}."
 
 
 def _disturbed(found: Results) -> str:

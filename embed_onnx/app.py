@@ -5,7 +5,6 @@ import contextlib
 import importlib.util
 import logging
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.params import FromPath
 from litestar.types import Message, Receive, Scope, Send
 
-from embed_onnx import __version__, keys, logs, ollama, routes, tei
+from embed_onnx import __version__, keys, logs, ollama, routes, tei, wire
 from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import METHODS, Answer, Metrics
@@ -38,8 +37,6 @@ SWAGGER_UI = {
 }
 PROBES = ("/health", "/ready", "/metrics")
 """Asked every few seconds; their lines would bury the others."""
-REQUEST_ID_CHARACTERS = 128
-"""A client's x-request-id is echoed up to this length."""
 
 
 def create_app(
@@ -184,10 +181,7 @@ def request_id(scope: Scope) -> str:
     """The client's x-request-id, or a new one; the same for a whole request."""
     state = scope["state"]
     if "request_id" not in state:
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        text = given.decode("latin-1")
-        usable = text.isascii() and text.isprintable() and 0 < len(text) <= REQUEST_ID_CHARACTERS
-        state["request_id"] = text if usable else str(uuid.uuid4())
+        state["request_id"] = wire.request_id(scope["headers"])
     return str(state["request_id"])
 
 

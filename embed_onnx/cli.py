@@ -3,7 +3,6 @@
 Commands import what they use, so that ``--help`` is instant.
 """
 
-import os
 import socket
 import subprocess
 import sys
@@ -60,7 +59,7 @@ def cli() -> None:
 @click.option("--socket", "descriptor", type=int, hidden=True, help="A bound socket, from a parent process.")
 def serve(descriptor: int | None, **words: Any) -> None:
     """Serve the models that models.txt lists, exporting those that are missing."""
-    _refuse_blank_keys()
+    settings.refuse_blank_keys()
     chosen = settings.from_words(words)
     from embed_onnx import logs, registry, server, workers
 
@@ -263,13 +262,6 @@ def main() -> None:
     except (SetupError, EmbedError, OSError, UnicodeError) as err:
         click.echo(f"embed-onnx: {err}", err=True)
         sys.exit(1)
-
-
-def _refuse_blank_keys() -> None:
-    """A variable that is set and blank counts as not set, and for keys that would open the server to all."""
-    for name in ("EMBED_ONNX_API_KEYS", "EMBED_ONNX_API_KEYS_FILE"):
-        if os.environ.get(name, "unset").strip() == "":
-            raise SetupError(f"{name} is set and blank; give it a value, or unset it to serve without keys")
 
 
 def _listed(names: tuple[str, ...], chosen: "Settings") -> list["Entry"]:

@@ -1,13 +1,15 @@
 """Every knob, once: name, type, default and help.
 
 ``embed-onnx serve`` makes its flags, the ``EMBED_ONNX_*`` variables and the README's table of
-these fields. Nothing else in the package reads the environment, but for ``native.find``, which serves
-whoever uses a model in process and has no flags, and for the variables that belong to others: those of
-OpenTelemetry (``tracing``) and PROMETHEUS_MULTIPROC_DIR (``metrics``).
+these fields; ``RaySettings`` are for ``ray_app``. Nothing else in the package reads the
+environment, but for ``native.find``, which serves whoever uses a model in process and has no flags, and for
+the variables that belong to others: those of OpenTelemetry (``tracing``), PROMETHEUS_MULTIPROC_DIR
+(``metrics``) and those of Ray (``ray_env``, ``ray_proxy``).
 """
 
+import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -111,13 +113,58 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: Annotated[Literal["text", "json"], Meta(description="How log lines look.")] = "text"
 
 
+class RaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to serve, and on how much of a Ray cluster."""
+
+    replicas: Annotated[
+        int, Meta(ge=1, le=10_000, description="Servers, each with `threads` cores (0: one) and all models.")
+    ] = 1
+    max_replicas: Annotated[
+        int,
+        Meta(ge=0, le=10_000, description="Servers at most, as requests come; 0: `replicas` at all times."),
+    ] = 0
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def from_environment(kind: type[AnySettings], **words: Any) -> AnySettings:
+    """Settings from the variables; ``words`` come before them. A blank variable counts as not set.
+
+    Raises:
+        SetupError: A value is outside its type or limits, or there is no setting of that name.
+    """
+    refuse_blank_keys()
+    found = knobs(kind)
+    unknown = words.keys() - {knob.name for knob in found}
+    if unknown:
+        known = ", ".join(knob.name for knob in found)
+        raise SetupError(f"there is no setting {', '.join(sorted(unknown))}; there are {known}")
+    return _convert({knob.name: os.environ.get(knob.variable) or None for knob in found} | words, kind)
+
+
+def refuse_blank_keys() -> None:
+    """A variable that is set and blank counts as not set, and for keys that would open the server to all.
+
+    Raises:
+        SetupError: That is so.
+    """
+    for name in ("EMBED_ONNX_API_KEYS", "EMBED_ONNX_API_KEYS_FILE"):
+        if os.environ.get(name, "unset").strip() == "":
+            raise SetupError(f"{name} is set and blank; give it a value, or unset it to serve without keys")
+
+
 def from_words(words: dict[str, Any]) -> Settings:
     """Settings from the words of a command line; ``None`` keeps a default, commas part a list.
 
     Raises:
         SetupError: A value is outside its type or limits.
     """
-    lists = {knob.name for knob in knobs() if isinstance(knob.default, tuple)}
+    return _convert(words, Settings)
+
+
+def _convert(words: dict[str, Any], kind: type[AnySettings]) -> AnySettings:
+    lists = {knob.name for knob in knobs(kind) if isinstance(knob.default, tuple)}
     given = {
         name: [part.strip() for part in word.split(",") if part.strip()] if name in lists else word
         for name, word in words.items()
@@ -128,7 +175,7 @@ def from_words(words: dict[str, Any]) -> Settings:
             # An empty list of keys, from a variable that was left blank, must not open the server.
             raise SetupError(f"--{name.replace('_', '-')} is given and names nothing; leave it out")
     try:
-        return msgspec.convert(given, Settings, strict=False, dec_hook=lambda kind, word: kind(word))
+        return msgspec.convert(given, kind, strict=False, dec_hook=lambda kind, word: kind(word))
     except msgspec.ValidationError as err:
         reason, _, where = str(err).rpartition(" - at `$.")
         name = where.rstrip("`")
@@ -162,9 +209,9 @@ class Knob(msgspec.Struct, frozen=True):
         return PREFIX + self.name.upper()
 
 
-def knobs() -> list[Knob]:
+def knobs(kind: type[Settings] = Settings) -> list[Knob]:
     """Every setting, in the order of the struct."""
-    hints = msgspec.inspect.type_info(Settings)
+    hints = msgspec.inspect.type_info(kind)
     assert isinstance(hints, msgspec.inspect.StructType)  # noqa: S101 - narrows the type
     found = []
     for field in hints.fields:

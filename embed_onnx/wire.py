@@ -6,6 +6,8 @@ straight into its struct, by a decoder that is built once.
 
 import base64
 import re
+import uuid
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -44,6 +46,9 @@ INPUT_DECODERS: dict[bytes, msgspec.json.Decoder[Any]] = {
 """By the first characters of an input; 0 stands for a number."""
 LARGE_BYTES = 65_536
 """An input of more JSON than this is counted before it is decoded."""
+
+REQUEST_ID_CHARACTERS = 128
+"""A client's x-request-id is echoed up to this length."""
 
 EncodingFormat = Literal["float", "base64"]
 InputType = Literal["search_query", "search_document", "classification", "clustering"]
@@ -229,6 +234,14 @@ class ErrorResponse(msgspec.Struct, frozen=True):
     """Every error, on every path."""
 
     error: ErrorBody
+
+
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The client's x-request-id where it can be echoed, or a new one."""
+    given = next((value for name, value in headers if name == b"x-request-id"), b"")
+    text = given.decode("latin-1")
+    usable = text.isascii() and text.isprintable() and 0 < len(text) <= REQUEST_ID_CHARACTERS
+    return text if usable else str(uuid.uuid4())
 
 
 def error_response(err: EmbedError) -> ErrorResponse:

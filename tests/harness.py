@@ -78,9 +78,9 @@ class Server:
         return "".join(self.log)
 
 
-def until(condition: Callable[[], object]) -> None:
+def until(condition: Callable[[], object], *, seconds: float = START_SECONDS) -> None:
     """Wait for what must happen; never happening is the failure."""
-    end = time.monotonic() + START_SECONDS
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)

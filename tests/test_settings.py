@@ -7,7 +7,7 @@ import pytest
 
 from embed_onnx import settings
 from embed_onnx.errors import SetupError
-from embed_onnx.settings import Settings
+from embed_onnx.settings import RaySettings, Settings
 
 NAMES = [field.name for field in msgspec.structs.fields(Settings)]
 
@@ -119,3 +119,27 @@ def test_a_list_of_keys_that_is_given_and_empty_is_refused(word):
     """A variable that was left blank must not open the server to all."""
     with pytest.raises(SetupError, match="--api-keys is given and names nothing"):
         settings.from_words({"api_keys": word})
+
+
+def test_words_come_before_variables(monkeypatch):
+    """A blank variable is none."""
+    monkeypatch.setenv("EMBED_ONNX_REPLICAS", "3")
+    monkeypatch.setenv("EMBED_ONNX_QUEUE_TOKENS", "99")
+    monkeypatch.setenv("EMBED_ONNX_MAX_INPUTS", "")
+
+    chosen = settings.from_environment(RaySettings, queue_tokens="7")
+
+    assert RaySettings(replicas=3, queue_tokens=7) == chosen
+
+
+def test_a_word_that_is_no_setting():
+    with pytest.raises(SetupError, match="there is no setting thread, wokers; there are host, port, "):
+        settings.from_environment(Settings, wokers="1", thread="2")
+
+
+def test_settings_of_ray_in_the_docs():
+    page = (Path(__file__).parent.parent / "docs" / "ray.md").read_text(encoding="utf-8")
+    added = settings.knobs(RaySettings)[len(settings.knobs()) :]
+
+    rows = [f"| `{knob.variable}` | `{knob.shown}` | {knob.help} |" for knob in added]
+    assert rows == page.split("<!-- settings -->")[1].split("<!--")[0].strip().splitlines()[2:]

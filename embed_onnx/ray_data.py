@@ -1,0 +1,132 @@
+"""Embedding on Ray Data: a stage for datasets, and Parquet files in one call.
+
+from embed_onnx.ray_data import embed_parquet
+
+embed_parquet("s3://texts/", "s3://vectors/", artifact="/models/all-MiniLM-L6-v2", actors=8)
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import ray.data
+from ray.data import SaveMode
+
+from embed_onnx import ray_env
+from embed_onnx.errors import SetupError
+from embed_onnx.model import Model, Options
+
+ROWS_A_BATCH = 256
+"""Embedded in one go: enough to fill the cores of an actor, and little to lose with a node."""
+
+
+class EmbedStage:
+    """Adds a column of vectors to batches; an actor makes it once, and keeps the model loaded.
+
+        dataset.map_batches(
+            EmbedStage,
+            fn_constructor_kwargs={"artifact": "/models/all-MiniLM-L6-v2", "column": "text"},
+            compute=ray.data.ActorPoolStrategy(size=8),
+            num_cpus=1,
+            batch_format="pyarrow",
+            batch_size=256,
+        )
+
+    ``artifact`` is a folder that every node has. The vectors go to ``output``, as Arrow's fixed-size lists of
+    float32; a row whose text is null or empty has a null there. An actor uses the cores of its ``num_cpus``.
+
+    Raises:
+        ArtifactError: The artifact is absent, damaged, or newer than this version.
+    """
+
+    def __init__(
+        self,
+        *,
+        artifact: str | Path,
+        column: str = "text",
+        output: str = "embedding",
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+    ) -> None:
+        self._model = Model.load(artifact, threads=ray_env.cores())
+        self._column = column
+        self._output = output
+        self._options = Options(prompt_name=prompt_name, dimensions=dimensions)
+        self._width = dimensions or self._model.manifest.dimensions
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """The batch with its vectors, rows and other columns as they were.
+
+        Raises:
+            SetupError: There is no such column of texts, or one of the output's name.
+            InvalidRequest: An option is wrong for this model.
+        """
+        texts = self._texts(batch)
+        there = [text for text in texts if text]
+        vectors = self._model.embed_now(there, self._options).vectors if there else None
+        values = pa.array([] if vectors is None else vectors.ravel(), pa.float32())
+        dense = pa.FixedSizeListArray.from_arrays(values, self._width)
+        places = iter(range(len(there)))
+        column = dense.take(pa.array([next(places) if text else None for text in texts], pa.int64()))
+        return batch.append_column(pa.field(self._output, column.type, metadata=self._made_by()), column)
+
+    def _texts(self, batch: pa.Table) -> list[str | None]:
+        if self._column not in batch.column_names:
+            raise SetupError(
+                f"there is no column {self._column!r}; there are {', '.join(batch.column_names)}"
+            )
+        if self._output in batch.column_names:
+            raise SetupError(f"there is a column {self._output!r} already; give another name to the output")
+        kind = batch.schema.field(self._column).type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+            raise SetupError(f"the column {self._column!r} holds {kind}, and must hold strings")
+        texts: list[str | None] = batch.column(self._column).to_pylist()
+        return texts
+
+    def _made_by(self) -> dict[str, str]:
+        """What made the vectors, for the schema of the output."""
+        made = self._model.manifest
+        return {"model": made.name, "revision": made.source.revision or "", "precision": made.precision}
+
+
+def embed_parquet(  # noqa: PLR0913 - each is a choice of its own
+    source: str | list[str],
+    target: str,
+    *,
+    artifact: str | Path,
+    actors: int,
+    cores: int = 1,
+    column: str = "text",
+    output: str = "embedding",
+    prompt_name: str | None = None,
+    dimensions: int | None = None,
+    block_rows: int = 4096,
+) -> None:
+    """Embed Parquet files, or folders of them, to Parquet files in ``target``, a new folder; blocks.
+
+    Paths are what Ray Data takes, and all nodes read and write them. ``actors`` of ``cores`` each keep the
+    model loaded; leave a core for reading and writing. ``block_rows`` is how many rows go to an actor
+    together, and are embedded again if its node is lost. Rows may come in another order: have a column that
+    names them.
+
+    Raises:
+        ValueError: The target is there already.
+        ray.exceptions.RayTaskError: A stage failed; the last line is ``EmbedStage``'s own sentence.
+    """
+    stage: dict[str, Any] = {
+        "artifact": artifact,
+        "column": column,
+        "output": output,
+        "prompt_name": prompt_name,
+        "dimensions": dimensions,
+    }
+    rows = ray.data.read_parquet(source).repartition(target_num_rows_per_block=block_rows)
+    rows.map_batches(
+        EmbedStage,
+        fn_constructor_kwargs=stage,
+        compute=ray.data.ActorPoolStrategy(size=actors),
+        num_cpus=cores,
+        batch_format="pyarrow",
+        batch_size=ROWS_A_BATCH,
+        udf_modifying_row_count=False,
+    ).write_parquet(target, mode=SaveMode.ERROR)

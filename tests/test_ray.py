@@ -1,0 +1,294 @@
+"""Real Ray clusters of two nodes on this machine: the HTTP contract through Serve, kills, and Data."""
+
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import numpy as np
+import openai
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import test_http
+import test_openai_client
+from harness import MINILM, SMALL, START_SECONDS, Server, clean_environment, free_port, until
+from ray.cluster_utils import Cluster
+from test_openai_client import openai_client  # noqa: F401 - a fixture
+
+from embed_onnx import Model, ray_proxy
+from embed_onnx.errors import SetupError
+from embed_onnx.settings import RaySettings
+
+pytestmark = pytest.mark.ray
+
+CORES, ACTOR_CORES = 7, 4
+"""Of each node, and of an actor of Data, as Ray books them: no node has room for two such actors; each has
+for one, both replicas, and what reads and writes."""
+SECONDS = 300
+"""A hang is a failure: far more than Ray takes for anything here, on a busy machine too."""
+REPLICAS = 2
+PER_REPLICA = ("test_health_ready_metrics",)
+"""Looks for its own request in the metrics, which are those of the replica that is asked for them."""
+
+
+def shared_tests() -> dict[str, Any]:
+    """Those that ask whatever server there is, and start none."""
+    return {
+        name: found
+        for module in (test_http, test_openai_client)
+        for name, found in inspect.getmembers(module, inspect.isfunction)
+        if name.startswith("test_")
+        and name not in PER_REPLICA
+        and "serve" not in inspect.signature(found).parameters
+    }
+
+
+globals().update(shared_tests())
+
+
+class Served(NamedTuple):
+    """An application on Serve; the shared tests know no more of a server."""
+
+    url: str
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[dict[str, str]]:
+    """The variables of all that is Ray's."""
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",  # it would leave a token in the home folder
+        "RAY_raylet_start_wait_time_s": "120",
+        "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1",  # 32 processes by default, which look into the files
+        **dict([ray_proxy.CALLBACK]),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield clean_environment()
+
+
+@pytest.fixture(scope="module")
+def cluster(environment: dict[str, str]) -> Iterator[Cluster]:
+    """Two nodes."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CORES, "include_dashboard": False})
+    cluster.add_node(num_cpus=CORES)
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def server(cluster: Cluster, home: Path, environment: dict[str, str]) -> Iterator[Served]:
+    """Two replicas of one core, one on each node, as their users start them."""
+    port = str(free_port())
+    started = ["serve", "start", "--address", cluster.address, "--http-port", port]
+    subprocess.run([*started, "--proxy-location", "HeadOnly"], env=environment, check=True)
+    settings = [f"artifacts={home / 'artifacts'}", f"models={home / 'models.txt'}", f"replicas={REPLICAS}"]
+    command = ["serve", "run", "--address", cluster.address, "embed_onnx.ray_app:app", *settings]
+    with subprocess.Popen(command, env=environment) as running:
+        url = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=url, timeout=START_SECONDS) as client:
+            until(
+                lambda: running.poll() is not None or client.get("/ready").status_code == 200, seconds=SECONDS
+            )
+        assert running.poll() is None
+        until(lambda: len(replicas(cluster)) == REPLICAS, seconds=SECONDS)
+        yield Served(url)
+        running.terminate()
+        running.wait(SECONDS)
+
+
+@pytest.fixture
+def client(server: Served) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=SECONDS) as opened:
+        yield opened
+
+
+def processes(node: Any, title: str) -> list[int]:
+    """Ids of the processes of a node whose title begins so."""
+    (raylet,) = node.all_processes["raylet"]
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            parent = status.read_text().split("PPid:")[1].split()[0]
+            named = (status.parent / "cmdline").read_bytes().startswith(title.encode())
+        except OSError:  # it has ended
+            continue
+        if named and int(parent) == raylet.process.pid:
+            found.append(int(status.parent.name))
+    return found
+
+
+def replicas(cluster: Cluster) -> list[int]:
+    """The process ids of the replicas."""
+    nodes = (cluster.head_node, *cluster.worker_nodes)
+    return [pid for node in nodes for pid in processes(node, "ray::ServeReplica:default:embed-onnx")]
+
+
+@pytest.mark.filterwarnings("ignore:Using extra keyword arguments on `Field`:DeprecationWarning")  # Ray's
+def test_settings_are_options_of_ray() -> None:
+    """Cores, replicas and the time to drain."""
+    from embed_onnx import ray_app
+
+    fixed = ray_app.options(RaySettings(replicas=2, drain_timeout=7))
+    scaled = ray_app.options(RaySettings(replicas=2, max_replicas=8, threads=3))
+
+    assert {"num_cpus": 1} == fixed["ray_actor_options"]
+    assert (2, 7) == (fixed["num_replicas"], fixed["graceful_shutdown_timeout_s"])
+    assert {"num_cpus": 3} == scaled["ray_actor_options"]
+    assert {"min_replicas": 2, "max_replicas": 8, "target_ongoing_requests": 6} == scaled[
+        "autoscaling_config"
+    ]
+    with pytest.raises(SetupError, match="max_replicas is 1 and replicas 2"):
+        ray_app.options(RaySettings(replicas=2, max_replicas=1))
+
+
+BODIES = [
+    pytest.param(json.dumps({"input": ["one", "two and three " * 40]}).encode(), id="floats"),
+    pytest.param(json.dumps({"input": ["one"], "encoding_format": "base64"}).encode(), id="base64"),
+    pytest.param(json.dumps({"input": "a", "model": SMALL, "prompt_name": "query"}).encode(), id="prompt"),
+    pytest.param(json.dumps({"input": "a", "model": "nope"}).encode(), id="unknown-model"),
+    pytest.param(json.dumps({"input": "word " * 999, "truncate": False}).encode(), id="too-long"),
+    *(pytest.param(param.values[0], id=str(param.id)) for param in test_http.BAD_BODIES),
+]
+CHANGING = ("date", "server", "server-timing", "x-request-id", "connection")
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_the_same_bytes_as_the_plain_server(client: httpx.Client, plain: httpx.Client, body: bytes) -> None:
+    """Status, headers and body are those of a plain server with one thread; ids and dates differ."""
+    answers = [
+        asked.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
+        for asked in (plain, client)
+    ]
+
+    expected, found = ((answer.status_code, headers(answer), masked(answer)) for answer in answers)
+    assert expected == found
+
+
+@pytest.fixture(scope="module")
+def plain(home: Path) -> Iterator[httpx.Client]:
+    """A client of a plain server with one thread."""
+    server = Server(["--threads", "1"], {}, home)
+    server.wait_ready()
+    with httpx.Client(base_url=server.url, timeout=START_SECONDS) as opened:
+        yield opened
+    server.stop()
+
+
+def headers(answer: httpx.Response) -> list[tuple[str, str]]:
+    return sorted((name, value) for name, value in answer.headers.multi_items() if name not in CHANGING)
+
+
+def masked(answer: httpx.Response) -> bytes:
+    """The body without what is another one each time."""
+    found = answer.json()
+    for name in ("id", "created"):
+        if name in found:
+            return answer.content.replace(json.dumps(found[name]).encode(), b"-")
+    return answer.content
+
+
+def test_one_request_id(client: httpx.Client) -> None:
+    """Neither Ray's proxy nor the app adds a second one."""
+    answer = client.get("/models", headers={"x-request-id": "mine"})
+
+    assert ["mine"] == answer.headers.get_list("x-request-id")
+
+
+def test_a_replica_has_a_lane_for_each_of_its_cores(client: httpx.Client) -> None:
+    assert "\nembed_onnx_lanes 1.0\n" in client.get("/metrics").text
+
+
+def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, minilm: Model) -> None:
+    """Under load, with a client's default retries, every request has its answer; a new replica comes."""
+    texts = ["a text that takes its time " * 8] * 16
+    expected = minilm.encode(texts)
+    wrong: list[object] = []
+    refused: list[tuple[int, str]] = []
+    answered = [0] * 4
+    over = threading.Event()
+
+    def note(answer: httpx.Response) -> None:
+        if answer.status_code != 200:
+            refused.append((answer.status_code, json.loads(answer.read())["error"]["message"]))
+
+    def ask(place: int) -> None:
+        http = httpx.Client(event_hooks={"response": [note]})
+        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", http_client=http) as client:
+            while not over.is_set():
+                try:
+                    data = client.embeddings.create(model=MINILM, input=texts).data
+                    if not np.array_equal(expected, np.array([item.embedding for item in data], np.float32)):
+                        wrong.append("another vector")
+                except openai.OpenAIError as err:
+                    wrong.append(err)
+                answered[place] += 1
+
+    asking = [threading.Thread(target=ask, args=[place]) for place in range(len(answered))]
+    for thread in asking:
+        thread.start()
+    until(lambda: min(answered) >= 2, seconds=SECONDS)
+    before = replicas(cluster)
+    os.kill(before[0], signal.SIGKILL)
+    then = list(answered)
+    until(lambda: min(np.subtract(answered, then)) >= 5, seconds=SECONDS)
+    until(lambda: len(set(replicas(cluster)) - set(before)) == 1, seconds=SECONDS)
+    over.set()
+    for thread in asking:
+        thread.join(SECONDS)
+
+    assert REPLICAS == len(before)
+    assert [] == wrong
+    assert {(503, ray_proxy.LOST)} == set(refused)
+
+
+ROWS = 4000
+EMBED = """
+from embed_onnx.ray_data import embed_parquet
+
+choice = {{"artifact": {artifact!r}, "dimensions": 64, "block_rows": 100}}
+embed_parquet({source!r}, {target!r}, actors=2, cores={cores}, **choice)
+"""
+
+
+def test_a_node_is_lost_during_a_data_job(
+    cluster: Cluster, artifacts: Path, minilm: Model, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The job finishes; every row is there once, with its own vector, or null where it has no text."""
+    source, target = tmp_path / "texts", tmp_path / "vectors"
+    none = {0: None, 50: ""}
+    texts = [none.get(number % 100, f"row {number} of many") for number in range(ROWS)]
+    source.mkdir()
+    for first in range(0, ROWS, ROWS // 4):
+        chosen = slice(first, first + ROWS // 4)
+        table = pa.table({"id": range(ROWS)[chosen], "text": pa.array(texts[chosen], pa.string())})
+        pq.write_table(table, source / f"{first}.parquet")
+    (lost,) = cluster.worker_nodes
+    paths = {"source": str(source), "target": str(target), "artifact": str(artifacts / MINILM)}
+    code = EMBED.format(**paths, cores=ACTOR_CORES)
+    connected = environment | {"RAY_ADDRESS": cluster.address}
+
+    with subprocess.Popen([sys.executable, "-c", code], env=connected) as job:
+        until(lambda: job.poll() is not None or list(target.glob("*.parquet")), seconds=SECONDS)
+        working = job.poll() is None and processes(lost, "ray::MapWorker")
+        cluster.remove_node(lost, allow_graceful=False)
+        assert 0 == job.wait(SECONDS)
+
+    found = pq.read_table(target).sort_by("id")
+    assert working
+    assert list(range(ROWS)) == found["id"].to_pylist()
+    assert texts == found["text"].to_pylist()
+    there = [text for text in texts if text]
+    vectors = found["embedding"].drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 64)
+    assert np.array_equal(minilm.encode(there, dimensions=64), vectors)
+    assert [not text for text in texts] == found["embedding"].is_null().to_pylist()

@@ -1,0 +1,86 @@
+"""What Ray's proxy answers by itself, in OpenAI's shape; what a replica answers, as it is."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from embed_onnx.ray_proxy import LOST, NO_REPLICA, Proxy
+
+
+def ask(*messages: dict[str, Any], request_id: str = "mine") -> httpx.Response:
+    """The answer where Ray's proxy sends these messages, with the request id that it got."""
+
+    async def inner(scope, receive, send) -> None:
+        number = dict(scope["headers"])[b"x-request-id"]
+        for message in messages:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-request-id", number))
+            await send(message)
+
+    async def send() -> httpx.Response:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(Proxy(inner)), base_url="http://x"
+        ) as client:
+            return await client.get("/", headers={"x-request-id": request_id})
+
+    return asyncio.run(send())
+
+
+def answer(status: int, kind: bytes, body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    start = {"type": "http.response.start", "status": status, "headers": [(b"content-type", kind)]}
+    return start, {"type": "http.response.body", "body": body}
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "kind", "sentence"),
+    [
+        pytest.param((), 503, "server_error", LOST, id="no-answer"),
+        pytest.param(answer(503, b"text/plain", b"x"), 503, "server_error", NO_REPLICA, id="unavailable"),
+        pytest.param(answer(429, b"text/plain", b"x"), 429, "rate_limit_error", NO_REPLICA, id="too-many"),
+        pytest.param(
+            answer(404, b"text/plain; charset=utf-8", b"x"),
+            404,
+            "invalid_request_error",
+            "no application is deployed at this path; `serve status` lists what there is",
+            id="no-application",
+        ),
+        pytest.param(
+            answer(408, b"text/plain", b"x"),
+            503,
+            "server_error",
+            "not done within the time that Ray's request_timeout_s gives; send fewer inputs",
+            id="too-slow",
+        ),
+    ],
+)
+def test_an_answer_of_ray(given: tuple[dict[str, Any], ...], status: int, kind: str, sentence: str) -> None:
+    found = ask(*given)
+
+    assert (status, "application/json") == (found.status_code, found.headers["content-type"])
+    assert {"message": sentence, "type": kind, "param": None} == {
+        name: value for name, value in found.json()["error"].items() if name != "code"
+    }
+    assert ["mine"] == found.headers.get_list("x-request-id")
+    assert (status != 404) == ("retry-after" in found.headers)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(200, b"text/plain"), (404, b"application/json"), (503, b"application/json")]
+)
+def test_an_answer_of_a_replica(status: int, kind: bytes) -> None:
+    found = ask(*answer(status, kind, b"as it is"))
+
+    assert (status, kind.decode(), b"as it is") == (
+        found.status_code,
+        found.headers["content-type"],
+        found.content,
+    )
+    assert ["mine"] == found.headers.get_list("x-request-id")
+
+
+def test_a_request_id_that_cannot_be_echoed() -> None:
+    found = ask(*answer(200, b"application/json", b"{}"), request_id="bad\tid")
+
+    assert 36 == len(found.headers["x-request-id"])
