@@ -78,7 +78,8 @@ def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
 def _lock(folder: Path, waiting: Callable[[], None]) -> int:
     """A descriptor of a folder that is locked, unless it was removed meanwhile: then of what it was."""
     while True:
-        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # exist_ok would look again, and it may be gone by then
+            folder.mkdir()
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(folder, os.O_RDONLY)
             break
