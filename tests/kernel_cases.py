@@ -147,9 +147,12 @@ def layer_case(shape: Shape, mask: Array, *, activation: str = "gelu", seed: int
     )
 
 
-PAIRS_AT_THE_LIMIT = ((127, 1), (1, 127), (64, 64), (-127, -1), (-1, -127), (-64, -64), (-128, 0), (0, -128))
-PAIRS_BEYOND_IT = ((127, 2), (65, 64), (127, 127), (-127, -2), (-65, -64), (-127, -127), (-128, -128))
-"""Of weights; 255 times their sum does not fit 16 signed bits."""
+PAIRS = {
+    "at the limit": ((127, 1), (1, 127), (64, 64), (-127, -1), (-1, -127), (-64, -64), (-128, 0), (0, -128)),
+    "one beyond the limit": ((127, 2), (2, 127), (65, 64), (-127, -2), (-2, -127), (-64, -65), (-128, -1)),
+    "as large as can be": ((127, 127), (-127, -127), (-128, -128), (127, -128)),
+}
+"""Of weights, by the size of their sum; 255 times as much fits 16 signed bits up to the limit."""
 
 
 def extreme_case(shape: Shape, mask: Array, pairs: tuple[tuple[int, int], ...]) -> Case:
@@ -410,12 +413,7 @@ def every_case() -> dict[str, Case]:
         )
         for name in (*ACTIVATIONS, "2 heads of 26", "5 heads of 7", "relative bias")
     }
-    pairs = {
-        "at the limit": PAIRS_AT_THE_LIMIT,
-        "beyond the limit": PAIRS_BEYOND_IT,
-        "at the limit and beyond": PAIRS_AT_THE_LIMIT * 20 + PAIRS_BEYOND_IT,
-    }
-    found |= {f"pairs of weights {name}": extreme_case(small, mixed, given) for name, given in pairs.items()}
+    found |= {f"pairs of weights {name}": extreme_case(small, mixed, pairs) for name, pairs in PAIRS.items()}
     for name, rows in MASKS.items():
         mask = np.array(rows, np.int64)
         found |= {

@@ -144,7 +144,7 @@ class ExactLayer {
   template <class T>
   void move(const T*& data, size_t count) {
     Block<char> to = block<char>(count * sizeof(T));
-    std::memcpy(to.get(), data, count * sizeof(T));
+    if (count) std::memcpy(to.get(), data, count * sizeof(T));
     data = reinterpret_cast<const T*>(to.get());
     blocks_.push_back(std::move(to));
   }

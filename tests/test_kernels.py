@@ -128,7 +128,7 @@ def test_a_whole_model(length: int, engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_bits_do_not_depend_on_which_weights_are_neighbours(engine: str) -> None:
-    """The order of the hidden channels is free; pairs of their weights are within the limit, beyond it, or both."""
+    """Hidden channels in another order: pairs of their weights are within the limit, or beyond it."""
     shape = Shape(width=48, heads=3, head_size=16, hidden=96)
     case = layer_case(shape, numbered(19, 1, 8, 2), activation="relu")
     down = case.weights["down_weight"]
