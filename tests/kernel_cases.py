@@ -6,12 +6,14 @@ lies at the border of two integers becomes the one here and the other there, whi
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from export import int8
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]
@@ -90,6 +92,16 @@ def linear(
     }
 
 
+def limited(weights: dict[str, Array]) -> dict[str, Array]:
+    """The same, with the exporter's limit on pairs of weights."""
+    found = dict(weights)
+    for name in (name.removesuffix("_weight") for name in weights if name.endswith("_weight")):
+        values, scale, sums = int8.quantize_channels(weights[f"{name}_weight"].astype(np.float32))
+        factor = weights[f"{name}_scale"]
+        found |= {f"{name}_weight": values, f"{name}_scale": scale * factor, f"{name}_sum": sums * factor}
+    return found
+
+
 def norm(rng: np.random.Generator, width: int, prefix: str = "") -> dict[str, Array]:
     return {
         f"{prefix}gamma": rng.uniform(0.5, 1.5, width).astype(np.float32),
@@ -133,6 +145,29 @@ def layer_case(shape: Shape, mask: Array, *, activation: str = "gelu", seed: int
             "attention_mask": mask.astype(np.int64),
         },
     )
+
+
+PAIRS = {
+    "at the limit": ((127, 1), (1, 127), (64, 64), (-127, -1), (-1, -127), (-64, -64), (-128, 0), (0, -128)),
+    "one beyond the limit": ((127, 2), (2, 127), (65, 64), (-127, -2), (-2, -127), (-64, -65), (-128, -1)),
+    "as large as can be": ((127, 127), (-127, -127), (-128, -128), (127, -128)),
+}
+"""Of weights, by the size of their sum; 255 times as much fits 16 signed bits up to the limit."""
+
+
+def extreme_case(shape: Shape, mask: Array, pairs: tuple[tuple[int, int], ...]) -> Case:
+    """The first product is of these pairs of weights and of rows with nothing between 0 and 255."""
+    case = layer_case(shape, mask, activation="relu")
+    rng = np.random.default_rng(0)
+    weight = case.weights["qkv_weight"]
+    rows, columns = weight.shape
+    chosen = np.array(pairs, np.int8)[rng.integers(0, len(pairs), (rows // 2, columns))]
+    weight[:] = chosen.transpose(0, 2, 1).reshape(weight.shape)
+    case.weights["qkv_scale"] /= 10
+    case.weights["qkv_sum"][:] = case.weights["qkv_scale"] * weight.sum(axis=0, dtype=np.int32)
+    states = case.inputs["states"]
+    states[:] = np.where(rng.random(states.shape) < 0.9, 1, -1)
+    return case
 
 
 def embeddings_case(width: int, positions: int, mask: Array, *, seed: int = 0) -> Case:
@@ -273,6 +308,7 @@ class Model:
     positions: int
     layers: int = 2
     activation: str = "gelu"
+    limited: bool = False
     seed: int = 0
     parts: list[Case] = field(init=False)
 
@@ -283,6 +319,8 @@ class Model:
             layer_case(self.shape, nothing, activation=self.activation, seed=self.seed + number)
             for number in range(1, self.layers + 1)
         ]
+        if self.limited:
+            parts = [replace(part, weights=limited(part.weights)) for part in parts]
         object.__setattr__(self, "parts", parts)
 
     def expected(self, input_ids: Array, attention_mask: Array) -> Floats:
@@ -369,6 +407,13 @@ def every_case() -> dict[str, Case]:
         for name, shape in SHAPES.items()
     }
     found |= {name: layer_case(small, mixed, activation=name) for name in ACTIVATIONS}
+    found |= {
+        f"{name}, pairs of weights within the limit": replace(
+            found[name], weights=limited(found[name].weights)
+        )
+        for name in (*ACTIVATIONS, "2 heads of 26", "5 heads of 7", "relative bias")
+    }
+    found |= {f"pairs of weights {name}": extreme_case(small, mixed, pairs) for name, pairs in PAIRS.items()}
     for name, rows in MASKS.items():
         mask = np.array(rows, np.int64)
         found |= {

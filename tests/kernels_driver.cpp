@@ -122,11 +122,15 @@ LayerAttributes layer_attributes(const Case& given) {
 // A layer whose weights are moved to blocks of exactly their size.
 class ExactLayer {
  public:
-  explicit ExactLayer(const Layer& layer) : layer_(layer) {
+  ExactLayer(const Layer& layer, const Layout& layout) : layer_(layer) {
     for (Product* product : {&layer_.qkv, &layer_.output, &layer_.up, &layer_.down}) {
       move(product->weights, static_cast<size_t>(product->inputs) * product->outputs);
       for (const float** vector : {&product->scale, &product->sum, &product->bias}) move(*vector, product->outputs);
       move(product->start, product->outputs);
+      const int panels = product->outputs / layout.panel, blocks = product->halves.starts[panels];
+      move(product->halves.starts, panels + 1);
+      move(product->halves.inputs, blocks);
+      move(product->halves.weights, static_cast<size_t>(blocks) * layout.panel * layout.group);
     }
     for (const float** vector :
          {&layer_.attention_gamma, &layer_.attention_beta, &layer_.output_gamma, &layer_.output_beta})
@@ -140,7 +144,7 @@ class ExactLayer {
   template <class T>
   void move(const T*& data, size_t count) {
     Block<char> to = block<char>(count * sizeof(T));
-    std::memcpy(to.get(), data, count * sizeof(T));
+    if (count) std::memcpy(to.get(), data, count * sizeof(T));
     data = reinterpret_cast<const T*>(to.get());
     blocks_.push_back(std::move(to));
   }
@@ -157,7 +161,7 @@ void backwards(int tokens, int rows, const std::function<void(int, int)>& task) 
 // What run_layer does, with a block for each piece of memory, and tasks of one tile.
 void run_stages(const Engine& engine, const Layer& given, const Sequences& sequences, const float* states,
                 float* output) {
-  const ExactLayer exact(given);
+  const ExactLayer exact(given, engine.layout);
   const Layer& layer = exact.layer();
   const Pack pack = sequences.pack();
   const int tokens = pack.tokens();

@@ -47,6 +47,9 @@ ENGINES = engines()
 CASES = kernel_cases.every_case()
 MODELS = {
     "absolute": Model(Shape(width=52, heads=2, head_size=26, hidden=100), positions=80, layers=3),
+    "pairs of weights within the limit": Model(
+        Shape(width=52, heads=2, head_size=26, hidden=100), positions=80, layers=3, limited=True
+    ),
     "relative": Model(
         Shape(width=64, heads=4, head_size=16, hidden=77, positions=70), positions=70, activation="silu"
     ),
@@ -121,6 +124,29 @@ def test_a_whole_model(length: int, engine: str) -> None:
 
     whole = run(open_session(model.model(), engine), input_ids=ids, attention_mask=mask)
     np.testing.assert_array_equal(states, whole)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_bits_do_not_depend_on_which_weights_are_neighbours(engine: str) -> None:
+    """Hidden channels in another order: pairs of their weights are within the limit, or beyond it."""
+    shape = Shape(width=48, heads=3, head_size=16, hidden=96)
+    case = layer_case(shape, numbered(19, 1, 8, 2), activation="relu")
+    down = case.weights["down_weight"]
+    down[0::2], down[1::2] = np.abs(down[0::2]), -np.abs(down[1::2])
+    within = run_case(case, engine)
+    orders = {
+        "beyond": np.r_[0:96:2, 1:96:2],
+        "some beyond": np.r_[0:80, 80:96:2, 81:96:2],
+        "any": np.random.default_rng(0).permutation(96),
+    }
+
+    for order in orders.values():
+        weights = dict(case.weights)
+        for name in ("up_weight", "up_scale", "up_sum", "up_bias"):
+            weights[name] = weights[name][..., order]
+        weights["down_weight"] = down[order]
+
+        np.testing.assert_array_equal(within, run_case(replace(case, weights=weights), engine))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

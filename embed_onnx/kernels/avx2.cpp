@@ -1,5 +1,5 @@
-// AVX2: int8 products in 16 bits, pair by pair, which is exact. (vpmaddubsw would be one instruction instead of two,
-// and saturates for activations of 8 bits and weights of 8 bits.)
+// AVX2: vpmaddubsw adds two products of uint8 and int8 in 16 bits, and vpmaddwd with ones adds two of those in 32. The
+// first is exact for weights that sum to 128 at most, since 255 * 128 fits 16 bits, and would saturate for others.
 #include <immintrin.h>
 #include <time.h>
 
@@ -13,23 +13,19 @@ namespace {
 
 #include "vector_avx2.h"
 
-struct Isa : Vector {
-  using Quantized = int16_t;
-  static constexpr int group = 2;
-  static constexpr int columns = 2;  // vectors in a row of the micro-kernel's tile
-  static constexpr int offset = 0;
+alignas(Vector::Int) const int16_t kOnes[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-  // Not the intrinsics: gcc 12 would compute several products before it adds them, and have too few registers.
+struct Isa : Vector {
+  static constexpr int pair_sum = 128;
+
+  // Not the intrinsics: gcc 12 would compute several products before it adds them, and have too few registers. There is
+  // none for the ones: they stay in memory, at an address, as an operand in memory makes gcc 12 store the sums.
   static Int dot(Int sum, Int x, Int w) {
-    __asm__("vpmaddwd %2, %1, %%ymm15\n\tvpaddd %%ymm15, %0, %0" : "+x"(sum) : "x"(x), "x"(w) : "xmm15");
+    __asm__("vpmaddubsw %2, %1, %%ymm15\n\tvpmaddwd (%3), %%ymm15, %%ymm15\n\tvpaddd %%ymm15, %0, %0"
+            : "+x"(sum)
+            : "x"(x), "x"(w), "r"(kOnes)
+            : "xmm15");
     return sum;
-  }
-  static Int load_weights(const int8_t* p) {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  }
-  static void store_quantized(Quantized* p, Int x) {
-    __m128i narrow = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), narrow);
   }
 };
 

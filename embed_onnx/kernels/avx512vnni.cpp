@@ -17,6 +17,7 @@ struct Isa : Vector {
   static constexpr int group = 4;
   static constexpr int columns = 4;
   static constexpr int offset = 0;
+  static constexpr int pair_sum = kAnyPair;
 
   // Not the intrinsic: gcc 12 copies its accumulator, and then has too few registers for the tile.
   static Int dot(Int sum, Int x, Int w) {

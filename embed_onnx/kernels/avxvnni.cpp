@@ -14,20 +14,12 @@ namespace {
 #include "vector_avx2.h"
 
 struct Isa : Vector {
-  using Quantized = uint8_t;
-  static constexpr int group = 4;
-  static constexpr int columns = 2;
-  static constexpr int offset = 0;
+  static constexpr int pair_sum = kAnyPair;
 
   // Not the intrinsic: gcc 12 copies its accumulator, and then has too few registers for the tile.
   static Int dot(Int sum, Int x, Int w) {
     __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(x), "x"(w));
     return sum;
-  }
-  static Int load_weights(const int8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-  static void store_quantized(Quantized* p, Int x) {
-    __m128i narrow = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(narrow, narrow));
   }
 };
 

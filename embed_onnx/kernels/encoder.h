@@ -9,6 +9,7 @@ using Quantized = Isa::Quantized;
 
 constexpr int kLanes = Isa::lanes;
 constexpr int kPanel = Isa::columns * kLanes;
+constexpr int kBlock = kPanel * Isa::group;
 
 int least(int a, int b) { return a < b ? a : b; }
 int up_to(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -149,6 +150,7 @@ struct Operands {
   const float* row_minimum;
   int inputs;
   const int8_t* weights;  // one panel: [inputs / group, kPanel, group]
+  Halves halves;          // from this panel on
   const float* scale;     // [kPanel]
   const float* sum;
   const float* bias;
@@ -163,6 +165,19 @@ Int broadcast_group(const Quantized* p) {
   return Isa::all(group);
 }
 
+// Adds the products of one group of R rows, `inputs` apart, and one block of weights.
+template <int R>
+inline __attribute__((always_inline)) void add_group(Int (&sums)[R][Isa::columns], const Quantized* rows, int inputs,
+                                                     const int8_t* block) {
+  constexpr int C = Isa::columns;
+  Int weights[C];
+  for (int c = 0; c < C; c++) weights[c] = Isa::load_weights(block + c * kLanes * Isa::group);
+  for (int r = 0; r < R; r++) {
+    const Int x = broadcast_group(rows + static_cast<size_t>(r) * inputs);
+    for (int c = 0; c < C; c++) sums[r][c] = Isa::dot(sums[r][c], x, weights[c]);
+  }
+}
+
 // R rows by one panel of channels.
 template <int R, class Epilogue>
 void tile(const Operands& in, float* out, size_t stride) {
@@ -172,15 +187,11 @@ void tile(const Operands& in, float* out, size_t stride) {
     const Int start = Isa::load(in.start + c * kLanes);
     for (int r = 0; r < R; r++) sums[r][c] = start;
   }
-  const int8_t* w = in.weights;
-  for (int k = 0; k < in.inputs; k += Isa::group, w += kPanel * Isa::group) {
-    Int weights[C];
-    for (int c = 0; c < C; c++) weights[c] = Isa::load_weights(w + c * kLanes * Isa::group);
-    for (int r = 0; r < R; r++) {
-      const Int x = broadcast_group(in.rows + static_cast<size_t>(r) * in.inputs + k);
-      for (int c = 0; c < C; c++) sums[r][c] = Isa::dot(sums[r][c], x, weights[c]);
-    }
-  }
+  const int8_t* block = in.weights;
+  for (int k = 0; k < in.inputs; k += Isa::group, block += kBlock) add_group<R>(sums, in.rows + k, in.inputs, block);
+  if constexpr (Isa::pair_sum < kAnyPair)
+    for (int i = in.halves.starts[0]; i < in.halves.starts[1]; i++)
+      add_group<R>(sums, in.rows + in.halves.inputs[i], in.inputs, in.halves.weights + static_cast<size_t>(i) * kBlock);
   for (int r = 0; r < R; r++) {
     const Float scale = Isa::all(in.row_scale[r]), minimum = Isa::all(in.row_minimum[r]);
     for (int c = 0; c < C; c++) {
@@ -223,6 +234,7 @@ void multiply(const Product& product, int first, int columns, const Rows& rows, 
                            rows.minimum + row + top,
                            product.inputs,
                            product.weights + static_cast<size_t>(panel) * product.inputs,
+                           {product.halves.starts + panel / kPanel, product.halves.inputs, product.halves.weights},
                            product.scale + panel,
                            product.sum + panel,
                            product.bias + panel,
@@ -489,14 +501,13 @@ double now() {
 constexpr int kSums = 12;
 
 __attribute__((noinline)) float dot_products(int rounds) {
-  Quantized x[Isa::group] = {};
-  int8_t w[kLanes * Isa::group] = {};
-  const int32_t zeros[kLanes] = {};
+  int32_t group = 0;
+  const Int weights = Isa::all(group);
   Int sums[kSums];
-  for (int i = 0; i < kSums; i++) sums[i] = Isa::load(zeros);
+  for (int i = 0; i < kSums; i++) sums[i] = weights;
   for (int round = 0; round < rounds; round++) {
-    __asm__ volatile("" : "+m"(x), "+m"(w));  // or the compiler would multiply once for all rounds
-    const Int activations = broadcast_group(x), weights = Isa::load_weights(w);
+    __asm__ volatile("" : "+r"(group));  // or the compiler would multiply once for all rounds
+    const Int activations = Isa::all(group);
     for (int i = 0; i < kSums; i++) sums[i] = Isa::dot(sums[i], activations, weights);
   }
   Float total = Isa::zero();
@@ -516,7 +527,7 @@ double peak(double seconds) {
 
 constexpr Engine engine(const char* name) {
   return {name,
-          {kPanel, Isa::group, sizeof(Quantized), Isa::offset},
+          {kPanel, Isa::group, sizeof(Quantized), Isa::offset, Isa::pair_sum},
           supported,
           attend_scratch,
           transform_scratch,

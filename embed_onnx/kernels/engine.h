@@ -17,6 +17,8 @@
 
 namespace embed_onnx {
 
+constexpr int kAnyPair = 256;  // the largest sum of two int8 weights, either sign
+
 enum class Activation { gelu, gelu_tanh, relu, silu };
 
 // How an instruction set wants its operands.
@@ -25,6 +27,14 @@ struct Layout {
   int group;             // input channels that one dot product instruction adds up
   int activation_bytes;  // size of a quantized activation, a number of 0..255
   int offset;            // what is taken off it, so that it fits a signed byte
+  int pair_sum;          // the largest sum of weights 2i and 2i + 1 that the instruction is exact for, either sign
+};
+
+// Halves of weights, apart because some pair of them exceeds Layout::pair_sum. A block is one group of one panel.
+struct Halves {
+  const int32_t* starts;  // [outputs / panel + 1], a panel's first block
+  const int32_t* inputs;  // [blocks], the first channel of the group
+  const int8_t* weights;  // [blocks, panel, group]
 };
 
 // A product with int8 weights and one scale a channel. Channels are padded with zeros to whole panels and groups.
@@ -32,6 +42,7 @@ struct Product {
   int inputs;             // a multiple of the group
   int outputs;            // a multiple of the panel
   const int8_t* weights;  // [outputs / panel, inputs / group, panel, group]
+  Halves halves;          // to be added to the weights
   const float* scale;     // [outputs]
   const float* sum;       // [outputs], scale * sum of the weights
   const float* bias;      // [outputs]

@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <numeric>
 #include <stdexcept>
@@ -99,6 +100,13 @@ struct Heads {
   }
 };
 
+// Whether two neighbours of `size` weights sum to more than `most`, either sign.
+bool exceeds(const int8_t* weights, int size, int most) {
+  for (int i = 0; i < size; i += 2)
+    if (std::abs(weights[i] + weights[i + 1]) > most) return true;
+  return false;
+}
+
 PackedProduct pack(const ProductTensors& tensors, const Layout& layout) {
   const int64_t outputs = tensors.weight.shape[1];
   return PackedProduct(tensors, layout, in_order(tensors.weight.shape[0]), in_order(outputs),
@@ -131,10 +139,35 @@ PackedProduct::PackedProduct(const ProductTensors& tensors, const Layout& layout
       start_[j] += layout.offset * weight;
     }
   }
+  split(layout);
+}
+
+// Halves the weights of each block that has a pair which is too large: pairs of halves sum to 128 at most.
+void PackedProduct::split(const Layout& layout) {
+  const int size = layout.panel * layout.group;
+  std::vector<int8_t*> blocks;
+  half_starts_.push_back(0);
+  for (int panel = 0; panel < outputs_; panel += layout.panel) {
+    int8_t* block = weights_.data() + static_cast<size_t>(panel) * inputs_;
+    for (int input = 0; input < inputs_; input += layout.group, block += size) {
+      if (!exceeds(block, size, layout.pair_sum)) continue;
+      blocks.push_back(block);
+      half_inputs_.push_back(input);
+    }
+    half_starts_.push_back(static_cast<int32_t>(blocks.size()));
+  }
+  half_weights_ = Buffer<int8_t>(blocks.size() * size);
+  int8_t* halves = half_weights_.data();
+  for (int8_t* block : blocks)
+    for (int i = 0; i < size; i++, halves++) {
+      *halves = static_cast<int8_t>(block[i] / 2);
+      block[i] = static_cast<int8_t>(block[i] - *halves);
+    }
 }
 
 Product PackedProduct::product() const {
-  return {inputs_, outputs_, weights_.data(), scale_.data(), sum_.data(), bias_.data(), start_.data()};
+  const Halves halves = {half_starts_.data(), half_inputs_.data(), half_weights_.data()};
+  return {inputs_, outputs_, weights_.data(), halves, scale_.data(), sum_.data(), bias_.data(), start_.data()};
 }
 
 PackedLayer::PackedLayer(const LayerTensors& tensors, const LayerAttributes& attributes, const Layout& layout) {

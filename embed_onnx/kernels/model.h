@@ -48,8 +48,11 @@ class PackedProduct {
   Product product() const;
 
  private:
+  void split(const Layout& layout);
+
   int inputs_ = 0, outputs_ = 0;
-  Buffer<int8_t> weights_;
+  Buffer<int8_t> weights_, half_weights_;
+  std::vector<int32_t> half_starts_, half_inputs_;
   Buffer<float> scale_, sum_, bias_;
   Buffer<int32_t> start_;
 };

@@ -19,6 +19,7 @@ struct Isa : Vector {
   static constexpr int group = 4;
   static constexpr int columns = 4;
   static constexpr int offset = 128;
+  static constexpr int pair_sum = kAnyPair;
 
   static Int dot(Int sum, Int x, Int w) {
     return vdotq_s32(sum, vreinterpretq_s8_s32(x), vreinterpretq_s8_s32(w));

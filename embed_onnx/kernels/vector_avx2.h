@@ -1,4 +1,5 @@
-// Eight floats, in the registers of AVX2 and FMA. The operators + - * / are the compiler's own.
+// Eight floats, in the registers of AVX2 and FMA; and products of bytes, four to each of eight integers. The operators
+// + - * / are the compiler's own.
 // Included inside the namespace of an instruction set, after the compiler's header of intrinsics.
 
 struct Vector {
@@ -45,6 +46,17 @@ struct Vector {
     __m128 half = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     half = _mm_max_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+  }
+
+  using Quantized = uint8_t;
+  static constexpr int group = 4;
+  static constexpr int columns = 2;  // vectors in a row of the micro-kernel's tile
+  static constexpr int offset = 0;
+
+  static Int load_weights(const int8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static void store_quantized(Quantized* p, Int x) {
+    __m128i narrow = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(narrow, narrow));
   }
 
  private:
