@@ -142,7 +142,7 @@ def test_both_precisions_are_side_by_side(found: Card) -> None:
         assert row.megabytes > 0
         assert found.measured.parity == len(row.cosines)
     assert re.fullmatch(r"PyTorch, (sdpa|eager), batches of (8|32)", found.original.runs_on)
-    assert ["Transformer", "Pooling", "Normalize"] == found.model.modules
+    assert ["Transformer (BertModel)", "Pooling (mean)", "Normalize"] == found.model.modules
     assert ("pairs.csv", 40, "task", 60) == (
         found.measured.pairs,
         found.measured.num_pairs,

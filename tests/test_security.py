@@ -97,7 +97,7 @@ def test_the_filter_kills_who_reaches_out(code: str, expected: int, isolated: di
 
 @needs_filter
 def test_embedding_without_a_server_makes_no_connection(home: Path, isolated: dict[str, str]) -> None:
-    done = run("embed", "a text", cwd=home, environment=isolated)
+    done = run("embed", "--text", "a text", cwd=home, environment=isolated)
 
     assert (0, 1) == (done.returncode, len(done.stdout.splitlines())), done.stderr
 
