@@ -75,6 +75,8 @@ def serve(descriptor: int | None, **words: Any) -> None:
             workers.run(sock, sys.argv[1:], workers=chosen.workers, threads=chosen.threads)
             return
         with registry.Registry(entries, chosen) as models:
+            if descriptor is not None:
+                models.load()  # before it takes connections that other workers could answer
             on_reload = None if descriptor is None else workers.reload_others
             server.serve(models, chosen, sock, on_reload=on_reload)
 

@@ -127,7 +127,8 @@ class _Workers:
                 path.unlink()  # what is true of a process only while it lives
             code = os.waitstatus_to_exitcode(status)
             if self._stopping:
-                if code and not self._failure:
+                # It did not serve yet if it ended by the signal.
+                if code not in (0, -signal.SIGTERM) and not self._failure:
                     self._failure = f"worker {pid} ended with {code} when it was asked to stop"
                 continue
             log.error("worker %d ended with %d", pid, code)
