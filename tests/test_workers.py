@@ -26,7 +26,7 @@ def embed(server: Server) -> int:
 @pytest.fixture
 def two(serve: Callable[..., Server]) -> Server:
     server = serve("--workers", "2", "--threads", "2")
-    until(lambda: sum("loaded small" in line for line in server.log) == 2)
+    until(lambda: sum("listening on" in line for line in server.log) == 2)
     return server
 
 
@@ -100,7 +100,7 @@ def test_a_reload_that_one_worker_is_asked_for_reaches_all(
 ) -> None:
     key = run("key", "new", "boss", "--admin", "--file", "keys", cwd=tmp_path).stdout.strip()
     server = serve("--workers", "2", "--api-keys-file", str(tmp_path / "keys"))
-    until(lambda: sum("loaded small" in line for line in server.log) == 2)
+    until(lambda: sum("listening on" in line for line in server.log) == 2)
 
     headers = {"authorization": f"Bearer {key}"}
     answer = httpx.post(f"{server.url}/admin/reload", headers=headers, timeout=START_SECONDS)
