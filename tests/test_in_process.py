@@ -141,7 +141,15 @@ def test_cancelling_takes_what_waits_out_of_the_queue(artifacts) -> None:
         assert (384,) == model.encode("still here").shape
 
 
-def test_an_interrupt_takes_what_waits_out_of_the_queue(artifacts) -> None:
+@pytest.fixture
+def interruptible():
+    """A process that was started in the background may have been told to ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_takes_what_waits_out_of_the_queue(artifacts, interruptible) -> None:
     """Ctrl-C in ``encode`` ends the work, too, and not only the wait for it."""
     with Model.load(artifacts / MINILM) as model:
         main = threading.get_ident()
