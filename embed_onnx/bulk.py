@@ -167,7 +167,6 @@ def _entries(entries: list[Entry], name: str | None) -> list[Entry]:
 
 def _plan(inputs: Inputs, engine: _Engine, dtype: DType) -> Plan:
     described, options = engine.model.manifest, engine.options
-    prompt_name = described.default_prompt if options.prompt_name is None else options.prompt_name
     return Plan(
         inputs=inputs,
         model=described.name,
@@ -176,8 +175,8 @@ def _plan(inputs: Inputs, engine: _Engine, dtype: DType) -> Plan:
         artifact=described.sha256[manifest.MODEL],
         tokenizer=described.sha256[manifest.TOKENIZER],
         precision=described.precision,
-        runs_on=engine.model.kernels.told,
-        prompt="" if prompt_name is None else described.prompts[prompt_name],
+        runs_on=engine.model.kernels.runs_on,
+        prompt=engine.model.prompt(options),
         dimensions=options.dimensions or described.dimensions,
         dtype=dtype,
         truncate=options.truncate,

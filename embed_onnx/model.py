@@ -301,7 +301,7 @@ class Model:
         tokenizer = self.prepare().tokenizer
         texts = [item for item in inputs if isinstance(item, str)]
         if len(texts) == len(inputs):
-            prompt = self._prompt(options)
+            prompt = self.prompt(options)
             tokens = tokenizer.encode([prompt + text for text in texts])
             if prompt and not self.manifest.include_prompt:
                 skipped = tokenizer.prompt_length(prompt)
@@ -332,7 +332,7 @@ class Model:
             infer_seconds=job.finished - job.started,
         )
 
-    def _prompt(self, options: Options) -> str:
+    def prompt(self, options: Options) -> str:
         """What is put before each text: the literal prompt, else the named one, else the default."""
         if options.prompt is not None:
             return options.prompt

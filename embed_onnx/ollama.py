@@ -56,13 +56,8 @@ class OllamaRequest(msgspec.Struct, frozen=True, kw_only=True):
             extra_json_schema={"extra": INPUT_SCHEMA},
         ),
     ] = UNSET
-    truncate: Annotated[
-        bool | None, Meta(description="Cut a text that is too long, or refuse it; default: the server's.")
-    ] = None
-    dimensions: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(description="Cut vectors to this length and normalise again."),
-    ] = None
+    truncate: wire.Truncate = None
+    dimensions: wire.Dimensions = None
 
 
 class OllamaResponse(msgspec.Struct, frozen=True, kw_only=True):

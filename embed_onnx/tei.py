@@ -44,9 +44,7 @@ class TeiRequest(msgspec.Struct, frozen=True, kw_only=True):
             extra_json_schema={"extra": wire.input_schema(empty_texts=True)},
         ),
     ]
-    truncate: Annotated[
-        bool | None, Meta(description="Cut a text that is too long, or refuse it; default: the server's.")
-    ] = None
+    truncate: wire.Truncate = None
     truncation_direction: Annotated[
         Literal["Right", "right", "Left", "left"] | None,
         Meta(description="`Right`: the end of a long text is cut. `Left` goes with `truncate: false` alone."),
@@ -57,10 +55,7 @@ class TeiRequest(msgspec.Struct, frozen=True, kw_only=True):
     normalize: Annotated[
         bool | None, Meta(description="`false` is refused where the model itself ends with Normalize.")
     ] = None
-    dimensions: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(description="Cut vectors to this length, and normalise again."),
-    ] = None
+    dimensions: wire.Dimensions = None
 
 
 class Pooling(msgspec.Struct, frozen=True):

@@ -56,6 +56,15 @@ InputType = Literal["search_query", "search_document", "classification", "cluste
 T = TypeVar("T")
 
 
+Dimensions = Annotated[
+    Annotated[int, Meta(ge=1)] | None,
+    Meta(description="Cut vectors to this length and normalise again."),
+]
+Truncate = Annotated[
+    bool | None, Meta(description="Cut a text that is too long, or refuse it; default: the server's.")
+]
+
+
 class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """POST /v1/embeddings."""
 
@@ -70,10 +79,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
     encoding_format: Annotated[
         EncodingFormat | None, Meta(description="`base64`: little-endian float32.")
     ] = None
-    dimensions: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(description="Cut vectors to this length and normalise again."),
-    ] = None
+    dimensions: Dimensions = None
     user: Annotated[
         str | float | bool | None, Meta(description="Accepted and ignored; OpenAI's is a string.")
     ] = None
@@ -87,9 +93,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
         InputType | None,
         Meta(description="What the texts are for, which chooses the prompt; in place of `prompt_name`."),
     ] = None
-    truncate: Annotated[
-        bool | None, Meta(description="Cut a text that is too long, or refuse it; default: the server's.")
-    ] = None
+    truncate: Truncate = None
 
 
 class Embedding(msgspec.Struct, frozen=True, kw_only=True):

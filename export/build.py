@@ -85,7 +85,7 @@ def _write_tokenizer(original: Original, folder: Path) -> None:
     if original.static:
         static.write_tokenizer(original.torch[0], folder)
     else:
-        tokenizer.write(original.torch.tokenizer, folder)
+        tokenizer.write(original.torch.tokenizer.backend_tokenizer, folder)
 
 
 def _quantize(original: Original, graph: Path, output: Path) -> Quantization:

@@ -25,8 +25,6 @@ from export.int8 import quantize_channels, quantize_rows
 TOLERANCE = 1e-4
 """Of the largest state: two orders of summing float32 differ by a hundredth of it."""
 COMPARED_TOKENS = (1, 2, 7, 24, 128, 512)
-IR_VERSION = 9
-"""The first with opset 20."""
 
 
 def write(encoder: Encoder, output: Path) -> Quantization:
@@ -85,7 +83,7 @@ def build(encoder: Encoder, *, quantized: bool) -> onnx.ModelProto:
         graph,
         functions=[parser.parse_function(text) for text in _texts(encoder, quantized)],
         opset_imports=[helper.make_opsetid("", functions.OPSET), helper.make_opsetid(functions.DOMAIN, 1)],
-        ir_version=IR_VERSION,
+        ir_version=functions.IR_VERSION,
     )
 
 

@@ -25,6 +25,8 @@ from export import int8
 
 OPSET = 20
 """Of every file: the first with Gelu. Understood by every ONNX Runtime that this project supports."""
+IR_VERSION = 9
+"""The first with that opset."""
 DOMAIN = "embed_onnx"
 STEPS = 255
 QUANTIZATION = Quantization(

@@ -16,9 +16,8 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from embed_onnx.manifest import TOKENIZER, Quantization
 from export import quantize
 from export.errors import ExportError
-from export.functions import OPSET
-
-IR_VERSION = 9
+from export.functions import IR_VERSION, OPSET
+from export.tokenizer import write
 
 
 def load(folder: Path) -> StaticEmbedding:
@@ -99,7 +98,5 @@ def quantize_graph(path: Path, output: Path) -> Quantization:
 def write_tokenizer(module: StaticEmbedding, folder: Path) -> None:
     """Write the tokenizer without its template: special tokens are not added to texts."""
     tokenizer = tokenizers.Tokenizer.from_str(module.tokenizer.to_str())
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     tokenizer.post_processor = None
-    tokenizer.save(str(folder / TOKENIZER))
+    write(tokenizer, folder)

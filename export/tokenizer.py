@@ -60,12 +60,11 @@ def check_converted(tokenizer: Any, folder: Path, texts: list[str]) -> None:
             )
 
 
-def write(tokenizer: Any, folder: Path) -> None:
+def write(tokenizer: tokenizers.Tokenizer, folder: Path) -> None:
     """Write tokenizer.json, lower-casing and special tokens included; limits are in the manifest."""
-    backend: tokenizers.Tokenizer = tokenizer.backend_tokenizer
-    backend.no_padding()
-    backend.no_truncation()
-    backend.save(str(folder / TOKENIZER))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.save(str(folder / TOKENIZER))
 
 
 def max_tokens(module: Any) -> int:

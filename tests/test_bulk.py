@@ -151,7 +151,7 @@ def test_a_result_says_what_made_it(embed: Embed, small: Model, tmp_path: Path) 
     for meta in said:
         assert (SMALL, "checkpoint", "int8", "text: ") == (meta.model, meta.repo, meta.precision, meta.prompt)
         assert small.manifest.sha256["model.onnx"] == meta.artifact
-        assert small.kernels.told == meta.runs_on
+        assert small.kernels.runs_on == meta.runs_on
 
 
 def test_columns_of_parquet_are_kept_with_their_types(embed: Embed, small: Model, tmp_path: Path) -> None:

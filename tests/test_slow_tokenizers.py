@@ -57,7 +57,7 @@ def test_what_transformers_converts_gives_the_same_ids(
     slow = transformers.AutoTokenizer.from_pretrained(folders[name], use_fast=False)
 
     exported.check_converted(fast, folders[name], parity.sentences())
-    exported.write(fast, tmp_path)
+    exported.write(fast.backend_tokenizer, tmp_path)
 
     found = Tokenizer(tmp_path / "tokenizer.json", max_tokens=48).encode(parity.sentences())
     assert fast.is_fast

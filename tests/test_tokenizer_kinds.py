@@ -35,7 +35,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Tokeni
             folder: Path = tmp_path_factory.mktemp(kind)
             original = small_models.fast_tokenizer(kind, max_tokens=LIMIT)
             original.truncation_side = side
-            exported.write(original, folder)
+            exported.write(original.backend_tokenizer, folder)
             ours = Tokenizer(folder / "tokenizer.json", max_tokens=LIMIT, truncation_side=side)
             made[kind, side] = ours, original
         return made[kind, side]
