@@ -1,4 +1,4 @@
-"""How many cores this process may use.
+"""How many cores this process may use, and which of its threads go first.
 
 ONNX Runtime counts the host's cores and ignores container quotas, which makes a container with
 half a core spin on sixty-four threads; so the number is always worked out here and handed over.
@@ -6,9 +6,14 @@ half a core spin on sixty-four threads; so the number is always worked out here 
 
 import math
 import os
+import sys
+import threading
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+
+NICENESS = 5
+"""What is added to a thread's own: beside one without it, it has a quarter of a core (Linux's sched-nice-design)."""
 
 
 def usable_cores(cgroup: Path = CGROUP) -> int:
@@ -38,3 +43,14 @@ def cgroup_quota(cgroup: Path = CGROUP) -> float | None:
     except (OSError, ValueError, ArithmeticError):  # absent, or "max": no quota
         return None
     return granted if granted > 0 else None  # v1 writes -1 for "no quota"
+
+
+def give_way() -> None:
+    """Let other threads that need a core for a moment, such as the event loop, have it before this one.
+
+    Where every core is at work, an answer that takes the event loop 1 ms would else wait its turn among
+    threads that compute for seconds. Linux alone has a priority for each thread.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

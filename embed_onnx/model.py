@@ -58,7 +58,7 @@ INPUT_TYPES: dict[InputType, tuple[str, ...]] = {
 
 TOKENIZERS = 4
 """Threads that tokenize for event loops."""
-_tokenizing = ThreadPoolExecutor(TOKENIZERS, thread_name_prefix="tokenize")
+_tokenizing = ThreadPoolExecutor(TOKENIZERS, "tokenize", cpu.give_way)
 """Tokenizes for event loops. Of our own, so that whatever texts hold, it delays nothing but texts."""
 
 

@@ -20,6 +20,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from embed_onnx import cpu
 from embed_onnx.errors import (
     EmbedError,
     InferenceFailed,
@@ -364,6 +365,7 @@ class _Lane:
 
         def run() -> None:
             try:
+                cpu.give_way()
                 work(self)
             except BaseException:  # whatever it is, the watchdog finds the lane dead
                 log.exception("%s ended by itself", self.name)

@@ -68,7 +68,6 @@ def serve(
     """
     server = _Server(registry, settings, on_reload)
     _warn_of_root()
-    gc.freeze()  # what is imported stays: to look through it would stop every request for about 50 ms
     server.run(sockets=[sock])
     if server.failure is not None:
         raise server.failure
@@ -113,6 +112,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say where; SIGHUP reloads from now on."""
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is there now stays: to look through it would stop every request for about 50 ms
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         for sock in sockets or []:
             host, port = sock.getsockname()[:2]

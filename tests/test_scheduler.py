@@ -1,6 +1,8 @@
 """Lanes and futures: nothing accepted is lost, and every future ends."""
 
 import math
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from harness import until
 
+from embed_onnx import cpu
 from embed_onnx.errors import InferenceFailed, InvalidRequest, Overloaded, Unavailable
 from embed_onnx.pooling import Vector
 from embed_onnx.scheduler import Scheduler
@@ -47,6 +50,18 @@ class Forgetful(Sums):
     def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
         vectors = super().encode(sequences)
         return vectors[:-1] if len(sequences) > 1 else vectors
+
+
+class Priorities(Sums):
+    """Notes how nice the lane is that calls it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nice: list[int] = []
+
+    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
+        self.nice.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return super().encode(sequences)
 
 
 @pytest.fixture
@@ -427,3 +442,16 @@ def test_tenants_take_turns(schedule, sums: Sums) -> None:
         job.future.result(60)
 
     assert sums.order.index(7) <= 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has the priority of its process")
+def test_lanes_give_way_to_the_event_loop() -> None:
+    """They are nicer than the thread that started them, which stays as it was."""
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    noting = Priorities()
+
+    with Scheduler(lanes=1, queue_tokens=100) as scheduler:
+        scheduler.submit(noting, [[1]]).future.result(timeout=60)
+
+    assert [before + cpu.NICENESS] == noting.nice
+    assert before == os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
