@@ -13,7 +13,7 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 
 NICENESS = 5
-"""What is added to a thread's own: beside one without it, it has a quarter of a core (Linux's sched-nice-design)."""
+"""Added to a thread's own: beside one without it, it has a quarter of a core (Linux's sched-nice-design)."""
 
 
 def usable_cores(cgroup: Path = CGROUP) -> int:
