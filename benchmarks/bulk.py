@@ -61,13 +61,19 @@ def main() -> None:
     record.write("bulk", results)
 
 
+def command(source: Path, output: Path, artifacts: Path, *flags: str) -> list[str]:
+    """``embed-onnx embed`` with the model that is measured."""
+    # No models file: every artifact in the folder can be asked for.
+    which = ["--model", MODEL, "--artifacts", str(artifacts), "--models", str(artifacts / "none")]
+    return [sys.executable, "-m", "embed_onnx", "embed", str(source), "-o", str(output), *which, *flags]
+
+
 def _run(source: Path, artifacts: Path, kind: str) -> float:
     """Tokens a second of one run of the command."""
     output = source.with_name(f"vectors{kind}")
-    # No models file: every artifact in the folder can be asked for.
-    flags = ["--model", MODEL, "--artifacts", str(artifacts), "--models", str(artifacts / "none"), "--force"]
-    command = [sys.executable, "-m", "embed_onnx", "embed", str(source), "-o", str(output), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command(source, output, artifacts, "--force"), capture_output=True, text=True, check=True
+    )
     found = re.search(r"([\d,]+) tokens/s\n", done.stderr)
     assert found, done.stderr
     return float(found[1].replace(",", ""))

@@ -90,7 +90,8 @@ def writer(output: Path, inputs: Inputs, dtype: DType, dimensions: int) -> Write
         raise SetupError(f"--output {output}: the name must end in {', '.join(_WRITERS)}")
     for name in inputs.keep:
         if name in OWN_COLUMNS:
-            raise SetupError(f"--keep {name}: the output has a column {name!r} of its own; rename yours")
+            way_out = "give it with --id" if name == "id" else "rename yours"
+            raise SetupError(f"--keep {name}: the output has a column {name!r} of its own; {way_out}")
     found: Writer = _WRITERS[output.suffix](inputs, dtype, dimensions)
     return found
 
