@@ -62,7 +62,6 @@ def main() -> None:
             },
             "killed": _told(first),
             "resumed": _told(second),
-            "killed and resumed, of one go": round((first.seconds + second.seconds) / straight.seconds, 3),
             "MB of the result": round(whole.stat().st_size / 1e6),
         }
     for key, value in results.items():

@@ -17,9 +17,9 @@ from embed_onnx import __version__, settings
 from embed_onnx.errors import EmbedError, SetupError
 
 if TYPE_CHECKING:
+    from embed_onnx.bulk.writers import Meta
     from embed_onnx.models_file import Entry
     from embed_onnx.settings import Settings
-    from embed_onnx.writers import Meta
     from export.datasets import Given
 
 Command = Callable[..., None]
@@ -183,18 +183,16 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
             "--output is missing; give a file whose name ends in .npy, .jsonl or .parquet "
             "(to embed a text itself, use --text)"
         )
-    from embed_onnx import bulk
-    from embed_onnx import inputs as files
+    from embed_onnx.bulk import inputs as files
+    from embed_onnx.bulk.run import Choice, Target, embed_files, embed_texts
 
-    choice = bulk.Choice(settings=chosen, **asked)
+    choice = Choice(settings=chosen, **asked)
     if output is None:
-        bulk.embed_texts(texts, choice)
+        embed_texts(texts, choice)
         return
     keep = tuple(name.strip() for name in read["keep"].split(",") if name.strip())
     columns = {"field": read["field"] or files.FIELD, "id": read["id_"], "keep": keep}
-    meta = bulk.embed_files(
-        files.find(inputs, read["kind"], **columns), bulk.Target(output=output, **places), choice
-    )
+    meta = embed_files(files.find(inputs, read["kind"], **columns), Target(output=output, **places), choice)
     click.echo(f"embed-onnx: {_told(output, meta)}", err=True)
     if meta.rejected:
         sys.exit(REJECTED)

@@ -19,21 +19,24 @@ from sentence_transformers.sentence_transformer.modules import (
     StaticEmbedding,
 )
 from small_models import PROMPTS, WIDTH
+from tokenizers import normalizers
 
 MODES = ("lasttoken", "weightedmean", "mean_sqrt_len_tokens", "mean", "max", "cls")
 """Every mode, in an order that is not sentence-transformers' own."""
 STATIC_WIDTH = 24
 
 
-def tokenizer() -> transformers.PreTrainedTokenizerFast:
-    return small_models.fast_tokenizer("wordpiece", token_types=True)
+def tokenizer(*, lowercase: bool = True) -> transformers.PreTrainedTokenizerFast:
+    made = small_models.fast_tokenizer("wordpiece", token_types=True)
+    made.backend_tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    return made
 
 
-def transformer(folder: Path) -> Transformer:
+def transformer(folder: Path, *, lowercase: bool = True) -> Transformer:
     """A small BERT, saved in a folder if it is not there yet."""
     if not folder.exists():
         small_models.build("bert", len(tokenizer())).save_pretrained(folder)
-        tokenizer().save_pretrained(folder)
+        tokenizer(lowercase=lowercase).save_pretrained(folder)
     return Transformer(str(folder))
 
 
@@ -106,11 +109,13 @@ def save_all(folder: Path) -> dict[str, Path]:
         "truncated": save(
             folder / "truncated", [transformer(bert), Pooling(WIDTH), Normalize()], truncate_dim=12
         ),
+        "lowered": save(folder / "lowered", [transformer(folder / "cased", lowercase=False), Pooling(WIDTH)]),
         "plain": folder / "transformer",
         "static": save(folder / "static", [static(), Normalize()]),
         "static-dense": save(
             folder / "static-dense", [static(), norm(STATIC_WIDTH), dense(STATIC_WIDTH, 8)], prompts=PROMPTS
         ),
     }
+    edit(folder / "lowered" / "sentence_bert_config.json", do_lower_case=True, max_seq_length=20)
     edit(folder / "long" / "config_sentence_transformers.json", matryoshka_dimensions=[24, 8, 32])
     return saved

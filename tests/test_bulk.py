@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from harness import SMALL, START_SECONDS, clean_environment, run
@@ -24,19 +25,27 @@ from hypothesis import strategies as st
 from sentence_transformers.util.quantization import quantize_embeddings
 from small_models import MAX_TOKENS, WIDTH
 
-from embed_onnx import Model, bulk, dtypes, inputs, journal, readers
+from embed_onnx import Model, dtypes
+from embed_onnx.bulk import inputs, journal, readers
+from embed_onnx.bulk.readers import Block, Position
+from embed_onnx.bulk.run import Choice, Target, embed_files, embed_texts
+from embed_onnx.bulk.writers import Meta
 from embed_onnx.errors import SetupError
-from embed_onnx.readers import Block, Position
 from embed_onnx.settings import Settings
-from embed_onnx.writers import Meta
 
 KINDS = [".npy", ".jsonl", ".parquet"]
 WORDS = ["a", "small", "model", "reads", "few", "words", "and", "learns", "where", "they", "end"]
-IMPATIENT = "from embed_onnx import journal, cli; journal.COMMIT_SECONDS = 0.02; cli.main()"
+IMPATIENT = """
+from embed_onnx import cli
+from embed_onnx.bulk import journal
+journal.COMMIT_SECONDS = 0.02
+cli.main()
+"""
 """The program, which commits so often that a test need not wait."""
 FRAGILE = """
 import os, sys
-from embed_onnx import cli, journal
+from embed_onnx import cli
+from embed_onnx.bulk import journal
 journal.COMMIT_SECONDS = 0
 steps = int(sys.argv.pop(1))
 def fragile(call):
@@ -75,8 +84,8 @@ def embed(home: Path) -> Embed:
         chosen = Settings(artifacts=home / "artifacts", models=home / "models.txt", truncate=truncate)
         names = [str(names)] if isinstance(names, Path) else names
         found = inputs.find(names, flags.pop("kind", None), **columns)
-        choice = bulk.Choice(settings=chosen, **{"model": SMALL} | flags)
-        return bulk.embed_files(found, bulk.Target(output=output, **places), choice)
+        choice = Choice(settings=chosen, **{"model": SMALL} | flags)
+        return embed_files(found, Target(output=output, **places), choice)
 
     return embed
 
@@ -388,7 +397,7 @@ def test_dtypes_are_those_of_sentence_transformers(
     embed: Embed, small: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, dtype: str
 ) -> None:
     """int8 takes its ranges over the first rows and stores them; both round-trip through the file."""
-    monkeypatch.setattr(bulk, "CALIBRATION_ROWS", 500)
+    monkeypatch.setattr("embed_onnx.bulk.run.CALIBRATION_ROWS", 500)
     texts = texts_of(900)
 
     meta = embed(write_lines(tmp_path / "in.txt", texts), tmp_path / f"out{kind}", dtype=dtype, dimensions=20)
@@ -682,19 +691,25 @@ def test_parquet_is_read_on_from_any_row(
     assert all(len(block.texts) <= rows for block in found)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_killed_and_run_again_until_it_ends(home: Path, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "kind", "dtype"),
+    [
+        (".txt", ".npy", "float16"),
+        (".csv", ".jsonl", "int8"),
+        (".parquet", ".parquet", "int8"),
+    ],
+)
+def test_killed_and_run_again_until_it_ends(
+    home: Path, tmp_path: Path, source: str, kind: str, dtype: str
+) -> None:
     """kill -9 at random moments of the work: the output is that of a run which nobody killed, to the byte."""
     rng = random.Random(kind)
-    lines = texts_of(6000)
+    texts = texts_of(6000)
     for place in range(0, 6000, 97):
-        lines[place] = ""
-    source, output, whole = (
-        write_lines(tmp_path / "in.txt", lines),
-        tmp_path / f"out{kind}",
-        tmp_path / f"w{kind}",
-    )
-    command = ["embed", str(source), "--model", SMALL, "--dtype", "float16", "-o"]
+        texts[place] = ""
+    given, output, whole = tmp_path / f"in{source}", tmp_path / f"out{kind}", tmp_path / f"w{kind}"
+    columns = write_input(given, texts)
+    command = ["embed", str(given), *columns, "--model", SMALL, "--dtype", dtype, "-o"]
 
     kills = 0
     for _ in range(5):
@@ -709,6 +724,19 @@ def test_killed_and_run_again_until_it_ends(home: Path, tmp_path: Path, kind: st
     assert beside(whole) == beside(output)
     for suffix in beside(whole):
         assert Path(f"{whole}{suffix}").read_bytes() == Path(f"{output}{suffix}").read_bytes()
+
+
+def write_input(path: Path, texts: list[str]) -> list[str]:
+    """Write texts as a file of the kind that its name says; the flags that choose its columns."""
+    if path.suffix == ".txt":
+        write_lines(path, texts)
+        return []
+    table = pa.table({"name": [f"n{place}" for place in range(len(texts))], "text": texts})
+    if path.suffix == ".csv":
+        pa_csv.write_csv(table, path)
+    else:
+        pq.write_table(table, path, row_group_size=1000)
+    return ["--id", "name"]
 
 
 def kill_at_work(command: list[str], output: Path, home: Path, seconds: float) -> int:
@@ -802,9 +830,9 @@ def test_texts_of_the_command_line(
     home: Path, small: Model, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     chosen = Settings(artifacts=home / "artifacts", models=home / "models.txt")
-    choice = bulk.Choice(settings=chosen, model=SMALL, dtype="ubinary")
+    choice = Choice(settings=chosen, model=SMALL, dtype="ubinary")
 
-    bulk.embed_texts(["one", "two"], choice)
+    embed_texts(["one", "two"], choice)
     sys.stdout.flush()
 
     lines = [json.loads(line) for line in io.BytesIO(capfdbinary.readouterr().out)]

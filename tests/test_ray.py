@@ -34,6 +34,7 @@ CORES, ACTOR_CORES = 7, 4
 for one, both replicas, and what reads and writes."""
 SECONDS = 300
 """A hang is a failure: far more than Ray takes for anything here, on a busy machine too."""
+APP = "embed_onnx.ray_app:app"
 REPLICAS = 2
 PER_REPLICA = ("test_health_ready_metrics",)
 """Looks for its own request in the metrics, which are those of the replica that is asked for them."""
@@ -93,7 +94,7 @@ def server(cluster: Cluster, home: Path, environment: dict[str, str]) -> Iterato
     started = ["serve", "start", "--address", cluster.address, "--http-port", port]
     subprocess.run([*started, "--proxy-location", "HeadOnly"], env=environment, check=True)
     settings = [f"artifacts={home / 'artifacts'}", f"models={home / 'models.txt'}", f"replicas={REPLICAS}"]
-    command = ["serve", "run", "--address", cluster.address, "embed_onnx.ray_app:app", *settings]
+    command = ["serve", "run", "--address", cluster.address, APP, *settings]
     with subprocess.Popen(command, env=environment) as running:
         url = f"http://127.0.0.1:{port}"
         with httpx.Client(base_url=url, timeout=START_SECONDS) as client:
@@ -249,6 +250,65 @@ def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, min
     assert REPLICAS == len(before)
     assert [] == wrong
     assert {(503, ray_proxy.LOST)} == set(refused)
+
+
+@pytest.fixture
+def prefixed(cluster: Cluster, server: Served, home: Path, environment: dict[str, str]) -> Iterator[Served]:
+    """Another application beside the first, with an API key, of one replica."""
+    place = ["--address", cluster.address, "--name", "prefixed", "--route-prefix", "/prefixed"]
+    settings = [f"artifacts={home / 'artifacts'}", f"models={home / 'models.txt'}", "api_keys=sesame"]
+    with subprocess.Popen(["serve", "run", *place, APP, *settings], env=environment) as running:
+        url = f"{server.url}/prefixed"
+        with httpx.Client(timeout=START_SECONDS) as client:
+            until(
+                lambda: running.poll() is not None or client.get(f"{url}/ready").status_code == 200,
+                seconds=SECONDS,
+            )
+        assert running.poll() is None
+        yield Served(url)
+        running.terminate()
+        running.wait(SECONDS)
+
+
+DELETE = """
+import sys, ray
+from ray import serve
+ray.init(sys.argv[1], log_to_driver=False)
+serve.delete("prefixed")
+"""
+
+
+def test_a_prefix_keys_and_the_end(
+    prefixed: Served, cluster: Cluster, minilm: Model, environment: dict[str, str]
+) -> None:
+    """Keys are asked for under a prefix; what was accepted is finished when the application is deleted."""
+    texts = ["a text that takes its time " * 8] * 64
+    expected = minilm.encode(texts)
+    found: list[object] = []
+
+    def ask(client: openai.OpenAI) -> None:
+        try:
+            data = client.embeddings.create(model=MINILM, input=texts).data
+            found.append(np.array_equal(expected, np.array([item.embedding for item in data], np.float32)))
+        except openai.OpenAIError as err:
+            found.append(err)
+
+    with (
+        openai.OpenAI(base_url=f"{prefixed.url}/v1", api_key="sesame", max_retries=0) as client,
+        openai.OpenAI(base_url=f"{prefixed.url}/v1", api_key="wrong", max_retries=0) as stranger,
+    ):
+        with pytest.raises(openai.AuthenticationError, match="API key"):
+            stranger.embeddings.create(model=MINILM, input="a")
+        asking = [threading.Thread(target=ask, args=[client]) for _ in range(4)]
+        for thread in asking:
+            thread.start()
+        metrics = f"{prefixed.url}/metrics"
+        until(lambda: "embed_onnx_queue_tokens 0.0" not in httpx.get(metrics).text, seconds=SECONDS)
+        subprocess.run([sys.executable, "-c", DELETE, cluster.address], env=environment, check=True)
+        for thread in asking:
+            thread.join(SECONDS)
+
+    assert [True] * 4 == found
 
 
 ROWS = 4000

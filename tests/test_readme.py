@@ -46,9 +46,10 @@ def test_figures_are_those_of_the_results() -> None:
 
 
 def test_file_tree_is_complete() -> None:
-    """Every file of both packages has its remark, and there is no other."""
-    named = re.findall(r"^  (\w+\.py) ", README, re.MULTILINE)
-    found = [path.name for folder in ("embed_onnx", "export") for path in (ROOT / folder).glob("*.py")]
+    """Every file of the packages has its remark, and there is no other."""
+    named = re.findall(r"^ +(\w+\.py) ", README, re.MULTILINE)
+    folders = ("embed_onnx", "embed_onnx/bulk", "export")
+    found = [path.name for folder in folders for path in (ROOT / folder).glob("*.py")]
 
     assert sorted(name for name in found if not name.startswith("__")) == sorted(named)
 

@@ -11,6 +11,7 @@ import pytest
 import safetensors.numpy
 import stacks
 import torch
+import transformers
 from sentence_transformers import SentenceTransformer
 from small_models import MAX_TOKENS, PROMPTS, WIDTH
 
@@ -21,7 +22,7 @@ from embed_onnx.model import Options
 from embed_onnx.models_file import Entry
 from export import convert, head, modules, parity, pipeline, sources
 
-NAMES = ("modes", "unpooled", "long", "truncated", "plain", "static", "static-dense")
+NAMES = ("modes", "unpooled", "long", "truncated", "lowered", "plain", "static", "static-dense")
 INT8 = ("long", "static")
 WANTED = [(name, "float32") for name in NAMES] + [(name, "int8") for name in INT8]
 SLICES = {"modes": 6, "unpooled": 6}
@@ -78,6 +79,18 @@ def test_a_stack_is_its_original(workshop: Path, name: str) -> None:
     assert lengths == counts
     assert cosines(expected, vectors, SLICES.get(name, 1)).min() >= 0.99999
     np.testing.assert_allclose(expected, vectors, rtol=0, atol=2e-4 * np.abs(expected).max())
+
+
+def test_capitals_do_not_count_where_the_stack_lowers_them(workshop: Path) -> None:
+    """By its settings alone: its tokenizer tells them apart."""
+    with load(workshop, "lowered") as model:
+        one, other = model.encode(["WORDS Of Many KINDS", "words of many kinds"])
+        (cut,) = model.tokenize(["words " * 30], Options())
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(workshop / "cased")
+    assert tokenizer("WORDS")["input_ids"] != tokenizer("words")["input_ids"]
+    assert np.array_equal(one, other)
+    assert 20 == cut.num_tokens
 
 
 @pytest.mark.parametrize("name", ["unpooled", "static-dense"])

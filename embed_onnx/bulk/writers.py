@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 from numpy.lib import format as npy_format
 
-from embed_onnx import dtypes, readers
+from embed_onnx import dtypes
+from embed_onnx.bulk import readers
+from embed_onnx.bulk.inputs import Column, Inputs
 from embed_onnx.dtypes import DType, Stored
 from embed_onnx.errors import SetupError
-from embed_onnx.inputs import Column, Inputs
 
 OWN_COLUMNS = ("index", "id", "num_tokens", "truncated", "embedding")
 """Columns of an output that are ours; one that is kept needs another name."""

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from embed_onnx.bulk.inputs import Column, Inputs
 from embed_onnx.dtypes import DType, Stored
 from embed_onnx.errors import SetupError
-from embed_onnx.inputs import Column, Inputs
 
 METADATA = b"embed_onnx"
 """The key of our metadata in the schema of a Parquet file."""

@@ -23,11 +23,11 @@ from typing import IO, Any
 
 import msgspec
 
+from embed_onnx.bulk.inputs import STANDARD_INPUT, Inputs
+from embed_onnx.bulk.readers import Position, Reject
+from embed_onnx.bulk.writers import MAIN, Meta, Writer
 from embed_onnx.dtypes import DType
 from embed_onnx.errors import SetupError
-from embed_onnx.inputs import STANDARD_INPUT, Inputs
-from embed_onnx.readers import Position, Reject
-from embed_onnx.writers import MAIN, Meta, Writer
 
 COMMIT_SECONDS = 2.0
 """The most work that a kill costs."""

@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import msgspec
 
+from embed_onnx.bulk.inputs import FIELD, STANDARD_INPUT, Column, File, Inputs, Kind, stat
 from embed_onnx.errors import SetupError
-from embed_onnx.inputs import FIELD, STANDARD_INPUT, Column, File, Inputs, Kind, stat
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -139,7 +139,7 @@ def parquet() -> "ModuleType":
         SetupError: It is not installed.
     """
     try:
-        from embed_onnx import parquet as module  # noqa: PLC0415 - who has no Parquet needs no pyarrow
+        from embed_onnx.bulk import parquet as module  # noqa: PLC0415 - who has no Parquet needs no pyarrow
     except ModuleNotFoundError as err:
         if err.name != "pyarrow":
             raise
