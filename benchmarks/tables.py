@@ -17,8 +17,6 @@ ROOT = Path(__file__).parent.parent
 README, RELIABILITY = ROOT / "README.md", ROOT / "docs" / "reliability.md"
 SCALING, RAY = ROOT / "docs" / "scaling.md", ROOT / "docs" / "ray.md"
 CHART = record.RESULTS / "speed.svg"
-START, END = "<!-- figures -->", "<!-- /figures -->"
-ARCHITECTURES = "<!-- architectures -->", "<!-- /architectures -->"
 SHOWN = (
     *((peers.SMALL, cell) for cell in ("1x8", "1x128", "16x16", "16x64", MIXED)),
     *((peers.BASE, cell) for cell in ("1x8", "16x64")),
@@ -35,14 +33,19 @@ def main() -> None:
     files = {name: record.read(name) for name in (*NAMES, BITS)}
     results = [files[name]["results"] for name in NAMES]
     drawn = chart.svg(f"{peers.SMALL}, mixed lengths: tokens a second", _small(results[0])[MIXED])
-    readme = _put(README.read_text(encoding="utf-8"), figures(files, results))
-    wanted = {
-        README: _put(readme, architectures(record.read("architectures")), *ARCHITECTURES),
-        RELIABILITY: _put(RELIABILITY.read_text(encoding="utf-8"), reliability()),
-        SCALING: _put(SCALING.read_text(encoding="utf-8"), scaling()),
-        RAY: _put(RAY.read_text(encoding="utf-8"), on_ray()),
-        CHART: drawn,
+    places = {
+        README: {
+            "figures": figures(files, results),
+            "architectures": architectures(record.read("architectures")),
+            "bulk": bulk(),
+            "ray": on_ray(),
+        },
+        RELIABILITY: {"figures": reliability()},
+        SCALING: {"figures": scaling()},
+        RAY: {"figures": on_ray()},
     }
+    wanted = {path: _filled(path.read_text(encoding="utf-8"), parts) for path, parts in places.items()}
+    wanted[CHART] = drawn
     if "--check" in sys.argv[1:]:
         differ = [path.name for path, text in wanted.items() if not _says(path, text)]
         sys.exit(f"{differ} differ from the results; run python -m benchmarks.tables" if differ else 0)
@@ -110,8 +113,35 @@ def scaling() -> str:
     return f"{markdown.table(head, rows)}\n\n`{file['command']}` {where}; medians."
 
 
+def bulk() -> str:
+    """What embedding files takes, in Markdown."""
+    short, large = record.read("bulk"), record.read("resume")
+    speed, ratio = short["results"]["tokens_per_second"], short["results"]["ratio"]
+    rows: list[list[Any]] = [["in process, one call", f"{speed['in process'][1]:,.0f} tokens/s"]]
+    rows += [
+        [f"to {kind}", f"{speed[kind][1]:,.0f} tokens/s, {ratio[kind][1]:.0%} of that"] for kind in ratio
+    ]
+    found = large["results"]
+    straight, parts = found["in one go"], [found[name]["seconds"] for name in ("killed", "resumed")]
+    memory = max(found[name]["most MB"] for name in ("in one go", "killed", "resumed"))
+    rows += [
+        [
+            f"{found['rows']:,} rows of Parquet",
+            f"{straight['rows/s']:,.0f} rows/s, {memory:,} MB at the most",
+        ],
+        [
+            "the same, and with `kill -9` on the way",
+            f"{straight['seconds']:.0f} s; {parts[0]:.0f} s and {parts[1]:.0f} s to the same rows and vectors",
+        ],
+    ]
+    machine = short["machine"]
+    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine"
+    table = markdown.table(["`embed-onnx embed`, all-MiniLM-L6-v2", "median"], rows)
+    return f"{table}\n\n`{short['command']}` and `{large['command']}` {where}."
+
+
 def on_ray() -> str:
-    """Everything between the markers of docs/ray.md, in Markdown."""
+    """Ray Serve beside a plain server, in Markdown."""
     file = record.read("ray")
     latency, rate = file["results"]["latency_ms"], file["results"]["rate"]
     servers = list(next(iter(rate.values())))
@@ -247,9 +277,13 @@ def _small(speed: Results) -> Results:
     return cells
 
 
-def _put(text: str, new: str, start: str = START, end: str = END) -> str:
-    before, _, rest = text.partition(start)
-    return f"{before}{start}\n{new}\n{end}{rest.partition(end)[2]}"
+def _filled(text: str, parts: dict[str, str]) -> str:
+    """A text with new parts between ``<!-- name -->`` and ``<!-- /name -->``."""
+    for name, new in parts.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, _, rest = text.partition(start)
+        text = f"{before}{start}\n{new}\n{end}{rest.partition(end)[2]}"
+    return text
 
 
 def _says(path: Path, text: str) -> bool:

@@ -130,6 +130,7 @@ def test_chart_draws_the_fastest_first() -> None:
 
 
 def test_figures_go_between_the_markers() -> None:
-    before = f"top\n{tables.START}\nold\n{tables.END}\nbottom\n"
+    before = "top\n<!-- a -->\nold\n<!-- /a -->\nmiddle\n<!-- b -->\n<!-- /b -->\nbottom\n"
+    after = "top\n<!-- a -->\nnew\n<!-- /a -->\nmiddle\n<!-- b -->\nother\n<!-- /b -->\nbottom\n"
 
-    assert f"top\n{tables.START}\nnew\n{tables.END}\nbottom\n" == tables._put(before, "new")
+    assert after == tables._filled(before, {"a": "new", "b": "other"})
