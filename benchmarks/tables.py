@@ -122,17 +122,15 @@ def bulk() -> str:
         [f"to {kind}", f"{speed[kind][1]:,.0f} tokens/s, {ratio[kind][1]:.0%} of that"] for kind in ratio
     ]
     found = large["results"]
-    straight, parts = found["in one go"], [found[name]["seconds"] for name in ("killed", "resumed")]
-    memory = max(found[name]["most MB"] for name in ("in one go", "killed", "resumed"))
+    straight, killed, resumed = (found[name] for name in ("in one go", "killed", "resumed"))
+    memory = max(run["most MB"] for run in (straight, killed, resumed))
+    both = f"{killed['seconds']:.0f} s and {resumed['seconds']:.0f} s to the same rows and vectors"
     rows += [
         [
             f"{found['rows']:,} rows of Parquet",
             f"{straight['rows/s']:,.0f} rows/s, {memory:,} MB at the most",
         ],
-        [
-            "the same, and with `kill -9` on the way",
-            f"{straight['seconds']:.0f} s; {parts[0]:.0f} s and {parts[1]:.0f} s to the same rows and vectors",
-        ],
+        ["the same, and with `kill -9` on the way", f"{straight['seconds']:.0f} s; {both}"],
     ]
     machine = short["machine"]
     where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine"
