@@ -14,7 +14,7 @@ from ray import serve
 
 from embed_onnx import logs, ray_env, ray_proxy, registry, settings
 from embed_onnx.app import create_app
-from embed_onnx.errors import SetupError, Unavailable
+from embed_onnx.errors import EmbedError, SetupError, Unavailable
 from embed_onnx.registry import Registry
 from embed_onnx.settings import RaySettings
 
@@ -82,7 +82,24 @@ class Replica:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The app, as Ray asks for it once this is made."""
-        return _without_request_id(create_app(self._registry, self._settings))
+        inner = _without_request_id(create_app(self._registry, self._settings))
+
+        async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._hold_asked()
+            await inner(scope, receive, send)
+
+        return outer
+
+    async def _hold_asked(self) -> None:
+        """Have requests that name the same model in Ray's header come here from now on, if it is served."""
+        name = serve.get_multiplexed_model_id()
+        with contextlib.suppress(EmbedError):  # the app says what is wrong; names of no model would pile up
+            self._registry.resolve(name)
+            await self._hold(name)
+
+    @serve.multiplexed(max_num_models_per_replica=-1)  # type: ignore[untyped-decorator]
+    async def _hold(self, name: str) -> None:
+        """What Ray calls to load a model. They are loaded already, or will be when they are needed."""
 
     async def check_health(self) -> None:
         """Embed a token, unless something was embedded just now; Ray replaces a replica that cannot.

@@ -3,10 +3,12 @@
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -207,6 +209,31 @@ def test_one_request_id(client: httpx.Client) -> None:
 
 def test_a_replica_has_a_lane_for_each_of_its_cores(client: httpx.Client) -> None:
     assert "\nembed_onnx_lanes 1.0\n" in client.get("/metrics").text
+
+
+def test_requests_for_a_model_go_where_it_is_held(client: httpx.Client) -> None:
+    """With Ray's header, all come to the replica that had the first of them."""
+    named = {"serve-multiplexed-model-id": SMALL}
+    answer = client.post("/v1/embeddings", headers=named, json={"model": SMALL, "input": "a"})
+    time.sleep(5)  # until Ray's proxy has heard of it; a request before that may go, and be held, elsewhere
+
+    def answering(headers: dict[str, str]) -> set[str]:
+        """When the processes were started that answer 30 requests."""
+        pages = [client.get("/metrics", headers=headers).text for _ in range(30)]
+        return {re.search(r"^process_start_time_seconds .*$", page, re.MULTILINE)[0] for page in pages}
+
+    assert 200 == answer.status_code
+    assert 1 == len(answering(named))
+    assert REPLICAS == len(answering({}))
+
+
+def test_a_header_that_names_no_model(client: httpx.Client) -> None:
+    """It changes nothing: the body says which model is asked for."""
+    named = {"serve-multiplexed-model-id": "nope"}
+
+    answer = client.post("/v1/embeddings", headers=named, json={"model": MINILM, "input": "a"})
+
+    assert 200 == answer.status_code
 
 
 def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, minilm: Model) -> None:
