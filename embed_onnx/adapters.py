@@ -18,10 +18,6 @@ from embed_onnx.errors import InvalidRequest
 from embed_onnx.model import Model, OneOrMore
 from embed_onnx.pooling import Vector
 
-QUERY = ("query",)
-DOCUMENT = ("document", "passage", "corpus")
-"""Names of prompts, of which the first that the model has is taken."""
-
 
 class LangChainEmbeddings:
     """LangChain's ``Embeddings``; vectors are lists of floats, as that asks for.
@@ -35,25 +31,23 @@ class LangChainEmbeddings:
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """The vectors of documents."""
-        vectors: list[list[float]] = self.model.encode(
-            texts, prompt_name=_first(self.model, DOCUMENT)
-        ).tolist()
+        vectors: list[list[float]] = self.model.encode(texts, prompt_name="document").tolist()
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a query."""
-        vector: list[float] = self.model.encode(text, prompt_name=_first(self.model, QUERY)).tolist()
+        vector: list[float] = self.model.encode(text, prompt_name="query").tolist()
         return vector
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """``embed_documents`` for an event loop."""
-        vectors = await self.model.encode_async(texts, prompt_name=_first(self.model, DOCUMENT))
+        vectors = await self.model.encode_async(texts, prompt_name="document")
         listed: list[list[float]] = vectors.tolist()
         return listed
 
     async def aembed_query(self, text: str) -> list[float]:
         """``embed_query`` for an event loop."""
-        vector = await self.model.encode_async(text, prompt_name=_first(self.model, QUERY))
+        vector = await self.model.encode_async(text, prompt_name="query")
         listed: list[float] = vector.tolist()
         return listed
 
@@ -122,11 +116,11 @@ class SentenceEncoder:
 
     def encode_query(self, sentences: OneOrMore, prompt_name: str | None = None, **options: Any) -> Any:
         """``encode`` with the prompt for queries, where none is given."""
-        return self.encode(sentences, self._chosen(QUERY, prompt_name, options), **options)
+        return self.encode(sentences, _role("query", prompt_name, options), **options)
 
     def encode_document(self, sentences: OneOrMore, prompt_name: str | None = None, **options: Any) -> Any:
         """``encode`` with the prompt for documents, where none is given."""
-        return self.encode(sentences, self._chosen(DOCUMENT, prompt_name, options), **options)
+        return self.encode(sentences, _role("document", prompt_name, options), **options)
 
     def similarity(self, embeddings1: ArrayLike, embeddings2: ArrayLike) -> Vector:
         """Cosines of each vector with each, float32 [first, second]."""
@@ -139,11 +133,6 @@ class SentenceEncoder:
         cosines: Vector = np.einsum("pd,pd->p", _unit(embeddings1), _unit(embeddings2))
         return cosines
 
-    def _chosen(self, names: tuple[str, ...], prompt_name: str | None, options: dict[str, Any]) -> str | None:
-        if prompt_name is not None or options.get("prompt") is not None:
-            return prompt_name
-        return _first(self.model, names)
-
 
 class _Card:
     """Where evaluators of Sentence-Transformers leave their figures for a model card; they are not kept."""
@@ -152,9 +141,9 @@ class _Card:
         """Do nothing."""
 
 
-def _first(model: Model, names: tuple[str, ...]) -> str | None:
-    """The first of these that the model has a prompt of."""
-    return next((name for name in names if name in model.manifest.prompts), None)
+def _role(role: str, prompt_name: str | None, options: dict[str, Any]) -> str | None:
+    """The prompt that is asked for, else that of a role."""
+    return role if prompt_name is None and options.get("prompt") is None else prompt_name
 
 
 def _unit(embeddings: ArrayLike) -> Vector:

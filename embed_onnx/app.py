@@ -89,12 +89,18 @@ def create_app(
         },
         middleware=[Admission(settings, registry.scheduler)],
         before_send=[_observe],
-        cors_config=CORSConfig(allow_origins=list(settings.cors_origins)) if settings.cors_origins else None,
+        cors_config=_cors(settings) if settings.cors_origins else None,
         openapi_config=_openapi_config(),
         request_max_body_size=settings.max_body,
         plugins=[] if tracing is None else [tracing.plugin],
         logging_config=None,
     )
+
+
+def _cors(settings: Settings) -> CORSConfig:
+    """Pages of these origins may ask, and read what tells a client when to ask again."""
+    exposed = ["x-request-id", "retry-after", "x-should-retry", "server-timing"]
+    return CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=exposed)
 
 
 class _App(Litestar):

@@ -3,6 +3,7 @@
 Commands import what they use, so that ``--help`` is instant.
 """
 
+import signal
 import socket
 import subprocess
 import sys
@@ -63,6 +64,7 @@ def serve(descriptor: int | None, **words: Any) -> None:
     chosen = settings.from_words(words)
     from embed_onnx import logs, registry, server, workers
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, workers.UNTIL_SERVING)
     with logs.to_stderr(chosen.log_format):
         entries = registry.wanted(chosen)
         if descriptor is None:
@@ -192,7 +194,8 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
         return
     keep = tuple(name.strip() for name in read["keep"].split(",") if name.strip())
     columns = {"field": read["field"] or files.FIELD, "id": read["id_"], "keep": keep}
-    meta = embed_files(files.find(inputs, read["kind"], **columns), Target(output=output, **places), choice)
+    found = files.find(inputs, read["kind"], output=output, **columns)
+    meta = embed_files(found, Target(output=output, **places), choice)
     click.echo(f"embed-onnx: {_told(output, meta)}", err=True)
     if meta.rejected:
         sys.exit(REJECTED)

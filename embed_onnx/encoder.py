@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import onnxruntime as ort
@@ -46,7 +47,8 @@ class Encoder:
         self._session = self._open(path)
         self._inputs = [argument.name for argument in self._session.get_inputs()]
         self._head = self._open(path.with_name(HEAD)) if manifest.head else None
-        self._views: dict[int, _WithoutPrompt] = {}
+        self._views: WeakValueDictionary[int, _WithoutPrompt] = WeakValueDictionary()
+        """For as long as requests hold them; each holds this encoder, which must not hold itself."""
 
     def after(self, skipped: int) -> "_WithoutPrompt":
         """This encoder, but for the first ``skipped`` tokens of each sequence, which are not pooled."""

@@ -15,11 +15,11 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -40,6 +40,8 @@ LENGTH_A_SLICE = 30_000
 requests have their turn."""
 LENGTH_AT_ONCE = 500
 """Characters tokenized on the event loop, about 0.1 ms."""
+
+T = TypeVar("T")
 
 Inputs = Sequence[str | list[int]]
 """Texts, or token ids of the model's own; one kind at a time."""
@@ -260,10 +262,10 @@ class Model:
             parts = await asyncio.to_thread(self.prepare)
         tokens: list[Tokens] = []
         num_tokens = 0
-        for part in _slices(inputs):
+        for part in _slices(inputs, len(self.prompt(options))):
             # Every input has a token at least: a list that will not fit is refused before it costs more.
             self._scheduler.check_room(num_tokens + len(inputs) - len(tokens), tenant)
-            found = await self.tokenize_aside(part, options, first=len(tokens))
+            found = await self._tokenize_aside(part, options, first=len(tokens))
             num_tokens += sum(item.num_tokens for item in found)
             tokens += found
         encoder = _pooling(parts.encoder, tokens)
@@ -281,12 +283,20 @@ class Model:
         if parts is not None:
             await asyncio.wrap_future(self._scheduler.submit(parts.encoder, [[0]]).future)
 
-    async def tokenize_aside(self, inputs: Inputs, options: Options, *, first: int = 0) -> list[Tokens]:
+    async def show_tokens(self, inputs: Inputs, options: Options) -> list[tuple[Tokens, list[str]]]:
+        """``tokenize`` for an event loop, and of each input the vocabulary's entries of its ids."""
+        shown: list[tuple[Tokens, list[str]]] = []
+        for part in _slices(inputs, len(self.prompt(options))):
+            found = await self._tokenize_aside(part, options, first=len(shown))
+            shown += zip(found, await _aside(partial(self._words, found)), strict=True)
+        return shown
+
+    async def _tokenize_aside(self, inputs: Inputs, options: Options, *, first: int) -> list[Tokens]:
         """``tokenize``, off the event loop; a few words take less time than the way to another thread."""
-        if self.loaded and sum(len(item) for item in inputs) <= LENGTH_AT_ONCE:
+        length = sum(len(item) + len(self.prompt(options)) for item in inputs)
+        if self.loaded and length <= LENGTH_AT_ONCE:
             return self.tokenize(inputs, options, first=first)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_tokenizing, partial(self.tokenize, inputs, options, first=first))
+        return await _aside(partial(self.tokenize, inputs, options, first=first))
 
     def tokenize(self, inputs: Inputs, options: Options, *, first: int = 0) -> list[Tokens]:
         """What the model would see of each input; errors count inputs from ``first``.
@@ -314,9 +324,10 @@ class Model:
             self._check_length(item, options, index)
         return tokens
 
-    def words(self, tokens: Tokens) -> list[str]:
-        """The vocabulary's entries of an input's ids."""
-        return self.prepare().tokenizer.words(tokens.ids)
+    def _words(self, tokens: list[Tokens]) -> list[list[str]]:
+        """The vocabulary's entries of each input's ids."""
+        tokenizer = self.prepare().tokenizer
+        return [tokenizer.words(item.ids) for item in tokens]
 
     def _embedded(self, job: Job, tokens: list[Tokens], options: Options, started: float) -> Embedded:
         """The result of a finished job."""
@@ -339,6 +350,10 @@ class Model:
         name = self._prompt_name(options)
         return "" if name is None else self.manifest.prompts[name]
 
+    def has_prompt(self, name: str) -> bool:
+        """Whether ``prompt_name`` may be that."""
+        return name in self.manifest.prompts or name in ROLES
+
     def _prompt_name(self, options: Options) -> str | None:
         """The prompt to use; for a role or an input type that the model has no prompt for, the default."""
         asked, prompts = options.prompt_name, self.manifest.prompts
@@ -352,7 +367,7 @@ class Model:
         elif asked is not None:
             known = ", ".join(prompts) or "no prompts"
             raise InvalidRequest(
-                f"prompt_name {asked!r} is unknown; this model has {known}", param="prompt_name"
+                f"prompt_name {asked[:80]!r} is unknown; this model has {known}", param="prompt_name"
             )
         return next((name for name in candidates if name in prompts), self.manifest.default_prompt)
 
@@ -444,12 +459,17 @@ def _check_kind(item: object, index: int) -> None:
         )
 
 
-def _slices(inputs: Inputs) -> Iterator[Inputs]:
-    """The inputs in order, parted into lists that are tokenized in one go."""
+def _slices(inputs: Inputs, prompt: int) -> Iterator[Inputs]:
+    """The inputs, each with a prompt of some length, parted into lists that are tokenized in one go."""
     first = length = 0
     for index, item in enumerate(inputs):
-        length += len(item)
+        length += prompt + len(item)
         if (length > LENGTH_A_SLICE and index > first) or index - first == INPUTS_A_SLICE:
             yield inputs[first:index]
-            first, length = index, len(item)
+            first, length = index, prompt + len(item)
     yield inputs[first:]
+
+
+async def _aside(work: Callable[[], T]) -> T:
+    """Call what takes a while in a thread that is there for texts."""
+    return await asyncio.get_running_loop().run_in_executor(_tokenizing, work)

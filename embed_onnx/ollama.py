@@ -195,10 +195,9 @@ async def _vectors(
     """Vectors of length 1 as JSON, the number of tokens, and the headers."""
     if not TEXTS.match(asked.input):
         raise InvalidRequest("input is of the wrong type; send a text or a list of texts", param="input")
-    found, embedded = await routes.embed(request, asked, empty_texts=True)
-    vectors = embedded.vectors if found.normalize else pooling.normalize(embedded.vectors)
+    _, embedded = await routes.embed(request, asked, empty_texts=True)
     headers = {"server-timing": routes.server_timing(embedded)}
-    return await routes.encode_vectors(vectors), embedded.num_tokens, headers
+    return await routes.encode_vectors(pooling.unit(embedded.vectors)), embedded.num_tokens, headers
 
 
 @get(

@@ -20,6 +20,8 @@ States = NDArray[np.float32]
 
 EPSILON = np.float32(1e-12)
 """The smallest norm divided by, as in ``torch.nn.functional.normalize``."""
+ROUNDING = 1e-5
+"""How far from 1 the length of a float32 vector may be that was normalised."""
 
 
 def mean(states: States) -> Vector:
@@ -66,6 +68,13 @@ def normalize(vectors: Vector) -> Vector:
     norms: Any = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
     unit: Vector = vectors / np.maximum(norms, EPSILON)
     return unit
+
+
+def unit(vectors: Vector) -> Vector:
+    """Each vector (last axis) normalised; one of length 1 is left as it is, to the bit."""
+    norms: Any = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    found: Vector = np.where(np.abs(norms - 1) < ROUNDING, vectors, normalize(vectors))
+    return found
 
 
 def cut(vectors: Vector, dimensions: int, *, renormalize: bool) -> Vector:

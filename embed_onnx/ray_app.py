@@ -94,7 +94,7 @@ class Replica:
         """Have requests that name the same model in Ray's header come here from now on, if it is served."""
         name = serve.get_multiplexed_model_id()
         with contextlib.suppress(EmbedError):  # the app says what is wrong; names of no model would pile up
-            self._registry.resolve(name)
+            self._registry.served(name)
             await self._hold(name)
 
     @serve.multiplexed(max_num_models_per_replica=-1)  # type: ignore[untyped-decorator]

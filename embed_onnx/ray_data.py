@@ -8,13 +8,15 @@ embed_parquet("s3://texts/", "s3://vectors/", artifact="/models/all-MiniLM-L6-v2
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import ray.data
 from ray.data import SaveMode
 
 from embed_onnx import ray_env
-from embed_onnx.errors import SetupError
+from embed_onnx.errors import InferenceFailed, InvalidRequest, SetupError
 from embed_onnx.model import Model, Options
+from embed_onnx.pooling import Vector
 
 ROWS_A_BATCH = 256
 """Embedded in one go: enough to fill the cores of an actor, and little to lose with a node."""
@@ -33,10 +35,12 @@ class EmbedStage:
         )
 
     ``artifact`` is a folder that every node has. The vectors go to ``output``, as Arrow's fixed-size lists of
-    float32; a row whose text is null or empty has a null there. An actor uses the cores of its ``num_cpus``.
+    float32; a row whose text is null or empty, or cannot be embedded, has a null there. An actor uses the
+    cores of its ``num_cpus``.
 
     Raises:
         ArtifactError: The artifact is absent, damaged, or newer than this version.
+        InvalidRequest: An option is wrong for this model.
     """
 
     def __init__(
@@ -53,22 +57,36 @@ class EmbedStage:
         self._output = output
         self._options = Options(prompt_name=prompt_name, dimensions=dimensions)
         self._width = dimensions or self._model.manifest.dimensions
+        self._model.embed_now(["a"], self._options)  # or they are refused here
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """The batch with its vectors, rows and other columns as they were.
 
         Raises:
             SetupError: There is no such column of texts, or one of the output's name.
-            InvalidRequest: An option is wrong for this model.
+            EmbedError: Every text fails.
         """
         texts = self._texts(batch)
-        there = [text for text in texts if text]
-        vectors = self._model.embed_now(there, self._options).vectors if there else None
-        values = pa.array([] if vectors is None else vectors.ravel(), pa.float32())
+        found = iter(self._vectors([text for text in texts if text]))
+        rows = [next(found) if text else None for text in texts]
+        vectors = [row for row in rows if row is not None]
+        values = pa.array(np.concatenate(vectors) if vectors else [], pa.float32())
         dense = pa.FixedSizeListArray.from_arrays(values, self._width)
-        places = iter(range(len(there)))
-        column = dense.take(pa.array([next(places) if text else None for text in texts], pa.int64()))
+        places = iter(range(len(vectors)))
+        column = dense.take(pa.array([None if row is None else next(places) for row in rows], pa.int64()))
         return batch.append_column(pa.field(self._output, column.type, metadata=self._made_by()), column)
+
+    def _vectors(self, texts: list[str]) -> list[Vector | None]:
+        """Of each text, [dimensions]; None for one that the model cannot take, which ends no job."""
+        try:
+            return list(self._model.embed_now(texts, self._options).vectors)
+        except (InvalidRequest, InferenceFailed):
+            if len(texts) == 1:
+                return [None]
+            found = [self._vectors([text])[0] for text in texts]
+            if all(vector is None for vector in found):
+                raise  # it is not the texts
+            return found
 
     def _texts(self, batch: pa.Table) -> list[str | None]:
         if self._column not in batch.column_names:

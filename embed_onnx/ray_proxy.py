@@ -61,9 +61,9 @@ class _Answer:
 
 
 def _error_of(message: Message) -> EmbedError | None:
-    """What Ray says by itself, which is plain text; None for the answer of a replica."""
-    kind = dict(message["headers"]).get(b"content-type", b"")
-    if not kind.startswith(b"text/plain"):
+    """What Ray says by itself, plain text of no known length; None for the answer of a replica."""
+    headers = dict(message["headers"])
+    if b"content-length" in headers or not headers.get(b"content-type", b"").startswith(b"text/plain"):
         return None
     known: dict[int, EmbedError] = {
         404: _not_found(),

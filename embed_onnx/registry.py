@@ -13,7 +13,14 @@ from typing import Literal, Self
 import msgspec
 
 from embed_onnx import cpu, manifest, models_file, native
-from embed_onnx.errors import ArtifactError, InferenceFailed, ModelNotFound, SetupError, Unavailable
+from embed_onnx.errors import (
+    ArtifactError,
+    InferenceFailed,
+    ModelNotFound,
+    Overloaded,
+    SetupError,
+    Unavailable,
+)
 from embed_onnx.manifest import Manifest
 from embed_onnx.model import Model
 from embed_onnx.scheduler import Scheduler
@@ -194,7 +201,7 @@ class Registry:
                 raise Unavailable(
                     f"one token was not embedded within {PROBE_SECONDS:g} s; the log may say why"
                 ) from None
-            except InferenceFailed as err:
+            except (InferenceFailed, Overloaded) as err:
                 raise Unavailable(f"one token could not be embedded: {err}") from None
         seconds = self._seconds_since_success()
         return seconds if math.isfinite(seconds) else None
@@ -246,16 +253,20 @@ class Registry:
         if name is not None and name not in catalog.names:
             before, colon, prompt_name = name.rpartition(":")
             if colon and before in catalog.names:
-                return catalog.models[catalog.names[before]], prompt_name
+                model = catalog.models[catalog.names[before]]
+                if model.has_prompt(prompt_name):
+                    return model, prompt_name
         return catalog.models[_resolve(catalog, name)], None
 
-    def resolve(self, name: str | None) -> str:
-        """The served name behind a name or alias; the first one's for None.
+    def served(self, name: str | None) -> tuple[str, Manifest]:
+        """The served name behind a name or alias, and the model's manifest; the first one's for None.
 
         Raises:
             ModelNotFound: It is not served here.
         """
-        return _resolve(self._catalog, name)
+        catalog = self._catalog
+        found = _resolve(catalog, name)
+        return found, catalog.models[found].manifest
 
     def drain(self, timeout: float) -> None:
         """Refuse new work, finish what was accepted within ``timeout`` seconds, fail the rest; blocks."""

@@ -211,7 +211,7 @@ async def embed(
     """
     registry: Registry = request.app.state.registry
     settings: Settings = request.app.state.settings
-    _check_one_prompt(asked)
+    _check_prompt(asked, settings.max_characters)
     inputs = wire.parse_input(
         asked.input,
         max_inputs=settings.max_inputs,
@@ -233,11 +233,16 @@ async def embed(
     return model.manifest, embedded
 
 
-def _check_one_prompt(asked: wire.EmbeddingRequest) -> None:
-    """Refuse several ways of naming a prompt in one request; one in the model's name gives way."""
+def _check_prompt(asked: wire.EmbeddingRequest, max_characters: int) -> None:
+    """Refuse a prompt that is too long, and several ways of naming one; the model's name gives way."""
     given = [name for name in ("prompt", "prompt_name", "input_type") if getattr(asked, name) is not None]
     if len(given) > 1:
         raise InvalidRequest(f"{' and '.join(given)} are both given; send one of them", param=given[0])
+    if asked.prompt is not None and len(asked.prompt) > max_characters:
+        raise InvalidRequest(
+            f"prompt has {len(asked.prompt)} characters and at most {max_characters} are taken; shorten it",
+            param="prompt",
+        )
 
 
 @post(
@@ -268,7 +273,7 @@ async def tokenize(
 async def list_models(state: State) -> wire.ModelList:
     """Every served model with its dimensions, limits and prompts."""
     registry: Registry = state.registry
-    return wire.ModelList(data=[_card(registry, name) for name in registry.manifests])
+    return wire.ModelList(data=[_card(registry, *item) for item in registry.manifests.items()])
 
 
 @get(
@@ -282,7 +287,7 @@ async def describe_model(
 ) -> wire.ModelCard:
     """One served model."""
     registry: Registry = state.registry
-    return _card(registry, registry.resolve(str(model_id).removeprefix("/")))
+    return _card(registry, *registry.served(str(model_id).removeprefix("/")))
 
 
 @get("/models", tags=["models"], responses=errors(401), summary="List the models, in the simple form")
@@ -407,12 +412,12 @@ async def _tokenized(model: Model, inputs: wire.Inputs, options: Options) -> lis
     return [
         wire.Tokenized(
             index=index,
-            tokens=model.words(item),
+            tokens=words,
             ids=item.ids,
             num_tokens=item.num_tokens,
             truncated=item.truncated or msgspec.UNSET,
         )
-        for index, item in enumerate(await model.tokenize_aside(inputs, options))
+        for index, (item, words) in enumerate(await model.show_tokens(inputs, options))
     ]
 
 
@@ -451,8 +456,7 @@ def server_timing(embedded: Embedded) -> str:
     return ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in stages.items())
 
 
-def _card(registry: Registry, name: str) -> wire.ModelCard:
-    found: Manifest = registry.manifests[name]
+def _card(registry: Registry, name: str, found: Manifest) -> wire.ModelCard:
     engine = registry.kernels.of(found)
     return wire.ModelCard(
         id=name,

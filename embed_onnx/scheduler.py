@@ -13,6 +13,7 @@ import logging
 import math
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
@@ -152,13 +153,6 @@ class Scheduler:
             Unavailable: The scheduler is closing.
         """
         lengths = [len(ids) for ids in sequences]
-        tokens = sum(lengths)
-        if tokens > self.queue_tokens:
-            raise InvalidRequest(
-                f"the request has {tokens} tokens and the queue holds {self.queue_tokens}; "
-                "send several requests, or raise the server's --queue-tokens",
-                param="input",
-            )
         job = Job(encoder, sequences)
         if not sequences:
             job.future.set_result(job.vectors)
@@ -166,11 +160,13 @@ class Scheduler:
         with self._lock:
             if self._closing:
                 raise Unavailable("the server is going down; send the request again")
-            self.check_room(tokens, tenant)
+            self.check_room(sum(lengths), tenant)
             self._queue.add(job, lengths, tenant=tenant, key=encoder, pack_tokens=encoder.pack_tokens)
             self._accepted.add(job)
             self._wake()
-        job.future.add_done_callback(lambda future: self._claim(job) if future.cancelled() else None)
+        # Weakly, as a future keeps its callbacks: what a job holds is freed without garbage collection.
+        known = weakref.ref(job)
+        job.future.add_done_callback(lambda future: self._cancelled(known()) if future.cancelled() else None)
         return job
 
     def check_room(self, tokens: int, tenant: str = "") -> None:
@@ -180,8 +176,15 @@ class Scheduler:
         always some for the others (dynamic thresholds: Choudhury and Hahne, 1998).
 
         Raises:
+            InvalidRequest: They would not fit an empty queue.
             Overloaded: They do not.
         """
+        if tokens > self.queue_tokens:
+            raise InvalidRequest(
+                f"the request has {tokens} tokens and the queue holds {self.queue_tokens}; "
+                "send several requests, or raise the server's --queue-tokens",
+                param="input",
+            )
         waiting = self._queue.tokens
         own = self._queue.tokens_of(tenant) if tenant else 0
         if not waiting or waiting + own + tokens <= self.queue_tokens:
@@ -220,8 +223,15 @@ class Scheduler:
 
     def _run_lane(self, lane: "_Lane") -> None:
         """Run packs until closing and nothing waits, or until another lane has taken its place."""
-        while pack := self._take(lane):
+        while self._run_next(lane):
+            pass  # and holds nothing of the last pack while it waits for another
+
+    def _run_next(self, lane: "_Lane") -> bool:
+        """Run a lane's next pack; False if there will be none."""
+        pack = self._take(lane)
+        if pack:
             self._run(pack)
+        return bool(pack)
 
     def _take(self, lane: "_Lane") -> Pack:
         """Block for a lane's next pack; empty if there will be none."""
@@ -331,6 +341,10 @@ class Scheduler:
     def _fail(self, job: Job, err: EmbedError) -> None:
         if self._claim(job):
             job.future.set_exception(err)
+
+    def _cancelled(self, job: Job | None) -> None:
+        if job is not None:
+            self._claim(job)
 
     def _claim(self, job: Job) -> bool:
         """Take a job out; True for the one caller who has to settle its future."""

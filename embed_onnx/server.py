@@ -81,6 +81,8 @@ def _warn_of_root() -> None:
 class _Server(uvicorn.Server):
     def __init__(self, registry: Registry, settings: Settings, on_reload: Callable[[], None] | None) -> None:
         self.failure: SetupError | None = None
+        self._told = False
+        """Whether a signal came that ends it."""
         self._registry = registry
         self._drain_timeout = settings.drain_timeout
         registry.scheduler.on_sick = self._give_up_lanes
@@ -105,9 +107,9 @@ class _Server(uvicorn.Server):
 
         uvicorn would raise the signal again at the end; a drained server exits with 0 instead.
         """
-        if self.should_exit:
+        if self._told:
             os._exit(1)
-        self.should_exit = True
+        self._told = self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say where; SIGHUP reloads from now on."""
@@ -115,6 +117,7 @@ class _Server(uvicorn.Server):
         gc.collect()
         gc.freeze()  # what is there now stays: to look through it would stop every request for about 50 ms
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         for sock in sockets or []:
             host, port = sock.getsockname()[:2]
             log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)

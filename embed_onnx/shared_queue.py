@@ -32,13 +32,13 @@ class SharedQueue(Generic[Request]):
 
     @property
     def tokens(self) -> int:
-        """Tokens that wait."""
-        return sum(queue.tokens for queue in self._queues.values())
+        """Tokens that wait. Like ``sequences``, it may be asked while another thread is at the queue."""
+        return sum(queue.tokens for queue in list(self._queues.values()))
 
     @property
     def sequences(self) -> int:
         """Sequences that wait."""
-        return sum(queue.sequences for queue in self._queues.values())
+        return sum(queue.sequences for queue in list(self._queues.values()))
 
     def tokens_of(self, tenant: str) -> int:
         """Tokens of one tenant that wait."""

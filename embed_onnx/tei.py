@@ -122,7 +122,7 @@ async def embed(
     `POST /` does the same, as clients that are given the server's URL alone send there.
     """
     registry: Registry = state.registry
-    served = registry.manifests[registry.resolve(None)]
+    _, served = registry.served(None)
     _check(data, served)
     asked = wire.EmbeddingRequest(
         input=data.inputs,
@@ -131,10 +131,10 @@ async def embed(
         dimensions=data.dimensions,
         truncate=data.truncate,
     )
-    found, embedded = await routes.embed(request, asked, empty_texts=True)
+    _, embedded = await routes.embed(request, asked, empty_texts=True)
     vectors = embedded.vectors
-    if data.normalize is not False and not found.normalize:
-        vectors = pooling.normalize(vectors)
+    if data.normalize is not False:
+        vectors = pooling.unit(vectors)
     started: float = request.scope["state"]["started"]
     return Response(
         await routes.encode_vectors(vectors),
@@ -188,7 +188,7 @@ async def info(state: State) -> Info:
     """The first model that is served, and what a request may hold."""
     registry: Registry = state.registry
     settings: Settings = state.settings
-    found = registry.manifests[registry.resolve(None)]
+    _, found = registry.served(None)
     return Info(
         model_id=found.source.repo,
         model_sha=found.source.revision,

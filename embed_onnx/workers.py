@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 ENDS = 5
 ENDS_SECONDS = 60.0
 """If workers end by themselves so many times within so long, starting them again does not help."""
+UNTIL_SERVING = {signal.SIGHUP}
+"""What a worker does not hear before it can reload: it would end by it."""
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 PR_SET_PDEATHSIG = 1
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -44,7 +46,7 @@ def run(sock: socket.socket, arguments: Sequence[str], *, workers: int, threads:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     with tempfile.TemporaryDirectory(prefix="embed-onnx-metrics-") as folder:
         os.environ[METRICS_FOLDER] = folder
-        _Workers(command, _shares(workers, threads)).run()
+        _Workers(sock, command, _shares(workers, threads)).run()
 
 
 def end_with_parent() -> None:
@@ -79,7 +81,8 @@ def _shares(workers: int, threads: int) -> list[_Share]:
 
 
 class _Workers:
-    def __init__(self, command: list[str], shares: list[_Share]) -> None:
+    def __init__(self, sock: socket.socket, command: list[str], shares: list[_Share]) -> None:
+        self._sock = sock
         self._command = command
         self._shares = shares
         self._running: dict[int, _Share] = {}
@@ -97,8 +100,10 @@ class _Workers:
             if number == signal.SIGCHLD:
                 self._reap()
                 continue
-            self._stopping |= number != signal.SIGHUP
-            self._tell(number)
+            if number == signal.SIGHUP:
+                self._tell(number)
+            else:
+                self._stop(number)
         if self._failure:
             raise SetupError(self._failure)
 
@@ -108,9 +113,15 @@ class _Workers:
         os.sched_setaffinity(0, share.cores)
         command = [*self._command, "--threads", str(share.threads)]
         # In a process group of its own: a terminal's Ctrl-C is for the parent, which passes it on once.
-        pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0, setsigmask=[])
+        pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0, setsigmask=UNTIL_SERVING)
         os.sched_setaffinity(0, cores)
         self._running[pid] = share
+
+    def _stop(self, number: int) -> None:
+        """Take no more connections: they are refused once the last process has closed the port."""
+        self._stopping = True
+        self._sock.close()
+        self._tell(number)
 
     def _tell(self, number: int) -> None:
         for pid in self._running:
@@ -134,8 +145,7 @@ class _Workers:
             log.error("worker %d ended with %d", pid, code)
             self._ended.append(time.monotonic())
             if len(self._ended) == ENDS and self._ended[-1] - self._ended[0] < ENDS_SECONDS:
-                self._stopping = True
                 self._failure = f"workers ended {ENDS} times within {ENDS_SECONDS:g} s; the log has why"
-                self._tell(signal.SIGTERM)
+                self._stop(signal.SIGTERM)
             else:
                 self._start(share)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from harness import SMALL, START_SECONDS, clean_environment, run
+from harness import SMALL, START_SECONDS, clean_environment, run, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers.util.quantization import quantize_embeddings
@@ -42,6 +43,8 @@ journal.COMMIT_SECONDS = 0.02
 cli.main()
 """
 """The program, which commits so often that a test need not wait."""
+INTERRUPTIBLE = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{IMPATIENT}"
+"""The same where whoever started the tests ignores interrupts."""
 FRAGILE = """
 import os, sys
 from embed_onnx import cli
@@ -83,7 +86,7 @@ def embed(home: Path) -> Embed:
         truncate = flags.pop("truncate", True)
         chosen = Settings(artifacts=home / "artifacts", models=home / "models.txt", truncate=truncate)
         names = [str(names)] if isinstance(names, Path) else names
-        found = inputs.find(names, flags.pop("kind", None), **columns)
+        found = inputs.find(names, flags.pop("kind", None), output=output, **columns)
         choice = Choice(settings=chosen, **{"model": SMALL} | flags)
         return embed_files(found, Target(output=output, **places), choice)
 
@@ -343,6 +346,120 @@ def test_bad_records_of_parquet(embed: Embed, small: Model, tmp_path: Path) -> N
     ] == [(reject["line"], reject["reason"]) for reject in rejects]
     assert [1, 6] == pq.read_table(tmp_path / "out.parquet")["id"].to_pylist()
     assert np.array_equal(small.encode(["good", "last"]), vectors_in(tmp_path / "out.parquet"))
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("source", [".jsonl", ".csv", ".parquet"])
+def test_a_block_of_bad_records_alone(
+    embed: Embed, small: Model, tmp_path: Path, source: str, kind: str
+) -> None:
+    """A whole one, and a last one of a single record, with columns to keep."""
+    texts = [""] * 128 + texts_of(128) + [""]
+    table = pa.table({"text": texts, "name": [f"n{place}" for place in range(len(texts))]})
+    given = tmp_path / f"in{source}"
+    if source == ".jsonl":
+        given.write_text("".join(f"{json.dumps(row)}\n" for row in table.to_pylist()))
+    elif source == ".csv":
+        pa_csv.write_csv(table, given)
+    else:
+        pq.write_table(table, given)
+
+    meta = embed(given, tmp_path / f"out{kind}", id="name", dtype="int8")
+
+    output = tmp_path / f"out{kind}"
+    rows = lines_in(output) if kind == ".jsonl" else pq.read_table(output).to_pylist()
+    assert (128, 129) == (meta.rows, meta.rejected)
+    assert [f"n{place}" for place in range(128, 256)] == [row["id"] for row in rows]
+    vectors = small.encode(texts[128:256])
+    assert np.array_equal(dtypes.ranges(vectors), np.array(meta.ranges, np.float32))
+
+
+def test_int8_of_one_text_is_refused(embed: Embed, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "in.txt", ["", "one"])
+
+    assert "int8 takes ranges over many texts" in refused(embed, source, tmp_path / "out.npy", dtype="int8")
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".parquet"])
+def test_the_text_is_kept_too(embed: Embed, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "a \\"quoted\\" text"}\n')
+
+    embed(tmp_path / "in.jsonl", tmp_path / f"out{kind}", keep=("text",))
+
+    output = tmp_path / f"out{kind}"
+    (row,) = lines_in(output) if kind == ".jsonl" else pq.read_table(output).to_pylist()
+    assert 'a "quoted" text' == row["text"]
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".parquet"])
+def test_categories_and_nanoseconds_are_kept(embed: Embed, tmp_path: Path, kind: str) -> None:
+    """What pandas makes of repeated strings, and of times."""
+    table = pa.table(
+        {
+            "text": pa.array(["a", "b", "a"]).dictionary_encode(),
+            "colour": pa.array(["red", "blue", "red"]).dictionary_encode(),
+            "when": pa.array([1, 2_001, None], pa.timestamp("ns")),
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet")
+
+    embed(tmp_path / "in.parquet", tmp_path / f"out{kind}", id="colour", keep=("when",))
+
+    output = tmp_path / f"out{kind}"
+    rows = lines_in(output) if kind == ".jsonl" else pq.read_table(output).to_pylist()
+    assert ["red", "blue", "red"] == [row["id"] for row in rows]
+    if kind == ".jsonl":
+        assert ["1970-01-01T00:00:00", "1970-01-01T00:00:00.000002", None] == [row["when"] for row in rows]
+    else:
+        assert table["when"].combine_chunks() == pq.read_table(output)["when"].combine_chunks()
+
+
+def test_a_glob_leaves_out_what_belongs_to_the_output(embed: Embed, tmp_path: Path) -> None:
+    """So the same command goes on, or finds that it is done."""
+    write_lines(tmp_path / "in.jsonl", ['{"text": "a"}', "{"])
+    output = tmp_path / "out.jsonl"
+
+    first = embed([f"{tmp_path}/**/*.jsonl"], output)
+
+    assert (1, 1) == (first.rows, first.rejected)
+    assert first == embed([f"{tmp_path}/**/*.jsonl"], output)
+
+
+def test_a_link_is_what_its_name_says(embed: Embed, tmp_path: Path) -> None:
+    """As in a cache whose files have hashes for names."""
+    (tmp_path / "blob").write_text('{"text": "a"}\n')
+    (tmp_path / "in.jsonl").symlink_to(tmp_path / "blob")
+    (tmp_path / "again.jsonl").symlink_to(tmp_path / "blob")
+
+    assert 1 == embed(tmp_path / "in.jsonl", tmp_path / "out.npy").rows
+    with pytest.raises(SetupError, match=r"again.jsonl is given twice"):
+        inputs.find([str(tmp_path / "in.jsonl"), str(tmp_path / "again.jsonl")], None)
+
+
+def test_an_interrupt_keeps_what_was_done(home: Path, tmp_path: Path) -> None:
+    """It ends at once, without a traceback, and the same command goes on."""
+    source, output = write_lines(tmp_path / "in.txt", texts_of(20_000)), tmp_path / "out.npy"
+    command = ["embed", str(source), "--model", SMALL, "-o", str(output)]
+    journal = tmp_path / "out.npy.partial/journal.json"
+    process = started(*command, cwd=home, program=INTERRUPTIBLE)
+    until(lambda: journal.exists() and json.loads(journal.read_bytes()).get("rows", 0))
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=START_SECONDS)
+    interrupted = json.loads(journal.read_bytes())["rows"]
+
+    assert 1 == process.returncode
+    assert told.endswith("stopped; the same command goes on from here\n")
+    assert 0 < interrupted < 20_000
+    assert 0 == run(*command, cwd=home).returncode
+    assert 20_000 == len(np.load(output, mmap_mode="r"))
+
+
+def test_a_damaged_archive_is_named(embed: Embed, tmp_path: Path) -> None:
+    (tmp_path / "in.csv.gz").write_bytes(b"\x1f\x8b\x08")
+
+    assert f"{tmp_path / 'in.csv.gz'} is damaged" in refused(
+        embed, tmp_path / "in.csv.gz", tmp_path / "out.npy"
+    )
 
 
 def test_a_missing_id_is_a_reject(embed: Embed, tmp_path: Path) -> None:

@@ -246,6 +246,7 @@ BAD_BODIES = [
     pytest.param(b'{"input": "a", "prompt_name": "nope"}', "prompt_name", id="unknown-prompt"),
     pytest.param(b'{"input": "a", "prompt_name": "query", "prompt": "q"}', "prompt", id="two-prompts"),
     pytest.param(b'{"input": [101, 102], "prompt": "q"}', "prompt", id="prompt-before-ids"),
+    pytest.param(json.dumps({"input": "a", "prompt": "q" * 1_000_001}).encode(), "prompt", id="long-prompt"),
     pytest.param(b'{"input": "a", "input_type": "image"}', "input_type", id="input-type"),
     pytest.param(
         b'{"input": "a", "input_type": "search_query", "prompt_name": "query"}',

@@ -105,6 +105,16 @@ def test_normalize_divides_each_vector_by_its_norm(vectors):
     assert np.float32 == actual.dtype
 
 
+def test_unit_leaves_vectors_of_length_1_as_they_are():
+    one = pooling.normalize(np.arange(1, 9, dtype=np.float32)[None])
+    vectors = np.concatenate([one, one * 2, one[:, ::-1] / 2])
+
+    actual = pooling.unit(vectors)
+
+    assert one.tobytes() == actual[:1].tobytes()
+    np.testing.assert_allclose(np.linalg.norm(actual, axis=1), 1, rtol=0, atol=1e-6)
+
+
 def test_normalize_leaves_a_zero_vector_at_zero_beside_others():
     vectors = np.array([[0, 0], [3, 4]], np.float32)
 

@@ -66,6 +66,16 @@ def test_an_answer_of_ray(given: tuple[dict[str, Any], ...], status: int, kind: 
     assert (status != 404) == ("retry-after" in found.headers)
 
 
+def test_an_answer_of_another_application() -> None:
+    """Which says how long it is, as frameworks do and Ray does not."""
+    start, body = answer(404, b"text/plain", b"Not Found")
+    start["headers"].append((b"content-length", b"9"))
+
+    found = ask(start, body)
+
+    assert (404, b"Not Found") == (found.status_code, found.content)
+
+
 @pytest.mark.parametrize(
     ("status", "kind"), [(200, b"text/plain"), (404, b"application/json"), (503, b"application/json")]
 )

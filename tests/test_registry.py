@@ -1,8 +1,10 @@
 """Models by name and alias, brought together from models.txt and the artifacts folder."""
 
 import asyncio
+import gc
 import shutil
 import threading
+import weakref
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,7 @@ from harness import MINILM, SMALL, until
 from embed_onnx import Model, manifest, registry
 from embed_onnx.errors import ArtifactError, ModelNotFound, SetupError, Unavailable
 from embed_onnx.manifest import Source
+from embed_onnx.model import Options
 from embed_onnx.models_file import Entry
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
@@ -52,6 +55,8 @@ def test_names(settings: Settings) -> None:
         found = [use(models, name) for name in (None, "team/tiny", f"{SMALL}:query")]
         with pytest.raises(ModelNotFound, match="served are") as unknown:
             use(models, "nope:query")
+        with pytest.raises(ModelNotFound, match=f"the model '{SMALL}:nope' is not served here"):
+            use(models, f"{SMALL}:nope")
 
     assert [(MINILM, None), (SMALL, None), (SMALL, "query")] == [
         (model.manifest.name, prompt) for model, prompt in found
@@ -96,7 +101,7 @@ def test_one_checkpoint_in_two_precisions(tmp_path: Path, settings: Settings) ->
     (tmp_path / "models.txt").write_text("team/m name=one\nteam/m name=two alias=other\n")
 
     with opened(Settings(models=tmp_path / "models.txt", artifacts=tmp_path / "art")) as models:
-        found = {name: models.resolve(name) for name in ("team/m", "one", "two", "other")}
+        found = {name: models.served(name)[0] for name in ("team/m", "one", "two", "other")}
 
     assert {"team/m": "one", "one": "one", "two": "two", "other": "two"} == found
 
@@ -217,6 +222,23 @@ def test_an_idle_model_leaves_the_memory_and_comes_back(edge: Settings) -> None:
     assert before.tobytes() == after.tobytes()
 
 
+@pytest.mark.parametrize("name", [SMALL, MINILM])
+def test_an_idle_model_is_freed_without_garbage_collection(settings: Settings, name: str) -> None:
+    """Which may never come while a server is idle."""
+    with opened(settings) as models:
+        models.load()
+        model, _ = use(models, name)
+        model.encode(["a text", "another"])
+        asyncio.run(model.embed(["a text", "another"], Options()))
+        encoder = weakref.ref(model.prepare().encoder)
+        gc.disable()
+        try:
+            models.unload_idle(0)
+            until(lambda: encoder() is None)
+        finally:
+            gc.enable()
+
+
 def test_files_that_changed_meanwhile_are_not_read(edge: Settings) -> None:
     """What comes back into memory is what the manifest described when it left."""
     with opened(edge) as models:
@@ -242,6 +264,10 @@ def test_ready_means_that_a_token_was_embedded(edge: Settings, monkeypatch: pyte
             broken.setattr(encoder, "encode", lambda _: gate.wait(60))
             with pytest.raises(Unavailable, match=r"one token was not embedded within 0.2 s"):
                 asyncio.run(models.check_alive())
+            filling = models.scheduler.submit(encoder, [[1] * models.scheduler.queue_tokens])
+            with pytest.raises(Unavailable, match=r"one token could not be embedded: \d+ tokens wait"):
+                asyncio.run(models.check_alive())
+            filling.future.cancel()
             gate.set()
         second = asyncio.run(models.check_alive())
 

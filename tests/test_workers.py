@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,50 @@ def test_sigterm_drains_all_workers(two: Server) -> None:
     assert 0 == two.process.returncode
     assert 2 == log.count("draining")
     assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+
+
+def test_draining_workers_refuse_connections(two: Server) -> None:
+    """As soon as they drain, so that clients and balancers ask elsewhere; what was accepted is answered."""
+    statuses: list[int] = []
+
+    def ask() -> None:
+        body = {"input": ["a text that takes its time " * 40] * 300}
+        statuses.append(httpx.post(f"{two.url}/v1/embeddings", json=body, timeout=START_SECONDS).status_code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    until(lambda: "embed_onnx_queue_tokens 0.0" not in httpx.get(f"{two.url}/metrics").text)
+    two.process.terminate()
+    until(lambda: refused(two))
+    before = list(statuses)
+    asking.join(START_SECONDS)
+
+    assert [] == before
+    assert [200] == statuses
+    assert 0 == two.process.wait(START_SECONDS)
+
+
+def refused(server: Server) -> bool:
+    try:
+        httpx.get(f"{server.url}/health")
+    except httpx.ConnectError:
+        return True
+    except httpx.TransportError:  # it was accepted just before
+        return False
+    return False
+
+
+def test_a_reload_in_the_middle_of_a_start(serve: Callable[..., Server]) -> None:
+    """Who is not yet serving hears of it as soon as it is, and does not end by it."""
+    server = serve("--workers", "2", "--threads", "2")
+    for _ in range(5):
+        server.process.send_signal(signal.SIGHUP)
+
+    until(lambda: sum("listening on" in line for line in server.log) == 2)
+    until(lambda: sum("reloaded; served are" in line for line in server.log) >= 2)
+
+    assert "ended with" not in "".join(server.log)
+    assert 200 == embed(server)
 
 
 def test_workers_end_with_their_parent(two: Server) -> None:

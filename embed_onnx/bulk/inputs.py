@@ -49,6 +49,11 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
         return self.keep if self.id is None else (self.id, *self.keep)
 
     @property
+    def kept(self) -> tuple[str, ...]:
+        """What ``columns`` are called in the output."""
+        return self.keep if self.id is None else ("id", *self.keep)
+
+    @property
     def size(self) -> int | None:
         """Bytes of all files; None if nobody can tell."""
         if self.files[0].path == STANDARD_INPUT:
@@ -56,16 +61,19 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
         return sum(file.size for file in self.files)
 
 
-def find(names: Sequence[str], kind: Kind | None, **columns: Any) -> Inputs:
-    """The files behind names and globs, in order; a glob's are sorted. ``columns`` are fields of ``Inputs``.
+def find(names: Sequence[str], kind: Kind | None, *, output: Path | None = None, **columns: Any) -> Inputs:
+    """The files behind names and globs, in order; ``columns`` are fields of ``Inputs``.
+
+    A glob's are sorted, without those that belong to the output.
 
     Raises:
         SetupError: A file is absent, given twice, or of an unknown or another kind.
     """
-    paths = [path for name in names for path in _expand(name)]
-    if len(set(paths)) < len(paths):
-        twice = next(path for place, path in enumerate(paths) if path in paths[:place])
-        raise SetupError(f"{twice} is given twice; give every file once")
+    paths = [path for name in names for path in _expand(name, output)]
+    places: dict[Path, str] = {}
+    for path in paths:
+        if places.setdefault(Path(path).resolve(), path) is not path:
+            raise SetupError(f"{path} is given twice; give every file once")
     if STANDARD_INPUT in paths and len(paths) > 1:
         raise SetupError("- is standard input and cannot be joined with files; give one or the other")
     kinds = {path: kind or _kind(path) for path in paths}
@@ -76,18 +84,28 @@ def find(names: Sequence[str], kind: Kind | None, **columns: Any) -> Inputs:
     return Inputs(files=tuple(stat(path) for path in paths), kind=first, **columns)
 
 
-def _expand(name: str) -> list[str]:
+def belongs(path: str, output: Path) -> bool:
+    """Whether a file is an output, lies beside it with its name and more, or is of a run that makes it."""
+    where, place = Path(path).resolve(), output.resolve()
+    below = where.relative_to(place.parent) if where.is_relative_to(place.parent) else where
+    return below.parts[0] == f"{place.name}.partial" or (
+        len(below.parts) == 1 and below.name.startswith(place.name)
+    )
+
+
+def _expand(name: str, output: Path | None) -> list[str]:
     if name == STANDARD_INPUT:
         return [name]
     if Path(name).is_dir():
         raise SetupError(f"{name} is a folder; give files, or a glob in quotes such as '{name}/*.txt'")
     if Path(name).exists():
-        return [str(Path(name).resolve())]
+        return [str(Path(name).absolute())]
     # Path.glob takes no absolute pattern.
-    found = sorted(path for path in glob.glob(name, recursive=True) if Path(path).is_file())  # noqa: PTH207
+    hits = (path for path in glob.glob(name, recursive=True) if Path(path).is_file())  # noqa: PTH207
+    found = sorted(path for path in hits if output is None or not belongs(path, output))
     if not found:
         raise SetupError(f"{name} does not exist, and matches no file; to embed a text itself, use --text")
-    return [str(Path(path).resolve()) for path in found]
+    return [str(Path(path).absolute()) for path in found]
 
 
 def _kind(path: str) -> Kind:

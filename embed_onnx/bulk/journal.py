@@ -30,12 +30,16 @@ from embed_onnx.dtypes import DType
 from embed_onnx.errors import SetupError
 
 COMMIT_SECONDS = 2.0
-"""The most work that a kill costs."""
+"""The most written work that a kill costs, besides the blocks that are being embedded."""
 REJECTS = "rejects.jsonl"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """All that decides what a result holds. ``artifact`` is the sha256 of the model's file."""
+    """All that decides what a result holds.
+
+    ``artifact`` is the sha256 of the model's file, ``manifest`` that of the manifest, which has those of all
+    other files and how the model is used.
+    """
 
     format: int = 1
     inputs: Inputs
@@ -43,7 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     repo: str
     revision: str | None
     artifact: str
-    tokenizer: str
+    manifest: str
     precision: str
     runs_on: str
     prompt: str
@@ -129,7 +133,7 @@ class Journal:
             SetupError: It is of another plan, or damaged.
         """
         state = read_state(self._output)
-        if state is None:
+        if state is None or (state.position == Position() and state.finished is None):
             _clear(self._folder)
             _replace(self._folder / "plan.json", msgspec.json.encode(self._plan))
             for name, begun in zip((*self._writer.names, REJECTS), (*self._writer.start(), b""), strict=True):

@@ -21,7 +21,8 @@ METADATA = b"embed_onnx"
 """The key of our metadata in the schema of a Parquet file."""
 EMBEDDING = "embedding"
 ROW_GROUP_BYTES = 32 * 1024 * 1024
-"""Bytes of vectors in a row group."""
+ROW_GROUP_ROWS = 16_384
+"""Bytes of vectors in a row group, and rows, at the most."""
 READ_BYTES = 1024 * 1024
 """Read at a time of each column."""
 ARROW: dict[DType, Any] = {
@@ -66,7 +67,7 @@ def types(inputs: Inputs) -> list[Any]:
     if inputs.kind != "parquet":
         return [pa.string() for _ in inputs.columns]
     schema = _open(inputs.files[0].path).schema_arrow
-    return [schema.field(name).type for name in inputs.columns]
+    return [_plain(schema.field(name).type) for name in inputs.columns]
 
 
 def read(
@@ -90,7 +91,7 @@ def read(
                 found, skip = batch.slice(skip), 0
                 yield (
                     _texts(found.column(inputs.field)),
-                    [found.column(name) for name in names[1:]],
+                    [found.column(name).cast(_plain(found.column(name).type)) for name in names[1:]],
                     done / total,
                 )
     except (pa.ArrowException, OSError) as err:
@@ -119,15 +120,21 @@ def _rows_of(file: Any, name: str, size: int) -> int:
     found = size
     for number in range(file.num_row_groups):
         group = file.metadata.row_group(number)
+        if not group.num_rows:
+            continue
         chunks = [group.column(place) for place in range(group.num_columns)]
         taken = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == name)
         found = min(found, size * group.num_rows // max(1, taken))
     return max(1, found)
 
 
+def _plain(kind: Any) -> Any:
+    """The type of a column's values: a stream that only grows has no room for dictionaries."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def _is_text(kind: Any) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
+    kind = _plain(kind)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
@@ -151,7 +158,6 @@ class Rows:
     """Rows as messages of an Arrow stream. ``fields`` are names and types of all columns but the vectors'."""
 
     def __init__(self, fields: Sequence[tuple[str, Any]], dtype: DType, width: int) -> None:
-        self._width = width
         vectors = pa.list_(pa.field("element", ARROW[dtype], nullable=False), width)
         self._schema = pa.schema([*fields, pa.field(EMBEDDING, vectors, nullable=False)])
 
@@ -179,7 +185,8 @@ def write(stream: Path, target: Path, metadata: bytes) -> None:
     with pa.OSFile(str(stream)) as source, pa.ipc.open_stream(source) as rows:
         schema = rows.schema.with_metadata({METADATA: metadata})
         kind = schema.field(EMBEDDING).type
-        group = max(1, ROW_GROUP_BYTES // (kind.list_size * kind.value_type.bit_width // 8))
+        group = ROW_GROUP_BYTES // (kind.list_size * kind.value_type.bit_width // 8)
+        group = min(max(1, group), ROW_GROUP_ROWS)
         # Vectors are noise to a compressor and to a dictionary.
         others = [name for name in schema.names if name != EMBEDDING]
         with pq.ParquetWriter(target, schema, compression="zstd", use_dictionary=others) as writer:
@@ -201,6 +208,24 @@ def _tables(rows: Any, size: int) -> Iterator[Any]:
             count -= size
     if waiting:
         yield pa.Table.from_batches(waiting).combine_chunks()
+
+
+def take(column: Any, places: Sequence[int]) -> Any:
+    """Some values of a column, or none."""
+    return column.take(pa.array(places, pa.int64()))
+
+
+def values(column: Any) -> list[Any]:
+    """A column's values for Python, whose times have no nanoseconds."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        column = column.cast(pa.duration("us"), safe=False)
+    if pa.types.is_time64(kind) and kind.unit == "ns":
+        column = column.cast(pa.time64("us"), safe=False)
+    found: list[Any] = column.to_pylist()
+    return found
 
 
 def metadata(path: Path) -> bytes | None:

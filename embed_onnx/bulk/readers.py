@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 BLOCK_RECORDS = 128
 BLOCK_CHARACTERS = 262_144
 """A block ends at so many records, or after the text that reaches so many characters."""
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+"""What a .gz file may raise."""
 LINE_BYTES = 16 * 1024 * 1024
 """A longer line is no record: it must not fill the memory."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -106,8 +108,11 @@ def check(inputs: Inputs) -> None:
         return
     for file in inputs.files:
         if inputs.kind != "jsonl" and file.path != STANDARD_INPUT:
-            with _open(file) as (stream, _):
-                _header(_csv_reader(_Lines(stream, file), inputs), inputs, file.path)
+            try:
+                with _open(file) as (stream, _):
+                    _header(_csv_reader(_Lines(stream, file), inputs), inputs, file.path)
+            except DAMAGED as err:
+                raise SetupError(f"{file.path} is damaged: {err}") from None
 
 
 def blocks(inputs: Inputs, start: Position) -> Iterator[Block]:
@@ -215,9 +220,9 @@ def _line_blocks(inputs: Inputs, file: File, start: Position) -> Iterator[Block]
                 after = Position(
                     start.file, start.records + len(chunk), start.index + len(chunk), lines.digest
                 )
-                yield _block(file, chunk, start, after, read)
+                yield _block(inputs, file, chunk, start, after, read)
                 start = after
-        except (EOFError, gzip.BadGzipFile, zlib.error) as err:
+        except DAMAGED as err:
             raise SetupError(f"{file.path} is damaged after line {lines.number}: {err}") from None
 
 
@@ -244,7 +249,9 @@ def _chunks(records: Iterator[_Record]) -> Iterator[list[_Record]]:
         yield chunk
 
 
-def _block(file: File, chunk: list[_Record], start: Position, after: Position, read: int | None) -> Block:
+def _block(
+    inputs: Inputs, file: File, chunk: list[_Record], start: Position, after: Position, read: int | None
+) -> Block:
     good, rejects = [], []
     for index, record in enumerate(chunk, start=start.index):
         reason = record.reason or fault(record.text)
@@ -257,7 +264,7 @@ def _block(file: File, chunk: list[_Record], start: Position, after: Position, r
         texts=[record.text for _, record in good],
         indexes=[index for index, _ in good],
         lines=[record.line for _, record in good],
-        columns=[list(column) for column in zip(*(record.columns for _, record in good), strict=True)],
+        columns=[[record.columns[place] for _, record in good] for place in range(len(inputs.columns))],
         rejects=rejects,
         after=after,
         read=read,
@@ -296,17 +303,21 @@ def _open_lines(lines: _Lines, _: Inputs) -> Units:
 
 def _open_json(lines: _Lines, inputs: Inputs) -> Units:
     """Only the fields that are wanted are decoded; those that are kept stay as they are written."""
-    names = [inputs.field, *inputs.columns]
+    names = list(dict.fromkeys([inputs.field, *inputs.columns]))  # the text may be kept, too
+    places = [names.index(name) for name in inputs.columns]
     fields: list[tuple[str, Any, Any]] = [("f0", Any, msgspec.UNSET)]
     fields += [(f"f{number}", msgspec.Raw, msgspec.UNSET) for number in range(1, len(names))]
     rename = {field[0]: name for field, name in zip(fields, names, strict=True)}
-    decoder = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename=rename))
+    try:
+        decoder = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename=rename))
+    except ValueError as err:  # of quotes and backslashes
+        raise SetupError(f"--field, --id and --keep name {', '.join(names)}: {err}") from None
 
     def record(line: bytes) -> _Record:
         text, reason = _decode(line, lines)
         if reason:
             return _Record(lines.number, None, reason=reason)
-        return _json_record(decoder, text, lines.number, inputs)
+        return _json_record(decoder, text, lines.number, inputs, places)
 
     return lines, record
 
@@ -323,19 +334,26 @@ def _decode(line: bytes, lines: _Lines) -> tuple[str, str]:
     return text, "" if text else "the line is empty"
 
 
-def _json_record(decoder: Any, line: str, number: int, inputs: Inputs) -> _Record:
+def _json_record(decoder: Any, line: str, number: int, inputs: Inputs, places: list[int]) -> _Record:
     try:
-        text, *columns = msgspec.structs.astuple(decoder.decode(line))
+        values = msgspec.structs.astuple(decoder.decode(line))
     except msgspec.ValidationError:
         return _Record(number, None, reason="the line is JSON and not an object")
     except (ValueError, RecursionError) as err:
         return _Record(number, None, reason=f"the line is not valid JSON: {err}")
-    if text is msgspec.UNSET:
+    if values[0] is msgspec.UNSET:
         return _Record(number, None, reason=f"there is no field {inputs.field!r}")
-    kept = [None if raw is msgspec.UNSET or bytes(raw) == b"null" else raw for raw in columns]
+    kept = [_kept(values[place]) for place in places]
     if inputs.id is not None and kept[0] is None:
         return _Record(number, None, reason=f"the id, field {inputs.id!r}, is missing or null")
-    return _Record(number, text, kept)
+    return _Record(number, values[0], kept)
+
+
+def _kept(value: Any) -> Any:
+    """The text itself, or another field as it is written; None if it is absent or null."""
+    if not isinstance(value, msgspec.Raw):
+        return None if value is msgspec.UNSET else value
+    return None if bytes(value) == b"null" else value.copy()  # without the rest of its line
 
 
 def _decoded(lines: _Lines) -> Iterator[str]:
@@ -419,7 +437,7 @@ def _parquet_blocks(inputs: Inputs, file: File, start: Position) -> Iterator[Blo
             after=after,
             read=int(file.size * share),
         )
-        reasons = {place: fault(text) for place, text in enumerate(texts) if fault(text)}
+        reasons = {place: why for place, text in enumerate(texts) if (why := fault(text))}
         if inputs.id is not None:
             nulls = [place for place, known in enumerate(columns[0].is_valid().to_pylist()) if not known]
             reasons |= dict.fromkeys(nulls, f"the id, column {inputs.id!r}, is null")
@@ -428,4 +446,4 @@ def _parquet_blocks(inputs: Inputs, file: File, start: Position) -> Iterator[Blo
 
 
 def _take(column: Column, places: list[int]) -> Column:
-    return [column[place] for place in places] if isinstance(column, list) else column.take(places)
+    return [column[at] for at in places] if isinstance(column, list) else parquet().take(column, places)

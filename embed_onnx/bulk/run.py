@@ -18,7 +18,7 @@ import numpy as np
 
 from embed_onnx import __version__, dtypes, manifest, registry
 from embed_onnx.bulk import journal, readers, writers
-from embed_onnx.bulk.inputs import Inputs
+from embed_onnx.bulk.inputs import Inputs, belongs
 from embed_onnx.bulk.journal import Journal, Plan
 from embed_onnx.bulk.progress import Progress
 from embed_onnx.bulk.readers import Block
@@ -133,7 +133,7 @@ def _check_output(inputs: Inputs, output: Path) -> None:
     if not folder.is_dir():
         raise SetupError(f"--output {output}: there is no folder {folder}; make it first")
     for file in inputs.files:
-        if Path(file.path).parent == folder and Path(file.path).name.startswith(output.name):
+        if belongs(file.path, output):
             raise SetupError(f"{file.path} belongs to the output {output}; give inputs apart from it")
 
 
@@ -174,7 +174,7 @@ def _plan(inputs: Inputs, engine: _Engine, dtype: DType) -> Plan:
         repo=described.source.repo,
         revision=described.source.revision,
         artifact=described.sha256[manifest.MODEL],
-        tokenizer=described.sha256[manifest.TOKENIZER],
+        manifest=described.sha256[manifest.MANIFEST],
         precision=described.precision,
         runs_on=engine.model.kernels.runs_on,
         prompt=engine.model.prompt(options),
@@ -234,17 +234,16 @@ def _made(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Made]:
     """All blocks from where a run is, embedded, in order; so many are in flight that no lane idles."""
     blocks = engine.lanes + BLOCKS_BESIDE
     waiting: deque[Future[_Made]] = deque()
-    with ThreadPoolExecutor(blocks, thread_name_prefix="embed") as pool:
-        try:
-            for block in readers.blocks(inputs, run.state.position):
-                waiting.append(pool.submit(_embed, engine, block))
-                if len(waiting) == blocks:
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(blocks, thread_name_prefix="embed")
+    try:
+        for block in readers.blocks(inputs, run.state.position):
+            waiting.append(pool.submit(_embed, engine, block))
+            if len(waiting) == blocks:
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # what runs ends with the engine
 
 
 def _embed(engine: _Engine, block: Block) -> _Made:
@@ -284,19 +283,28 @@ def _faults(block: Block, trial: Callable[[str], object]) -> dict[int, str]:
 
 
 def _calibrated(made: Iterator[_Made], run: Journal) -> Iterator[_Made]:
-    """The same, once the ranges of int8 have been taken over the first of them."""
-    sample: list[_Made] = []
+    """The same, once the ranges of int8 have been taken over the first of them that have vectors.
+
+    Raises:
+        SetupError: There is one vector in all.
+    """
+    sample: deque[_Made] = deque()
     rows = 0
     for item in made:
+        if not sample and not len(item.vectors):
+            yield item
+            continue
         sample.append(item)
         rows += len(item.vectors)
         if rows >= CALIBRATION_ROWS or len(sample) == CALIBRATION_BLOCKS:
             break
+    if rows == 1:
+        raise SetupError("int8 takes ranges over many texts, and there is one; choose another --dtype")
     if rows:
-        vectors = np.concatenate([item.vectors for item in sample])
-        run.state.ranges = dtypes.ranges(vectors).tolist()
+        run.state.ranges = dtypes.ranges(np.concatenate([item.vectors for item in sample])).tolist()
         run.state.calibration_rows = rows
-    yield from sample
+    while sample:
+        yield sample.popleft()
     yield from made
 
 

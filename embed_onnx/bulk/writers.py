@@ -82,14 +82,14 @@ def suffixes() -> tuple[str, ...]:
 
 
 def writer(output: Path, inputs: Inputs, dtype: DType, dimensions: int) -> Writer:
-    """The one for an output's suffix.
+    """The one for an output's suffix, which is one of ``suffixes``.
 
     Raises:
-        SetupError: There is none, it cannot keep columns, or a column has one of our names.
+        SetupError: It cannot keep columns, one is given twice, or has one of our names.
     """
-    if output.suffix not in _WRITERS:
-        raise SetupError(f"--output {output}: the name must end in {', '.join(_WRITERS)}")
     for name in inputs.keep:
+        if inputs.keep.count(name) > 1:
+            raise SetupError(f"--keep names {name!r} twice; give every column once")
         if name in OWN_COLUMNS:
             way_out = "give it with --id" if name == "id" else "rename yours"
             raise SetupError(f"--keep {name}: the output has a column {name!r} of its own; {way_out}")
@@ -146,7 +146,7 @@ class _JsonLines:
     names = ("rows.jsonl",)
 
     def __init__(self, inputs: Inputs, *_: object) -> None:
-        self._columns = (() if inputs.id is None else ("id",)) + inputs.keep
+        self._columns = inputs.kept
         self._encoder = msgspec.json.Encoder()
 
     def start(self) -> list[bytes]:
@@ -154,7 +154,7 @@ class _JsonLines:
 
     def encode(self, rows: Rows) -> list[bytes]:
         columns = [
-            column if isinstance(column, list) else _json_values(column.to_pylist())
+            column if isinstance(column, list) else _json_values(readers.parquet().values(column))
             for column in rows.columns
         ]
         lines = []
@@ -179,10 +179,9 @@ class _Parquet:
 
     def __init__(self, inputs: Inputs, dtype: DType, dimensions: int) -> None:
         self._parquet = readers.parquet()
-        names = (() if inputs.id is None else ("id",)) + inputs.keep
         fields = [
             ("index", "int64"),
-            *zip(names, self._parquet.types(inputs), strict=True),
+            *zip(inputs.kept, self._parquet.types(inputs), strict=True),
             ("num_tokens", "int32"),
             ("truncated", "bool"),
         ]
@@ -225,7 +224,7 @@ def _write_meta(folder: Path, meta: Meta) -> str:
 
 def _json_values(values: list[Any]) -> list[Any]:
     """Values of a Parquet column that JSON can hold; bytes become base64, not finite numbers null."""
+    encode = msgspec.json.Encoder(enc_hook=str).encode
     return [
-        value if isinstance(value, (str, int, type(None))) else msgspec.Raw(msgspec.json.encode(value))
-        for value in values
+        value if isinstance(value, (str, int, type(None))) else msgspec.Raw(encode(value)) for value in values
     ]
