@@ -400,9 +400,12 @@ def test_a_compressed_body(client: httpx.Client, body: bytes) -> None:
 
 
 def test_an_empty_prompt_name_is_unknown(client: httpx.Client) -> None:
-    """Neither the field nor the suffix of a model's name falls back to the default when it is empty."""
+    """Neither the field nor the suffix of a model's name falls back to the default when it is empty.
+
+    With a suffix that is no prompt, the name is that of no model.
+    """
     field = post(client, input="x", model=SMALL, prompt_name="")
     suffix = post(client, input="x", model=f"{SMALL}:")
 
-    assert [400, 400] == [field.status_code, suffix.status_code]
+    assert [400, 404] == [field.status_code, suffix.status_code]
     assert "prompt_name '' is unknown; this model has query, document" == error(field)["message"]

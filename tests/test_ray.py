@@ -212,19 +212,22 @@ def test_a_replica_has_a_lane_for_each_of_its_cores(client: httpx.Client) -> Non
 
 
 def test_requests_for_a_model_go_where_it_is_held(client: httpx.Client) -> None:
-    """With Ray's header, all come to the replica that had the first of them."""
-    named = {"serve-multiplexed-model-id": SMALL}
-    answer = client.post("/v1/embeddings", headers=named, json={"model": SMALL, "input": "a"})
-    time.sleep(5)  # until Ray's proxy has heard of it; a request before that may go, and be held, elsewhere
+    """With Ray's header, all come to the replica that had the first of them: one each for two models."""
+    for model in (SMALL, MINILM):
+        named = {"serve-multiplexed-model-id": model}
+        answer = client.post("/v1/embeddings", headers=named, json={"model": model, "input": "a"})
+        assert 200 == answer.status_code
+        time.sleep(5)  # until Ray's proxy has heard of it; before that, a request may be held elsewhere
 
-    def answering(headers: dict[str, str]) -> set[str]:
+    def answering(model: str) -> set[str]:
         """When the processes were started that answer 30 requests."""
-        pages = [client.get("/metrics", headers=headers).text for _ in range(30)]
+        named = {"serve-multiplexed-model-id": model}
+        pages = [client.get("/metrics", headers=named).text for _ in range(30)]
         return {re.search(r"^process_start_time_seconds .*$", page, re.MULTILINE)[0] for page in pages}
 
-    assert 200 == answer.status_code
-    assert 1 == len(answering(named))
-    assert REPLICAS == len(answering({}))
+    first, second = answering(SMALL), answering(MINILM)
+    assert [1, 1] == [len(first), len(second)]
+    assert first != second
 
 
 def test_a_header_that_names_no_model(client: httpx.Client) -> None:

@@ -70,10 +70,11 @@ def find(names: Sequence[str], kind: Kind | None, *, output: Path | None = None,
         SetupError: A file is absent, given twice, or of an unknown or another kind.
     """
     paths = [path for name in names for path in _expand(name, output)]
-    places: dict[Path, str] = {}
+    places: set[Path] = set()
     for path in paths:
-        if places.setdefault(Path(path).resolve(), path) is not path:
+        if Path(path).resolve() in places:
             raise SetupError(f"{path} is given twice; give every file once")
+        places.add(Path(path).resolve())
     if STANDARD_INPUT in paths and len(paths) > 1:
         raise SetupError("- is standard input and cannot be joined with files; give one or the other")
     kinds = {path: kind or _kind(path) for path in paths}
