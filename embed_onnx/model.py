@@ -155,17 +155,20 @@ class Model:
     def load(cls, folder: str | Path, *, threads: int | None = None) -> Self:
         """Load an artifact with lanes of its own: ``threads`` of them, or one a usable core.
 
+        The threads that share the work of a lone text are the process's, and as many as the last call says.
+
         The variable ``EMBED_ONNX_KERNELS`` chooses its kernels, as the server's setting does.
 
         Raises:
             ArtifactError: The artifact is absent, damaged, or newer than this version.
         """
         folder = Path(folder)
+        described = manifest.read(folder)
         lanes = cpu.usable_cores() if threads is None else threads
         kernels = native.find()
         kernels.set_threads(lanes)
         scheduler = Scheduler(lanes=lanes, queue_tokens=sys.maxsize)
-        model = cls(folder, manifest.read(folder), scheduler, kernels)
+        model = cls(folder, described, scheduler, kernels)
         try:
             model.prepare()
         except ArtifactError:

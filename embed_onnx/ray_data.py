@@ -14,6 +14,8 @@ import ray.data
 from ray.data import SaveMode
 
 from embed_onnx import ray_env
+from embed_onnx.bulk import parquet
+from embed_onnx.bulk.readers import fault
 from embed_onnx.errors import InferenceFailed, InvalidRequest, SetupError
 from embed_onnx.model import Model, Options
 from embed_onnx.pooling import Vector
@@ -35,8 +37,8 @@ class EmbedStage:
         )
 
     ``artifact`` is a folder that every node has. The vectors go to ``output``, as Arrow's fixed-size lists of
-    float32; a row whose text is null or empty, or cannot be embedded, has a null there. An actor uses the
-    cores of its ``num_cpus``.
+    float32; a row whose text is null, empty or damaged, or cannot be embedded, has a null there. An actor
+    uses the cores of its ``num_cpus``.
 
     Raises:
         ArtifactError: The artifact is absent, damaged, or newer than this version.
@@ -64,11 +66,11 @@ class EmbedStage:
 
         Raises:
             SetupError: There is no such column of texts, or one of the output's name.
-            EmbedError: Every text fails.
+            InferenceFailed: Every text fails.
         """
         texts = self._texts(batch)
-        found = iter(self._vectors([text for text in texts if text]))
-        rows = [next(found) if text else None for text in texts]
+        found = iter(self._vectors([text for text in texts if text is not None]))
+        rows = [None if text is None else next(found) for text in texts]
         vectors = [row for row in rows if row is not None]
         values = pa.array(np.concatenate(vectors) if vectors else [], pa.float32())
         dense = pa.FixedSizeListArray.from_arrays(values, self._width)
@@ -80,15 +82,16 @@ class EmbedStage:
         """Of each text, [dimensions]; None for one that the model cannot take, which ends no job."""
         try:
             return list(self._model.embed_now(texts, self._options).vectors)
-        except (InvalidRequest, InferenceFailed):
+        except (InvalidRequest, InferenceFailed) as err:
             if len(texts) == 1:
                 return [None]
             found = [self._vectors([text])[0] for text in texts]
-            if all(vector is None for vector in found):
+            if isinstance(err, InferenceFailed) and all(vector is None for vector in found):
                 raise  # it is not the texts
             return found
 
     def _texts(self, batch: pa.Table) -> list[str | None]:
+        """Of each row; None where there is nothing to embed."""
         if self._column not in batch.column_names:
             raise SetupError(
                 f"there is no column {self._column!r}; there are {', '.join(batch.column_names)}"
@@ -96,10 +99,9 @@ class EmbedStage:
         if self._output in batch.column_names:
             raise SetupError(f"there is a column {self._output!r} already; give another name to the output")
         kind = batch.schema.field(self._column).type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+        if not (parquet.is_text(kind) or pa.types.is_null(kind)):
             raise SetupError(f"the column {self._column!r} holds {kind}, and must hold strings")
-        texts: list[str | None] = batch.column(self._column).to_pylist()
-        return texts
+        return [None if fault(text) else text for text in parquet.texts(batch.column(self._column))]
 
     def _made_by(self) -> dict[str, str]:
         """What made the vectors, for the schema of the output."""

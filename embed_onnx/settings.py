@@ -166,7 +166,7 @@ def from_words(words: dict[str, Any]) -> Settings:
 def _convert(words: dict[str, Any], kind: type[AnySettings]) -> AnySettings:
     lists = {knob.name for knob in knobs(kind) if isinstance(knob.default, tuple)}
     given = {
-        name: [part.strip() for part in word.split(",") if part.strip()] if name in lists else word
+        name: _parts(word) if name in lists and isinstance(word, str) else word
         for name, word in words.items()
         if word is not None
     }
@@ -180,6 +180,10 @@ def _convert(words: dict[str, Any], kind: type[AnySettings]) -> AnySettings:
         reason, _, where = str(err).rpartition(" - at `$.")
         name = where.rstrip("`")
         raise SetupError(f"--{name.replace('_', '-')} {words.get(name)!r}: {reason}") from None
+
+
+def _parts(word: str) -> list[str]:
+    return [part.strip() for part in word.split(",") if part.strip()]
 
 
 class Knob(msgspec.Struct, frozen=True):

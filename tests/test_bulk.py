@@ -27,7 +27,7 @@ from sentence_transformers.util.quantization import quantize_embeddings
 from small_models import MAX_TOKENS, WIDTH
 
 from embed_onnx import Model, dtypes
-from embed_onnx.bulk import inputs, journal, readers
+from embed_onnx.bulk import inputs, journal, parquet, readers
 from embed_onnx.bulk.readers import Block, Position
 from embed_onnx.bulk.run import Choice, Target, embed_files, embed_texts
 from embed_onnx.bulk.writers import Meta
@@ -290,7 +290,9 @@ REJECTS = {
     "csv": (
         b'n,text\n1,"go\nod"\n2\n3,\n4,a,b\n5,"a"b\n\n6,na\xefve\n7,'
         + b"x" * 200
-        + b'\n8,last\n9,"open\n10,x\n',
+        + b'\n8,last\n9,"'
+        + b"x" * 200
+        + b'"\n10,last of all\n11,"open\n12,x\n',
         [
             (4, "the row has 1 columns and the header 2"),
             (5, "the text is empty"),
@@ -298,10 +300,11 @@ REJECTS = {
             (7, "the row, up to line 7, is not valid CSV: ',' expected after '\"'"),
             (8, "the line is empty"),
             (9, "the text is not valid UTF-8"),
-            (10, "a line of the row is longer than 100 bytes"),
-            (12, "the row, up to line 13, is not valid CSV: unexpected end of data"),
+            (10, "the row, up to line 10, is not valid CSV: a line is longer than 100 bytes"),
+            (12, "the row, up to line 12, is not valid CSV: a line is longer than 100 bytes"),
+            (14, "the row, up to line 15, is not valid CSV: unexpected end of data"),
         ],
-        ["go\nod", "last"],
+        ["go\nod", "last", "last of all"],
     ),
 }
 
@@ -330,12 +333,14 @@ def test_bad_records_are_listed_and_the_rest_is_embedded(
 
 
 def test_bad_records_of_parquet(embed: Embed, small: Model, tmp_path: Path) -> None:
-    raw = pa.array([b"good", None, b"", b"na\xefve", b"no id", b"last"])
+    raw = pa.array([b"good", None, b"", b"na\xefve", b"no id", b"bad tags", b"last"])
     table = pa.table({"text": raw.view(pa.string())})
-    table = table.append_column("key", pa.array([1, 2, 3, 4, None, 6]))
+    table = table.append_column("key", pa.array([1, 2, 3, 4, None, 6, 7]))
+    tags = pa.array([b"a", b"b", b"c", b"d", b"e", b"\xff", b"g"]).view(pa.string())
+    table = table.append_column("tags", pa.ListArray.from_arrays(list(range(8)), tags))
     pq.write_table(table, tmp_path / "in.parquet")
 
-    embed(tmp_path / "in.parquet", tmp_path / "out.parquet", id="key")
+    embed(tmp_path / "in.parquet", tmp_path / "out.parquet", id="key", keep=("tags",))
 
     rejects = lines_in(tmp_path / "out.parquet.rejects.jsonl")
     assert [
@@ -343,8 +348,9 @@ def test_bad_records_of_parquet(embed: Embed, small: Model, tmp_path: Path) -> N
         (3, "the text is empty"),
         (4, "the text is not valid UTF-8"),
         (5, "the id, column 'key', is null"),
+        (6, "the column 'tags', which is kept, is not valid UTF-8"),
     ] == [(reject["line"], reject["reason"]) for reject in rejects]
-    assert [1, 6] == pq.read_table(tmp_path / "out.parquet")["id"].to_pylist()
+    assert [1, 7] == pq.read_table(tmp_path / "out.parquet")["id"].to_pylist()
     assert np.array_equal(small.encode(["good", "last"]), vectors_in(tmp_path / "out.parquet"))
 
 
@@ -414,14 +420,68 @@ def test_categories_and_nanoseconds_are_kept(embed: Embed, tmp_path: Path, kind:
         assert table["when"].combine_chunks() == pq.read_table(output)["when"].combine_chunks()
 
 
+@pytest.mark.parametrize("kind", [".jsonl", ".parquet"])
+def test_types_within_types_are_kept(embed: Embed, tmp_path: Path, kind: str) -> None:
+    colours = pa.array(["red", "blue", "red"]).dictionary_encode()
+    late = pa.array([0, 1_001, 2_002], pa.timestamp("ns"))
+    columns = {
+        "list": pa.ListArray.from_arrays([0, 1, 3], colours),
+        "struct": pa.StructArray.from_arrays([colours.slice(1), late.slice(1)], ["colour", "when"]),
+        "map": pa.MapArray.from_arrays([0, 2, 3], pa.array(["a", "b", "c"]), late),
+        "large": pa.LargeListArray.from_arrays([0, 1, 3], late),
+        "fixed": pa.FixedSizeListArray.from_arrays(colours.take([0, 1, 1, 2]), 2),
+        "far": pa.array([2**45, 0], pa.timestamp("s")),
+    }
+    table = pa.table({"text": ["a", "b"], **columns})
+    pq.write_table(table, tmp_path / "in.parquet")
+    output = tmp_path / f"out{kind}"
+
+    embed(tmp_path / "in.parquet", output, keep=tuple(columns))
+
+    if kind == ".parquet":
+        # Dictionaries have become their values, and names of elements are Parquet's.
+        found = pq.read_table(output)
+        assert ["red"] == found["list"][0].as_py()
+        assert table["far"].cast(found["far"].type) == found["far"]
+        return
+    first, second = lines_in(output)
+    assert [["red"], ["blue", "red"]] == [first["list"], second["list"]]
+    assert {"colour": "red", "when": "1970-01-01T00:00:00.000002"} == second["struct"]
+    assert [["c", "1970-01-01T00:00:00.000002"]] == second["map"]
+    assert ["1970-01-01T00:00:00.000001", "1970-01-01T00:00:00.000002"] == second["large"]
+    assert ["blue", "red"] == second["fixed"]
+    assert "1970-01-01T00:00:00" == second["far"]
+    assert "out of range" in first["far"]
+
+
+def test_kept_columns_end_blocks_and_row_groups(
+    embed: Embed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded by them, too."""
+    monkeypatch.setattr(parquet, "ROW_GROUP_BYTES", 100_000)
+    texts = texts_of(40)
+    table = pa.table({"text": texts, "body": [{"all": text * 2_000} for text in texts]})
+    pq.write_table(table, tmp_path / "in.parquet", use_dictionary=False)
+    given = inputs.find([str(tmp_path / "in.parquet")], None, keep=("body",))
+
+    sizes = [block.columns[0].nbytes for block in readers.blocks(given, Position())]
+    embed(tmp_path / "in.parquet", tmp_path / "out.parquet", keep=("body",))
+
+    assert max(sizes) < 2 * readers.BLOCK_SIZE
+    made = pq.ParquetFile(tmp_path / "out.parquet")
+    assert made.num_row_groups > 5
+    assert table["body"] == made.read()["body"]
+
+
 def test_a_glob_leaves_out_what_belongs_to_the_output(embed: Embed, tmp_path: Path) -> None:
     """So the same command goes on, or finds that it is done."""
     write_lines(tmp_path / "in.jsonl", ['{"text": "a"}', "{"])
+    write_lines(tmp_path / "out.jsonl.more.jsonl", ['{"text": "b"}'])
     output = tmp_path / "out.jsonl"
 
     first = embed([f"{tmp_path}/**/*.jsonl"], output)
 
-    assert (1, 1) == (first.rows, first.rejected)
+    assert (2, 1) == (first.rows, first.rejected)
     assert first == embed([f"{tmp_path}/**/*.jsonl"], output)
 
 
@@ -655,7 +715,8 @@ def test_a_damaged_journal_is_refused(embed: Embed, tmp_path: Path, monkeypatch:
         ({"in.log": b"a"}, {}, "say what it is with --format"),
         ({"in.txt": b"a", "in.csv": b"text\na\n"}, {}, "embed one kind at a time"),
         ({"in.txt.gz": b"no gzip"}, {}, "is damaged after line 0"),
-        ({"out.parquet.old.txt": b"a"}, {}, "belongs to the output"),
+        ({"out.parquet.rejects.jsonl": b"{}"}, {}, "belongs to the output"),
+        ({"in.txt": "a\nb".encode("utf-16")}, {}, "is UTF-16 or UTF-32; convert it to UTF-8"),
     ],
 )
 def test_mistakes(
@@ -689,6 +750,14 @@ def test_parquet_files_must_agree(embed: Embed, tmp_path: Path) -> None:
     given = [str(tmp_path / "*.parquet")]
     assert "different types" in refused(embed, given, tmp_path / "out.jsonl", id="key")
     assert 2 == embed(given, tmp_path / "out.jsonl").rows
+
+
+def test_a_pipe_is_for_standard_input(tmp_path: Path) -> None:
+    """It cannot be read twice, and what ``<(...)`` makes is one."""
+    os.mkfifo(tmp_path / "in.txt")
+
+    with pytest.raises(SetupError, match=r"in\.txt is a pipe, which can be read only once"):
+        inputs.find([str(tmp_path / "in.txt")], None)
 
 
 @pytest.mark.parametrize(
@@ -915,8 +984,26 @@ def test_standard_input_goes_on_with_the_same(
     same = run(*command, cwd=home, stdin=content)
 
     assert [1, 1, 0] == [done.returncode for done in (other, short, same)], same.stderr
-    assert "standard input does not begin as it did before" in other.stderr
+    assert "standard input is not what it was before" in other.stderr
     assert 400 == len(np.load(output))
+
+
+def test_standard_input_of_a_run_that_stopped_at_its_end(home: Path, tmp_path: Path) -> None:
+    """All is embedded, and only files are to be renamed; yet other bytes are another input."""
+    output = tmp_path / "out.npy"
+    command = ["embed", "-", "--model", SMALL, "-o", str(output)]
+    (tmp_path / "out.npy.meta.json").mkdir()
+    stopped = run(*command, cwd=home, stdin="a\nb\n")
+    (tmp_path / "out.npy.meta.json").rmdir()
+
+    more = run(*command, cwd=home, stdin="a\nb\nc\n")
+    other = run(*command, cwd=home, stdin="a\nc\n")
+    same = run(*command, cwd=home, stdin="a\nb\n")
+
+    assert [1, 1, 1, 0] == [done.returncode for done in (stopped, more, other, same)], same.stderr
+    assert "standard input is not what it was before" in more.stderr
+    assert "standard input is not what it was before" in other.stderr
+    assert 2 == len(np.load(output))
 
 
 @pytest.mark.parametrize("kind", [".txt", ".parquet"])
@@ -950,6 +1037,8 @@ def test_texts_of_the_command_line(
     choice = Choice(settings=chosen, model=SMALL, dtype="ubinary")
 
     embed_texts(["one", "two"], choice)
+    with pytest.raises(SetupError, match="text 1: the text is not valid UTF-8; leave it out"):
+        embed_texts(["\udcff"], choice)
     sys.stdout.flush()
 
     lines = [json.loads(line) for line in io.BytesIO(capfdbinary.readouterr().out)]

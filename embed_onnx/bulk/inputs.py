@@ -21,6 +21,8 @@ SUFFIXES: dict[str, Kind] = {
 STANDARD_INPUT = "-"
 FIELD = "text"
 """Where the text is, unless --field says otherwise."""
+BESIDE = (".index.npy", ".meta.json", ".rejects.jsonl")
+"""Suffixes of the files that may lie beside an output."""
 
 Column = Any
 """Values of a column that is kept, one a text: a list, or a ``pyarrow.Array``."""
@@ -86,12 +88,10 @@ def find(names: Sequence[str], kind: Kind | None, *, output: Path | None = None,
 
 
 def belongs(path: str, output: Path) -> bool:
-    """Whether a file is an output, lies beside it with its name and more, or is of a run that makes it."""
+    """Whether a file is an output, one of those beside it, or of the run that makes it."""
     where, place = Path(path).resolve(), output.resolve()
-    below = where.relative_to(place.parent) if where.is_relative_to(place.parent) else where
-    return below.parts[0] == f"{place.name}.partial" or (
-        len(below.parts) == 1 and below.name.startswith(place.name)
-    )
+    own = [place, *(Path(f"{place}{suffix}") for suffix in BESIDE)]
+    return where in own or where.is_relative_to(f"{place}.partial")
 
 
 def _expand(name: str, output: Path | None) -> list[str]:
@@ -99,6 +99,8 @@ def _expand(name: str, output: Path | None) -> list[str]:
         return [name]
     if Path(name).is_dir():
         raise SetupError(f"{name} is a folder; give files, or a glob in quotes such as '{name}/*.txt'")
+    if Path(name).is_fifo():
+        raise SetupError(f"{name} is a pipe, which can be read only once; give it as standard input, -")
     if Path(name).exists():
         return [str(Path(name).absolute())]
     # Path.glob takes no absolute pattern.

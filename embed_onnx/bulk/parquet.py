@@ -4,7 +4,7 @@ Rows on their way to a Parquet file wait as an Arrow stream, to which rows can b
 cut after any of them: a Parquet file is worth nothing before its last byte.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ METADATA = b"embed_onnx"
 EMBEDDING = "embedding"
 ROW_GROUP_BYTES = 32 * 1024 * 1024
 ROW_GROUP_ROWS = 16_384
-"""Bytes of vectors in a row group, and rows, at the most."""
+"""A row group ends with the message that reaches so many bytes or rows."""
 READ_BYTES = 1024 * 1024
 """Read at a time of each column."""
 ARROW: dict[DType, Any] = {
@@ -53,7 +53,7 @@ def check(inputs: Inputs) -> None:
                     f"{file.path} has no single column {name!r}; its columns are "
                     f"{', '.join(schema.names)[:200]}; name the column of the texts with --field"
                 )
-        if not _is_text(schema.field(inputs.field).type):
+        if not is_text(schema.field(inputs.field).type):
             kind = schema.field(inputs.field).type
             raise SetupError(f"{file.path}: the column {inputs.field!r} is of type {kind}, not string")
         types = [schema.field(name).type for name in inputs.columns]
@@ -75,14 +75,14 @@ def read(
 ) -> Iterator[tuple[list[Any], list[Column], float]]:
     """Texts and kept columns of some rows at a time, and the share of the file that is read then.
 
-    Up to ``rows`` of them, and about ``size`` bytes of texts. A text that is not valid UTF-8 comes as bytes.
+    Up to ``rows`` of them, and about ``size`` bytes. A text that is not valid UTF-8 comes as bytes.
     """
     names = [inputs.field, *inputs.columns]
     try:
         with _open(path) as file:
             total = max(1, file.metadata.num_rows)
             groups, skip, done = _groups(file, skip)
-            rows = min(rows, _rows_of(file, inputs.field, size))
+            rows = min(rows, _rows_of(file, names, size))
             for batch in file.iter_batches(rows, row_groups=groups, columns=names):
                 done += batch.num_rows
                 if skip >= batch.num_rows:
@@ -90,7 +90,7 @@ def read(
                     continue
                 found, skip = batch.slice(skip), 0
                 yield (
-                    _texts(found.column(inputs.field)),
+                    texts(found.column(inputs.field)),
                     [found.column(name).cast(_plain(found.column(name).type)) for name in names[1:]],
                     done / total,
                 )
@@ -115,30 +115,51 @@ def _groups(file: Any, skip: int) -> tuple[list[int], int, int]:
     return list(range(first, file.num_row_groups)), skip - before, before
 
 
-def _rows_of(file: Any, name: str, size: int) -> int:
-    """How many rows have so many bytes in a column, in the row group where they are longest; at least one."""
+def _rows_of(file: Any, names: Sequence[str], size: int) -> int:
+    """How many rows have so many bytes in some columns, where they are longest; at least one."""
+    wanted = tuple(f"{name}." for name in names)
     found = size
     for number in range(file.num_row_groups):
         group = file.metadata.row_group(number)
         if not group.num_rows:
             continue
         chunks = [group.column(place) for place in range(group.num_columns)]
-        taken = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == name)
+        # The path of a nested column begins with the name of the whole.
+        taken = sum(
+            chunk.total_uncompressed_size for chunk in chunks if f"{chunk.path_in_schema}.".startswith(wanted)
+        )
         found = min(found, size * group.num_rows // max(1, taken))
     return max(1, found)
 
 
 def _plain(kind: Any) -> Any:
     """The type of a column's values: a stream that only grows has no room for dictionaries."""
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    return _each(kind, lambda inner: inner.value_type if pa.types.is_dictionary(inner) else inner)
 
 
-def _is_text(kind: Any) -> bool:
+def _each(kind: Any, change: Callable[[Any], Any]) -> Any:
+    """A type with a change to each type that it is made of."""
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_each(field.type, change)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_each(kind.key_type, change), _each(kind.item_type, change))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_each(kind.value_type, change)))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_each(kind.value_type, change)), kind.list_size)
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_each(kind.value_type, change)))
+    return change(kind)
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a type is one of strings."""
     kind = _plain(kind)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _texts(column: Any) -> list[Any]:
+def texts(column: Any) -> list[Any]:
+    """Strings and nulls; bytes where a string is not valid UTF-8."""
     try:
         found: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
@@ -184,29 +205,25 @@ def write(stream: Path, target: Path, metadata: bytes) -> None:
     """Make a Parquet file of an Arrow stream, a row group at a time."""
     with pa.OSFile(str(stream)) as source, pa.ipc.open_stream(source) as rows:
         schema = rows.schema.with_metadata({METADATA: metadata})
-        kind = schema.field(EMBEDDING).type
-        group = ROW_GROUP_BYTES // (kind.list_size * kind.value_type.bit_width // 8)
-        group = min(max(1, group), ROW_GROUP_ROWS)
         # Vectors are noise to a compressor and to a dictionary.
         others = [name for name in schema.names if name != EMBEDDING]
         with pq.ParquetWriter(target, schema, compression="zstd", use_dictionary=others) as writer:
-            for table in _tables(rows, group):
-                writer.write_table(table.cast(schema), row_group_size=group)
+            for table in _tables(rows):
+                writer.write_table(table.cast(schema), row_group_size=table.num_rows)
 
 
-def _tables(rows: Any, size: int) -> Iterator[Any]:
-    """Tables of exactly so many rows, whatever the messages hold; the last may have fewer."""
+def _tables(rows: Any) -> Iterator[Any]:
+    """A table for each row group."""
     waiting: list[Any] = []
-    count = 0
+    count, size = 0, 0
     for batch in rows:
         waiting.append(batch)
         count += batch.num_rows
-        if count >= size:
-            table = pa.Table.from_batches(waiting)
-            yield table.slice(0, size).combine_chunks()
-            waiting = table.slice(size).to_batches()
-            count -= size
-    if waiting:
+        size += batch.nbytes
+        if count >= ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES:
+            yield pa.Table.from_batches(waiting).combine_chunks()
+            waiting, count, size = [], 0, 0
+    if count:
         yield pa.Table.from_batches(waiting).combine_chunks()
 
 
@@ -215,17 +232,46 @@ def take(column: Any, places: Sequence[int]) -> Any:
     return column.take(pa.array(places, pa.int64()))
 
 
+def damaged(column: Any) -> list[int]:
+    """The places of values that are not valid UTF-8, in themselves or within."""
+    if _is_valid(column):
+        return []
+    return [place for place in range(len(column)) if not _is_valid(take(column, [place]))]
+
+
+def _is_valid(column: Any) -> bool:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 def values(column: Any) -> list[Any]:
-    """A column's values for Python, whose times have no nanoseconds."""
-    kind = column.type
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
-    if pa.types.is_duration(kind) and kind.unit == "ns":
-        column = column.cast(pa.duration("us"), safe=False)
-    if pa.types.is_time64(kind) and kind.unit == "ns":
-        column = column.cast(pa.time64("us"), safe=False)
-    found: list[Any] = column.to_pylist()
+    """A column's values for Python, whose times have no nanoseconds and end with the year 9999.
+
+    A later one is what Arrow writes for it.
+    """
+    column = column.cast(_each(column.type, _without_nanoseconds), safe=False)
+    try:
+        found: list[Any] = column.to_pylist()
+    except OverflowError:
+        if len(column) > 1:
+            return [values(take(column, [place]))[0] for place in range(len(column))]
+        return values(column.cast(_each(column.type, _as_string)))
     return found
+
+
+def _without_nanoseconds(kind: Any) -> Any:
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return pa.duration("us")
+    return pa.time64("us") if pa.types.is_time64(kind) else kind
+
+
+def _as_string(kind: Any) -> Any:
+    return pa.string() if pa.types.is_temporal(kind) else kind
 
 
 def metadata(path: Path) -> bytes | None:

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 BLOCK_RECORDS = 128
-BLOCK_CHARACTERS = 262_144
-"""A block ends at so many records, or after the text that reaches so many characters."""
+BLOCK_SIZE = 262_144
+"""A block ends at so many records, or after the one that reaches so many characters or bytes."""
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 """What a .gz file may raise."""
 LINE_BYTES = 16 * 1024 * 1024
 """A longer line is no record: it must not fill the memory."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""Of UTF-16 and UTF-32, whose lines are no lines of bytes."""
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -137,6 +139,16 @@ def blocks(inputs: Inputs, start: Position) -> Iterator[Block]:
         before += file.size
 
 
+def check_same(inputs: Inputs, end: Position) -> None:
+    """Look whether standard input is what was read to its end before.
+
+    Raises:
+        SetupError: It is not.
+    """
+    if next(blocks(inputs, end), None) is not None:
+        raise _another_input()
+
+
 def parquet() -> "ModuleType":
     """The module that needs pyarrow.
 
@@ -190,6 +202,8 @@ class _Lines:
         if not line:
             raise StopIteration
         self.number += 1
+        if self.number == 1 and line.startswith(OTHER_MARKS):
+            raise SetupError(f"{self.path} is UTF-16 or UTF-32; convert it to UTF-8, with iconv for example")
         piece = line
         while len(piece) == LINE_BYTES and not piece.endswith(b"\n"):
             self.cut = True
@@ -231,20 +245,26 @@ def _skip(units: Iterator[Any], lines: _Lines, start: Position) -> None:
     passed = sum(1 for _ in itertools.islice(units, start.records))
     lines.cut = False
     if passed != start.records or (passed and lines.digest != start.digest):
-        raise SetupError(
-            "standard input does not begin as it did before; give the same again, or begin with --restart"
-        )
+        raise _another_input()
+
+
+def _another_input() -> SetupError:
+    return SetupError(
+        "standard input is not what it was before; give the same again, or begin with --restart"
+    )
 
 
 def _chunks(records: Iterator[_Record]) -> Iterator[list[_Record]]:
     chunk: list[_Record] = []
-    characters = 0
+    size = 0
     for record in records:
         chunk.append(record)
-        characters += len(record.text) if isinstance(record.text, str) else 0
-        if len(chunk) == BLOCK_RECORDS or characters >= BLOCK_CHARACTERS:
+        size += sum(
+            len(value) for value in (record.text, *record.columns) if isinstance(value, str | msgspec.Raw)
+        )
+        if len(chunk) == BLOCK_RECORDS or size >= BLOCK_SIZE:
             yield chunk
-            chunk, characters = [], 0
+            chunk, size = [], 0
     if chunk:
         yield chunk
 
@@ -356,14 +376,19 @@ def _kept(value: Any) -> Any:
     return None if bytes(value) == b"null" else value.copy()  # without the rest of its line
 
 
-def _decoded(lines: _Lines) -> Iterator[str]:
-    """Bytes that are not UTF-8 become lone surrogates, which are found where they matter."""
-    return (line.decode("utf-8", "surrogateescape") for line in lines)
-
-
 def _csv_reader(lines: _Lines, inputs: Inputs) -> Iterator[list[str]]:
+    """Rows; a line that is too long ends its row, as nobody knows whether a quote is open after it."""
+
+    def decode(line: bytes) -> str:
+        if lines.cut:
+            lines.cut = False
+            raise csv.Error(f"a line is longer than {LINE_BYTES:,} bytes")
+        # Bytes that are not UTF-8 become lone surrogates, which are found where they matter.
+        return line.decode("utf-8", "surrogateescape")
+
     csv.field_size_limit(LINE_BYTES)
-    return csv.reader(_decoded(lines), delimiter="\t" if inputs.kind == "tsv" else ",", strict=True)
+    # Unlike a generator, map goes on after an exception, and so does the reader, with a new row.
+    return csv.reader(map(decode, lines), delimiter="\t" if inputs.kind == "tsv" else ",", strict=True)
 
 
 def _header(rows: Iterator[list[str]], inputs: Inputs, path: str) -> tuple[int, list[int]]:
@@ -405,12 +430,9 @@ def _rows(rows: Iterator[list[str]], lines: _Lines, width: int) -> Iterator[_Rec
             return
         except csv.Error as err:
             reason = f"the row, up to line {lines.number}, is not valid CSV: {err}"
-        if lines.cut:
-            lines.cut = False
-            reason = f"a line of the row is longer than {LINE_BYTES:,} bytes"
         if not reason and len(row) != width:
             reason = f"the row has {len(row)} columns and the header {width}" if row else "the line is empty"
-        yield _Record(line, row, reason=reason)
+        yield _Record(line, None if reason else row, reason=reason)
 
 
 OPEN: dict[Kind, Callable[[_Lines, Inputs], Units]] = {
@@ -422,9 +444,7 @@ OPEN: dict[Kind, Callable[[_Lines, Inputs], Units]] = {
 
 
 def _parquet_blocks(inputs: Inputs, file: File, start: Position) -> Iterator[Block]:
-    for texts, columns, share in parquet().read(
-        file.path, inputs, start.records, BLOCK_RECORDS, BLOCK_CHARACTERS
-    ):
+    for texts, columns, share in parquet().read(file.path, inputs, start.records, BLOCK_RECORDS, BLOCK_SIZE):
         rows = len(texts)
         after = Position(start.file, start.records + rows, start.index + rows)
         whole = Block(
@@ -438,6 +458,9 @@ def _parquet_blocks(inputs: Inputs, file: File, start: Position) -> Iterator[Blo
             read=int(file.size * share),
         )
         reasons = {place: why for place, text in enumerate(texts) if (why := fault(text))}
+        for name, column in zip(inputs.columns, columns, strict=True):
+            why = f"the column {name!r}, which is kept, is not valid UTF-8"
+            reasons |= dict.fromkeys(parquet().damaged(column), why)
         if inputs.id is not None:
             nulls = [place for place, known in enumerate(columns[0].is_valid().to_pylist()) if not known]
             reasons |= dict.fromkeys(nulls, f"the id, column {inputs.id!r}, is null")

@@ -32,7 +32,7 @@ from embed_onnx.settings import Settings
 
 CALIBRATION_ROWS = 4096
 """Rows, of the first, over which the ranges of int8 are taken."""
-CALIBRATION_BLOCKS = 1024
+CALIBRATION_BLOCKS = 256
 """Blocks to look for them in, so that a file of bad records does not fill the memory."""
 BLOCKS_BESIDE = 4
 """Blocks in flight besides one a lane: enough to keep the lanes busy while others are written."""
@@ -57,7 +57,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Made(msgspec.Struct, frozen=True):
-    """A block and its vectors, float32 [texts, dimensions]."""
+    """A block, without its texts, and its vectors, float32 [texts, dimensions]."""
 
     block: Block
     vectors: Vector
@@ -83,8 +83,8 @@ def embed_texts(texts: Sequence[str], choice: Choice) -> None:
     if choice.dtype == "int8":
         raise SetupError("int8 takes ranges over many texts; embed a file, or choose another --dtype")
     for number, text in enumerate(texts, start=1):
-        if not text:
-            raise SetupError(f"text {number} is empty; leave it out")
+        if reason := readers.fault(text):
+            raise SetupError(f"text {number}: {reason}; leave it out")
     with _engine(choice) as engine:
         found = engine.model.embed_now(texts, engine.options)
     writer = writers.json_lines(Inputs(files=(), kind="txt"))
@@ -118,6 +118,8 @@ def embed_files(inputs: Inputs, target: Target, choice: Choice) -> Meta:
         with journal.at(output, plan, writer, restart=target.restart) as run:
             if run.state.finished is None:
                 _run(engine, run, writer, plan)
+            elif not journal.same_each_time(plan):
+                readers.check_same(inputs, run.state.position)
             meta = _meta(run, plan)
             run.finish(meta)
             return meta
@@ -225,7 +227,7 @@ def _run(engine: _Engine, run: Journal, writer: Writer, plan: Plan) -> None:
         with Progress(plan.inputs.size, done=run.state.rows) as progress:
             for item in made:
                 _write(item, run, writer, plan)
-                progress.add(len(item.block.texts), sum(item.tokens), item.block.read)
+                progress.add(len(item.tokens), sum(item.tokens), item.block.read)
     except KeyboardInterrupt:
         raise SetupError("stopped; the same command goes on from here") from None
 
@@ -266,7 +268,8 @@ def _embed(engine: _Engine, block: Block) -> _Made:
 def _embed_block(engine: _Engine, block: Block) -> _Made:
     found = engine.model.embed_now(block.texts, engine.options)
     tokens = [item.num_tokens for item in found.tokens]
-    return _Made(block, found.vectors, tokens, [item.truncated for item in found.tokens])
+    without = msgspec.structs.replace(block, texts=[])
+    return _Made(without, found.vectors, tokens, [item.truncated for item in found.tokens])
 
 
 def _faults(block: Block, trial: Callable[[str], object]) -> dict[int, str]:
@@ -318,7 +321,7 @@ def _write(made: _Made, run: Journal, writer: Writer, plan: Plan) -> None:
         vectors=_stored(made.vectors, state.ranges, plan),
     )
     state.position = block.after
-    state.rows += len(block.texts)
+    state.rows += len(made.tokens)
     state.rejected += len(block.rejects)
     state.truncated += sum(made.truncated)
     state.tokens += sum(made.tokens)
