@@ -1,32 +1,44 @@
-# setup | serve | test | check | soak | wheel | clean. PORT=8123 make serve picks another port.
+# setup | serve | test | check | soak | wheel | clean. EMBED_ONNX_PORT=8123 make serve picks another port.
 
 PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
-PORT    ?= 8000
-HOST    ?= 127.0.0.1
-STAMP   := $(VENV)/.ready
-KERNELS := $(VENV)/.kernels
+EXPORT  := $(VENV)/.export
+DEV     := $(VENV)/.dev
+KERNELS := embed_onnx/kernels/embed_onnx_kernels.so
+comma   := ,
 
 .PHONY: setup serve test check soak wheel clean
 
-setup: $(STAMP) $(KERNELS)
+setup: $(DEV)
+	@$(MAKE) --no-print-directory $(KERNELS)
 
 # torch goes first and pinned: a CPU build that pip finds on the machine, or that is installed in
 # the environment already, is then kept, and no CUDA packages are pulled in later.
-$(STAMP): pyproject.toml hatch_build.py
+define install
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --editable '.[export,dev]'
-	touch $@ $(KERNELS)
+	$(BIN)/pip install --quiet --editable '.[$(1)]'
+endef
 
-# Installing has compiled the kernels; this does it again when one of their files changes.
-$(KERNELS): $(wildcard embed_onnx/kernels/*.cpp embed_onnx/kernels/*.h embed_onnx/kernels/build.py) | $(STAMP)
-	$(BIN)/python embed_onnx/kernels/build.py || echo "going on without kernels"
+# What exporting and serving need.
+$(EXPORT): pyproject.toml hatch_build.py
+	$(call install,export)
 	touch $@
 
-serve: setup
-	$(BIN)/embed-onnx serve --host $(HOST) --port $(PORT)
+# And what the tests need.
+$(DEV): pyproject.toml hatch_build.py
+	$(call install,export$(comma)dev)
+	touch $@ $(EXPORT)
+
+# Installing has compiled the kernels, where there is a compiler. This does it again when one of their files changes;
+# it is made by itself, as make would not see that installing has just done it.
+$(KERNELS): $(wildcard embed_onnx/kernels/*.cpp embed_onnx/kernels/*.h embed_onnx/kernels/build.py)
+	$(BIN)/python embed_onnx/kernels/build.py || echo "going on without kernels"
+
+serve: $(EXPORT)
+	@$(MAKE) --no-print-directory $(KERNELS)
+	$(BIN)/embed-onnx serve
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -5,23 +5,26 @@ python -m benchmarks.tables --check  # exit with 1 if they say something else
 """
 
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import chart, peers, record, summary
-from benchmarks.load import DURING
+from benchmarks.engines import OURS
+from benchmarks.load import BULK, DURING, IDLE
 from benchmarks.speed import MIXED
 from export import markdown
 
 ROOT = Path(__file__).parent.parent
-README, RELIABILITY = ROOT / "README.md", ROOT / "docs" / "reliability.md"
-SCALING, RAY = ROOT / "docs" / "scaling.md", ROOT / "docs" / "ray.md"
+README, DOCS = ROOT / "README.md", ROOT / "docs"
 CHART = record.RESULTS / "speed.svg"
 SHOWN = (
     *((peers.SMALL, cell) for cell in ("1x8", "1x128", "16x16", "16x64", MIXED)),
     *((peers.BASE, cell) for cell in ("1x8", "16x64")),
 )
+HEADLINE = ((peers.SMALL, MIXED), (peers.SMALL, "1x8"), (peers.BASE, "16x64"))
 SIZES = {peers.SMALL: "", peers.BASE: " of mpnet-base's size"}
+PRESETS = "`avx512_vnni` and `avx2` in brackets are sentence-transformers' presets for quantising"
 NAMES = ("speed", "load", "quality", "server")
 BITS = "bits"
 
@@ -34,15 +37,12 @@ def main() -> None:
     results = [files[name]["results"] for name in NAMES]
     drawn = chart.svg(f"{peers.SMALL}, mixed lengths: tokens a second", _small(results[0])[MIXED])
     places = {
-        README: {
-            "figures": figures(files, results),
-            "architectures": architectures(record.read("architectures")),
-            "bulk": bulk(),
-            "ray": on_ray(),
-        },
-        RELIABILITY: {"figures": reliability()},
-        SCALING: {"figures": scaling()},
-        RAY: {"figures": on_ray()},
+        README: {"figures": headline(files, results), "bulk": bulk(), "ray": on_ray()},
+        DOCS / "benchmarks.md": {"figures": figures(files, results)},
+        DOCS / "architectures.md": {"architectures": architectures(record.read("architectures"))},
+        DOCS / "reliability.md": {"figures": reliability()},
+        DOCS / "scaling.md": {"figures": scaling()},
+        DOCS / "ray.md": {"figures": on_ray()},
     }
     wanted = {path: _filled(path.read_text(encoding="utf-8"), parts) for path, parts in places.items()}
     wanted[CHART] = drawn
@@ -53,14 +53,31 @@ def main() -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def headline(files: dict[str, Results], results: list[Results]) -> str:
+    """What the README says first, in Markdown."""
+    speed, load, quality, server = results
+    size, start = quality["megabytes"], server["seconds to the first answer, median"]
+    cosine = next(iter(quality["sts"].values()))[OURS]["cosine"]
+    parts = [
+        _speed(speed, HEADLINE),
+        _http(load, (IDLE, DURING, BULK)),
+        f"The int8 model has {size['int8']} MB (float32: {size['float32']}); its vectors have a cosine of "
+        f"{cosine['mean']:.4f} to the original's on average, {cosine['min']:.4f} at the least. The server "
+        f"answers {start} s after its start, from {server['resident MB when ready']} MB of memory.",
+        f"{_where(files)}, each table in turns in one run; {PRESETS}. All figures, and the commands behind "
+        "them, are in [docs/benchmarks.md](docs/benchmarks.md).",
+    ]
+    return "\n\n".join(parts)
+
+
 def figures(files: dict[str, Results], results: list[Results]) -> str:
     """Everything between the markers, in Markdown."""
     speed, load, quality, _ = results
     parts = [
         markdown.table(["all-MiniLM-L6-v2", "median (first to third quartile)"], summary.lines(*results)),
-        f"![Tokens a second by engine](benchmarks/results/{CHART.name})",
-        _speed(speed),
-        _http(load),
+        f"![Tokens a second by engine](../benchmarks/results/{CHART.name})",
+        _speed(speed, SHOWN),
+        _http(load, (*load["latency_ms"], *load["rate"])),
         _quality(quality),
         _bits(files[BITS]["results"]),
         _footer(files),
@@ -189,9 +206,9 @@ def _overload(file: Results) -> str:
     return markdown.table(["all-MiniLM-L6-v2", ""], rows.items())
 
 
-def _speed(speed: Results) -> str:
+def _speed(speed: Results, shown: Sequence[tuple[str, str]]) -> str:
     """Milliseconds for single texts, thousands of tokens a second for lists."""
-    cells = [(model, cell, speed["models"][model]["cells"][cell]["engines"]) for model, cell in SHOWN]
+    cells = [(model, cell, speed["models"][model]["cells"][cell]["engines"]) for model, cell in shown]
     head = [f"{cell}{SIZES[model]}, {'ms' if _alone(cell) else 'k tokens/s'}" for model, cell, _ in cells]
     engines = _small(speed)[MIXED]["engines"]
     return markdown.table(
@@ -208,15 +225,20 @@ def _figure(cell: str, row: Results) -> str:
     return f"{row['ms'][1]:.1f}" if _alone(cell) else f"{row['tokens_per_second'][1] / 1000:.1f}"
 
 
-def _http(load: Results) -> str:
+def _http(load: Results, phases: Collection[str]) -> str:
     """A phase a row, a server a column."""
     latency, rate = load["latency_ms"], load["rate"]
     servers = list(latency[DURING])
     rows = [
         [f"{phase}: p50, p99 ms", *(_latency(row[name]) for name in servers)]
         for phase, row in latency.items()
+        if phase in phases
     ]
-    rows += [[phase, *(f"{row[name][1]:,.0f}" for name in servers)] for phase, row in rate.items()]
+    rows += [
+        [phase, *(f"{row[name][1]:,.0f}" for name in servers)]
+        for phase, row in rate.items()
+        if phase in phases
+    ]
     return markdown.table(["over HTTP", *servers], rows)
 
 
@@ -259,15 +281,19 @@ def _scores(row: Results) -> list[str]:
 
 
 def _footer(files: dict[str, Results]) -> str:
-    machine = files["speed"]["machine"]
     commands = ", ".join(f"`{files[name]['command']}`" for name in files)
     return (
-        f"Medians on {machine['cores']} cores of a shared {machine['cpu']} machine "
-        f"({', '.join(machine['instructions'])}); all of a table in turns in one run. Every engine has the "
-        "best settings that its documentation and trials gave (`benchmarks/workers`); versions and spreads "
-        "are in `benchmarks/results`, "
-        f"made by {commands}."
+        f"{_where(files)}. The first table draws on the others; each of those is of one run, in turns; "
+        f"{PRESETS}. Engines and servers have the best settings that their documentation and trials gave "
+        "(`benchmarks/workers`, `benchmarks/servers.py`); commits, versions and spreads are in "
+        f"`benchmarks/results`, made by {commands}."
     )
+
+
+def _where(files: dict[str, Results]) -> str:
+    machine = files["speed"]["machine"]
+    processor = f"{machine['cpu']} machine ({', '.join(machine['instructions'])})"
+    return f"Medians on {machine['cores']} cores of a shared {processor}"
 
 
 def _small(speed: Results) -> Results:

@@ -49,12 +49,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kernels: Annotated[
         Literal["auto", "off", "avx512vnni", "avxvnni", "avx2", "neon"],
         Meta(
-            description="Native kernels: the best that this processor runs, those of one instruction "
-            "set, or off, which leaves the work to ONNX Runtime's operators."
+            description="Native kernels: auto, the best that this processor runs; avx512vnni, avxvnni, avx2 "
+            "or neon; or off, which leaves the work to ONNX Runtime's operators."
         ),
     ] = "auto"
     queue_tokens: Annotated[
-        int, Meta(ge=1, description="Tokens that may wait; a request beyond that is answered with 429.")
+        int,
+        Meta(
+            ge=1,
+            description="Tokens that may wait; a request that does not fit now is a 429, one that never can "
+            "a 400.",
+        ),
     ] = 1_048_576
     max_inputs: Annotated[int, Meta(ge=1, description="Inputs in one request.")] = 2048
     max_body: Annotated[int, Meta(ge=1, description="Bytes in the body of one request.")] = 16_777_216
@@ -66,7 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1, description="Characters in one text of a request, or token ids in one input.")
     ] = 1_000_000
     truncate: Annotated[
-        bool, Meta(description="Cut a text that is too long at the model's limit, or refuse it.")
+        bool,
+        Meta(description="Cut a text that is too long at the model's limit; `--no-truncate` refuses it."),
     ] = True
     header_timeout: Annotated[
         float,
@@ -110,7 +116,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cors_origins: Annotated[
         tuple[str, ...], Meta(description="Origins whose pages may call the API, separated by commas.")
     ] = ()
-    log_format: Annotated[Literal["text", "json"], Meta(description="How log lines look.")] = "text"
+    log_format: Annotated[Literal["text", "json"], Meta(description="How log lines look: text or json.")] = (
+        "text"
+    )
 
 
 class RaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -178,8 +186,9 @@ def _convert(words: dict[str, Any], kind: type[AnySettings]) -> AnySettings:
         return msgspec.convert(given, kind, strict=False, dec_hook=lambda kind, word: kind(word))
     except msgspec.ValidationError as err:
         reason, _, where = str(err).rpartition(" - at `$.")
-        name = where.rstrip("`")
-        raise SetupError(f"--{name.replace('_', '-')} {words.get(name)!r}: {reason}") from None
+        name = where.rstrip("`").partition("[")[0]
+        knob = next(knob for knob in knobs(kind) if knob.name == name)
+        raise SetupError(f"{knob.flag} {words[name]!r}: {reason}. {knob.help}") from None
 
 
 def _parts(word: str) -> list[str]:

@@ -66,7 +66,9 @@ def test_embed_lines_of_standard_input_to_numpy(home: Path, tmp_path: Path, smal
         pytest.param(["embed", "-"], "--output is missing", id="no-output"),
         pytest.param(["embed", "a text"], "to embed a text itself, use --text", id="a-text-as-a-file"),
         pytest.param(["embed", "--text", "a", "--force"], "leave out --output", id="text-and-force"),
-        pytest.param(["embed", "--text", "a", "--text", ""], "text 2 is empty", id="empty-text"),
+        pytest.param(
+            ["embed", "--text", "a", "--text", ""], "text 2: the text is empty; leave it out", id="empty-text"
+        ),
         pytest.param(["embed", "--text", "a", "--dtype", "int8"], "int8 takes ranges", id="int8-of-a-text"),
         pytest.param(["embed", "--text", "x", "--dimensions", "999"], "takes 1 to 384", id="dimensions"),
         pytest.param(["export", "nope"], "does not list nope", id="export-name"),

@@ -241,6 +241,7 @@ def test_compose_confines_the_server() -> None:
     assert IMAGE == service["image"]
     assert [f"127.0.0.1:{DEFAULTS.port}:{DEFAULTS.port}"] == service["ports"]
     assert service["read_only"]
+    assert ["/tmp"] == service["tmpfs"]  # for --workers
     assert ["ALL"] == service["cap_drop"]
     assert ["no-new-privileges:true"] == service["security_opt"]
     assert "1g" == service["mem_limit"]
@@ -318,7 +319,10 @@ def test_pods_get_the_servers_variables_and_no_others() -> None:
     mounted = {mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
 
     assert given.keys() <= VARIABLES
-    assert mounted == {str(Path(value).parent) for value in given.values() if value.startswith("/")}
+    assert mounted - {"/tmp"} == {
+        str(Path(value).parent) for value in given.values() if value.startswith("/")
+    }
+    assert "/tmp" in mounted  # for --workers
     assert not POD["spec"]["enableServiceLinks"]
 
 

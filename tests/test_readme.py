@@ -47,7 +47,8 @@ def test_figures_are_those_of_the_results() -> None:
 
 def test_file_tree_is_complete() -> None:
     """Every file of the packages has its remark, and there is no other."""
-    named = re.findall(r"^ +(\w+\.py) ", README, re.MULTILINE)
+    tree = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8")
+    named = re.findall(r"^ +(\w+\.py) ", tree, re.MULTILINE)
     folders = ("embed_onnx", "embed_onnx/bulk", "export")
     found = [path.name for folder in folders for path in (ROOT / folder).glob("*.py")]
 
@@ -55,7 +56,7 @@ def test_file_tree_is_complete() -> None:
 
 
 def test_curl(server: Server, tmp_path: Path) -> None:
-    (command,) = [block for block in blocks("bash") if block.startswith("curl")]
+    (command,) = [block for block in blocks("bash") if block.startswith("curl http")]
 
     answer = json.loads(shell(command.replace("http://127.0.0.1:8000", server.url), tmp_path))
 

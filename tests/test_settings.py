@@ -132,6 +132,16 @@ def test_words_come_before_variables(monkeypatch):
     assert RaySettings(replicas=3, queue_tokens=7) == chosen
 
 
+def test_a_list_may_be_one():
+    """As in the YAML of Ray Serve."""
+    assert ("a", "b") == settings.from_words({"api_keys": ["a", "b"]}).api_keys
+
+
+def test_an_unknown_choice_is_told_what_there_is():
+    with pytest.raises(SetupError, match=r"Invalid enum value 'xml'\. How log lines look: text or json\."):
+        settings.from_words({"log_format": "xml"})
+
+
 def test_a_word_that_is_no_setting():
     with pytest.raises(SetupError, match="there is no setting thread, wokers; there are host, port, "):
         settings.from_environment(Settings, wokers="1", thread="2")
