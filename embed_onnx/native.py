@@ -6,16 +6,20 @@ standard ones. Where this library is registered with ONNX Runtime, its kernels t
 
 import ctypes
 import functools
+import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 import msgspec
 from msgspec.structs import replace
 
-from embed_onnx import settings
+from embed_onnx import cpu, settings
 from embed_onnx.errors import SetupError
 from embed_onnx.manifest import Manifest, Parity
+
+log = logging.getLogger(__name__)
 
 LIBRARY = Path(__file__).parent / "kernels" / "embed_onnx_kernels.so"
 VARIABLE = settings.PREFIX + "KERNELS"
@@ -70,9 +74,17 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
             _load().embed_onnx_choose(self.instruction_set.encode())
 
     def set_threads(self, threads: int) -> None:
-        """Let a caller who is alone have the help of others, so many threads in all."""
-        if self.library is not None:
-            _load().embed_onnx_set_threads(threads)
+        """Let a caller who is alone have the help of others, so many threads in all.
+
+        They give way, as lanes do.
+        """
+        if self.library is None:
+            return
+        # A thread is as nice as the one that starts it.
+        with ThreadPoolExecutor(1, initializer=cpu.give_way) as starter:
+            started = starter.submit(_load().embed_onnx_set_threads, threads).result()
+        if not started:
+            log.warning("no %d threads can be started: a lone text is embedded by one", threads)
 
 
 def find(wanted: str | None = None) -> Kernels:

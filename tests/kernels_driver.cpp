@@ -170,7 +170,7 @@ void run_stages(const Engine& engine, const Layer& given, const Sequences& seque
   const auto scale = block<float>(tokens), minimum = block<float>(tokens);
   const auto context = block<float>(static_cast<size_t>(tokens) * layer.context_width());
   const auto attend = block<char>(engine.attend_scratch(layer, tokens, sequences.longest()));
-  const auto transform = block<char>(engine.transform_scratch(layer));
+  const auto transform = block<char>(engine.transform_scratch(layer, kTileRows));
   const Pass pass{&layer, pack, states, output, {values.get(), scale.get(), minimum.get()}, context.get()};
   backwards(tokens, kTileRows, [&](int first, int last) { engine.quantize(pass, first, last); });
   for (int group = layer.groups() - 1; group >= 0; group--) engine.attend(pass, group, attend.get());

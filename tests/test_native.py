@@ -224,6 +224,27 @@ def test_activations_of_seven_bits_have_a_remedy() -> None:
 
 # ---- threads
 
+
+@needs_kernels
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_helpers_give_way() -> None:
+    """A lone text's threads go after the event loop, too."""
+    program = """
+import os
+from embed_onnx import cpu, native
+before = set(os.listdir("/proc/self/task"))
+native.find().set_threads(3)
+helpers = set(os.listdir("/proc/self/task")) - before
+own, *others = (os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in ("0", *helpers))
+print([nice - own - cpu.NICENESS for nice in others])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert "[0, 0]\n" == done.stdout
+
+
 TOO_MANY_THREADS = f"""
 import ctypes, resource, sys
 library = ctypes.CDLL({str(native.LIBRARY)!r})

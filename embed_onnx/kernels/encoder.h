@@ -411,9 +411,9 @@ void attend(const Pass& pass, int group, char* memory) {
 
 // What lies between two products of a chunk of rows.
 struct Chunk {
-  float* states;  // [kChunk, output.outputs], the sum that becomes the next states
-  float* hidden;  // [kChunk, up.outputs]
-  Rows rows;      // [kChunk, inputs of the next product]
+  float* states;  // [rows, output.outputs], the sum that becomes the next states
+  float* hidden;  // [rows, up.outputs]
+  Rows rows;      // [rows, inputs of the next product]
 };
 
 int widest_input(const Layer& layer) {
@@ -422,18 +422,22 @@ int widest_input(const Layer& layer) {
   return layer.down.inputs > widest ? layer.down.inputs : widest;
 }
 
-size_t transform_scratch(const Layer& layer) {
+// Rows of the chunks of so many: as many floats are whole cache lines.
+size_t chunk_rows(int rows) { return least(kChunk, up_to(rows, 16)); }
+
+size_t transform_scratch(const Layer& layer, int rows) {
   const size_t floats = layer.output.outputs + layer.up.outputs + 2;
-  return kChunk * (sizeof(float) * floats + sizeof(Quantized) * widest_input(layer));
+  return chunk_rows(rows) * (sizeof(float) * floats + sizeof(Quantized) * widest_input(layer));
 }
 
-Chunk lay_out(const Layer& layer, char* memory) {
+Chunk lay_out(const Layer& layer, int rows, char* memory) {
+  const size_t most = chunk_rows(rows);
   Chunk chunk;
   chunk.states = reinterpret_cast<float*>(memory);
-  chunk.hidden = chunk.states + kChunk * layer.output.outputs;
-  chunk.rows.scale = chunk.hidden + kChunk * layer.up.outputs;
-  chunk.rows.minimum = chunk.rows.scale + kChunk;
-  chunk.rows.values = chunk.rows.minimum + kChunk;
+  chunk.hidden = chunk.states + most * layer.output.outputs;
+  chunk.rows.scale = chunk.hidden + most * layer.up.outputs;
+  chunk.rows.minimum = chunk.rows.scale + most;
+  chunk.rows.values = chunk.rows.minimum + most;
   return chunk;
 }
 
@@ -484,7 +488,7 @@ void transform_chunk(const Pass& pass, int first, int count, const Chunk& chunk)
 }
 
 void transform(const Pass& pass, int first, int last, char* memory) {
-  const Chunk chunk = lay_out(*pass.layer, memory);
+  const Chunk chunk = lay_out(*pass.layer, last - first, memory);
   for (int row = first; row < last; row += kChunk) transform_chunk(pass, row, least(kChunk, last - row), chunk);
 }
 

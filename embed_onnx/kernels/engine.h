@@ -120,9 +120,9 @@ struct Engine {
   const char* name;
   Layout layout;
   bool (*supported)();
-  // Bytes of scratch that a task of `attend` needs for packs like this one; and a task of `transform`.
+  // Bytes of scratch that a task of `attend` needs for packs like this one; and a task of `transform` for so many rows.
   size_t (*attend_scratch)(const Layer&, int tokens, int longest);
-  size_t (*transform_scratch)(const Layer&);
+  size_t (*transform_scratch)(const Layer&, int rows);
   void (*quantize)(const Pass&, int first, int last);
   void (*attend)(const Pass&, int group, char* scratch);
   void (*transform)(const Pass&, int first, int last, char* scratch);

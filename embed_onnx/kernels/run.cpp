@@ -22,14 +22,15 @@ const Engine* const kEngines[] = {
 
 std::atomic<const Engine*> chosen{nullptr};
 
-// Memory of one call, handed out piece by piece. What a thread once needed is kept for its next call, up to a limit.
+// Memory of one call, handed out piece by piece. What a thread once needed is kept for its next call, up to a limit for
+// each worker: new memory for every layer takes longer than a short text's layer.
 class Scratch {
  public:
-  explicit Scratch(size_t bytes) {
+  Scratch(size_t bytes, int workers) : kept_(kKept * workers) {
     if (memory_.size() < bytes) memory_ = Buffer<char>(bytes);
   }
   ~Scratch() {
-    if (memory_.size() > kKept) memory_ = Buffer<char>();
+    if (memory_.size() > kept_) memory_ = Buffer<char>();
   }
   template <class T>
   T* take(size_t count) {
@@ -45,6 +46,7 @@ class Scratch {
  private:
   static constexpr size_t kKept = 4 << 20;
   static thread_local Buffer<char> memory_;
+  const size_t kept_;
   size_t used_ = 0;
 };
 
@@ -94,16 +96,18 @@ void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequen
   Team::Call call(Team::instance());
   const size_t values = static_cast<size_t>(tokens) * layer.qkv.inputs * engine.layout.activation_bytes;
   const size_t contexts = static_cast<size_t>(tokens) * layer.context_width();
-  const size_t a_worker = round_up(
-      std::max(engine.attend_scratch(layer, tokens, sequences.longest()), engine.transform_scratch(layer)), kAlignment);
+  const int rows = rows_a_task(tokens, call.workers()), row_tasks = (tokens + rows - 1) / rows;
+  const size_t a_worker = round_up(std::max(engine.attend_scratch(layer, tokens, sequences.longest()),
+                                            engine.transform_scratch(layer, rows)),
+                                   kAlignment);
   Scratch scratch(Scratch::size_of<char>(values) + 2 * Scratch::size_of<float>(tokens) +
-                  Scratch::size_of<float>(contexts) + call.workers() * a_worker);
+                      Scratch::size_of<float>(contexts) + call.workers() * a_worker,
+                  call.workers());
   Pass pass{&layer, pack, states, output, {}, nullptr};
   pass.quantized = {scratch.take<char>(values), scratch.take<float>(tokens), scratch.take<float>(tokens)};
   pass.context = scratch.take<float>(contexts);
   char* workers = scratch.take<char>(call.workers() * a_worker);
 
-  const int rows = rows_a_task(tokens, call.workers()), row_tasks = (tokens + rows - 1) / rows;
   call.run(row_tasks, [&](int task, int) {
     engine.quantize(pass, task * rows, std::min(task * rows + rows, tokens));
   });
