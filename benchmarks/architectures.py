@@ -6,6 +6,7 @@ Records how far float32 and int8 artifacts are from sentence-transformers on the
 beyond the limit of 160 tokens and beyond every window of attention among them; or why there is none.
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -26,7 +27,10 @@ import small_models
 def main() -> None:
     """Measure, and write results/architectures.json."""
     torch.set_num_threads(1)
-    names = sys.argv[1:] or [*small_models.ARCHITECTURES, *small_models.OTHERS]
+    known = [*small_models.ARCHITECTURES, *small_models.OTHERS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", default=known, help=", ".join(known))
+    names = parser.parse_args().names
     record.write("architectures", {name: _row(name) for name in sorted(names)})
 
 

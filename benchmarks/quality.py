@@ -39,7 +39,7 @@ class Encoder:
 def main() -> None:
     """Measure, and write results/quality.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--sts", type=Path, nargs="*", default=[])
+    parser.add_argument("--sts", type=Path, nargs="+", required=True)
     parser.add_argument("--retrieval", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()
 
