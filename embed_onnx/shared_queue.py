@@ -24,8 +24,8 @@ class SharedQueue(Generic[Request]):
         self._given: dict[str, float] = {}
         """Tokens that each tenant was given, or would have been, had it always kept up with the others."""
         self._clock = 0.0
-        """What the tenant that was given the least of all that had something waiting had been given, at the last
-        turn: where newcomers start. A quick turn may be that of another tenant, which is far ahead."""
+        """Where newcomers begin: what had been given, at the last turn, to whoever had been given the least.
+        That may be another tenant than had the turn, if it was a quick one."""
 
     def __len__(self) -> int:
         """Requests that wait."""
