@@ -1,13 +1,14 @@
 """What one request, and all of them together, may have a server work on and hold."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from harness import SMALL
+from harness import SMALL, START_SECONDS
 from litestar import Litestar
 
 from embed_onnx import registry
@@ -40,7 +41,7 @@ def run(app: Litestar, work: Callable[[httpx.AsyncClient], Awaitable[Any]]) -> A
     async def open_and_work() -> Any:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
-            return await work(client)
+            return await asyncio.wait_for(work(client), START_SECONDS)
 
     return asyncio.run(open_and_work())
 
@@ -86,3 +87,88 @@ def test_tokens_that_are_shown_are_bounded(make_app: Callable[..., Litestar]) ->
         refused.status_code, error(refused)["message"], error(refused)["param"]
     )  # fmt: skip
     assert 200 == post(app, "/tokenize", input=["a"] * 100).status_code
+
+
+BODY = {"input": "a text", "user": "x" * 1000}
+
+
+@contextlib.asynccontextmanager
+async def uploads(client: httpx.AsyncClient, count: int, first: bytes, **headers: str) -> AsyncIterator[None]:
+    """Requests whose bodies stop after their first bytes."""
+    read = asyncio.Semaphore(0)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield first
+        read.release()
+        await asyncio.Event().wait()
+
+    posts = [
+        asyncio.create_task(client.post("/v1/embeddings", content=body(), headers=headers))
+        for _ in range(count)
+    ]
+    for _ in posts:
+        await read.acquire()
+    yield
+    for upload in posts:
+        upload.cancel()
+    await asyncio.wait(posts)
+
+
+@pytest.mark.parametrize("declared", [{}, {"content-length": "9000"}], ids=["chunked", "declared"])
+def test_bodies_that_do_not_come_hold_no_room(
+    make_app: Callable[..., Litestar], declared: dict[str, str]
+) -> None:
+    """What a request declares, or could send, keeps nobody else out; what has arrived does."""
+    app = make_app(max_pending=10_000, max_body=9_000)
+
+    async def work(client: httpx.AsyncClient) -> list[int]:
+        async with uploads(client, 8, b" ", **declared):
+            beside_little = await client.post("/v1/embeddings", json=BODY)
+        async with uploads(client, 3, b" " * 3_200):
+            beside_much = await client.post("/v1/embeddings", json=BODY)
+        after = await client.post("/v1/embeddings", json=BODY)
+        return [answer.status_code for answer in (beside_little, beside_much, after)]
+
+    assert [200, 429, 200] == run(app, work)
+
+
+def test_a_body_is_refused_where_it_grows_too_large_beside_others(make_app: Callable[..., Litestar]) -> None:
+    """It did not say how long it would be."""
+    app = make_app(max_pending=10_000)
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(9):
+            yield b" " * 1_000
+
+    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+        async with uploads(client, 1, b" " * 2_000):
+            return [
+                await client.post("/v1/embeddings", content=body()),
+                await client.post("/v1/embeddings", json=BODY),
+            ]
+
+    refused, small = run(app, work)
+
+    sentence = "2000 bytes of requests are being worked on, 9000 more exceed the limit of 10000; try later"
+    assert (429, "server_overloaded", sentence) == (
+        refused.status_code, error(refused)["code"], error(refused)["message"]
+    )  # fmt: skip
+    assert "1" == refused.headers["retry-after"]
+    assert 200 == small.status_code
+
+
+def test_the_bodies_of_one_key_leave_room_for_those_of_another(make_app: Callable[..., Litestar]) -> None:
+    app = make_app(max_pending=10_000, api_keys=("one", "other"))
+    one, other, unknown = ({"authorization": f"Bearer {key}"} for key in ("one", "other", "unknown"))
+
+    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+        async with uploads(client, 2, b" " * 2_500, **one):
+            return [
+                await client.post("/v1/embeddings", json=BODY, headers=headers)
+                for headers in (one, other, unknown)
+            ]
+
+    answers = run(app, work)
+
+    assert [429, 200, 401] == [answer.status_code for answer in answers]
+    assert "5000 bytes of requests (5000 of them yours)" in error(answers[0])["message"]
