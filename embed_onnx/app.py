@@ -106,12 +106,22 @@ def _cors(settings: Settings) -> CORSConfig:
 
 
 class _App(Litestar):
-    """Notes when a request came, before anything is done for it."""
+    """Notes when a request came, before anything is done for it; at its end, forgets all that was noted.
+
+    The server keeps a connection's last scope until its next request, and with it whatever hangs on it: the
+    body, its token ids and its vectors.
+    """
 
     async def __call__(self, scope: Any, receive: Receive | Any, send: Send | Any) -> None:
-        if scope["type"] == "http":
-            scope.setdefault("state", {})["started"] = time.perf_counter()
-        await super().__call__(scope, receive, send)
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        given = scope.get("state", {})
+        scope["state"] = {**given, "started": time.perf_counter()}
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            scope["state"] = given
 
 
 async def _unload_idle(registry: Registry, seconds: float) -> None:

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import json
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from harness import SMALL, START_SECONDS
+from harness import SMALL, START_SECONDS, Server
 from litestar import Litestar
 
 from embed_onnx import registry
@@ -172,3 +174,24 @@ def test_the_bodies_of_one_key_leave_room_for_those_of_another(make_app: Callabl
 
     assert [429, 200, 401] == [answer.status_code for answer in answers]
     assert "5000 bytes of requests (5000 of them yours)" in error(answers[0])["message"]
+
+
+def test_an_idle_connection_does_not_hold_its_last_request(serve: Callable[..., Server]) -> None:
+    """Of what a request was and became, nothing stays with a connection that a client keeps open."""
+    server = serve()
+    body = json.dumps({"input": "a text", "user": "x" * 10_000_000}).encode()
+    before = resident_bytes(server)
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):
+            client = stack.enter_context(httpx.Client(base_url=server.url, timeout=START_SECONDS))
+            answer = client.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
+            assert 200 == answer.status_code
+        grown = resident_bytes(server) - before
+
+    assert grown < 150_000_000
+
+
+def resident_bytes(server: Server) -> int:
+    """The memory that a server has."""
+    pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
