@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 import json
 import resource
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
+import uvicorn
 from harness import SMALL, START_SECONDS, Server
 from litestar import Litestar
+from raw_http import request
 
-from embed_onnx import registry
+from embed_onnx import protocol, registry
 from embed_onnx.app import create_app
+from embed_onnx.protocol import Protocol
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
 
@@ -195,3 +199,64 @@ def resident_bytes(server: Server) -> int:
     """The memory that a server has."""
     pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
     return int(pages) * resource.getpagesize()
+
+
+ANSWER = bytes(32_000_000)
+
+
+async def answer_much(_scope: Any, _receive: Any, send: Any) -> None:
+    """An app whose every answer is larger than what sockets hold."""
+    headers = [(b"content-length", b"%d" % len(ANSWER))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": ANSWER})
+
+
+async def fetch(slow: socket.socket) -> bytes:
+    """The body of an answer, as far as it comes."""
+    reader, writer = await asyncio.open_connection(sock=slow)
+    with contextlib.suppress(ConnectionResetError):
+        await reader.readuntil(b"\r\n\r\n")
+    try:
+        return await reader.readexactly(len(ANSWER))
+    except asyncio.IncompleteReadError as err:
+        return err.partial
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+def test_answers_that_are_not_fetched_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that has waited longest is given up for a new one; the others are there to be fetched."""
+    monkeypatch.setattr(protocol, "UNFETCHED_BYTES", 70_000_000)
+    config = uvicorn.Config(answer_much, lifespan="off", log_config=None)
+    state = uvicorn.server.ServerState()
+    paused = asyncio.Semaphore(0)
+
+    class Noted(Protocol):
+        header_seconds = answer_seconds = START_SECONDS
+        unfetched: ClassVar[dict[Protocol, None]] = {}
+
+        def pause_writing(self) -> None:
+            paused.release()
+            super().pause_writing()
+
+    async def work() -> list[int]:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Noted(config, state, {}), "127.0.0.1", 0)
+        slow = []
+        async with server:
+            for _ in range(3):
+                one = socket.socket()
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+                one.setblocking(False)
+                await loop.sock_connect(one, server.sockets[0].getsockname())
+                await loop.sock_sendall(one, request("/"))
+                slow.append(one)
+                await paused.acquire()
+            return [len(await fetch(one)) for one in slow]
+
+    first, second, third = asyncio.run(asyncio.wait_for(work(), START_SECONDS))
+
+    assert first < len(ANSWER)
+    assert (len(ANSWER), len(ANSWER)) == (second, third)
