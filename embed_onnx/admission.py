@@ -1,8 +1,13 @@
-"""What all requests together may hold: bounded memory however many clients send at the same time."""
+"""What the bodies of all requests together may hold: bounded memory however many clients send at a time.
+
+Their vectors are bounded by the scheduler's queue, and answers that are not fetched by ``protocol``.
+"""
+
+from collections import Counter
 
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, WebSocketReceiveMessage
 
 from embed_onnx.errors import Overloaded
 from embed_onnx.scheduler import Scheduler
@@ -10,38 +15,67 @@ from embed_onnx.settings import Settings
 
 
 class Admission(ASGIMiddleware):
-    """Refuses a request, before its body is read, whose bytes would be too many with those of all others.
+    """Refuses a request whose body would be too many bytes with those of all others.
 
-    A request counts until it is answered, as what was made from its body lives as long.
+    What has arrived counts until it is answered, as what was made from it lives as long. The length that a
+    request declares must fit before its body is read, but counts for nothing: who sends no body locks
+    out nobody.
     """
 
     scopes = (ScopeType.HTTP,)
 
     def __init__(self, settings: Settings, scheduler: Scheduler) -> None:
         self._limit = settings.max_pending
-        self._max_body = settings.max_body
         self._scheduler = scheduler
         self._pending = 0
+        self._pending_of: Counter[str] = Counter()
+        """By the name of the API key."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Answer a request, or raise ``Overloaded``."""
-        size = self._size(scope)
-        if size and self._pending + size > self._limit and self._pending:
-            raise Overloaded(
-                f"{self._pending} bytes of requests are being worked on, {size} more exceed the limit of "
-                f"{self._limit}; try later",
-                retry_after=self._scheduler.waiting_seconds,
-            )
-        self._pending += size
-        try:
-            await next_app(scope, receive, send)
-        finally:
-            self._pending -= size
+        """Answer a request, unless reading its body raises ``Overloaded``."""
+        key, arrived = "", 0
 
-    def _size(self, scope: Scope) -> int:
-        """Bytes of the body; the most that there can be where it does not say how many."""
-        headers = dict(scope["headers"])
-        declared = headers.get(b"content-length", b"")
-        if declared.isdigit():
-            return min(int(declared), self._max_body)  # a larger one is refused unread
-        return self._max_body if b"transfer-encoding" in headers else 0
+        async def receive_counted() -> HTTPReceiveMessage | WebSocketReceiveMessage:
+            nonlocal key, arrived
+            if not arrived:
+                key = scope["state"].get("key_name", "")  # known by now: the guards come before the body
+                self._check_room(key, _declared(scope), 0)
+            message = await receive()
+            if message["type"] == "http.request" and message["body"]:
+                size = len(message["body"])
+                self._check_room(key, arrived + size, arrived)
+                arrived += size
+                self._pending += size
+                self._pending_of[key] += size
+            return message
+
+        try:
+            await next_app(scope, receive_counted, send)
+        finally:
+            self._pending -= arrived
+            self._pending_of[key] -= arrived
+
+    def _check_room(self, key: str, size: int, arrived: int) -> None:
+        """Refuse a body that comes to so many bytes, of which some have arrived, if it does not fit now.
+
+        The bodies of a key may be no more than there is room left, so that there is always some for others.
+
+        Raises:
+            Overloaded: It does not fit.
+        """
+        others = self._pending - arrived
+        own = self._pending_of[key] - arrived if key else 0
+        if not others or others + own + size <= self._limit:
+            return
+        yours = f" ({own} of them yours)" if own else ""
+        raise Overloaded(
+            f"{others} bytes of requests{yours} are being worked on, {size} more exceed the limit of "
+            f"{self._limit}; try later",
+            retry_after=self._scheduler.waiting_seconds,
+        )
+
+
+def _declared(scope: Scope) -> int:
+    """Bytes of a body, where the request says how many."""
+    declared = dict(scope["headers"]).get(b"content-length", b"")
+    return int(declared) if declared.isdigit() else 0

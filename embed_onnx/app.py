@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar, Request, Response, Router, get
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.params import FromPath
+from litestar.serialization import encode_json
 from litestar.types import Message, Receive, Scope, Send
 
 from embed_onnx import __version__, keys, logs, ollama, routes, tei, wire
@@ -78,6 +79,7 @@ def create_app(
                 "tracing": tracing,
                 "on_reload": on_reload,
                 "api_keys": keys.load(settings),
+                "openapi_json": None,
             }
         ),
         exception_handlers={
@@ -104,12 +106,22 @@ def _cors(settings: Settings) -> CORSConfig:
 
 
 class _App(Litestar):
-    """Notes when a request came, before anything is done for it."""
+    """Notes when a request came, before anything is done for it; at its end, forgets all that was noted.
+
+    The server keeps a connection's last scope until its next request, and with it whatever hangs on it: the
+    body, its token ids and its vectors.
+    """
 
     async def __call__(self, scope: Any, receive: Receive | Any, send: Send | Any) -> None:
-        if scope["type"] == "http":
-            scope.setdefault("state", {})["started"] = time.perf_counter()
-        await super().__call__(scope, receive, send)
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        given = scope.get("state", {})
+        scope["state"] = {**given, "started": time.perf_counter()}
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            scope["state"] = given
 
 
 async def _unload_idle(registry: Registry, seconds: float) -> None:
@@ -120,9 +132,11 @@ async def _unload_idle(registry: Registry, seconds: float) -> None:
 
 
 @get("/openapi.json", include_in_schema=False)
-async def openapi_json(request: Request[Any, Any, State]) -> dict[str, Any]:
-    """The OpenAPI schema, where tools look for it."""
-    return request.app.openapi_schema.to_schema()
+async def openapi_json(request: Request[Any, Any, State], state: State) -> Response[bytes]:
+    """The OpenAPI schema, where tools look for it; made once, as that takes 20 ms."""
+    if state.openapi_json is None:
+        state.openapi_json = encode_json(request.app.openapi_schema.to_schema())
+    return Response(state.openapi_json, media_type=MediaType.JSON)
 
 
 def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None] | None) -> None:

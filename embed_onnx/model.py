@@ -287,10 +287,22 @@ class Model:
             await asyncio.wrap_future(self._scheduler.submit(parts.encoder, [[0]]).future)
 
     async def show_tokens(self, inputs: Inputs, options: Options) -> list[tuple[Tokens, list[str]]]:
-        """``tokenize`` for an event loop, and of each input the vocabulary's entries of its ids."""
+        """``tokenize`` for an event loop, and of each input the vocabulary's entries of its ids.
+
+        Raises:
+            InvalidRequest: There are more tokens than would fit an empty queue.
+        """
         shown: list[tuple[Tokens, list[str]]] = []
+        num_tokens, most = 0, self._scheduler.queue_tokens
         for part in _slices(inputs, len(self.prompt(options))):
             found = await self._tokenize_aside(part, options, first=len(shown))
+            num_tokens += sum(item.num_tokens for item in found)
+            if num_tokens > most:
+                raise InvalidRequest(
+                    f"input has at least {num_tokens} tokens and at most {most} are shown; send several "
+                    "requests, or raise the server's --queue-tokens",
+                    param="input",
+                )
             shown += zip(found, await _aside(partial(self._words, found)), strict=True)
         return shown
 

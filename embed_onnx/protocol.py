@@ -2,7 +2,8 @@
 
 A connection has ``header_seconds`` to send the headers of a request, counted from its opening or from the
 first byte after an answer, and ``MAX_HEADER_BYTES`` for them. An answer must be fetched within
-``answer_seconds``. What is not HTTP is refused in OpenAI's shape, after the requests before it are answered.
+``answer_seconds``, and sooner where those of all connections that are not fetched come to more than
+``UNFETCHED_BYTES``. What is not HTTP is refused in OpenAI's shape, after the requests before it are answered.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import contextlib
 import logging
 import uuid
 from collections import deque
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -24,13 +26,16 @@ log = logging.getLogger(__name__)
 
 MAX_HEADER_BYTES = 65_536
 """Of a request's line and headers; the largest that clients and proxies send are near 16 KB."""
+UNFETCHED_BYTES = 268_435_456
+"""Of answers that clients do not fetch, on all connections. Requests are not refused for them: whoever reads
+nothing would lock out everybody else."""
 LINGER_SECONDS = 2.0
 """After a refusal the connection is read on for this long: closed at once, it would take the answer along."""
 
 
 def limited(*, header_seconds: float, answer_seconds: float) -> type[HttpToolsProtocol]:
     """The protocol class with its limits, as uvicorn takes it."""
-    limits = {"header_seconds": header_seconds, "answer_seconds": answer_seconds}
+    limits = {"header_seconds": header_seconds, "answer_seconds": answer_seconds, "unfetched": {}}
     return type("LimitedProtocol", (Protocol,), limits)
 
 
@@ -39,6 +44,8 @@ class Protocol(HttpToolsProtocol):
 
     header_seconds: float
     answer_seconds: float
+    unfetched: dict["Protocol", None]
+    """All connections whose clients are slow to fetch their answers, longest first."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -130,12 +137,23 @@ class Protocol(HttpToolsProtocol):
         """The client is slow to fetch its answers."""
         super().pause_writing()
         self._answer_deadline = self.loop.call_later(self.answer_seconds, self.transport.abort)
+        self.unfetched[self] = None
+        self._limit_unfetched()
 
     def resume_writing(self) -> None:
         """It has fetched them."""
         super().resume_writing()
+        self.unfetched.pop(self, None)
         if self._answer_deadline is not None:
             self._answer_deadline.cancel()
+
+    def _limit_unfetched(self) -> None:
+        """Give up what has waited longest, until the rest is within the limit; a single answer always is."""
+        while len(self.unfetched) > 1 and _bytes(self.unfetched) > UNFETCHED_BYTES:
+            longest = next(iter(self.unfetched))
+            del self.unfetched[longest]
+            longest.transport.abort()
+            log.warning("answers of over %d bytes are not fetched; one of them is given up", UNFETCHED_BYTES)
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser; a wish for another protocol is passed over, as RFC 9110 (7.8) allows.
@@ -221,3 +239,8 @@ class Protocol(HttpToolsProtocol):
             self._refuse(RequestTooSlow(sentence))
         else:
             self.transport.close()
+
+
+def _bytes(connections: Iterable[Protocol]) -> int:
+    """What their clients have yet to fetch."""
+    return sum(one.transport.get_write_buffer_size() for one in connections)

@@ -218,6 +218,7 @@ async def embed(
         max_characters=settings.max_characters,
         empty_texts=empty_texts,
     )
+    _check_prompted(asked.prompt or "", len(inputs), settings.max_body)
     with registry.use(asked.model) as (model, suffix):
         _tell(request, model=model.manifest.name, inputs=len(inputs))
         options = Options(
@@ -241,6 +242,17 @@ def _check_prompt(asked: wire.EmbeddingRequest, max_characters: int) -> None:
     if asked.prompt is not None and len(asked.prompt) > max_characters:
         raise InvalidRequest(
             f"prompt has {len(asked.prompt)} characters and at most {max_characters} are taken; shorten it",
+            param="prompt",
+        )
+
+
+def _check_prompted(prompt: str, inputs: int, max_body: int) -> None:
+    """Refuse a prompt that comes, before each of the inputs, to more text than a body may hold."""
+    characters = len(prompt) * inputs
+    if characters > max_body:
+        raise InvalidRequest(
+            f"prompt has {len(prompt)} characters, which are {characters} before {inputs} inputs, and at "
+            f"most {max_body} are taken; shorten it, or send fewer inputs",
             param="prompt",
         )
 

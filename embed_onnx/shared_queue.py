@@ -24,7 +24,8 @@ class SharedQueue(Generic[Request]):
         self._given: dict[str, float] = {}
         """Tokens that each tenant was given, or would have been, had it always kept up with the others."""
         self._clock = 0.0
-        """What the tenant that had the last turn was given before it."""
+        """Where newcomers begin: what had been given, at the last turn, to whoever had been given the least.
+        That may be another tenant than had the turn, if it was a quick one."""
 
     def __len__(self) -> int:
         """Requests that wait."""
@@ -91,8 +92,8 @@ class SharedQueue(Generic[Request]):
         tenant = min(tenants, key=self._given.__getitem__)
         queue = self._queues[tenant]
         before = queue.tokens
+        self._clock = max(self._clock, min(self._given[name] for name in self._queues))
         pack = take(queue)
-        self._clock = max(self._clock, self._given[tenant])
         self._given[tenant] += before - queue.tokens
         for request in dict(pack):
             if request not in queue:

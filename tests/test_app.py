@@ -12,6 +12,7 @@ import onnx
 import pytest
 from harness import SMALL
 from litestar import Litestar
+from litestar.openapi.spec import OpenAPI
 from onnx import numpy_helper
 
 from embed_onnx import manifest, registry
@@ -88,3 +89,16 @@ def test_a_bug(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     assert answer.headers["x-request-id"] in caplog.text
     assert caplog.messages[-1].endswith("AttributeError")
     assert "list_models_simply" in caplog.text
+
+
+def test_the_schema_is_made_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may ask for it, and making it holds up the event loop."""
+    with Registry(registry.wanted(settings), settings) as models:
+        app = create_app(models, settings)
+        first = ask(app, "GET", "/openapi.json")
+        monkeypatch.setattr(OpenAPI, "to_schema", None)
+        second = ask(app, "GET", "/openapi.json")
+
+    assert "/v1/embeddings" in first.json()["paths"]
+    assert (200, first.content) == (second.status_code, second.content)
+    assert "application/json" == second.headers["content-type"]

@@ -103,3 +103,17 @@ def test_who_had_nothing_waiting_has_saved_no_claim():
     turns = Counter(request for ((request, _),) in (queue.take() for _ in range(20)))
 
     assert {"late": 10, "list": 10} == turns
+
+
+def test_quick_turns_of_one_tenant_do_not_hold_up_a_newcomer():
+    """Who has had many of them is far ahead of who works on a list; a newcomer starts beside the latter."""
+    queue: SharedQueue[object] = SharedQueue()
+    add(queue, "list", "steady", [90] * 1000)
+    for number in range(500):
+        add(queue, number, "flood", [60])
+        assert [(number, 0)] == queue.take_quick()
+        if number % 5 == 0:
+            queue.take()
+    add(queue, "lone", "newcomer", [90])
+
+    assert ("lone", 0) in [*queue.take(), *queue.take()]

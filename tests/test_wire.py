@@ -310,3 +310,26 @@ def test_base64_of_a_known_vector(vector):
 
 def test_without_a_format_vectors_are_numbers():
     assert bytes(wire.encode_vector(np.array([1, -2.5], np.float32), None)) == b"[1.0,-2.5]"
+
+
+@pytest.mark.parametrize(
+    ("item", "items"),
+    [
+        pytest.param("[" + "7," * 999 + "7]", 1049, id="long-lists"),
+        pytest.param("[" + "7," * 511 + "7]", 2049, id="many-lists"),
+    ],
+)
+def test_token_ids_of_all_inputs_together_are_bounded(monkeypatch, item, items):
+    """Lists that are each short enough are refused before they are decoded if there are too many of them."""
+    monkeypatch.setattr(wire, "INPUT_DECODERS", dict.fromkeys(wire.INPUT_DECODERS))
+    given = msgspec.Raw(f"[{','.join([item] * items)}]".encode())
+
+    with pytest.raises(InvalidRequest, match="at most 1048576 are taken in one request; send it in parts"):
+        wire.parse_input(given, max_inputs=5000, max_characters=1_000_000)
+
+
+def test_a_list_as_large_as_openai_takes_of_full_inputs_is_taken():
+    """2,048 inputs of 512 token ids, as many as a usual model reads."""
+    given = msgspec.Raw(msgspec.json.encode([[7] * 512] * 2048))
+
+    assert [[7] * 512] * 2048 == wire.parse_input(given, max_inputs=2048, max_characters=1_000_000)
