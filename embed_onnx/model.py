@@ -107,6 +107,7 @@ class Model:
         self.kernels = kernels.of(described)
         """What runs it."""
         self.last_used = time.monotonic()
+        """When somebody last needed it, on the clock of ``time.monotonic``."""
         self._folder = folder
         self._scheduler = scheduler
         self._verified = False
@@ -144,6 +145,7 @@ class Model:
                 )
                 encoder = Encoder(self._folder / manifest.MODEL, self.manifest, self.kernels)
                 self._parts = _Parts(tokenizer, encoder)
+            self.last_used = time.monotonic()
             return self._parts
 
     def unload(self) -> None:
@@ -307,7 +309,6 @@ class Model:
         """
         if isinstance(inputs, str):
             raise InvalidRequest("inputs is one text; give a list of texts", param="input")
-        self.last_used = time.monotonic()
         tokenizer = self.prepare().tokenizer
         texts = [item for item in inputs if isinstance(item, str)]
         if len(texts) == len(inputs):
@@ -331,7 +332,6 @@ class Model:
 
     def _embedded(self, job: Job, tokens: list[Tokens], options: Options, started: float) -> Embedded:
         """The result of a finished job."""
-        self.last_used = time.monotonic()
         vectors = job.vectors
         if options.dimensions is not None and options.dimensions < self.manifest.dimensions:
             vectors = pooling.cut(vectors, options.dimensions, renormalize=self.manifest.normalize)

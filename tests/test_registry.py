@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import shutil
 import threading
 import weakref
@@ -274,3 +275,39 @@ def test_ready_means_that_a_token_was_embedded(edge: Settings, monkeypatch: pyte
     assert first is not None
     assert second is not None
     assert 0 <= second < 60
+
+
+def test_a_model_that_is_in_use_stays_in_memory(edge: Settings) -> None:
+    """However long a request takes, and for a while after it."""
+    with opened(edge) as models:
+        models.load()
+        with models.use(SMALL) as (model, _):
+            model.last_used = -math.inf
+            models.unload_idle(60)
+            during = model.loaded
+        models.unload_idle(60)
+
+        assert [True, True] == [during, model.loaded]
+
+
+def test_what_was_just_loaded_stays_in_memory(edge: Settings) -> None:
+    """Ahead of the request that needs it, as Ollama's clients have it, or by a reload."""
+    with opened(edge) as models:
+        models.load()
+        model, _ = use(models, SMALL)
+        model.last_used = -math.inf
+        models.unload_idle(60)
+        idle = model.loaded
+        models.reload()
+        models.unload_idle(60)
+
+        assert [False, True] == [idle, model.loaded]
+
+
+def test_a_server_that_goes_down_loads_no_more(settings: Settings) -> None:
+    """It would have to wait for every model before it can end."""
+    with opened(settings) as models:
+        models.drain(0)
+        models.load()
+
+        assert [False, False] == [model.loaded for model in models._catalog.models.values()]
