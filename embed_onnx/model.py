@@ -113,6 +113,8 @@ class Model:
         self._verified = False
         self._parts: _Parts | None = None
         self._loading = threading.Lock()
+        self._loader = ThreadPoolExecutor(1, "load")
+        """Loads for event loops. Of its own, so that who waits for this model delays nobody else."""
 
     @property
     def loaded(self) -> bool:
@@ -147,6 +149,13 @@ class Model:
                 self._parts = _Parts(tokenizer, encoder)
             self.last_used = time.monotonic()
             return self._parts
+
+    async def prepare_async(self) -> "_Parts":
+        """``prepare`` for an event loop."""
+        parts = self._parts
+        if parts is not None:
+            return parts
+        return await asyncio.get_running_loop().run_in_executor(self._loader, self.prepare)
 
     def unload(self) -> None:
         """Free its memory once the requests that it is at are done; the next one reads it again."""
@@ -259,9 +268,7 @@ class Model:
         """
         started = time.perf_counter()
         self._check_dimensions(options)
-        parts = self._parts
-        if parts is None:
-            parts = await asyncio.to_thread(self.prepare)
+        parts = await self.prepare_async()
         tokens: list[Tokens] = []
         num_tokens = 0
         for part in _slices(inputs, len(self.prompt(options))):
@@ -287,6 +294,7 @@ class Model:
 
     async def show_tokens(self, inputs: Inputs, options: Options) -> list[tuple[Tokens, list[str]]]:
         """``tokenize`` for an event loop, and of each input the vocabulary's entries of its ids."""
+        await self.prepare_async()
         shown: list[tuple[Tokens, list[str]]] = []
         for part in _slices(inputs, len(self.prompt(options))):
             found = await self._tokenize_aside(part, options, first=len(shown))

@@ -6,13 +6,16 @@ import math
 import shutil
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
-from harness import MINILM, SMALL, until
+from harness import MINILM, SMALL, START_SECONDS, until
+from litestar.datastructures import State
 
-from embed_onnx import Model, manifest, registry
+from embed_onnx import Model, keys, manifest, registry, routes
+from embed_onnx.app import create_app
 from embed_onnx.errors import ArtifactError, ModelNotFound, SetupError, Unavailable
 from embed_onnx.manifest import Source
 from embed_onnx.model import Options
@@ -311,3 +314,67 @@ def test_a_server_that_goes_down_loads_no_more(settings: Settings) -> None:
         models.load()
 
         assert [False, False] == [model.loaded for model in models._catalog.models.values()]
+
+
+def test_who_waits_for_a_model_delays_nobody_else(edge: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many want a model that takes long to load, all else has its threads."""
+    shutil.copytree(edge.artifacts / SMALL, edge.artifacts / "other")
+    inputs, options = ["a text"], Options()
+    with opened(edge) as models:
+        slow, other = models._catalog.models[SMALL], models._catalog.models["other"]
+        gate, verify = threading.Event(), slow.verify
+
+        def verify_slowly() -> None:
+            assert gate.wait(START_SECONDS)
+            verify()
+
+        slow.unload()
+        monkeypatch.setattr(slow, "verify", verify_slowly)
+
+        async def ask() -> tuple[int, int]:
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+            waiting = [
+                asyncio.create_task(work)
+                for _ in range(8)
+                for work in (slow.embed(inputs, options), slow.show_tokens(inputs, options))
+            ]
+            await asyncio.sleep(0)  # now all of them wait
+            first = await other.embed(inputs, options)
+            await other.show_tokens(inputs, options)
+            await asyncio.to_thread(gate.set)
+            return first.num_tokens, len(await asyncio.gather(*waiting))
+
+        num_tokens, answers = asyncio.run(ask())
+
+    assert num_tokens > 0
+    assert 16 == answers
+
+
+def test_reloads_take_turns(edge: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was removed does not come back with a reload that had read the file before."""
+    path = tmp_path / "keys"
+    gone, kept = (keys.add(path, name) for name in ("gone", "kept"))
+    settings = msgspec.structs.replace(edge, api_keys_file=path)
+    gate, began = threading.Event(), threading.Event()
+
+    def reload() -> list[str]:
+        if not began.is_set():
+            began.set()
+            assert gate.wait(START_SECONDS)
+        return []
+
+    async def reload_twice(state: State) -> None:
+        first = asyncio.create_task(routes.reload(state))
+        await asyncio.to_thread(began.wait, START_SECONDS)
+        keys.remove(path, "gone")
+        second = asyncio.create_task(routes.reload(state))
+        await asyncio.wait({second}, timeout=0.5)  # it would be done by then, did it not wait
+        gate.set()
+        await asyncio.gather(first, second)
+
+    with opened(settings) as models:
+        monkeypatch.setattr(models, "reload", reload)
+        state = create_app(models, settings).state
+        asyncio.run(reload_twice(state))
+
+    assert [False, True] == [state.api_keys.find(key) is not None for key in (gone, kept)]
