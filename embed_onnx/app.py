@@ -78,6 +78,7 @@ def create_app(
                 "metrics": Metrics(registry),
                 "tracing": tracing,
                 "on_reload": on_reload,
+                "reloading": asyncio.Lock(),
                 "api_keys": keys.load(settings),
                 "openapi_json": None,
             }

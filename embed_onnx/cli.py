@@ -57,29 +57,35 @@ def cli() -> None:
 
 @cli.command()
 @knob_options()
-@click.option("--socket", "descriptor", type=int, hidden=True, help="A bound socket, from a parent process.")
-def serve(descriptor: int | None, **words: Any) -> None:
+@click.option("--worker", type=(int, int), hidden=True, help="A bound socket and whose child this is.")
+def serve(worker: tuple[int, int] | None, **words: Any) -> None:
     """Serve the models that models.txt lists, exporting those that are missing."""
+    from embed_onnx import workers
+
+    # Threads that libraries start when they are imported keep the mask they begin with: a signal that one of
+    # them took would have its default effect, whatever the main thread blocks or waits for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, workers.SIGNALS)
     settings.refuse_blank_keys()
     chosen = settings.from_words(words)
-    from embed_onnx import logs, registry, server, workers
+    from embed_onnx import logs, registry, server
 
-    signal.pthread_sigmask(signal.SIG_BLOCK, workers.UNTIL_SERVING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, workers.SIGNALS - workers.UNTIL_SERVING)
     with logs.to_stderr(chosen.log_format):
         entries = registry.wanted(chosen)
-        if descriptor is None:
+        if worker is None:
             sock = server.bind(chosen)
             _export_missing(registry.missing(entries, chosen.artifacts), chosen)
         else:
-            workers.end_with_parent()
+            descriptor, parent = worker
+            workers.end_with_parent(parent)
             sock = socket.socket(fileno=descriptor)
         if chosen.workers > 1:
             workers.run(sock, sys.argv[1:], workers=chosen.workers, threads=chosen.threads)
             return
         with registry.Registry(entries, chosen) as models:
-            if descriptor is not None:
+            if worker is not None:
                 models.load()  # before it takes connections that other workers could answer
-            on_reload = None if descriptor is None else workers.reload_others
+            on_reload = None if worker is None else workers.reload_others
             server.serve(models, chosen, sock, on_reload=on_reload)
 
 

@@ -107,11 +107,14 @@ class Model:
         self.kernels = kernels.of(described)
         """What runs it."""
         self.last_used = time.monotonic()
+        """When somebody last needed it, on the clock of ``time.monotonic``."""
         self._folder = folder
         self._scheduler = scheduler
         self._verified = False
         self._parts: _Parts | None = None
         self._loading = threading.Lock()
+        self._loader = ThreadPoolExecutor(1, "load")
+        """Loads for event loops. Of its own, so that who waits for this model delays nobody else."""
 
     @property
     def loaded(self) -> bool:
@@ -144,7 +147,15 @@ class Model:
                 )
                 encoder = Encoder(self._folder / manifest.MODEL, self.manifest, self.kernels)
                 self._parts = _Parts(tokenizer, encoder)
+            self.last_used = time.monotonic()
             return self._parts
+
+    async def prepare_async(self) -> "_Parts":
+        """``prepare`` for an event loop."""
+        parts = self._parts
+        if parts is not None:
+            return parts
+        return await asyncio.get_running_loop().run_in_executor(self._loader, self.prepare)
 
     def unload(self) -> None:
         """Free its memory once the requests that it is at are done; the next one reads it again."""
@@ -260,9 +271,7 @@ class Model:
         """
         started = time.perf_counter()
         self._check_dimensions(options)
-        parts = self._parts
-        if parts is None:
-            parts = await asyncio.to_thread(self.prepare)
+        parts = await self.prepare_async()
         tokens: list[Tokens] = []
         num_tokens = 0
         for part in _slices(inputs, len(self.prompt(options))):
@@ -292,6 +301,7 @@ class Model:
         Raises:
             InvalidRequest: There are more tokens than would fit an empty queue.
         """
+        await self.prepare_async()
         shown: list[tuple[Tokens, list[str]]] = []
         num_tokens, most = 0, self._scheduler.queue_tokens
         for part in _slices(inputs, len(self.prompt(options))):
@@ -322,7 +332,6 @@ class Model:
         """
         if isinstance(inputs, str):
             raise InvalidRequest("inputs is one text; give a list of texts", param="input")
-        self.last_used = time.monotonic()
         tokenizer = self.prepare().tokenizer
         texts = [item for item in inputs if isinstance(item, str)]
         if len(texts) == len(inputs):
@@ -346,7 +355,6 @@ class Model:
 
     def _embedded(self, job: Job, tokens: list[Tokens], options: Options, started: float) -> Embedded:
         """The result of a finished job."""
-        self.last_used = time.monotonic()
         vectors = job.vectors
         if options.dimensions is not None and options.dimensions < self.manifest.dimensions:
             vectors = pooling.cut(vectors, options.dimensions, renormalize=self.manifest.normalize)

@@ -3,7 +3,6 @@
 Its ``/api/embed`` becomes our ``/v1/embeddings`` and back. Durations are in nanoseconds, as its own are.
 """
 
-import asyncio
 import re
 import time
 from datetime import UTC, datetime
@@ -167,8 +166,7 @@ async def _embed(request: ApiRequest, data: OllamaRequest) -> Response[OllamaRes
     name = data.model.removesuffix(TAG)
     registry: Registry = request.app.state.registry
     with registry.use(name) as (model, _):
-        if not model.loaded:
-            await asyncio.to_thread(model.prepare)
+        await model.prepare_async()
     loaded = time.perf_counter_ns()
     vectors: list[msgspec.Raw] = []
     num_tokens, headers = 0, dict[str, str]()

@@ -109,8 +109,8 @@ class Registry:
         self.state: State = "loading"
         self._settings = settings
         self._changed = threading.Condition()
-        self._in_use = 0
-        """Requests that were let in and are not answered; ``drain`` waits for them."""
+        self._in_use: list[Model] = []
+        """Of each request that was let in and is not answered; ``drain`` waits for them."""
         self._reloading = threading.Lock()
         self.kernels = native.find(settings.kernels)
         lanes = settings.threads or cpu.usable_cores()
@@ -166,11 +166,13 @@ class Registry:
         return list(catalog.models)
 
     def unload_idle(self, seconds: float) -> None:
-        """Free the memory of every model that nobody has used for so long."""
-        for name, model in self._catalog.models.items():
-            if model.loaded and time.monotonic() - model.last_used > seconds:
-                model.unload()
-                log.info("unloaded %s: not used for %g s", name, seconds)
+        """Free the memory of every model that no request is at, and none was for so long."""
+        with self._changed:
+            for name, model in self._catalog.models.items():
+                idle = model not in self._in_use and time.monotonic() - model.last_used > seconds
+                if model.loaded and idle:
+                    model.unload()
+                    log.info("unloaded %s: not used for %g s", name, seconds)
 
     def check_ready(self) -> None:
         """Raise unless every model can embed.
@@ -223,8 +225,9 @@ class Registry:
         return _Catalog(_names(entries), models)
 
     def _prepare(self, catalog: _Catalog) -> None:
+        """Load what is not in memory, unless the server is going down by then."""
         for name, model in catalog.models.items():
-            if not model.loaded:
+            if not model.loaded and self.state != "draining":
                 model.prepare()
                 log.info("loaded %s: %s, %s", name, model.manifest.precision, model.kernels.told)
 
@@ -240,12 +243,14 @@ class Registry:
         """
         with self._changed:
             self.check_ready()
-            self._in_use += 1
+            model, prompt_name = self._find(name)
+            self._in_use.append(model)
         try:
-            yield self._find(name)
+            yield model, prompt_name
         finally:
             with self._changed:
-                self._in_use -= 1
+                self._in_use.remove(model)
+                model.last_used = time.monotonic()
                 self._changed.notify_all()
 
     def _find(self, name: str | None) -> tuple[Model, str | None]:

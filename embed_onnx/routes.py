@@ -335,15 +335,16 @@ async def reload_now(state: State) -> wire.Reloaded:
 
 
 async def reload(state: State) -> list[str]:
-    """Reload models and keys; says which models are served.
+    """Reload models and keys; says which models are served. One reload at a time.
 
     Raises:
         SetupError: A model cannot be loaded, or the key file is wrong.
     """
     registry: Registry = state.registry
-    found = await asyncio.to_thread(keys.load, state.settings)
-    names = await asyncio.to_thread(registry.reload)
-    state.api_keys = found
+    async with state.reloading:  # or keys that were read before those of another could take their place
+        found = await asyncio.to_thread(keys.load, state.settings)
+        names = await asyncio.to_thread(registry.reload)
+        state.api_keys = found
     return names
 
 

@@ -300,38 +300,58 @@ class Scheduler:
                 job.finished = now
                 if job.unfinished == 0:
                     done.append(job)
-        if self.on_pack is not None:
-            self.on_pack(len(pack), tokens, now - started)
+        self._tell(len(pack), tokens, now - started)
         for job in done:
             if self._claim(job):
                 job.future.set_result(job.vectors)
 
+    def _tell(self, sequences: int, tokens: int, seconds: float) -> None:
+        """Have a pack counted before its requests are answered, which they are even if that fails."""
+        if self.on_pack is None:
+            return
+        try:
+            self.on_pack(sequences, tokens, seconds)
+        except Exception as err:
+            log.warning("a pack of %d tokens is not counted: %s", tokens, err)
+
     def _watch(self) -> None:
         """Replace lanes that died or hang, until the scheduler is closed."""
-        while not self._closed.wait(min(1.0, self.lane_timeout / 4)):
+        interval = min(1.0, self.lane_timeout / 4)
+        while not self._closed.wait(interval):
             for lane in (*self._lanes, self._quick_lane):
                 with self._lock:
+                    lane.seconds += interval
                     trouble = "" if self._closing and not lane.pack else lane.trouble(self.lane_timeout)
                 if trouble:
-                    self._replace(lane, trouble)
+                    self._try_to_replace(lane, trouble)
+
+    def _try_to_replace(self, lane: "_Lane", trouble: str) -> None:
+        """Replace a lane; if the system starts no thread, the watchdog's next round tries again."""
+        try:
+            self._replace(lane, trouble)
+        except Exception:
+            log.exception("nothing takes the place of %s yet", lane.name)
 
     def _replace(self, lane: "_Lane", trouble: str) -> None:
-        """Put another lane in the place of one in trouble, whose pack fails."""
+        """Put another lane in the place of one in trouble, whose pack fails.
+
+        Raises:
+            RuntimeError: The system starts no thread; the pack has failed all the same.
+        """
         log.error("%s %s; its requests fail and another takes its place", lane.name, trouble)
-        other = _Lane(lane.name)
         with self._lock:
             lane.replaced = True
+            failed = [job for job, _ in lane.pack]
+        for job in failed:  # before another lane could take the rest of it, and hang too
+            self._fail(job, InferenceFailed(f"the lane that ran this request {trouble}; others go on"))
+        other = _Lane(lane.name)
+        with self._lock:
+            other.start(self._run_lane)
             self.replaced += 1
             if lane is self._quick_lane:
                 self._quick_lane = other
             else:
                 self._lanes[self._lanes.index(lane)] = other
-            failed = [job for job, _ in lane.pack]
-            for job in failed:
-                self._queue.remove(job)  # before the other lane could take the rest of it, and hang too
-            other.start(self._run_lane)
-        for job in failed:
-            self._fail(job, InferenceFailed(f"the lane that ran this request {trouble}; others go on"))
         now = time.monotonic()
         self._replaced_at.append(now)
         often = len(self._replaced_at) == self.SICK and now - self._replaced_at[0] < self.SICK_SECONDS
@@ -372,7 +392,8 @@ class _Lane:
         self.tokens = 0
         """Of the pack."""
         self.replaced = False
-        self._since = 0.0
+        self.seconds = 0.0
+        """That it has been at the pack, by the watchdog's rounds: none pass while the process is stopped."""
 
     def start(self, work: Callable[[Self], None]) -> None:
         """Run ``work(self)`` in the thread."""
@@ -391,15 +412,14 @@ class _Lane:
         """Be at a pack from now on; an empty one is none."""
         self.pack = pack
         self.tokens = _tokens(pack)
-        self._since = time.monotonic()
+        self.seconds = 0.0
 
     def trouble(self, timeout: float) -> str:
         """What is wrong with it, if anything is."""
         if not self._thread.is_alive():
             return "died"
-        seconds = time.monotonic() - self._since
-        if self.pack and seconds > timeout:
-            return f"has been at {self.tokens} tokens for {seconds:.0f} s"
+        if self.pack and self.seconds > timeout:
+            return f"has been at {self.tokens} tokens for {self.seconds:.0f} s"
         return ""
 
     def join(self, timeout: float) -> None:

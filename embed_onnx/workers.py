@@ -11,10 +11,10 @@ import socket
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from embed_onnx import cpu
 from embed_onnx.errors import SetupError
@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 ENDS = 5
 ENDS_SECONDS = 60.0
-"""If workers end by themselves so many times within so long, starting them again does not help."""
+"""If a worker and those in its place end so many times, each within so long of its start, another does not
+help."""
 UNTIL_SERVING = {signal.SIGHUP}
 """What a worker does not hear before it can reload: it would end by it."""
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
@@ -42,16 +43,18 @@ def run(sock: socket.socket, arguments: Sequence[str], *, workers: int, threads:
     """
     sock.set_inheritable(True)
     command = [sys.executable, "-m", "embed_onnx", *arguments, "--workers", "1"]
-    command += ["--socket", str(sock.fileno())]
+    command += ["--worker", str(sock.fileno()), str(os.getpid())]
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     with tempfile.TemporaryDirectory(prefix="embed-onnx-metrics-") as folder:
         os.environ[METRICS_FOLDER] = folder
         _Workers(sock, command, _shares(workers, threads)).run()
 
 
-def end_with_parent() -> None:
-    """Have this process told to stop if its parent is killed."""
+def end_with_parent(parent: int) -> None:
+    """Have this process told to stop if its parent, of that process id, is killed or has been by now."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def reload_others() -> None:
@@ -59,11 +62,15 @@ def reload_others() -> None:
     os.kill(os.getppid(), signal.SIGHUP)
 
 
-class _Share(NamedTuple):
-    """A worker's part of the machine."""
+class _Share(msgspec.Struct):
+    """A worker's part of the machine, and how the workers fared that had it."""
 
     threads: int
     cores: set[int]
+    started: float = 0.0
+    """When the last one was, on the clock of ``time.monotonic``."""
+    ends: int = 0
+    """In a row, each soon after a start."""
 
 
 def _shares(workers: int, threads: int) -> list[_Share]:
@@ -87,7 +94,6 @@ class _Workers:
         self._shares = shares
         self._running: dict[int, _Share] = {}
         """By process id."""
-        self._ended: deque[float] = deque(maxlen=ENDS)
         self._stopping = False
         self._failure = ""
 
@@ -110,11 +116,12 @@ class _Workers:
     def _start(self, share: _Share) -> None:
         """A new process has the mask of signals and the cores of its parent."""
         cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, share.cores)
+        os.sched_setaffinity(0, share.cores & cores or cores)  # some may have been taken away
         command = [*self._command, "--threads", str(share.threads)]
         # In a process group of its own: a terminal's Ctrl-C is for the parent, which passes it on once.
         pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0, setsigmask=UNTIL_SERVING)
         os.sched_setaffinity(0, cores)
+        share.started = time.monotonic()
         self._running[pid] = share
 
     def _stop(self, number: int) -> None:
@@ -143,9 +150,12 @@ class _Workers:
                     self._failure = f"worker {pid} ended with {code} when it was asked to stop"
                 continue
             log.error("worker %d ended with %d", pid, code)
-            self._ended.append(time.monotonic())
-            if len(self._ended) == ENDS and self._ended[-1] - self._ended[0] < ENDS_SECONDS:
-                self._failure = f"workers ended {ENDS} times within {ENDS_SECONDS:g} s; the log has why"
+            share.ends = share.ends + 1 if time.monotonic() - share.started < ENDS_SECONDS else 0
+            if share.ends == ENDS:
+                self._failure = (
+                    f"workers ended {ENDS} times within {ENDS_SECONDS:g} s of their start, each in the place "
+                    "of the last; the log has why"
+                )
                 self._stop(signal.SIGTERM)
             else:
                 self._start(share)

@@ -2,16 +2,20 @@
 
 import asyncio
 import gc
+import math
 import shutil
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
-from harness import MINILM, SMALL, until
+from harness import MINILM, SMALL, START_SECONDS, until
+from litestar.datastructures import State
 
-from embed_onnx import Model, manifest, registry
+from embed_onnx import Model, keys, manifest, registry, routes
+from embed_onnx.app import create_app
 from embed_onnx.errors import ArtifactError, ModelNotFound, SetupError, Unavailable
 from embed_onnx.manifest import Source
 from embed_onnx.model import Options
@@ -274,3 +278,103 @@ def test_ready_means_that_a_token_was_embedded(edge: Settings, monkeypatch: pyte
     assert first is not None
     assert second is not None
     assert 0 <= second < 60
+
+
+def test_a_model_that_is_in_use_stays_in_memory(edge: Settings) -> None:
+    """However long a request takes, and for a while after it."""
+    with opened(edge) as models:
+        models.load()
+        with models.use(SMALL) as (model, _):
+            model.last_used = -math.inf
+            models.unload_idle(60)
+            during = model.loaded
+        models.unload_idle(60)
+
+        assert [True, True] == [during, model.loaded]
+
+
+def test_what_was_just_loaded_stays_in_memory(edge: Settings) -> None:
+    """Ahead of the request that needs it, as Ollama's clients have it, or by a reload."""
+    with opened(edge) as models:
+        models.load()
+        model, _ = use(models, SMALL)
+        model.last_used = -math.inf
+        models.unload_idle(60)
+        idle = model.loaded
+        models.reload()
+        models.unload_idle(60)
+
+        assert [False, True] == [idle, model.loaded]
+
+
+def test_a_server_that_goes_down_loads_no_more(settings: Settings) -> None:
+    """It would have to wait for every model before it can end."""
+    with opened(settings) as models:
+        models.drain(0)
+        models.load()
+
+        assert [False, False] == [model.loaded for model in models._catalog.models.values()]
+
+
+def test_who_waits_for_a_model_delays_nobody_else(edge: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many want a model that takes long to load, all else has its threads."""
+    shutil.copytree(edge.artifacts / SMALL, edge.artifacts / "other")
+    inputs, options = ["a text"], Options()
+    with opened(edge) as models:
+        slow, other = models._catalog.models[SMALL], models._catalog.models["other"]
+        gate, verify = threading.Event(), slow.verify
+
+        def verify_slowly() -> None:
+            assert gate.wait(START_SECONDS)
+            verify()
+
+        slow.unload()
+        monkeypatch.setattr(slow, "verify", verify_slowly)
+
+        async def ask() -> tuple[int, int]:
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+            waiting = [
+                asyncio.create_task(work)
+                for _ in range(8)
+                for work in (slow.embed(inputs, options), slow.show_tokens(inputs, options))
+            ]
+            await asyncio.sleep(0)  # now all of them wait
+            first = await other.embed(inputs, options)
+            await other.show_tokens(inputs, options)
+            await asyncio.to_thread(gate.set)
+            return first.num_tokens, len(await asyncio.gather(*waiting))
+
+        num_tokens, answers = asyncio.run(ask())
+
+    assert num_tokens > 0
+    assert 16 == answers
+
+
+def test_reloads_take_turns(edge: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that was removed does not come back with a reload that had read the file before."""
+    path = tmp_path / "keys"
+    gone, kept = (keys.add(path, name) for name in ("gone", "kept"))
+    settings = msgspec.structs.replace(edge, api_keys_file=path)
+    gate, began = threading.Event(), threading.Event()
+
+    def reload() -> list[str]:
+        if not began.is_set():
+            began.set()
+            assert gate.wait(START_SECONDS)
+        return []
+
+    async def reload_twice(state: State) -> None:
+        first = asyncio.create_task(routes.reload(state))
+        await asyncio.to_thread(began.wait, START_SECONDS)
+        keys.remove(path, "gone")
+        second = asyncio.create_task(routes.reload(state))
+        await asyncio.wait({second}, timeout=0.5)  # it would be done by then, did it not wait
+        gate.set()
+        await asyncio.gather(first, second)
+
+    with opened(settings) as models:
+        monkeypatch.setattr(models, "reload", reload)
+        state = create_app(models, settings).state
+        asyncio.run(reload_twice(state))
+
+    assert [False, True] == [state.api_keys.find(key) is not None for key in (gone, kept)]

@@ -15,7 +15,7 @@ from harness import until
 from embed_onnx import cpu
 from embed_onnx.errors import InferenceFailed, InvalidRequest, Overloaded, Unavailable
 from embed_onnx.pooling import Vector
-from embed_onnx.scheduler import Scheduler
+from embed_onnx.scheduler import Scheduler, _Lane
 
 
 class Sums:
@@ -455,3 +455,63 @@ def test_lanes_give_way_to_the_event_loop() -> None:
 
     assert [before + cpu.NICENESS] == noting.nice
     assert before == os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def test_a_lane_that_no_thread_can_be_started_for(
+    schedule, sums: Sums, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request fails at once; another takes its place when the system has a thread again."""
+    scheduler, start = schedule(lane_timeout=1), _Lane.start
+    refused: list[_Lane] = []
+
+    def refuse_first(lane: _Lane, work: Callable[[_Lane], None]) -> None:
+        if not refused:
+            refused.append(lane)
+            raise RuntimeError("can't start new thread")
+        start(lane, work)
+
+    monkeypatch.setattr(_Lane, "start", refuse_first)
+    failed = scheduler.submit(Deadly(), [[1]]).future
+
+    with pytest.raises(InferenceFailed, match="the lane that ran this request died"):
+        failed.result(60)
+    assert [[2]] == scheduler.submit(sums, [[2]]).future.result(60).tolist()
+    assert (1, 1) == (len(refused), scheduler.replaced)
+
+
+def test_a_pack_that_cannot_be_counted_is_answered(schedule, sums: Sums) -> None:
+    """As on a full disk, where the figures of several processes are."""
+    scheduler = schedule(lane_timeout=1)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    scheduler.on_pack = fail
+
+    assert [[3], [4]] == scheduler.submit(sums, [[3], [4]]).future.result(60).tolist()
+    assert 0 == scheduler.replaced
+
+
+def test_a_process_that_was_stopped_has_no_lane_that_hangs(
+    schedule, sums: Sums, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what passes while the watchdog is awake counts."""
+    scheduler, clock, trouble = schedule(lane_timeout=60), time.monotonic, _Lane.trouble
+    rounds = threading.Semaphore(0)
+
+    def look(lane: _Lane, timeout: float) -> str:
+        found = trouble(lane, timeout)
+        rounds.release()
+        return found
+
+    sums.gate.clear()
+    job = scheduler.submit(sums, [[1]])
+    sums.entered.acquire(timeout=60)
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600)
+    monkeypatch.setattr(_Lane, "trouble", look)
+    looked = [rounds.acquire(timeout=60) for _ in range(4)]
+    sums.gate.set()
+
+    assert [True] * 4 == looked
+    assert [[1]] == job.future.result(60).tolist()
+    assert 0 == scheduler.replaced
