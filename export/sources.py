@@ -113,7 +113,7 @@ def _license(folder: Path) -> str | None:
         return None
     try:
         named = huggingface_hub.ModelCard.load(card).data.license
-    except ValueError:  # malformed front matter
+    except Exception:  # whatever a card's text makes YAML and the hub's client raise; it is for people
         return None
     return str(named) if named else None
 

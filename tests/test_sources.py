@@ -130,6 +130,27 @@ def test_an_unknown_repository(environment: dict[str, str], tmp_path: Path) -> N
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("front_matter", "license_"),
+    [
+        pytest.param("license: mit", "mit", id="a-licence"),
+        pytest.param("tags: [a]", None, id="none"),
+        pytest.param('language: "en', None, id="not-yaml"),
+        pytest.param("yes: 1", None, id="a-key-that-is-no-text"),
+        pytest.param("- mit", None, id="a-list"),
+        pytest.param("license: \xff", None, id="not-utf-8"),
+    ],
+)
+def test_a_model_card_stops_nothing(tmp_path: Path, front_matter: str, license_: str | None) -> None:
+    """Its licence is told where it can be read."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "README.md").write_text(f"---\n{front_matter}\n---\n", encoding="latin-1")
+
+    found = sources.find(Entry(name="m", repo="m", folder=tmp_path))
+
+    assert license_ == found.source.license
+
+
 def test_the_packaged_model_is_the_original() -> None:
     """The package's weights have the original's digest, so no hub is needed."""
     found = sources.find(Entry(name=MINILM, repo=f"sentence-transformers/{MINILM}"))
