@@ -39,11 +39,15 @@ def _report(entry: Entry, folder: Path, given: Given) -> Path:
             )
         from export import comparison  # noqa: PLC0415 - torch takes seconds to import
 
-        with progress.explained(entry.name, folder, show), tempfile.TemporaryDirectory() as scratch:
-            refused = _build_other(entry, checkpoint, Path(scratch), show)
+        with (
+            progress.explained(entry.name, folder, show),
+            tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as scratch,
+        ):
+            other = Path(scratch) / "other"
+            refused = _build_other(entry, checkpoint, other, show)
             folders = {made.precision: folder}
             if refused is None:
-                folders[OTHER[made.precision]] = Path(scratch)
+                folders[OTHER[made.precision]] = other
             found = comparison.card_of(comparison.Subject(made, checkpoint, folders, refused), given, show)
             card.write(found, report_text.markdown(found), folder)
         show("done")
@@ -51,9 +55,10 @@ def _report(entry: Entry, folder: Path, given: Given) -> Path:
 
 
 def _build_other(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Show) -> str | None:
-    """Make the other precision in an empty folder; or say why it cannot be made."""
+    """Make the other precision in a new folder; or say why it cannot be made."""
     from export import build  # noqa: PLC0415
 
+    folder.mkdir()
     try:
         build.build(replace(entry, precision=OTHER[entry.precision]), checkpoint, folder, show)
     except ExportError as err:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from embed_onnx import manifest
 from embed_onnx.manifest import Source
 from embed_onnx.models_file import Entry
-from export.errors import ExportError
+from export.errors import ExportError, is_exhausted
 
 MODULES, CONFIG = "modules.json", "config.json"
 """The chain of a Sentence-Transformers model; what each module, or a model of transformers, is made from."""
@@ -46,16 +46,14 @@ def find(entry: Entry) -> Checkpoint:
     if entry.folder is not None:
         return _checkpoint(entry.folder, repo=entry.folder.name)
     package = PACKAGED.get(entry.repo)
-    if entry.revision is None and package is not None and importlib.util.find_spec(package):
-        return _packaged(entry.repo, package)
+    spec = importlib.util.find_spec(package) if package and entry.revision is None else None
+    if package and spec and spec.origin:
+        return _packaged(entry.repo, package, Path(spec.origin).parent)
     return _downloaded(entry.repo, entry.revision)
 
 
-def _packaged(repo: str, package: str) -> Checkpoint:
-    spec = importlib.util.find_spec(package)
-    assert spec is not None  # noqa: S101 - the caller asked
-    assert spec.origin is not None  # noqa: S101
-    found = _checkpoint(Path(spec.origin).parent / "model", repo=repo)
+def _packaged(repo: str, package: str, folder: Path) -> Checkpoint:
+    found = _checkpoint(folder / "model", repo=repo)
     expected, actual = PACKAGED_SHA256[package], found.source.files.get("model.safetensors")
     if actual != expected:
         raise ExportError(
@@ -78,6 +76,11 @@ def _downloaded(repo: str, revision: str | None) -> Checkpoint:
             "online and unset HF_HUB_OFFLINE, or save the model to a folder elsewhere and list ./FOLDER"
         ) from None
     except (HfHubHTTPError, OSError, ValueError) as err:
+        if is_exhausted(err):
+            raise ExportError(
+                f"{wanted} cannot be downloaded to {huggingface_hub.constants.HF_HUB_CACHE}: {err}; make room "
+                "there, or choose another place with HF_HOME"
+            ) from None
         raise ExportError(
             f"{wanted} cannot be downloaded: {_first_line(err)}; check its name and revision, and log in if "
             "it is private"

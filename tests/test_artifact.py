@@ -33,6 +33,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stacks.save(tmp_path_factory.mktemp("checkpoint") / "static", [stacks.static()])
 
 
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint") / "bert"
+    stacks.transformer(folder)
+    return folder
+
+
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "artifacts" / "team" / "static"
@@ -151,14 +158,35 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     assert [target] == list(tmp_path.iterdir())
 
 
-def test_a_disk_that_takes_no_more(checkpoint: Path, target: Path) -> None:
+@pytest.mark.parametrize(("kind", "size"), [("checkpoint", 3000), ("transformer", 30_000)])
+def test_a_disk_that_takes_no_more(
+    kind: str, size: int, request: pytest.FixtureRequest, target: Path
+) -> None:
     """The kernel refuses to write; the sentence says so, and nothing is left."""
+    folder = request.getfixturevalue(kind)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, most))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
     try:
         with pytest.raises(ExportError, match=r"team/static cannot be written to .*; free or choose a place"):
-            export(checkpoint, target)
+            export(folder, target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    assert [] == inside(target)
+
+
+@pytest.mark.parametrize("place", ["sentence_transformers.SentenceTransformer.eval", "torch.onnx.export"])
+def test_too_little_memory(
+    transformer: Path, target: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a checkpoint is loaded, or traced."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(place, fail)
+
+    with pytest.raises(ExportError, match="team/static needs more memory than there is here"):
+        export(transformer, target)
 
     assert [] == inside(target)

@@ -1,5 +1,6 @@
 """Where checkpoints come from. The hub is a local HTTP server; the client is the real one."""
 
+import errno
 import hashlib
 import json
 import threading
@@ -149,6 +150,18 @@ def test_a_model_card_stops_nothing(tmp_path: Path, front_matter: str, license_:
     found = sources.find(Entry(name="m", repo="m", folder=tmp_path))
 
     assert license_ == found.source.license
+
+
+def test_a_disk_too_full_for_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no matter of names and logins."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+
+    with pytest.raises(ExportError, match=r"downloaded to .*: .*No space left on device; make room there"):
+        sources.find(Entry(name="m", repo=REPO))
 
 
 def test_the_packaged_model_is_the_original() -> None:
