@@ -1,5 +1,7 @@
 """Artifacts are complete or absent, whatever happens to the export that makes them."""
 
+import errno
+import os
 import resource
 import signal
 import subprocess
@@ -98,6 +100,73 @@ def test_an_artifact_outlives_the_export_that_would_replace_it(checkpoint: Path,
 
     assert before == kept == manifest.read(target)
     assert ["static"] == inside(target)
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
+def test_an_end_between_the_two_renames(
+    target: Path, failure: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old artifact is set aside, the new one is not there yet: the old one comes back."""
+    target.mkdir(parents=True)
+    (target / "old").touch()
+    rename = Path.rename
+
+    def interrupted(path: Path, to: Path) -> Path:
+        if path.name == "new":
+            raise failure
+        return rename(path, to)
+
+    with pytest.raises(failure), artifact.staged(target) as new:
+        (new / "whole").touch()
+        monkeypatch.setattr(Path, "rename", interrupted)
+
+    assert ["static"] == inside(target)
+    assert [target / "old"] == list(target.iterdir())
+
+
+def test_what_lies_in_the_folder_of_an_export(target: Path) -> None:
+    """A stray file, as a network's file system may leave one, goes with it."""
+    left = target.with_name(".static-export") / ".nfs0001"
+    left.parent.mkdir(parents=True)
+    left.touch()
+
+    with artifact.staged(target) as new:
+        (new / "whole").touch()
+
+    assert ["static"] == inside(target)
+
+
+def test_a_file_that_cannot_be_removed(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new artifact is there all the same."""
+
+    def busy(*_: object, **__: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    with artifact.staged(target) as new:
+        (new / "whole").touch()
+        (new.parent / ".nfs0001").touch()
+        monkeypatch.setattr(os, "unlink", busy)
+
+    assert [target / "whole"] == list(target.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "broken-link"])
+def test_what_stands_in_the_way_of_an_export(target: Path, kind: str) -> None:
+    """It is named, and not removed."""
+    aside = target.with_name(".static-export")
+    aside.parent.mkdir(parents=True)
+    if kind == "file":
+        aside.touch()
+    else:
+        aside.symlink_to("." if kind == "link" else "nowhere")
+
+    with (
+        pytest.raises(ExportError, match="static-export is in the way of an export"),
+        artifact.staged(target),
+    ):
+        pass
+
+    assert [".static-export"] == inside(target)
 
 
 def test_two_exports_of_a_model_take_turns(checkpoint: Path, target: Path) -> None:
