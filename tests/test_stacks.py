@@ -13,6 +13,7 @@ import stacks
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize
 from small_models import MAX_TOKENS, PROMPTS, WIDTH
 
 from embed_onnx import Model, manifest
@@ -234,6 +235,22 @@ def test_the_limit_in_a_tables_tokenizer_is_kept(workshop: Path, tmp_path: Path)
 
     assert (7, 7, True) == (model.manifest.max_tokens, tokens.num_tokens, tokens.truncated)
     assert cosines(expected[None], vector[None]).min() >= 0.999
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_table_without_a_row_for_unknown_words(tmp_path: Path, precision: manifest.Precision) -> None:
+    """Texts of nothing else are zero vectors, as they are in the original."""
+    module = stacks.static()
+    with torch.no_grad():
+        module.embedding.weight[0] = 0
+    folder = stacks.save(tmp_path / "saved", [module, Normalize()])
+    entry = Entry(name="zero", repo="zero", folder=folder, precision=precision)
+
+    pipeline.export_all([entry], tmp_path, force=False)
+
+    with Model.load(tmp_path / "zero") as model:
+        assert not model.encode(["жук"]).any()
+    assert manifest.read(tmp_path / "zero").parity.cosine_min > parity.FLOORS[precision].least
 
 
 @pytest.mark.parametrize("folded", [False, True], ids=["rows", "mapping-and-weights"])
