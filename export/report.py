@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from embed_onnx import native
 from embed_onnx.manifest import Precision
 from embed_onnx.models_file import Entry
 from export import artifact, card, progress, report_text, sources
@@ -22,7 +23,9 @@ def report_all(entries: Sequence[Entry], artifacts: Path, given: Given) -> list[
 
     Raises:
         ExportError: An artifact is absent or out of date, or cannot be measured; those before it are done.
+        SetupError: There are no such kernels here as the environment names.
     """
+    native.find()  # said now, and not after minutes of measuring
     return [_report(entry, artifacts / entry.name, given) for entry in entries]
 
 

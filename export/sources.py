@@ -78,8 +78,8 @@ def _downloaded(repo: str, revision: str | None) -> Checkpoint:
     except (HfHubHTTPError, OSError, ValueError) as err:
         if is_exhausted(err):
             raise ExportError(
-                f"{wanted} cannot be downloaded to {huggingface_hub.constants.HF_HUB_CACHE}: {err}; make room "
-                "there, or choose another place with HF_HOME"
+                f"{wanted} cannot be downloaded to {huggingface_hub.constants.HF_HUB_CACHE}: {err}; make "
+                "room there, or choose another place with HF_HOME"
             ) from None
         raise ExportError(
             f"{wanted} cannot be downloaded: {_first_line(err)}; check its name and revision, and log in if "
