@@ -6,9 +6,12 @@
 
 A bare name means ``sentence-transformers/NAME`` on the hub, ``OWNER/NAME`` is that repository, and
 ``@revision`` pins one. Anything that starts with ``.``, ``/`` or ``~`` is a folder saved by
-Sentence-Transformers, relative to the models file. ``key=value`` options follow.
+Sentence-Transformers, relative to the models file; in double quotes, its name may have spaces.
+``key=value`` options follow.
 """
 
+import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -20,6 +23,8 @@ from embed_onnx.manifest import Manifest, Precision, is_name
 
 BARE_NAME_OWNER = "sentence-transformers"
 OPTIONS = ("alias", "name", "precision")
+WORD = re.compile(r'"([^"]*)"|\S+')
+"""Quotes inside a word, and backslashes, are part of a folder's name."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +69,7 @@ def _entries(text: str, path: Path) -> Iterator[Entry]:
     taken: dict[str, int] = {}
     folders: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        words = _without_comment(line).split()
+        words = _words(line)
         if not words:
             continue
         try:
@@ -92,11 +97,10 @@ def _nested(one: str, other: str) -> bool:
     return one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
-def _without_comment(line: str) -> str:
-    """Cut at the first ``#`` that starts a word: folders may contain one."""
-    words = line.split()
-    kept = next((i for i, word in enumerate(words) if word.startswith("#")), len(words))
-    return " ".join(words[:kept])
+def _words(line: str) -> list[str]:
+    """Those before the first ``#`` that starts a word: folders may contain one."""
+    found = itertools.takewhile(lambda word: not word[0].startswith("#"), WORD.finditer(line))
+    return [word[0] if word[1] is None else word[1] for word in found]
 
 
 def _entry(words: list[str], *, base: Path) -> Entry:
@@ -145,7 +149,10 @@ def _options(pairs: list[str]) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         if key not in OPTIONS or not equals or not value:
             known = ", ".join(f"{option}=" for option in OPTIONS)
-            raise ValueError(f"{pair!r} is not an option; options are {known} each with a value")
+            raise ValueError(
+                f"{pair!r} is not an option; options are {known} each with a value, and a folder with a "
+                "space in its name stands in double quotes"
+            )
         if key in options:
             raise ValueError(f"{key}= stands twice; for several aliases write alias=ONE,TWO")
         options[key] = value
