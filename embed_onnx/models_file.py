@@ -19,10 +19,11 @@ from typing import get_args
 import msgspec
 
 from embed_onnx.errors import ModelsFileError
-from embed_onnx.manifest import Manifest, Precision, is_name
+from embed_onnx.manifest import Manifest, Precision, is_name, sha256
 
 BARE_NAME_OWNER = "sentence-transformers"
 OPTIONS = ("alias", "name", "precision")
+WEIGHTS = ".safetensors"
 WORD = re.compile(r'"([^"]*)"|\S+')
 """Quotes inside a word, and backslashes, are part of a folder's name."""
 
@@ -48,6 +49,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         same_repo = source.repo == (self.folder.name if self.folder else self.repo)
         pinned = self.revision is None or self.revision in (source.requested, source.revision)
         return same_repo and pinned and self.precision == manifest.precision
+
+    def changed(self, manifest: Manifest) -> list[str]:
+        """Files of a local checkpoint that are not those that were exported; not weights, which are large."""
+        if self.folder is None:
+            return []
+        small = {name: known for name, known in manifest.source.files.items() if not name.endswith(WEIGHTS)}
+        return [name for name, known in small.items() if _is_other(self.folder / name, known)]
+
+
+def _is_other(path: Path, digest: str) -> bool:
+    try:
+        return sha256(path) != digest
+    except OSError:  # the checkpoint need not be here
+        return False
 
 
 def read(path: Path) -> list[Entry]:

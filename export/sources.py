@@ -96,7 +96,8 @@ def _checkpoint(folder: Path, *, repo: str) -> Checkpoint:
             f"{folder} holds neither {MODULES} nor {CONFIG}, so it is no model of Sentence-Transformers or "
             "transformers; save one there with SentenceTransformer(...).save_pretrained(...)"
         )
-    relative = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    found = {*folder.rglob("*"), *folder.glob("*/*")}  # the first enters no folder that is a link
+    relative = sorted(path.relative_to(folder) for path in found if path.is_file())
     files = {str(path): manifest.sha256(folder / path) for path in relative if _is_read(str(path))}
     source = Source(repo=repo, license=_license(folder), files=files)
     return Checkpoint(folder, source)

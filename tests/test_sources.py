@@ -152,6 +152,18 @@ def test_a_model_card_stops_nothing(tmp_path: Path, front_matter: str, license_:
     assert license_ == found.source.license
 
 
+def test_a_module_that_is_a_link_is_read(tmp_path: Path) -> None:
+    """So that its change makes the artifact out of date."""
+    for path in ("m/config.json", "m/1_Pooling/config.json", "elsewhere/model.safetensors"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("{}")
+    (tmp_path / "m" / "2_Dense").symlink_to(tmp_path / "elsewhere")
+
+    found = sources.find(Entry(name="m", repo="m", folder=tmp_path / "m"))
+
+    assert ["1_Pooling/config.json", "2_Dense/model.safetensors", "config.json"] == list(found.source.files)
+
+
 def test_a_disk_too_full_for_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no matter of names and logins."""
 
