@@ -3,11 +3,12 @@
 Commands import what they use, so that ``--help`` is instant.
 """
 
+import contextlib
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,14 +117,14 @@ def export(
         raise SetupError("--sts and --beir are for the report card; add --report")
     chosen = settings.from_words(words)
     picked = _listed(names, chosen)
-    _need_export_extra()
-    from export import card, datasets, pipeline
+    with _export_extra():
+        from export import card, datasets, pipeline
 
-    given = datasets.read(sts, beir)
-    pipeline.export_all(picked, chosen.artifacts, force=force)
-    if report:
-        bare = [entry for entry in picked if not card.exists(chosen.artifacts / entry.name)]
-        _write_reports(bare, chosen, given)
+        given = datasets.read(sts, beir)
+        pipeline.export_all(picked, chosen.artifacts, force=force)
+        if report:
+            bare = [entry for entry in picked if not card.exists(chosen.artifacts / entry.name)]
+            _write_reports(bare, chosen, given)
 
 
 @cli.command()
@@ -139,10 +140,10 @@ def report(name: str, sts: Path | None, beir: Path | None, **words: Any) -> None
     """
     chosen = settings.from_words(words)
     picked = _listed((name,), chosen)
-    _need_export_extra()
-    from export import datasets
+    with _export_extra():
+        from export import datasets
 
-    _write_reports(picked, chosen, datasets.read(sts, beir))
+        _write_reports(picked, chosen, datasets.read(sts, beir))
 
 
 @cli.command()
@@ -293,6 +294,23 @@ def _write_reports(entries: list["Entry"], chosen: "Settings", given: "Given") -
         click.echo(path)
 
 
+@contextlib.contextmanager
+def _export_extra() -> Iterator[None]:
+    """Turn packages that are absent, or of versions that do not go together, into a sentence.
+
+    Raises:
+        SetupError: Exporting cannot be imported.
+    """
+    _need_export_extra()
+    try:
+        yield
+    except ImportError as err:
+        raise SetupError(
+            f"the packages for exporting do not go together: {err}; install those that do with "
+            "`pip install 'embed-onnx[export]'`"
+        ) from err
+
+
 def _need_export_extra() -> None:
     absent = [name for name in EXPORT_PACKAGES if find_spec(name) is None]
     if absent:
@@ -306,6 +324,9 @@ def _export_missing(entries: list["Entry"], chosen: "Settings") -> None:
     """Export in a process of its own, so that the server does not keep torch in memory."""
     if not entries:
         return
+    from embed_onnx import native
+
+    native.find(chosen.kernels)  # before minutes of exporting, not after
     names = [entry.name for entry in entries]
     try:
         _need_export_extra()

@@ -25,6 +25,7 @@ FORMAT = 2
 
 MANIFEST = "manifest.json"
 MODEL: Final = "model.onnx"
+DATA = f"{MODEL}.data"
 HEAD: Final = "head.onnx"
 TOKENIZER = "tokenizer.json"
 LICENSE = "LICENSE"
@@ -160,6 +161,12 @@ def sha256(path: Path) -> str:
     """Hex digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_bytes(folder: Path) -> int:
+    """The size of an artifact's model, in all its files."""
+    files = [folder / name for name in (MODEL, DATA, HEAD)]
+    return sum(path.stat().st_size for path in files if path.exists())
 
 
 def is_name(text: str) -> bool:

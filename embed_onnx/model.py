@@ -342,7 +342,7 @@ class Model:
                 tokens = [msgspec.structs.replace(item, skipped=skipped) for item in tokens]
         else:
             for index, ids in enumerate(inputs, start=first):
-                self._check_ids(ids, options, index, tokenizer.vocabulary_size)
+                self._check_ids(ids, options, index, tokenizer.num_ids)
             tokens = [tokenizer.cut_ids(ids) for ids in inputs if not isinstance(ids, str)]
         for index, item in enumerate(tokens, start=first):
             self._check_length(item, options, index)
@@ -394,7 +394,7 @@ class Model:
             )
         return next((name for name in candidates if name in prompts), self.manifest.default_prompt)
 
-    def _check_ids(self, ids: str | list[int], options: Options, index: int, vocabulary_size: int) -> None:
+    def _check_ids(self, ids: str | list[int], options: Options, index: int, num_ids: int) -> None:
         """Refuse what cannot be a client's own token ids; a prompt is text and cannot be put before them."""
         if isinstance(ids, str):
             raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
@@ -404,10 +404,10 @@ class Model:
                     f"{given} puts a prompt before texts, and input is token ids; send texts", param=given
                 )
         for token_id in ids:
-            if not 0 <= token_id < vocabulary_size:
+            if not 0 <= token_id < num_ids:
                 raise InvalidRequest(
                     f"input[{index}] has the token id {token_id}, and this model's vocabulary ends at "
-                    f"{vocabulary_size - 1}. If LangChain sent it, set "
+                    f"{num_ids - 1}. If LangChain sent it, set "
                     "check_embedding_ctx_length=False so that it sends texts",
                     param="input",
                 )

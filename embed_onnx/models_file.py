@@ -6,9 +6,12 @@
 
 A bare name means ``sentence-transformers/NAME`` on the hub, ``OWNER/NAME`` is that repository, and
 ``@revision`` pins one. Anything that starts with ``.``, ``/`` or ``~`` is a folder saved by
-Sentence-Transformers, relative to the models file. ``key=value`` options follow.
+Sentence-Transformers, relative to the models file; in double quotes, its name may have spaces.
+``key=value`` options follow.
 """
 
+import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -16,10 +19,13 @@ from typing import get_args
 import msgspec
 
 from embed_onnx.errors import ModelsFileError
-from embed_onnx.manifest import Manifest, Precision, is_name
+from embed_onnx.manifest import Manifest, Precision, is_name, sha256
 
 BARE_NAME_OWNER = "sentence-transformers"
 OPTIONS = ("alias", "name", "precision")
+WEIGHTS = ".safetensors"
+WORD = re.compile(r'"([^"]*)"|\S+')
+"""Quotes inside a word, and backslashes, are part of a folder's name."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +50,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         pinned = self.revision is None or self.revision in (source.requested, source.revision)
         return same_repo and pinned and self.precision == manifest.precision
 
+    def changed(self, manifest: Manifest) -> list[str]:
+        """Files of a local checkpoint that are not those that were exported; not weights, which are large."""
+        if self.folder is None:
+            return []
+        small = {name: known for name, known in manifest.source.files.items() if not name.endswith(WEIGHTS)}
+        return [name for name, known in small.items() if _is_other(self.folder / name, known)]
+
+
+def _is_other(path: Path, digest: str) -> bool:
+    try:
+        return sha256(path) != digest
+    except OSError:  # the checkpoint need not be here
+        return False
+
 
 def read(path: Path) -> list[Entry]:
     """The entries of a models file, in order.
@@ -64,7 +84,7 @@ def _entries(text: str, path: Path) -> Iterator[Entry]:
     taken: dict[str, int] = {}
     folders: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        words = _without_comment(line).split()
+        words = _words(line)
         if not words:
             continue
         try:
@@ -92,11 +112,10 @@ def _nested(one: str, other: str) -> bool:
     return one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
-def _without_comment(line: str) -> str:
-    """Cut at the first ``#`` that starts a word: folders may contain one."""
-    words = line.split()
-    kept = next((i for i, word in enumerate(words) if word.startswith("#")), len(words))
-    return " ".join(words[:kept])
+def _words(line: str) -> list[str]:
+    """Those before the first ``#`` that starts a word: folders may contain one."""
+    found = itertools.takewhile(lambda word: not word[0].startswith("#"), WORD.finditer(line))
+    return [word[0] if word[1] is None else word[1] for word in found]
 
 
 def _entry(words: list[str], *, base: Path) -> Entry:
@@ -145,7 +164,10 @@ def _options(pairs: list[str]) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         if key not in OPTIONS or not equals or not value:
             known = ", ".join(f"{option}=" for option in OPTIONS)
-            raise ValueError(f"{pair!r} is not an option; options are {known} each with a value")
+            raise ValueError(
+                f"{pair!r} is not an option; options are {known} each with a value, and a folder with a "
+                "space in its name stands in double quotes"
+            )
         if key in options:
             raise ValueError(f"{key}= stands twice; for several aliases write alias=ONE,TWO")
         options[key] = value

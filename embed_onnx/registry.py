@@ -70,7 +70,9 @@ def _names(entries: list[models_file.Entry]) -> dict[str, str]:
 
 def _artifact_names(artifacts: Path) -> list[str]:
     """Names are folders below ``artifacts``; one that begins with a dot is still being made."""
-    folders = [path.parent.relative_to(artifacts) for path in artifacts.rglob(manifest.MANIFEST)]
+    within = ("**/", "*/", "*/*/")  # the first enters no folder that is a link, the others do
+    found = {path.parent for part in within for path in artifacts.glob(part + manifest.MANIFEST)}
+    folders = [folder.relative_to(artifacts) for folder in found]
     return sorted(str(folder) for folder in folders if not any(part.startswith(".") for part in folder.parts))
 
 
@@ -80,12 +82,26 @@ def missing(entries: list[models_file.Entry], artifacts: Path) -> list[models_fi
     Raises:
         ArtifactError: An artifact is there and cannot be read.
     """
-    return [
-        entry
-        for entry in entries
-        if not (artifacts / entry.name / manifest.MANIFEST).exists()
-        or not entry.asks_for(manifest.read(artifacts / entry.name))
-    ]
+    return [entry for entry in entries if not _is_there(artifacts / entry.name, entry)]
+
+
+def _is_there(folder: Path, entry: models_file.Entry) -> bool:
+    """Whether an artifact is what a line asks for; that its checkpoint has changed is only logged."""
+    if not (folder / manifest.MANIFEST).exists():
+        return False
+    found = manifest.read(folder)
+    if not entry.asks_for(found):
+        return False
+    changed = entry.changed(found)
+    if changed:
+        log.warning(
+            "%s was exported from other files than %s has now: %s; run `embed-onnx export %s` to follow",
+            folder,
+            entry.folder,
+            ", ".join(changed),
+            entry.name,
+        )
+    return True
 
 
 class _Catalog(msgspec.Struct, frozen=True):

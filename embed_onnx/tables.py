@@ -57,4 +57,4 @@ def cosines(engine: Kernels) -> tuple[str, str]:
 
 def megabytes(folder: Path) -> float:
     """The size of an artifact's model."""
-    return (folder / manifest.MODEL).stat().st_size / MB
+    return manifest.model_bytes(folder) / MB

@@ -47,10 +47,9 @@ def staged(target: Path, *, waiting: Callable[[], None] = lambda: None) -> Itera
     aside = target.with_name(f".{target.name}-export")
     new, old = aside / "new", aside / "old"
     with _locked(aside, waiting):
-        if old.exists() and not target.exists():
-            old.rename(target)
+        _put_back(old, target)
         for left in list(aside.iterdir()):
-            shutil.rmtree(left)
+            shutil.rmtree(left, ignore_errors=True)
         try:
             new.mkdir()
             yield new
@@ -59,7 +58,14 @@ def staged(target: Path, *, waiting: Callable[[], None] = lambda: None) -> Itera
                     target.rename(old)
                 new.rename(target)
         finally:
-            shutil.rmtree(aside)
+            _put_back(old, target)
+            shutil.rmtree(aside, ignore_errors=True)  # NFS keeps what is open; the next export tries again
+
+
+def _put_back(old: Path, target: Path) -> None:
+    """Undo the first half of a replacement whose second half did not come."""
+    if old.exists() and not target.exists():
+        old.rename(target)
 
 
 @contextlib.contextmanager
@@ -76,12 +82,21 @@ def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def _lock(folder: Path, waiting: Callable[[], None]) -> int:
-    """A descriptor of a folder that is locked, unless it was removed meanwhile: then of what it was."""
+    """A descriptor of a folder that is locked, unless it was removed meanwhile: then of what it was.
+
+    Raises:
+        ExportError: It is a file or a link.
+    """
     while True:
         with contextlib.suppress(FileExistsError):  # exist_ok would look again, and it may be gone by then
             folder.mkdir()
         with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                descriptor = os.open(folder, os.O_DIRECTORY | os.O_NOFOLLOW)
+            except NotADirectoryError:
+                raise ExportError(
+                    f"{folder} is in the way of an export and is no folder; delete it"
+                ) from None
             break
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -49,7 +49,7 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
         _copy_license(checkpoint, folder)
         show("checking")
         expected = parity.reference(original)
-        made = _draft(entry, checkpoint, original, onnx_file.size(graph))
+        made = _draft(entry, checkpoint, original, manifest.model_bytes(folder))
         operators = native.find("off")
         made = replace(made, parity=parity.measure(expected, folder, made, operators))
         if entry.precision == "int8":

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 
 from embed_onnx.manifest import HEAD, MODEL, Module, PoolingMode, TruncationSide
 from export import head, modules, static, tokenizer
-from export.errors import ExportError
+from export.errors import ExportError, is_exhausted
 from export.sources import Checkpoint
 
 TRANSFORMER = {"use_safetensors": True, "dtype": torch.float32}
@@ -63,6 +63,8 @@ def load(checkpoint: Checkpoint, *, attention: str | None = "eager") -> Original
     except ExportError:
         raise
     except Exception as err:  # whatever transformers raises for a folder it cannot read
+        if is_exhausted(err):
+            raise
         raise ExportError(f"{checkpoint.source.repo} cannot be loaded: {err}") from err
     kinds = [module.kind for module in chain] or PLAIN[: len(model)]
     is_static = kinds[0] == "StaticEmbedding"

@@ -39,7 +39,7 @@ def check(encoder: Encoder, original: Path) -> None:
     Raises:
         ExportError: The states are too far apart.
     """
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory(dir=original.parent) as scratch:
         path = Path(scratch) / "float32.onnx"
         onnx_file.save(build(encoder, quantized=False), path)
         ours, theirs = onnx_file.session(path), onnx_file.session(original)

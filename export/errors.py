@@ -1,5 +1,7 @@
 """What can go wrong at export."""
 
+import errno
+
 from embed_onnx.errors import SetupError
 
 
@@ -9,3 +11,9 @@ class ExportError(SetupError):
 
 class DatasetError(SetupError):
     """A file that was given to measure with cannot be read, or a line of it is wrong."""
+
+
+def is_exhausted(err: BaseException) -> bool:
+    """Whether an error tells of this machine's memory or disk, and not of a checkpoint or the hub."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return isinstance(err, MemoryError) or (isinstance(err, OSError) and err.errno in full)

@@ -36,6 +36,11 @@ WAYS_OUT = {
 }
 SENTENCE = "sentence_embedding"
 """What modules after the pooling read and write."""
+CONFIGS = (
+    CONFIG, "sentence_bert_config.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json",
+)  # fmt: skip
+"""What sentence-transformers and transformers read of a module besides its weights and tokenizer.json."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 T = TypeVar("T")
@@ -180,8 +185,9 @@ def _check(module: Module, checkpoint: Checkpoint) -> None:
         raise ExportError(
             f"{checkpoint.folder} lacks the folder {module.path} of its {module.kind}; get it again"
         )
-    for path in sorted(folder.glob("*.json")):
-        decode(path, Any)
+    for path in (folder / name for name in CONFIGS):
+        if path.is_file():
+            decode(path, Any)
     if module.kind in FIRST:
         _check_tokenizer(folder)
     if module.kind == "Transformer":

@@ -8,13 +8,12 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from embed_onnx.manifest import MODEL
+from embed_onnx.manifest import DATA, MODEL
 from export.int8 import Floats
 
 LARGEST = 2**31 - 2**20
-"""Bytes of one file: protobuf ends at 2 GB, less some room for the graph's own text."""
-DATA = f"{MODEL}.data"
-"""The weights of a larger one."""
+"""Bytes of one file: protobuf ends at 2 GB, less some room for the graph's own text. ``DATA`` has the weights
+of a larger one."""
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:
@@ -30,12 +29,6 @@ def copy(path: Path, folder: Path) -> None:
     shutil.copy(path, folder / MODEL)
     if path.with_name(DATA).exists():
         shutil.copy(path.with_name(DATA), folder)
-
-
-def size(path: Path) -> int:
-    """Bytes of a file and of what lies beside it."""
-    beside = path.with_name(DATA)
-    return path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
 
 
 def session(path: Path) -> ort.InferenceSession:

@@ -1,9 +1,8 @@
 """The float32 graph, simplified by ONNX Runtime's optimizer for transformers.
 
-Attention, skip-normalisation and bias-GELU fusions stay off: on CPUs the fused operators are
-slower than the plain ones, or cannot be quantised as well; that of rotary positions would bring tables of
-131,072 rows. What is left is GELU, LayerNorm and
-the removal of what does nothing.
+Attention, skip-normalisation and bias-GELU fusions stay off: on CPUs the fused operators are slower than the
+plain ones, or cannot be quantised as well; that of rotary positions would bring tables of 131,072 rows. What
+is left is GELU, LayerNorm and the removal of what does nothing.
 """
 
 from pathlib import Path

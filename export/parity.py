@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from embed_onnx.encoder import Encoder
 from embed_onnx.manifest import MODEL, TOKENIZER, Manifest, Parity, Precision
 from embed_onnx.native import Kernels
-from embed_onnx.pooling import Vector
 from embed_onnx.tokenizer import Tokenizer
+from export import scores
 from export.convert import Original
 from export.errors import ExportError
 
@@ -92,13 +92,14 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
     encoder = Encoder(folder / MODEL, manifest, kernels)
     floor = FLOORS[manifest.precision]
     enough = counted([item.num_tokens for item in tokens], floor, manifest)
-    cosines = []
+    found, originals = [], []
     cases = zip(expected.prompts, tokens, expected.vectors, enough, strict=True)
     for prompt, item, original, counts in cases:
         skipped = 0 if manifest.include_prompt or not prompt else tokenizer.prompt_length(prompt)
         if counts and item.num_tokens > skipped:  # of no token, serving makes no vector
-            cosines.append(_cosine(encoder.encode([item.ids], skipped=skipped)[0], original))
-    judged = np.array(cosines)
+            found.append(encoder.encode([item.ids], skipped=skipped)[0])
+            originals.append(original)
+    judged = scores.cosines(np.array(found), np.array(originals))
     if not (judged.mean() >= floor.mean and judged.min() >= floor.least):  # so that NaN does not pass
         way_out = (
             "set precision=float32 on its line" if manifest.precision == "int8" else "report this as a bug"
@@ -109,10 +110,6 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
             f"{floor.mean} and {floor.least}; {way_out}"
         )
     return Parity(texts=len(expected.texts), cosine_mean=float(judged.mean()), cosine_min=float(judged.min()))
-
-
-def _cosine(one: Vector, other: Vector) -> float:
-    return float(np.dot(one, other) / (np.linalg.norm(one) * np.linalg.norm(other)))
 
 
 def counted(num_tokens: Sequence[int], floor: Floor, manifest: Manifest) -> list[bool]:

@@ -12,6 +12,7 @@ from rich.table import Table
 from embed_onnx import native, tables
 from embed_onnx.manifest import Manifest
 from embed_onnx.models_file import Entry
+from embed_onnx.native import Kernels
 from export import artifact, progress, sources
 from export.progress import Show
 
@@ -29,10 +30,12 @@ def export_all(entries: Sequence[Entry], artifacts: Path, *, force: bool) -> Non
 
     Raises:
         ExportError: A model cannot be exported; those before it are done.
+        SetupError: There are no such kernels here as the environment names.
     """
+    kernels = native.find()
     with progress.shown() as bars:
         done = [_export(entry, artifacts / entry.name, _Stages(bars, entry.name), force) for entry in entries]
-    tables.show(_table(done))
+    tables.show(_table(done, kernels))
     for row in done:
         for note in [module.note for module in row.manifest.modules if module.note]:
             Console().print(f"{row.manifest.name}: {note}")
@@ -76,9 +79,8 @@ class _Stages(Show):
         self.reach(self.STAGES.index(stage) if stage in self.STAGES else len(self.STAGES))
 
 
-def _table(done: Sequence[Done]) -> Table:
+def _table(done: Sequence[Done], kernels: Kernels) -> Table:
     table = Table("name", "MB before", "MB after", "cosine mean", "cosine min", "seconds")
-    kernels = native.find()
     for row in done:
         table.add_row(
             row.manifest.name,

@@ -55,7 +55,7 @@ def explained(name: str, folder: Path, show: Show) -> Iterator[None]:
     """Turn what nobody foresaw of a model into a sentence.
 
     Raises:
-        ExportError: The disk, or a checkpoint that torch, transformers or optimum cannot deal with.
+        ExportError: The disk, the memory, or a checkpoint that torch or a library on it cannot deal with.
     """
     try:
         yield
@@ -63,6 +63,11 @@ def explained(name: str, folder: Path, show: Show) -> Iterator[None]:
         raise
     except OSError as err:
         raise ExportError(f"{name} cannot be written to {folder}: {err}; free or choose a place") from err
+    except MemoryError as err:
+        raise ExportError(
+            f"{name} needs more memory than there is here ({show.stage}); export it on another machine and "
+            "copy its artifacts folder here"
+        ) from err
     except Exception as err:
         raise ExportError(
             f"{name} failed while {show.stage}: {type(err).__name__}: {err}; try the checkpoint in "

@@ -25,7 +25,8 @@ def quantize(path: Path, output: Path) -> Quantization:
         ExportError: The graph has no table of word embeddings.
     """
     model = onnx.load(path)
-    rewrite = _Rewrite({tensor.name: tensor for tensor in model.graph.initializer})
+    tables = (tensor for tensor in model.graph.initializer if _is_table(tensor))
+    rewrite = _Rewrite({tensor.name: tensor for tensor in tables})
     for node in model.graph.node:
         rewrite.add(node)
     if not rewrite.found_embeddings:
@@ -43,7 +44,7 @@ MOVES = ("Cast", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 
 
 class _Rewrite:
-    """Copies a graph's nodes, replacing products with constant weights and the look-up of input_ids."""
+    """Copies a graph's nodes, replacing products with tables of weights and the look-up of input_ids."""
 
     def __init__(self, tables: dict[str, onnx.TensorProto]) -> None:
         self._tables = tables
@@ -55,7 +56,7 @@ class _Rewrite:
 
     def add(self, node: onnx.NodeProto) -> None:
         """Copy or replace the next node."""
-        if node.op_type == "Gather" and node.input[0] in self._tables and node.input[1] in self._ids:
+        if node.op_type == "Gather" and node.input[0] in self._tables and self._gives_rows(node):
             self._add_embeddings(node)
         elif node.op_type == "MatMul" and node.input[1] in self._tables:
             self._add_product(node)
@@ -65,6 +66,9 @@ class _Rewrite:
             self.nodes.append(node)
             if node.op_type in MOVES and node.input[0] in self._ids:
                 self._ids.update(node.output)
+
+    def _gives_rows(self, node: onnx.NodeProto) -> bool:
+        return node.input[1] in self._ids and _attributes(node).get("axis", 0) == 0
 
     def _add_embeddings(self, node: onnx.NodeProto) -> None:
         self.found_embeddings = True
@@ -105,6 +109,11 @@ class _Rewrite:
 
     def _node(self, kind: str, inputs: list[str], outputs: Sequence[str], **attributes: Any) -> None:
         self.nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
+
+
+def _is_table(tensor: onnx.TensorProto) -> bool:
+    """Whether it has rows, or channels, that can have scales of their own."""
+    return tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 2
 
 
 def _is_plain(node: onnx.NodeProto) -> bool:

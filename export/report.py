@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from embed_onnx import native
 from embed_onnx.manifest import Precision
 from embed_onnx.models_file import Entry
 from export import artifact, card, progress, report_text, sources
@@ -22,7 +23,9 @@ def report_all(entries: Sequence[Entry], artifacts: Path, given: Given) -> list[
 
     Raises:
         ExportError: An artifact is absent or out of date, or cannot be measured; those before it are done.
+        SetupError: There are no such kernels here as the environment names.
     """
+    native.find()  # said now, and not after minutes of measuring
     return [_report(entry, artifacts / entry.name, given) for entry in entries]
 
 
@@ -39,11 +42,15 @@ def _report(entry: Entry, folder: Path, given: Given) -> Path:
             )
         from export import comparison  # noqa: PLC0415 - torch takes seconds to import
 
-        with progress.explained(entry.name, folder, show), tempfile.TemporaryDirectory() as scratch:
-            refused = _build_other(entry, checkpoint, Path(scratch), show)
+        with (
+            progress.explained(entry.name, folder, show),
+            tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as scratch,
+        ):
+            other = Path(scratch) / "other"
+            refused = _build_other(entry, checkpoint, other, show)
             folders = {made.precision: folder}
             if refused is None:
-                folders[OTHER[made.precision]] = Path(scratch)
+                folders[OTHER[made.precision]] = other
             found = comparison.card_of(comparison.Subject(made, checkpoint, folders, refused), given, show)
             card.write(found, report_text.markdown(found), folder)
         show("done")
@@ -51,9 +58,10 @@ def _report(entry: Entry, folder: Path, given: Given) -> Path:
 
 
 def _build_other(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Show) -> str | None:
-    """Make the other precision in an empty folder; or say why it cannot be made."""
+    """Make the other precision in a new folder; or say why it cannot be made."""
     from export import build  # noqa: PLC0415
 
+    folder.mkdir()
     try:
         build.build(replace(entry, precision=OTHER[entry.precision]), checkpoint, folder, show)
     except ExportError as err:

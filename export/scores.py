@@ -18,9 +18,12 @@ QUERIES_A_BLOCK = 256
 
 
 def cosines(left: Floats, right: Floats) -> NDArray[np.float64]:
-    """The cosine of each row to the same row of the other side, [texts]."""
-    lengths: NDArray[np.float64] = np.sqrt(_products(left, left) * _products(right, right))
-    return _products(left, right) / lengths
+    """The cosine of each row to the same row of the other side, [texts]; 1 of two zero vectors, 0 of one."""
+    mine, others = _products(left, left), _products(right, right)
+    lengths: NDArray[np.float64] = np.sqrt(mine * others)
+    found: NDArray[np.float64] = (mine == others).astype(np.float64)
+    np.divide(_products(left, right), lengths, out=found, where=lengths != 0)
+    return found
 
 
 def _products(left: Floats, right: Floats) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from embed_onnx import manifest
 from embed_onnx.manifest import Source
 from embed_onnx.models_file import Entry
-from export.errors import ExportError
+from export.errors import ExportError, is_exhausted
 
 MODULES, CONFIG = "modules.json", "config.json"
 """The chain of a Sentence-Transformers model; what each module, or a model of transformers, is made from."""
@@ -46,16 +46,14 @@ def find(entry: Entry) -> Checkpoint:
     if entry.folder is not None:
         return _checkpoint(entry.folder, repo=entry.folder.name)
     package = PACKAGED.get(entry.repo)
-    if entry.revision is None and package is not None and importlib.util.find_spec(package):
-        return _packaged(entry.repo, package)
+    spec = importlib.util.find_spec(package) if package and entry.revision is None else None
+    if package and spec and spec.origin:
+        return _packaged(entry.repo, package, Path(spec.origin).parent)
     return _downloaded(entry.repo, entry.revision)
 
 
-def _packaged(repo: str, package: str) -> Checkpoint:
-    spec = importlib.util.find_spec(package)
-    assert spec is not None  # noqa: S101 - the caller asked
-    assert spec.origin is not None  # noqa: S101
-    found = _checkpoint(Path(spec.origin).parent / "model", repo=repo)
+def _packaged(repo: str, package: str, folder: Path) -> Checkpoint:
+    found = _checkpoint(folder / "model", repo=repo)
     expected, actual = PACKAGED_SHA256[package], found.source.files.get("model.safetensors")
     if actual != expected:
         raise ExportError(
@@ -78,6 +76,11 @@ def _downloaded(repo: str, revision: str | None) -> Checkpoint:
             "online and unset HF_HUB_OFFLINE, or save the model to a folder elsewhere and list ./FOLDER"
         ) from None
     except (HfHubHTTPError, OSError, ValueError) as err:
+        if is_exhausted(err):
+            raise ExportError(
+                f"{wanted} cannot be downloaded to {huggingface_hub.constants.HF_HUB_CACHE}: {err}; make "
+                "room there, or choose another place with HF_HOME"
+            ) from None
         raise ExportError(
             f"{wanted} cannot be downloaded: {_first_line(err)}; check its name and revision, and log in if "
             "it is private"
@@ -93,7 +96,8 @@ def _checkpoint(folder: Path, *, repo: str) -> Checkpoint:
             f"{folder} holds neither {MODULES} nor {CONFIG}, so it is no model of Sentence-Transformers or "
             "transformers; save one there with SentenceTransformer(...).save_pretrained(...)"
         )
-    relative = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    found = {*folder.rglob("*"), *folder.glob("*/*")}  # the first enters no folder that is a link
+    relative = sorted(path.relative_to(folder) for path in found if path.is_file())
     files = {str(path): manifest.sha256(folder / path) for path in relative if _is_read(str(path))}
     source = Source(repo=repo, license=_license(folder), files=files)
     return Checkpoint(folder, source)
@@ -113,7 +117,7 @@ def _license(folder: Path) -> str | None:
         return None
     try:
         named = huggingface_hub.ModelCard.load(card).data.license
-    except ValueError:  # malformed front matter
+    except Exception:  # whatever a card's text makes YAML and the hub's client raise; it is for people
         return None
     return str(named) if named else None
 

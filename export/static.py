@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from embed_onnx.manifest import TOKENIZER, Quantization
+from embed_onnx.tokenizer import num_ids
 from export import quantize
 from export.errors import ExportError
 from export.functions import IR_VERSION, OPSET
@@ -29,10 +30,10 @@ def load(folder: Path) -> StaticEmbedding:
     path = folder / "model.safetensors"
     table = _table(path)
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER))
-    if table.ndim != 2 or len(table) < tokenizer.get_vocab_size(with_added_tokens=True):
+    if table.ndim != 2 or len(table) < num_ids(tokenizer):
         raise ExportError(
-            f"{path} has a table of the shape {tuple(table.shape)}, and the tokenizer "
-            f"{tokenizer.get_vocab_size(with_added_tokens=True)} tokens; save the two together again"
+            f"{path} has a table of the shape {tuple(table.shape)}, and the tokenizer ids up to "
+            f"{num_ids(tokenizer) - 1}; save the two together again"
         )
     return StaticEmbedding(tokenizer, embedding_weights=table)
 

@@ -24,7 +24,7 @@ from optimum.utils import NormalizedTextConfig
 
 from embed_onnx.manifest import MODEL
 from export import onnx_file, optimize
-from export.errors import ExportError
+from export.errors import ExportError, is_exhausted
 from export.functions import OPSET
 from export.int8 import Floats
 
@@ -53,7 +53,7 @@ def to_onnx(module: Any, output: Path, *, max_tokens: int) -> None:
     model = module.auto_model
     name = model.config.model_type
     _check_config(model.config, max_tokens)
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory(dir=output.parent) as scratch:
         try:
             onnx_export_from_model(
                 model,
@@ -65,6 +65,8 @@ def to_onnx(module: Any, output: Path, *, max_tokens: int) -> None:
             )
             optimize.optimize(Path(scratch) / MODEL, output)
         except Exception as err:  # whatever a model's own code raises when it is traced
+            if is_exhausted(err):
+                raise
             raise ExportError(
                 f"optimum fails on its architecture, {name} "
                 f"({type(err).__name__}: {_first_line(err)}); {WAY_OUT}"

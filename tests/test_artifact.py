@@ -1,5 +1,7 @@
 """Artifacts are complete or absent, whatever happens to the export that makes them."""
 
+import errno
+import os
 import resource
 import signal
 import subprocess
@@ -31,6 +33,13 @@ with artifact.staged(Path(sys.argv[1]), waiting=lambda: print("waiting", flush=T
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stacks.save(tmp_path_factory.mktemp("checkpoint") / "static", [stacks.static()])
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint") / "bert"
+    stacks.transformer(folder)
+    return folder
 
 
 @pytest.fixture
@@ -93,6 +102,73 @@ def test_an_artifact_outlives_the_export_that_would_replace_it(checkpoint: Path,
     assert ["static"] == inside(target)
 
 
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
+def test_an_end_between_the_two_renames(
+    target: Path, failure: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old artifact is set aside, the new one is not there yet: the old one comes back."""
+    target.mkdir(parents=True)
+    (target / "old").touch()
+    rename = Path.rename
+
+    def interrupted(path: Path, to: Path) -> Path:
+        if path.name == "new":
+            raise failure
+        return rename(path, to)
+
+    with pytest.raises(failure), artifact.staged(target) as new:
+        (new / "whole").touch()
+        monkeypatch.setattr(Path, "rename", interrupted)
+
+    assert ["static"] == inside(target)
+    assert [target / "old"] == list(target.iterdir())
+
+
+def test_what_lies_in_the_folder_of_an_export(target: Path) -> None:
+    """A stray file, as a network's file system may leave one, goes with it."""
+    left = target.with_name(".static-export") / ".nfs0001"
+    left.parent.mkdir(parents=True)
+    left.touch()
+
+    with artifact.staged(target) as new:
+        (new / "whole").touch()
+
+    assert ["static"] == inside(target)
+
+
+def test_a_file_that_cannot_be_removed(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new artifact is there all the same."""
+
+    def busy(*_: object, **__: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    with artifact.staged(target) as new:
+        (new / "whole").touch()
+        (new.parent / ".nfs0001").touch()
+        monkeypatch.setattr(os, "unlink", busy)
+
+    assert [target / "whole"] == list(target.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "broken-link"])
+def test_what_stands_in_the_way_of_an_export(target: Path, kind: str) -> None:
+    """It is named, and not removed."""
+    aside = target.with_name(".static-export")
+    aside.parent.mkdir(parents=True)
+    if kind == "file":
+        aside.touch()
+    else:
+        aside.symlink_to("." if kind == "link" else "nowhere")
+
+    with (
+        pytest.raises(ExportError, match="static-export is in the way of an export"),
+        artifact.staged(target),
+    ):
+        pass
+
+    assert [".static-export"] == inside(target)
+
+
 def test_two_exports_of_a_model_take_turns(checkpoint: Path, target: Path) -> None:
     """The second waits for the first; here it does so until that is killed, and then does the work."""
     with other(target) as first, other(target) as second:
@@ -151,14 +227,35 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     assert [target] == list(tmp_path.iterdir())
 
 
-def test_a_disk_that_takes_no_more(checkpoint: Path, target: Path) -> None:
+@pytest.mark.parametrize(("kind", "size"), [("checkpoint", 3000), ("transformer", 30_000)])
+def test_a_disk_that_takes_no_more(
+    kind: str, size: int, request: pytest.FixtureRequest, target: Path
+) -> None:
     """The kernel refuses to write; the sentence says so, and nothing is left."""
+    folder = request.getfixturevalue(kind)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, most))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
     try:
         with pytest.raises(ExportError, match=r"team/static cannot be written to .*; free or choose a place"):
-            export(checkpoint, target)
+            export(folder, target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    assert [] == inside(target)
+
+
+@pytest.mark.parametrize("place", ["sentence_transformers.SentenceTransformer.eval", "torch.onnx.export"])
+def test_too_little_memory(
+    transformer: Path, target: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a checkpoint is loaded, or traced."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(place, fail)
+
+    with pytest.raises(ExportError, match="team/static needs more memory than there is here"):
+        export(transformer, target)
 
     assert [] == inside(target)

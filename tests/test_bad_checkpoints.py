@@ -173,7 +173,8 @@ def test_the_command_that_converts_pickles(saved: Path, tmp_path: Path) -> None:
     "file",
     [
         *("modules.json", "config.json", "config_sentence_transformers.json", "tokenizer_config.json"),
-        *("sentence_bert_config.json", "1_Pooling/config.json", "2_Dense/config.json"),
+        *("sentence_bert_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
+        *("1_Pooling/config.json", "2_Dense/config.json"),
     ],
 )
 @pytest.mark.parametrize("content", ["{", "", "\xff", "[" * 100_000], ids=["cut", "empty", "bytes", "deep"])
@@ -181,6 +182,14 @@ def test_damaged_configs(saved: Path, file: str, content: str) -> None:
     (saved / file).write_text(content, encoding="latin-1")
 
     assert f"{saved / file} cannot be read: " in refusal(saved)
+
+
+@pytest.mark.parametrize("file", ["train.json", "2_Dense/train.json"])
+def test_files_that_are_no_part_of_a_model(saved: Path, file: str) -> None:
+    """Here, lines of JSON; whatever else lies beside a checkpoint is nobody's business."""
+    (saved / file).write_text('{"text": "a"}\n{"text": "b"}\n')
+
+    assert 16 == load(saved).dimensions
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The commands as a person types them."""
 
 import json
+import os
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,40 @@ def test_a_mistake_is_one_sentence(home: Path, arguments: list[str], sentence: s
     assert sentence in done.stderr
     assert done.stderr.startswith("embed-onnx: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """A folder whose models.txt lists a checkpoint that would fail as soon as it is loaded."""
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text("{}")
+    (tmp_path / "models.txt").write_text("./m\n")
+    return tmp_path
+
+
+def test_packages_that_do_not_go_together(listed: Path) -> None:
+    """As importing them says; here, one that wants another version of its neighbour."""
+    package = listed / "packages" / "transformers"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('tokenizers>=9 is required')\n")
+    path = os.pathsep.join([str(package.parent), os.environ.get("PYTHONPATH", "")])
+
+    done = run("export", cwd=listed, environment={"PYTHONPATH": path})
+
+    assert 1 == done.returncode
+    assert "do not go together: tokenizers>=9 is required; install those that do with" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["export", "report m", "serve --port 0"])
+def test_kernels_that_are_not_here_are_told_before_an_export(listed: Path, command: str) -> None:
+    foreign = "avx2" if platform.machine() == "aarch64" else "neon"
+
+    done = run(*command.split(), cwd=listed, environment={"EMBED_ONNX_KERNELS": foreign})
+
+    assert 1 == done.returncode
+    assert f"the kernels '{foreign}' cannot be used" in done.stderr
+    assert "finding" not in done.stderr
 
 
 @pytest.mark.parametrize("name", ["EMBED_ONNX_API_KEYS", "EMBED_ONNX_API_KEYS_FILE"])

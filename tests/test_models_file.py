@@ -13,7 +13,10 @@ from embed_onnx.models_file import Entry
 WORDS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,6}", fullmatch=True)
 NOT_A_SOURCE = "is neither NAME, OWNER/NAME, OWNER/NAME@REVISION nor ./FOLDER"
 NOT_A_NAME = "cannot name a model; use letters, digits, '.', '_', '-' and '/', with name="
-NOT_AN_OPTION = "is not an option; options are alias=, name=, precision= each with a value"
+NOT_AN_OPTION = (
+    "is not an option; options are alias=, name=, precision= each with a value, and a folder with a space in "
+    "its name stands in double quotes"
+)
 
 
 def read(folder: Path, text: str | bytes) -> list[Entry]:
@@ -85,6 +88,24 @@ def test_a_folder_may_contain_a_hash_sign(tmp_path):
     assert tmp_path / "run#3" == entry.folder
 
 
+@pytest.mark.parametrize(
+    ("line", "folder"),
+    [
+        pytest.param('"./my model" name=m', "my model", id="a-space"),
+        pytest.param('"./my model"\tname=m # "as it is"', "my model", id="a-comment-with-quotes"),
+        pytest.param('"./a # b" name=m', "a # b", id="a-hash-sign"),
+        pytest.param("./it's name=m # isn't it", "it's", id="an-apostrophe"),
+        pytest.param(r"./a\b name=m", r"a\b", id="a-backslash"),
+        pytest.param('./a"b name=m', 'a"b', id="a-quote-inside"),
+        pytest.param('"./a" "name=m"', "a", id="quotes-without-need"),
+    ],
+)
+def test_a_folder_in_quotes_may_contain_spaces(tmp_path, line, folder):
+    (entry,) = read(tmp_path, line)
+
+    assert ("m", tmp_path / folder) == (entry.name, entry.folder)
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n   # yet\n"], ids=["empty", "blank", "comments"])
 def test_a_file_may_list_nothing(tmp_path, text):
     assert read(tmp_path, text) == []
@@ -123,6 +144,11 @@ def test_names_are_the_name_the_repository_and_the_aliases_each_once():
         pytest.param("./run#3", f"'run#3' {NOT_A_NAME}", id="folder-that-needs-a-name"),
         pytest.param("/", f"'' {NOT_A_NAME}", id="root-folder"),
         pytest.param("m n", f"'n' {NOT_AN_OPTION}", id="second-word"),
+        pytest.param("./my model name=m", f"'model' {NOT_AN_OPTION}", id="a-space"),
+        pytest.param('"./my model" name=', f"'name=' {NOT_AN_OPTION}", id="quotes-and-a-wrong-option"),
+        pytest.param('"./my model"', f"'my model' {NOT_A_NAME}", id="quotes-without-a-name"),
+        pytest.param('"./my model', f"'model' {NOT_AN_OPTION}", id="half-quoted"),
+        pytest.param('"" name=m', f"'' {NOT_A_SOURCE}", id="nothing-in-quotes"),
         pytest.param("m name=", f"'name=' {NOT_AN_OPTION}", id="option-without-a-value"),
         pytest.param("m bits=8", f"'bits=8' {NOT_AN_OPTION}", id="unknown-option"),
         pytest.param(
@@ -192,7 +218,7 @@ def test_a_folder_that_cannot_be_is_a_wrong_line(tmp_path, source):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    text=st.text() | st.text("ab./~@=#, \n:") | st.lists(WORDS | st.just("name="), max_size=6).map(" ".join)
+    text=st.text() | st.text('ab./~@=#, \n:"') | st.lists(WORDS | st.just("name="), max_size=6).map(" ".join)
 )
 def test_any_text_is_entries_or_a_models_file_error(tmp_path_factory, text):
     try:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from export import functions, int8
+from export import functions, int8, quantize
 from export.int8 import quantize_channels, quantize_rows
 
 ROUNDING = 2e-5
@@ -158,6 +158,34 @@ def test_sums_are_those_of_the_scaled_integers(table):
 def test_a_pair_of_products_fits_sixteen_bits():
     """Which is what x86 CPUs without VNNI add it in: no more than each alone, or both of one sign."""
     assert functions.STEPS * int8.LARGEST < functions.STEPS * int8.LARGEST_PAIR < 2**15
+
+
+def test_what_is_no_table_of_weights_is_left_as_it_is(tmp_path):
+    """A vector, a stack of matrices, and a table whose columns are looked up have no such scales."""
+    text = """<ir_version: 9, opset_import: ["" : 20]>
+        encoder (int64[batch, tokens] input_ids)
+            => (float[batch, tokens] dots, float[batch, tokens, two] stacked, float[two, batch, tokens] out) {
+            words = Gather (table, input_ids)
+            dots = MatMul (words, vector)
+            stacked = MatMul (words, stack)
+            out = Gather <axis = 1> (transposed, input_ids)
+        }"""
+    model = onnx.parser.parse_model(text)
+    shapes = {"table": (5, 4), "vector": (4,), "stack": (1, 4, 2), "transposed": (2, 5)}
+    random = np.random.default_rng(1)
+    for name, shape in shapes.items():
+        array = random.normal(size=shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    onnx.save(model, tmp_path / "float32.onnx")
+
+    quantize.quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
+
+    sessions = [ort.InferenceSession(tmp_path / name) for name in ("float32.onnx", "int8.onnx")]
+    expected, found = (session.run(None, {"input_ids": [[0, 3], [4, 1]]}) for session in sessions)
+    integers = [t.name for t in onnx.load(tmp_path / "int8.onnx").graph.initializer if t.data_type == t.INT8]
+    assert ["table.int8"] == integers
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one, other, atol=0.1)
 
 
 @pytest.fixture(scope="module")

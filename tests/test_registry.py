@@ -90,6 +90,43 @@ def test_without_a_models_file_every_artifact_is_served(settings: Settings, tmp_
     assert [f"team/{SMALL}"] == [entry.name for entry in found]
 
 
+@pytest.mark.parametrize("name", [SMALL, f"team/{SMALL}"])
+def test_an_artifact_that_is_a_link_is_served(settings: Settings, tmp_path: Path, name: str) -> None:
+    link = tmp_path / "art" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(settings.artifacts / SMALL)
+
+    found = registry.wanted(Settings(models=tmp_path / "none", artifacts=tmp_path / "art"))
+
+    assert [name] == [entry.name for entry in found]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"), [("README.md", True), ("model.safetensors", False), (None, False)]
+)
+def test_a_folder_that_has_changed_is_told(
+    home: Path,
+    settings: Settings,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    changed: str | None,
+    told: bool,
+) -> None:
+    """By its small files, as weights take long to read; the artifact is served all the same."""
+    other = shutil.copytree(home / "checkpoint", tmp_path / "checkpoint")
+    if changed is not None:
+        (other / changed).write_text("another training")
+    entry = Entry(name=SMALL, repo="./checkpoint", folder=other)
+
+    missing = registry.missing([entry], settings.artifacts)
+
+    sentence = f"{settings.artifacts / SMALL} was exported from other files than {other} has now: README.md"
+    assert [] == missing
+    assert told == (sentence in caplog.text)
+    assert told == bool(caplog.records)
+
+
 def test_damage_is_found_at_once(settings: Settings, tmp_path: Path) -> None:
     shutil.copytree(settings.artifacts / SMALL, tmp_path / "art" / SMALL)
     (tmp_path / "art" / SMALL / "tokenizer.json").write_text("{}")

@@ -375,6 +375,14 @@ def test_cosines_of_any_lengths() -> None:
     assert scores.cosines(left, right) == pytest.approx([0, 1, -1])
 
 
+def test_cosines_of_zero_vectors() -> None:
+    """Two are alike, one is like no other, and what is no number stays none."""
+    left = np.array([[0, 0], [0, 0], [1, 0], [np.nan, 0]], np.float32)
+    right = np.array([[0, 0], [1, 0], [0, 0], [1, 0]], np.float32)
+
+    assert scores.cosines(left, right).tolist() == pytest.approx([1, 0, 0, np.nan], nan_ok=True)
+
+
 def test_spearman_shares_ranks() -> None:
     """By hand: ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4 have 4.5 of covariance, and 4.5 and 5 of variance."""
     assert scores.spearman([1, 2, 3], [10, 20, 90]) == pytest.approx(1)

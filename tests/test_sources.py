@@ -1,5 +1,6 @@
 """Where checkpoints come from. The hub is a local HTTP server; the client is the real one."""
 
+import errno
 import hashlib
 import json
 import threading
@@ -128,6 +129,51 @@ def test_an_unknown_repository(environment: dict[str, str], tmp_path: Path) -> N
     assert 1 == done.returncode
     assert "somebody/else cannot be downloaded" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("front_matter", "license_"),
+    [
+        pytest.param("license: mit", "mit", id="a-licence"),
+        pytest.param("tags: [a]", None, id="none"),
+        pytest.param('language: "en', None, id="not-yaml"),
+        pytest.param("yes: 1", None, id="a-key-that-is-no-text"),
+        pytest.param("- mit", None, id="a-list"),
+        pytest.param("license: \xff", None, id="not-utf-8"),
+    ],
+)
+def test_a_model_card_stops_nothing(tmp_path: Path, front_matter: str, license_: str | None) -> None:
+    """Its licence is told where it can be read."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "README.md").write_text(f"---\n{front_matter}\n---\n", encoding="latin-1")
+
+    found = sources.find(Entry(name="m", repo="m", folder=tmp_path))
+
+    assert license_ == found.source.license
+
+
+def test_a_module_that_is_a_link_is_read(tmp_path: Path) -> None:
+    """So that its change makes the artifact out of date."""
+    for path in ("m/config.json", "m/1_Pooling/config.json", "elsewhere/model.safetensors"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("{}")
+    (tmp_path / "m" / "2_Dense").symlink_to(tmp_path / "elsewhere")
+
+    found = sources.find(Entry(name="m", repo="m", folder=tmp_path / "m"))
+
+    assert ["1_Pooling/config.json", "2_Dense/model.safetensors", "config.json"] == list(found.source.files)
+
+
+def test_a_disk_too_full_for_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no matter of names and logins."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+
+    with pytest.raises(ExportError, match=r"downloaded to .*: .*No space left on device; make room there"):
+        sources.find(Entry(name="m", repo=REPO))
 
 
 def test_the_packaged_model_is_the_original() -> None:

@@ -10,10 +10,15 @@ import onnxruntime
 import pytest
 import safetensors.numpy
 import stacks
+import tokenizers
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 from small_models import MAX_TOKENS, PROMPTS, WIDTH
+from stacks import STATIC_WIDTH
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from embed_onnx import Model, manifest
 from embed_onnx.errors import InvalidRequest
@@ -21,6 +26,7 @@ from embed_onnx.manifest import Module
 from embed_onnx.model import Options
 from embed_onnx.models_file import Entry
 from export import convert, head, modules, parity, pipeline, sources
+from export.errors import ExportError
 
 NAMES = ("modes", "unpooled", "long", "truncated", "lowered", "plain", "static", "static-dense")
 INT8 = ("long", "static")
@@ -234,6 +240,42 @@ def test_the_limit_in_a_tables_tokenizer_is_kept(workshop: Path, tmp_path: Path)
 
     assert (7, 7, True) == (model.manifest.max_tokens, tokens.num_tokens, tokens.truncated)
     assert cosines(expected[None], vector[None]).min() >= 0.999
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_table_without_a_row_for_unknown_words(tmp_path: Path, precision: manifest.Precision) -> None:
+    """Texts of nothing else are zero vectors, as they are in the original."""
+    module = stacks.static()
+    with torch.no_grad():
+        module.embedding.weight[0] = 0
+    folder = stacks.save(tmp_path / "saved", [module, Normalize()])
+    entry = Entry(name="zero", repo="zero", folder=folder, precision=precision)
+
+    pipeline.export_all([entry], tmp_path, force=False)
+
+    with Model.load(tmp_path / "zero") as model:
+        assert not model.encode(["жук"]).any()
+    assert manifest.read(tmp_path / "zero").parity.cosine_min > parity.FLOORS[precision].least
+
+
+def test_a_vocabulary_with_holes(tmp_path: Path) -> None:
+    """Of the table's rows, those up to the highest id are needed, and a client may send that id."""
+    tokenizer = tokenizers.Tokenizer(WordLevel({"[UNK]": 0, "a": 1, "b": 7}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    table = np.random.default_rng(5).normal(size=(8, STATIC_WIDTH)).astype(np.float32)
+    module = StaticEmbedding(tokenizer, embedding_weights=table)
+    entry = Entry(name="holes", repo="holes", folder=stacks.save(tmp_path / "saved", [module]))
+
+    pipeline.export_all([entry], tmp_path, force=False)
+    with Model.load(tmp_path / "holes") as served:
+        texts, ids = served.encode(["b"]), served.encode([[7]])
+        with pytest.raises(InvalidRequest, match="the token id 8, and this model's vocabulary ends at 7"):
+            served.encode([[8]])
+    safetensors.numpy.save_file({"embeddings": table[:7]}, tmp_path / "saved" / "model.safetensors")
+    with pytest.raises(ExportError, match=r"a table of the shape \(7, 24\), and the tokenizer ids up to 7"):
+        convert.load(sources.find(entry))
+
+    np.testing.assert_array_equal(texts, ids)
 
 
 @pytest.mark.parametrize("folded", [False, True], ids=["rows", "mapping-and-weights"])

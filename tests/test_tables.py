@@ -15,7 +15,8 @@ def folder(tmp_path: Path) -> Path:
     """Listed: a model that is exported, and one that is not."""
     artifact = tmp_path / "artifacts" / MANIFEST.name
     artifact.mkdir(parents=True)
-    (artifact / manifest.MODEL).write_bytes(b"?" * 1_500_000)
+    for name, size in ((manifest.MODEL, 900_000), (manifest.DATA, 400_000), (manifest.HEAD, 200_000)):
+        (artifact / name).write_bytes(b"?" * size)
     manifest.write(MANIFEST, artifact)
     (tmp_path / "models.txt").write_text("owner/small name=small alias=tiny,teeny\nsomebody/absent\n")
     return tmp_path

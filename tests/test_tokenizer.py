@@ -4,9 +4,11 @@ import random
 from pathlib import Path
 
 import pytest
+import tokenizers
 from harness import MINILM
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import models
 
 from embed_onnx.errors import ArtifactError
 from embed_onnx.tokenizer import Tokenizer
@@ -82,3 +84,14 @@ def test_a_damaged_file(tmp_path: Path) -> None:
 
     with pytest.raises(ArtifactError, match="export the model again"):
         Tokenizer(path, max_tokens=8)
+
+
+def test_a_vocabulary_with_holes(tmp_path: Path) -> None:
+    """Its ids end where the highest does, and not where its tokens are counted."""
+    path = tmp_path / "tokenizer.json"
+    tokenizers.Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1, "b": 7}, unk_token="[UNK]")).save(str(path))
+
+    tokenizer = Tokenizer(path, max_tokens=8)
+
+    assert 8 == tokenizer.num_ids
+    assert ["b", "", "a"] == tokenizer.words([7, 3, 1])
