@@ -58,7 +58,8 @@ def cli() -> None:
 @cli.command()
 @knob_options()
 @click.option("--socket", "descriptor", type=int, hidden=True, help="A bound socket, from a parent process.")
-def serve(descriptor: int | None, **words: Any) -> None:
+@click.option("--parent", type=int, default=0, hidden=True, help="That process.")
+def serve(descriptor: int | None, parent: int, **words: Any) -> None:
     """Serve the models that models.txt lists, exporting those that are missing."""
     settings.refuse_blank_keys()
     chosen = settings.from_words(words)
@@ -71,7 +72,7 @@ def serve(descriptor: int | None, **words: Any) -> None:
             sock = server.bind(chosen)
             _export_missing(registry.missing(entries, chosen.artifacts), chosen)
         else:
-            workers.end_with_parent()
+            workers.end_with_parent(parent)
             sock = socket.socket(fileno=descriptor)
         if chosen.workers > 1:
             workers.run(sock, sys.argv[1:], workers=chosen.workers, threads=chosen.threads)

@@ -42,16 +42,18 @@ def run(sock: socket.socket, arguments: Sequence[str], *, workers: int, threads:
     """
     sock.set_inheritable(True)
     command = [sys.executable, "-m", "embed_onnx", *arguments, "--workers", "1"]
-    command += ["--socket", str(sock.fileno())]
+    command += ["--socket", str(sock.fileno()), "--parent", str(os.getpid())]
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     with tempfile.TemporaryDirectory(prefix="embed-onnx-metrics-") as folder:
         os.environ[METRICS_FOLDER] = folder
         _Workers(sock, command, _shares(workers, threads)).run()
 
 
-def end_with_parent() -> None:
-    """Have this process told to stop if its parent is killed."""
+def end_with_parent(parent: int) -> None:
+    """Have this process told to stop if its parent is killed; end it if that has happened already."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise SystemExit(1)
 
 
 def reload_others() -> None:
