@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import bulk, record, texts
+from benchmarks.servers import resident_mb
 
 WRITTEN_AT_ONCE = 10_000
 """Rows of the input that are made up and written at a time."""
@@ -85,7 +86,7 @@ def _run(command: list[str], kill_after: float | None = None) -> Ran:
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, stderr=said)
         while process.poll() is None:
-            most = max(most, _most_resident_mb(process.pid))
+            most = max(most, resident_mb(process.pid, most=True))
             if kill_after is not None and time.perf_counter() - started > kill_after:
                 process.kill()
             time.sleep(0.1)
@@ -93,14 +94,6 @@ def _run(command: list[str], kill_after: float | None = None) -> Ran:
             said.seek(0)
             raise SystemExit(said.read())
     return Ran(time.perf_counter() - started, most)
-
-
-def _most_resident_mb(pid: int) -> float:
-    """The peak until now; 0 once the process has ended."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def _told(ran: Ran) -> dict[str, float]:

@@ -152,11 +152,11 @@ class Client:
         return answer, content
 
 
-def resident_mb(pid: int) -> float:
-    """A process's resident memory, as its kernel counts it."""
-    kilobytes = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert kilobytes is not None
-    return int(kilobytes.group(1)) / 1000
+def resident_mb(pid: int, *, most: bool = False) -> float:
+    """A process's resident memory, or the most until now, as its kernel counts it; 0 once it has ended."""
+    name = "VmHWM" if most else "VmRSS"
+    kilobytes = re.search(rf"{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(kilobytes.group(1)) / 1000 if kilobytes else 0.0
 
 
 def free_port() -> int:

@@ -1,6 +1,7 @@
 """Real artifacts, made once a run, and real servers in processes of their own."""
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def artifacts(home: Path) -> Path:
 
 
 @pytest.fixture
+def copied(home: Path, tmp_path: Path) -> Path:
+    """A folder with a copy of the small model's artifact, which a test may spoil, and no models.txt."""
+    shutil.copytree(home / "artifacts" / SMALL, tmp_path / "artifacts" / SMALL)
+    return tmp_path
+
+
+@pytest.fixture
 def serve(home: Path) -> Iterator[Callable[..., Server]]:
     """Start a server with flags of the test's own."""
     with contextlib.ExitStack() as stack:
@@ -38,8 +46,7 @@ def serve(home: Path) -> Iterator[Callable[..., Server]]:
         def start(
             *arguments: str, ready: bool = True, program: tuple[str, ...] = PROGRAM, **environment: str
         ) -> Server:
-            server = Server(list(arguments), environment, home, program)
-            stack.callback(server.kill)
+            server = stack.enter_context(Server(list(arguments), environment, home, program))
             if ready:
                 server.wait_ready()
             return server
@@ -50,10 +57,10 @@ def serve(home: Path) -> Iterator[Callable[..., Server]]:
 @pytest.fixture(scope="session")
 def server(home: Path) -> Iterator[Server]:
     """One server for all tests that only ask it things."""
-    started = Server([], {}, home)
-    started.wait_ready()
-    yield started
-    started.stop()
+    with Server([], {}, home) as started:
+        started.wait_ready()
+        yield started
+        started.stop()
 
 
 @pytest.fixture

@@ -9,20 +9,24 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Self
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from embed_onnx.settings import PREFIX
 
 MINILM = "all-MiniLM-L6-v2"
 SMALL = "small"
 PROGRAM = (sys.executable, "-m", "embed_onnx")
-START_SECONDS = 60
-"""A hang is a failure, not a timing: far more than a start ever takes."""
+START_SECONDS = 120
+"""A hang is a failure, not a timing: far more than a start or an answer ever takes."""
+WEB = httpx.Client(timeout=START_SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
+"""Each of its requests is on a connection of its own, which any of several workers may take."""
 
 
 class Server:
-    """An ``embed-onnx serve`` process on a free port."""
+    """An ``embed-onnx serve`` process on a free port, which does not outlive its context."""
 
     def __init__(
         self, arguments: list[str], environment: dict[str, str], cwd: Path, program: tuple[str, ...] = PROGRAM
@@ -38,12 +42,25 @@ class Server:
         )
         self.log: list[str] = []
         self._listening = threading.Event()
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        assert self._listening.wait(START_SECONDS)
+        try:
+            self.url = self._address()
+        except BaseException:  # nobody else knows of the process yet
+            self.kill()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def _address(self) -> str:
+        assert self._listening.wait(START_SECONDS), "the server does not listen:\n" + "".join(self.log)
         found = re.search(r"listening on (http://[^\s\"]+)", "".join(self.log))
         assert found, "the server ended before it listened:\n" + "".join(self.log)
-        self.url = found.group(1)
+        return found.group(1)
 
     def _read(self) -> None:
         """Keep reading: a server whose log nobody reads waits for ever once the pipe is full."""
@@ -55,9 +72,11 @@ class Server:
         self._listening.set()
 
     def wait_ready(self) -> None:
-        with httpx.Client(base_url=self.url, timeout=START_SECONDS) as client:
-            while client.get("/ready").status_code != 200:
-                assert self.process.poll() is None
+        until(self._is_ready)
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, "the server ended:\n" + "".join(self.log)
+        return WEB.get(f"{self.url}/ready").status_code == 200
 
     def kill(self) -> None:
         """End it whatever it does; a test that wants its log asks before."""
@@ -73,6 +92,7 @@ class Server:
         """Wait for its end; its whole log."""
         self.process.wait(timeout=START_SECONDS)
         self._reader.join(START_SECONDS)
+        assert not self._reader.is_alive()  # it would keep the pipe from being closed, for ever
         assert self.process.stderr is not None
         self.process.stderr.close()
         return "".join(self.log)
@@ -83,7 +103,32 @@ def until(condition: Callable[[], object], *, seconds: float = START_SECONDS) ->
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
-        time.sleep(0.001)
+        time.sleep(0.01)
+
+
+def embed(url: str, given: object, **fields: Any) -> httpx.Response:
+    """The answer to a request for embeddings."""
+    return WEB.post(f"{url}/v1/embeddings", json={"input": given, **fields})
+
+
+def metrics(url: str, **headers: str) -> str:
+    """The page of a server's metrics."""
+    return WEB.get(f"{url}/metrics", headers=headers).text
+
+
+def figure(page: str, name: str, **labels: str) -> float:
+    """The sum of a page's samples that have this name and, among others, these labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def waiting(url: str) -> float:
+    """How many sequences wait in a server's queue."""
+    return figure(metrics(url), "embed_onnx_queue_size")
 
 
 def free_port() -> int:
@@ -92,6 +137,13 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def at_start(folder: Path, code: str) -> dict[str, str]:
+    """Variables with which every Python process runs code before anything else; the code is in a folder."""
+    (folder / "sitecustomize.py").write_text(code)
+    before = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), *([before] if before else [])])}
 
 
 def clean_environment() -> dict[str, str]:

@@ -64,7 +64,6 @@ class Nginx:
         command = ["nginx", "-c", folder / "nginx.conf", "-e", folder / "error.log", "-p", folder]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **nobody)
         self.tls = ssl.create_default_context(cafile=folder / "server.crt")
-        self._wait()
 
     def _certify(self) -> None:
         """A certificate of its own."""
@@ -73,10 +72,7 @@ class Nginx:
         command += f"-keyout {self.folder}/server.key -out {self.folder}/server.crt"
         subprocess.run(command.split(), check=True, capture_output=True)
 
-    def _wait(self) -> None:
-        until(self._listens)
-
-    def _listens(self) -> bool:
+    def listens(self) -> bool:
         assert self.process.poll() is None, (self.folder / "error.log").read_text()
         with contextlib.suppress(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", self.port)).close()
@@ -113,6 +109,7 @@ def running(name: str, upstreams: dict[str, str]) -> Iterator[Nginx]:
     with tempfile.TemporaryDirectory(prefix="embed-onnx-nginx-") as folder:
         nginx = Nginx(Path(folder), name, upstreams)
         try:
+            until(nginx.listens)
             yield nginx
         finally:
             nginx.stop()

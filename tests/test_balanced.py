@@ -5,12 +5,11 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import nginx
 import numpy as np
 import openai
 import pytest
-from harness import MINILM, START_SECONDS, Server, free_port, until
+from harness import MINILM, START_SECONDS, Server, figure, free_port, metrics, until, waiting
 from nginx import DEPLOY, Nginx
 
 from embed_onnx import Model
@@ -29,7 +28,7 @@ class Upstream(ThreadingHTTPServer):
         self.asked = 0
         self.holding = threading.Event()
         self.release = threading.Event()
-        threading.Thread(target=self.serve_forever).start()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
     def address(self) -> str:
@@ -182,7 +181,7 @@ class Load:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=self._ask, args=(texts, vectors))
+            threading.Thread(target=self._ask, args=(texts, vectors), daemon=True)
             for texts, vectors in zip(lists, expected, strict=True)
         ]
         for thread in self._threads:
@@ -214,9 +213,9 @@ class Load:
             thread.join(START_SECONDS)
 
 
-def metric(server: Server, name: str) -> float:
-    page = httpx.get(f"{server.url}/metrics", timeout=START_SECONDS).text
-    return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(name))
+def inputs(server: Server) -> float:
+    """How many it has embedded."""
+    return figure(metrics(server.url), "embed_onnx_inputs_total")
 
 
 def test_one_drains_and_one_is_killed_and_no_client_sees_it(
@@ -229,11 +228,11 @@ def test_one_drains_and_one_is_killed_and_no_client_sees_it(
     lists += [["one text"], ["another text"]]
     load = Load(site, lists, [minilm.encode(texts) for texts in lists])
     try:
-        until(lambda: load.errors or all(metric(server, "embed_onnx_inputs_total") for server in servers))
+        until(lambda: load.errors or all(inputs(server) for server in servers))
         servers[0].process.terminate()
         drained = servers[0].process.wait(START_SECONDS)
         load.go_on()
-        until(lambda: load.errors or metric(servers[1], "embed_onnx_queue_size") > 0)
+        until(lambda: load.errors or waiting(servers[1].url) > 0)
         servers[1].process.kill()
         load.go_on()
     finally:

@@ -8,9 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import httpx
 import pytest
-from harness import Server
+from harness import Server, embed, metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -23,12 +22,9 @@ FROM_PROMETHEUS = {"instance"}
 @pytest.fixture(scope="module")
 def labels(server: Server) -> dict[str, set[str]]:
     """Names of the samples that a server exposes after some requests, and their labels."""
-    url = f"{server.url}/v1/embeddings"
-    assert [200, 404] == [
-        httpx.post(url, json={"input": "x", "model": name}).status_code for name in (None, "?")
-    ]
+    assert [200, 404] == [embed(server.url, "x", model=name).status_code for name in (None, "?")]
     found: dict[str, set[str]] = {}
-    for family in text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text):
+    for family in text_string_to_metric_families(metrics(server.url)):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
         if not family.samples:  # those by key, where no key was asked for

@@ -1,14 +1,14 @@
 """What breaks under a running server, and what becomes of it: lanes, disks, artifacts."""
 
 import resource
-import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
-from harness import SMALL, START_SECONDS, Server, clean_environment, free_port, until
+from harness import SMALL, START_SECONDS, WEB, clean_environment, embed, free_port, until
 
 FAULTY = (
     sys.executable,
@@ -35,28 +35,16 @@ cli.main()
 DIES, HANGS = list(range(5, 35)), list(range(5, 45))
 
 
-def embed(server: Server, given: object, model: str = SMALL) -> httpx.Response:
-    body = {"input": given, "model": model}
-    return httpx.post(f"{server.url}/v1/embeddings", json=body, timeout=START_SECONDS)
-
-
-@pytest.fixture
-def copied(home: Path, tmp_path: Path) -> Path:
-    """A folder with the small model's artifact, which a test may damage."""
-    shutil.copytree(home / "artifacts" / SMALL, tmp_path / "artifacts" / SMALL)
-    return tmp_path
-
-
 @pytest.mark.parametrize(("fault", "told"), [(DIES, "died"), (HANGS, "has been at 40 tokens")])
 def test_a_lane_in_trouble_fails_its_request_and_no_other(serve, fault: list[int], told: str) -> None:
     server = serve("--threads", "1", "--lane-timeout", "2", program=FAULTY)
 
-    failed = embed(server, fault)
+    failed = embed(server.url, fault, model=SMALL)
 
     assert 500 == failed.status_code
     assert told in failed.json()["error"]["message"]
-    assert 200 == embed(server, "another text").status_code
-    assert 200 == httpx.get(f"{server.url}/ready").status_code
+    assert 200 == embed(server.url, "another text", model=SMALL).status_code
+    assert 200 == WEB.get(f"{server.url}/ready").status_code
     assert "another takes its place" in server.stop()
     assert 0 == server.process.returncode
 
@@ -65,7 +53,7 @@ def test_lanes_that_keep_dying_end_the_process(serve) -> None:
     """With exit code 1, so that its supervisor starts it again."""
     server = serve("--threads", "1", "--lane-timeout", "2", "--drain-timeout", "5", program=FAULTY)
 
-    statuses = [embed(server, DIES).status_code for _ in range(3)]
+    statuses = [embed(server.url, DIES, model=SMALL).status_code for _ in range(3)]
 
     log = server.finish()
     assert [500] * 3 == statuses
@@ -78,30 +66,32 @@ def test_a_lane_that_hangs_is_not_ready(serve) -> None:
     server = serve("--threads", "1", "--lane-timeout", "600", "--drain-timeout", "0", program=FAULTY)
     for given in ([HANGS, HANGS], HANGS):
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{server.url}/embeddings", json={"input": given, "model": SMALL}, timeout=1)
+            WEB.post(f"{server.url}/embeddings", json={"input": given, "model": SMALL}, timeout=1)
 
     def ready() -> httpx.Response:
-        return httpx.get(f"{server.url}/ready", timeout=START_SECONDS)
+        return WEB.get(f"{server.url}/ready")
 
     until(lambda: ready().status_code != 200)
     answer = ready()
 
     assert "one token was not embedded within 5 s" in answer.json()["error"]["message"]
-    assert 200 == httpx.get(f"{server.url}/health").status_code
+    assert 200 == WEB.get(f"{server.url}/health").status_code
 
 
 def test_an_artifact_that_is_damaged_while_served(serve, copied: Path) -> None:
-    """What is in memory goes on, to the bit; a reload is refused; nothing is served half."""
+    """What is in memory goes on, to the bit, after a reload as well: its manifest is what it was."""
     flags = ["--models", str(copied / "none"), "--artifacts", str(copied / "artifacts")]
     server = serve(*flags)
-    before = embed(server, "a text").json()["data"]
+    before = embed(server.url, "a text").json()["data"]
 
     for name in ("model.onnx", "tokenizer.json"):
         path = copied / "artifacts" / SMALL / name
         path.write_bytes(b"\0" * path.stat().st_size)
         path.write_bytes(b"")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: any("reloaded; served are small" in line for line in server.log))
 
-    assert before == embed(server, "a text").json()["data"]
+    assert before == embed(server.url, "a text").json()["data"]
 
 
 def test_a_damaged_artifact_does_not_come_back_into_memory(serve, copied: Path) -> None:
@@ -110,7 +100,7 @@ def test_a_damaged_artifact_does_not_come_back_into_memory(serve, copied: Path) 
     until(lambda: any("unloaded" in line for line in server.log))
     (copied / "artifacts" / SMALL / "model.onnx").write_bytes(b"other")
 
-    answer = embed(server, "a text")
+    answer = embed(server.url, "a text")
 
     assert 503 == answer.status_code
     assert "the model cannot be loaded again" in answer.json()["error"]["message"]
@@ -126,7 +116,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(copied: Path) -> None:
     url = f"http://127.0.0.1:{port}"
     try:
         until(lambda: answers(f"{url}/ready"))
-        statuses = [httpx.post(f"{url}/embeddings", json={"input": "a"}).status_code for _ in range(20)]
+        statuses = [embed(url, "a").status_code for _ in range(20)]
     finally:
         process.terminate()
 
@@ -156,6 +146,6 @@ def test_an_export_onto_a_full_disk_leaves_nothing_behind(home: Path, tmp_path: 
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
+        return WEB.get(url).status_code == 200
     except httpx.ConnectError:
         return False

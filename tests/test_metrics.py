@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from harness import MINILM, SMALL, START_SECONDS, Server
+from harness import MINILM, SMALL, WEB, Server, embed, figure, metrics
 from litestar import Litestar
 from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.openmetrics import parser as openmetrics_parser
@@ -23,34 +23,15 @@ from embed_onnx.settings import Settings
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
 
 
-def page(url: str, **headers: str) -> str:
-    return httpx.get(f"{url}/metrics", headers=headers, timeout=START_SECONDS).text
-
-
 def samples(text: str) -> list[Sample]:
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
-def value(text: str, name: str, **labels: str) -> float:
-    """The one sample of that name with those labels among its own; 0 if there is none yet."""
-    found = [
-        sample.value
-        for sample in samples(text)
-        if sample.name == name and labels.items() <= sample.labels.items()
-    ]
-    assert len(found) <= 1
-    return found[0] if found else 0.0
-
-
-def embed(url: str, **fields: Any) -> httpx.Response:
-    return httpx.post(f"{url}/v1/embeddings", json=fields, timeout=START_SECONDS)
-
-
 def test_the_page_is_well_formed(server: Server) -> None:
     """Both parsers take it; every name is ours or the process', has a help, and ends in its unit."""
-    embed(server.url, input="well formed")
+    embed(server.url, "well formed")
 
-    families = list(text_string_to_metric_families(page(server.url)))
+    families = list(text_string_to_metric_families(metrics(server.url)))
     assert families
     for family in families:
         assert re.match("(embed_onnx|process)_[a-z_]+$", family.name)
@@ -60,7 +41,7 @@ def test_the_page_is_well_formed(server: Server) -> None:
             assert family.name.endswith("_duration_seconds")
         assert not re.search("_(ms|milliseconds|minutes|kb|mb|percent)(_|$)", family.name)
         assert all(sample.name.endswith("_total") for sample in family.samples if family.type == "counter")
-    answer = httpx.get(f"{server.url}/metrics", headers=OPENMETRICS)
+    answer = WEB.get(f"{server.url}/metrics", headers=OPENMETRICS)
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     names = {family.name for family in openmetrics_parser.text_string_to_metric_families(answer.text)}
     assert {family.name for family in families} == names
@@ -69,7 +50,7 @@ def test_the_page_is_well_formed(server: Server) -> None:
 def test_prometheus_text_is_the_default(server: Server) -> None:
     """So says the content type, with no accept header and with a browser's."""
     types = [
-        httpx.get(f"{server.url}/metrics", headers={"accept": accept}).headers["content-type"]
+        WEB.get(f"{server.url}/metrics", headers={"accept": accept}).headers["content-type"]
         for accept in ("", "*/*", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
     ]
 
@@ -96,13 +77,13 @@ def test_a_request_is_booked(server: Server) -> None:
     }
 
     def booked() -> dict[str, float]:
-        text = page(server.url)
+        text = metrics(server.url)
         return {
-            name: value(text, f"embed_onnx_{name}", **labels.get(name, {"model": MINILM})) for name in counts
+            name: figure(text, f"embed_onnx_{name}", **labels.get(name, {"model": MINILM})) for name in counts
         }
 
     before = booked()
-    embed(server.url, input=["hello there", "hello " * 1000])
+    embed(server.url, ["hello there", "hello " * 1000])
     after = booked()
 
     assert counts == {name: after[name] - before[name] for name in counts}
@@ -111,14 +92,14 @@ def test_a_request_is_booked(server: Server) -> None:
 def test_durations_hold_their_stages(serve: Callable[..., Server]) -> None:
     """A whole request takes at least as long as its stages together."""
     server = serve()
-    embed(server.url, input=["hello " * 100] * 20)
+    embed(server.url, ["hello " * 100] * 20)
 
-    text = page(server.url)
+    text = metrics(server.url)
     stages = [
-        value(text, f"embed_onnx_request_{stage}_duration_seconds_sum", model=MINILM)
+        figure(text, f"embed_onnx_request_{stage}_duration_seconds_sum", model=MINILM)
         for stage in ("tokenization", "queue", "inference")
     ]
-    whole = value(text, "embed_onnx_request_duration_seconds_sum", route="/v1/embeddings")
+    whole = figure(text, "embed_onnx_request_duration_seconds_sum", route="/v1/embeddings")
     assert 0 < sum(stages) < whole
 
 
@@ -131,43 +112,43 @@ def test_durations_hold_their_stages(serve: Callable[..., Server]) -> None:
     ],
 )
 def test_failures_are_counted_by_code(server: Server, fields: dict[str, Any], code: str) -> None:
-    before = value(page(server.url), "embed_onnx_request_failures_total", code=code)
+    before = figure(metrics(server.url), "embed_onnx_request_failures_total", code=code)
 
-    embed(server.url, **fields)
+    WEB.post(f"{server.url}/v1/embeddings", json=fields)
 
-    assert before + 1 == value(page(server.url), "embed_onnx_request_failures_total", code=code)
+    assert before + 1 == figure(metrics(server.url), "embed_onnx_request_failures_total", code=code)
 
 
 def test_clients_cannot_make_series(server: Server) -> None:
     """Paths, models, methods and ids that nobody knows are all the same."""
 
     def strange(number: int) -> None:
-        embed(server.url, input="x", model=f"strange-{number}")
-        httpx.get(f"{server.url}/strange/{number}")
-        httpx.get(f"{server.url}/v1/models/strange-{number}")
-        httpx.post(f"{server.url}/tokenize", json={"input": "x", "model": f"strange-{number}"})
-        httpx.request(("PURGE", "LINK", "REPORT")[number], f"{server.url}/models")
-        httpx.get(f"{server.url}/models", headers={"x-request-id": f"strange-{number}"})
+        embed(server.url, "x", model=f"strange-{number}")
+        WEB.get(f"{server.url}/strange/{number}")
+        WEB.get(f"{server.url}/v1/models/strange-{number}")
+        WEB.post(f"{server.url}/tokenize", json={"input": "x", "model": f"strange-{number}"})
+        WEB.request(("PURGE", "LINK", "REPORT")[number], f"{server.url}/models")
+        WEB.get(f"{server.url}/models", headers={"x-request-id": f"strange-{number}"})
 
     strange(0)
-    before = {(sample.name, *sample.labels.items()) for sample in samples(page(server.url))}
+    before = {(sample.name, *sample.labels.items()) for sample in samples(metrics(server.url))}
     strange(1)
     strange(2)
-    text = page(server.url)
+    text = metrics(server.url)
 
     assert before == {(sample.name, *sample.labels.items()) for sample in samples(text)}
     assert "strange" not in text
-    assert value(text, "embed_onnx_requests_total", method="other", route="unknown", status="405") >= 3
+    assert figure(text, "embed_onnx_requests_total", method="other", route="unknown", status="405") >= 3
 
 
 def test_what_serves(server: Server) -> None:
-    text = page(server.url)
+    text = metrics(server.url)
 
     (build,) = [sample for sample in samples(text) if sample.name == "embed_onnx_build_info"]
     assert (__version__, 1) == (build.labels["version"], build.value)
     assert {"version", "instruction_set", "onnxruntime"} == set(build.labels)
-    assert 2 == value(text, "embed_onnx_models_ready")
-    assert value(text, "embed_onnx_lanes") >= 1
+    assert 2 == figure(text, "embed_onnx_models_ready")
+    assert figure(text, "embed_onnx_lanes") >= 1
 
 
 def test_what_only_parts_of_the_server_know(home: Path, tmp_path: Path) -> None:
@@ -184,54 +165,54 @@ def test_what_only_parts_of_the_server_know(home: Path, tmp_path: Path) -> None:
 
     with Registry(registry.wanted(settings), settings) as models:
         app = create_app(models, settings)
-        metrics = app.state.metrics
-        loading = metrics.page()[0].decode()
+        told = app.state.metrics
+        loading = told.page()[0].decode()
         models.load()
         asyncio.run(ask(app))
         models.scheduler.replaced = 2
-        text = metrics.page()[0].decode()
-        again = metrics.page()[0].decode()
+        text = told.page()[0].decode()
+        again = told.page()[0].decode()
 
-    assert (0, 2) == (value(loading, "embed_onnx_models_ready"), value(text, "embed_onnx_models_ready"))
-    assert 2 == value(text, "embed_onnx_key_requests_total", key="alice")
-    assert 4 == value(text, "embed_onnx_key_tokens_total", key="alice")
-    assert (1, 4) == tuple(value(text, f"embed_onnx_batch_next_{what}_sum") for what in ("size", "tokens"))
-    assert value(text, "embed_onnx_batch_inference_duration_seconds_sum") > 0
-    assert [2, 2] == [value(seen, "embed_onnx_lanes_replaced_total") for seen in (text, again)]
+    assert (0, 2) == (figure(loading, "embed_onnx_models_ready"), figure(text, "embed_onnx_models_ready"))
+    assert 2 == figure(text, "embed_onnx_key_requests_total", key="alice")
+    assert 4 == figure(text, "embed_onnx_key_tokens_total", key="alice")
+    assert (1, 4) == tuple(figure(text, f"embed_onnx_batch_next_{what}_sum") for what in ("size", "tokens"))
+    assert figure(text, "embed_onnx_batch_inference_duration_seconds_sum") > 0
+    assert [2, 2] == [figure(seen, "embed_onnx_lanes_replaced_total") for seen in (text, again)]
     assert "embed_onnx_key_requests_total{" not in loading
 
 
 def test_without_keys_there_are_no_series_of_keys(server: Server) -> None:
-    embed(server.url, input="no key")
+    embed(server.url, "no key")
 
-    assert 'key="' not in page(server.url)
+    assert 'key="' not in metrics(server.url)
 
 
 def test_processes_that_share_a_folder(serve: Callable[..., Server], tmp_path: Path) -> None:
     """Each tells of all: counts and live gauges are sums, and one that ended leaves its counts."""
     one, other = (serve("--threads", "1", PROMETHEUS_MULTIPROC_DIR=str(tmp_path)) for _ in range(2))
-    embed(one.url, input="hello there")
-    embed(other.url, input="hello there", model=SMALL)
-    embed(other.url, input="hello there")
+    embed(one.url, "hello there")
+    embed(other.url, "hello there", model=SMALL)
+    embed(other.url, "hello there")
 
-    first, second = page(one.url), page(other.url)
-    openmetrics_page = page(one.url, **OPENMETRICS)
+    first, second = metrics(one.url), metrics(other.url)
+    openmetrics_page = metrics(one.url, **OPENMETRICS)
     other.stop()
     mark_process_dead(other.process.pid, path=str(tmp_path))
-    last = page(one.url)
+    last = metrics(one.url)
 
     for text in (first, second):
-        assert 8 == value(text, "embed_onnx_tokens_total", model=MINILM)
-        assert 1 == value(text, "embed_onnx_request_inputs_bucket", model=SMALL, le="1.0")
-        assert 3 == value(text, "embed_onnx_request_duration_seconds_count", route="/v1/embeddings")
-        assert 2 == value(text, "embed_onnx_lanes")
-        assert 2 == value(text, "embed_onnx_models_ready")
-        assert 0 == value(text, "embed_onnx_queue_size")
-        assert 1 == value(text, "embed_onnx_build_info")
+        assert 8 == figure(text, "embed_onnx_tokens_total", model=MINILM)
+        assert 1 == figure(text, "embed_onnx_request_inputs_bucket", model=SMALL, le="1.0")
+        assert 3 == figure(text, "embed_onnx_request_duration_seconds_count", route="/v1/embeddings")
+        assert 2 == figure(text, "embed_onnx_lanes")
+        assert 2 == figure(text, "embed_onnx_models_ready")
+        assert 0 == figure(text, "embed_onnx_queue_size")
+        assert 1 == figure(text, "embed_onnx_build_info")
     assert list(openmetrics_parser.text_string_to_metric_families(openmetrics_page))
     assert (8, 1) == (
-        value(last, "embed_onnx_tokens_total", model=MINILM),
-        value(last, "embed_onnx_lanes"),
+        figure(last, "embed_onnx_tokens_total", model=MINILM),
+        figure(last, "embed_onnx_lanes"),
     )
-    assert 0 < value(last, "process_resident_memory_bytes") < value(first, "process_resident_memory_bytes")
-    assert value(last, "process_cpu_seconds_total") > 0
+    assert 0 < figure(last, "process_resident_memory_bytes") < figure(first, "process_resident_memory_bytes")
+    assert figure(last, "process_cpu_seconds_total") > 0

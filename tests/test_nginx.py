@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import nginx
 import pytest
-from harness import MINILM, START_SECONDS, Server, free_port, until
+from harness import MINILM, START_SECONDS, WEB, Server, free_port, metrics, until, waiting
 from nginx import Nginx
 
 from embed_onnx.server import KEEP_ALIVE_SECONDS
@@ -89,7 +89,7 @@ def test_nginx_answers_in_our_shape(
         refused = https.post("/v1/embeddings", content=large, headers={"x-request-id": "find-me"})
         hidden = https.get("/metrics")
         broken = https.get("/health", headers={"x-long": "a" * 100_000})
-    plain = httpx.get(f"http://127.0.0.1:{site.port}/health")
+    plain = WEB.get(f"http://127.0.0.1:{site.port}/health")
 
     assert (413, "find-me") == (refused.status_code, refused.headers["x-request-id"])
     assert client.post("/v1/embeddings", content=large).json() == refused.json()
@@ -119,26 +119,18 @@ def test_nginx_lets_go_when_its_client_does(
 
     with proxy(server.url).connect() as connection:
         connection.sendall(head.encode() + body)
-        wait_for_metric(server, lambda page: gauge(page, "embed_onnx_queue_tokens") > 0)
-    wait_for_metric(server, lambda page: 'status="499"' in page)
+        until(lambda: waiting(server.url) > 0)
+    until(lambda: 'status="499"' in metrics(server.url))
     log = server.stop()
 
     assert "POST /v1/embeddings 499" in log
-
-
-def gauge(page: str, name: str) -> float:
-    return next(float(line.split()[1]) for line in page.splitlines() if line.startswith(f"{name} "))
-
-
-def wait_for_metric(server: Server, condition: Callable[[str], bool]) -> None:
-    until(lambda: condition(httpx.get(f"{server.url}/metrics", timeout=START_SECONDS).text))
 
 
 def test_nginx_sends_again_what_an_old_connection_lost(proxy: Callable[[str], Nginx]) -> None:
     """A kept connection that closes under a request costs nobody anything: a new one takes the request."""
     with socket.create_server(("127.0.0.1", 0)) as upstream:
         upstream.settimeout(START_SECONDS)
-        accepted = threading.Thread(target=answer_once_a_connection, args=(upstream, 2))
+        accepted = threading.Thread(target=answer_once_a_connection, args=(upstream, 2), daemon=True)
         accepted.start()
         with proxy(f"127.0.0.1:{upstream.getsockname()[1]}").client() as https:
             answers = [https.post("/v1/embeddings", json=REQUEST) for _ in range(2)]

@@ -2,11 +2,10 @@
 
 import asyncio
 
-import httpx
 import numpy as np
 import openai
 import pytest
-from harness import MINILM, SMALL, Server
+from harness import MINILM, SMALL, WEB, Server
 
 from embed_onnx import Model
 
@@ -120,6 +119,6 @@ def test_a_key_is_asked_for_and_taken(serve) -> None:
     assert "invalid_api_key" == refused.value.code
     assert "Bearer" == refused.value.response.headers["www-authenticate"]
     assert 384 == len(taken.data[0].embedding)
-    assert 401 == httpx.get(f"{server.url}/v1/models").status_code
+    assert 401 == WEB.get(f"{server.url}/v1/models").status_code
     open_to_all = ["/health", "/ready", "/metrics", "/docs", "/openapi.json"]
-    assert [200] * 5 == [httpx.get(server.url + path).status_code for path in open_to_all]
+    assert [200] * 5 == [WEB.get(server.url + path).status_code for path in open_to_all]

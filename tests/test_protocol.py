@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import START_SECONDS, Server, until
+from harness import START_SECONDS, WEB, Server, metrics, until, waiting
 from raw_http import Answer, Connection, embed, request
 
 from embed_onnx.protocol import MAX_HEADER_BYTES
@@ -28,10 +28,10 @@ PROBES = ["/health", "/ready", "/metrics"]
 @pytest.fixture(scope="module")
 def hasty(home, tmp_path_factory):
     """A server that waits for headers and bodies for a second only."""
-    server = Server(["--header-timeout", "1", "--request-timeout", "2"], {}, home)
-    server.wait_ready()
-    yield server
-    log = server.stop()
+    with Server(["--header-timeout", "1", "--request-timeout", "2"], {}, home) as server:
+        server.wait_ready()
+        yield server
+        log = server.stop()
     assert "Traceback" not in log
 
 
@@ -40,7 +40,7 @@ def ask(server: Server, *sent: bytes) -> Answer:
     with Connection(server) as connection:
         connection.send(*sent)
         found = connection.answer()
-    assert 200 == httpx.get(f"{server.url}/health", timeout=START_SECONDS).status_code
+    assert 200 == WEB.get(f"{server.url}/health").status_code
     return found
 
 
@@ -52,7 +52,7 @@ def refused(server: Server, *sent: bytes) -> int:
         assert "invalid_request_error" == found.error["type"]
         assert "close" == found.headers["connection"]
         assert b"" == connection.rest()
-    assert 200 == httpx.get(f"{server.url}/health", timeout=START_SECONDS).status_code
+    assert 200 == WEB.get(f"{server.url}/health").status_code
     return found.status
 
 
@@ -294,17 +294,13 @@ def test_a_client_that_leaves_behind_its_pipelined_requests(serve: Callable[...,
     body = json.dumps({"input": ["slow " * 300] * 1000}).encode()
     with Connection(server) as connection:
         connection.send(request("/v1/embeddings", "POST", body=body) + request() * 5)
-        until(lambda: "embed_onnx_queue_size 0.0" not in metrics(server))
+        until(lambda: waiting(server.url) > 0)
 
-    until(lambda: "embed_onnx_queue_size 0.0" in metrics(server))
-    assert 'status="499"' in metrics(server)
+    until(lambda: waiting(server.url) == 0)
+    assert 'status="499"' in metrics(server.url)
     log = server.stop()
     assert 0 == server.process.returncode
     assert "Traceback" not in log
-
-
-def metrics(server: Server) -> str:
-    return httpx.get(f"{server.url}/metrics", timeout=START_SECONDS).text
 
 
 @pytest.mark.parametrize(

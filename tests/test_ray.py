@@ -1,6 +1,8 @@
 """Real Ray clusters of two nodes on this machine: the HTTP contract through Serve, kills, and Data."""
 
+import contextlib
 import inspect
+import itertools
 import json
 import os
 import re
@@ -8,8 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 import test_http
 import test_openai_client
-from harness import MINILM, SMALL, START_SECONDS, Server, clean_environment, free_port, until
+from harness import MINILM, SMALL, START_SECONDS, WEB, Server, clean_environment, free_port, until, waiting
 from ray.cluster_utils import Cluster
 from test_openai_client import openai_client  # noqa: F401 - a fixture
 
@@ -84,30 +85,48 @@ def environment() -> Iterator[dict[str, str]]:
 def cluster(environment: dict[str, str]) -> Iterator[Cluster]:
     """Two nodes."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CORES, "include_dashboard": False})
-    cluster.add_node(num_cpus=CORES)
-    yield cluster
-    cluster.shutdown()
+    try:
+        cluster.add_node(num_cpus=CORES)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+@contextlib.contextmanager
+def started(command: list[str], environment: dict[str, str], **pipes: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive what needs it, nor keep a failure waiting."""
+    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def running(command: list[str], environment: dict[str, str], url: str) -> Iterator[None]:
+    """An application of ``serve run`` that is ready."""
+    with started(command, environment) as process:
+        until(
+            lambda: process.poll() is not None or WEB.get(f"{url}/ready").status_code == 200, seconds=SECONDS
+        )
+        assert process.poll() is None
+        yield
+        process.terminate()
+        process.wait(SECONDS)
 
 
 @pytest.fixture(scope="module")
 def server(cluster: Cluster, home: Path, environment: dict[str, str]) -> Iterator[Served]:
     """Two replicas of one core, one on each node, as their users start them."""
     port = str(free_port())
-    started = ["serve", "start", "--address", cluster.address, "--http-port", port]
-    subprocess.run([*started, "--proxy-location", "HeadOnly"], env=environment, check=True)
+    command = ["serve", "start", "--address", cluster.address, "--http-port", port]
+    subprocess.run([*command, "--proxy-location", "HeadOnly"], env=environment, check=True, timeout=SECONDS)
     settings = [f"artifacts={home / 'artifacts'}", f"models={home / 'models.txt'}", f"replicas={REPLICAS}"]
     command = ["serve", "run", "--address", cluster.address, APP, *settings]
-    with subprocess.Popen(command, env=environment) as running:
-        url = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=url, timeout=START_SECONDS) as client:
-            until(
-                lambda: running.poll() is not None or client.get("/ready").status_code == 200, seconds=SECONDS
-            )
-        assert running.poll() is None
+    url = f"http://127.0.0.1:{port}"
+    with running(command, environment, url):
         until(lambda: len(replicas(cluster)) == REPLICAS, seconds=SECONDS)
         yield Served(url)
-        running.terminate()
-        running.wait(SECONDS)
 
 
 @pytest.fixture
@@ -181,11 +200,11 @@ def test_the_same_bytes_as_the_plain_server(client: httpx.Client, plain: httpx.C
 @pytest.fixture(scope="module")
 def plain(home: Path) -> Iterator[httpx.Client]:
     """A client of a plain server with one thread."""
-    server = Server(["--threads", "1"], {}, home)
-    server.wait_ready()
-    with httpx.Client(base_url=server.url, timeout=START_SECONDS) as opened:
-        yield opened
-    server.stop()
+    with Server(["--threads", "1"], {}, home) as server:
+        server.wait_ready()
+        with httpx.Client(base_url=server.url, timeout=START_SECONDS) as opened:
+            yield opened
+        server.stop()
 
 
 def headers(answer: httpx.Response) -> list[tuple[str, str]]:
@@ -213,19 +232,26 @@ def test_a_replica_has_a_lane_for_each_of_its_cores(client: httpx.Client) -> Non
 
 def test_requests_for_a_model_go_where_it_is_held(client: httpx.Client) -> None:
     """With Ray's header, all come to the replica that had the first of them: one each for two models."""
-    for model in (SMALL, MINILM):
+
+    def answering(names: Iterable[str]) -> set[str]:
+        """When the processes were started that answer requests with these names."""
+        asked = [{"serve-multiplexed-model-id": name} for name in names]
+        pages = [client.get("/metrics", headers=named).text for named in asked]
+        return {re.search(r"^process_start_time_seconds .*$", page, re.MULTILINE)[0] for page in pages}
+
+    unknown = map("unknown-{}".format, itertools.count())
+    for model, with_fewest in ((SMALL, 1), (MINILM, 2)):
         named = {"serve-multiplexed-model-id": model}
         answer = client.post("/v1/embeddings", headers=named, json={"model": model, "input": "a"})
         assert 200 == answer.status_code
-        time.sleep(5)  # until Ray's proxy has heard of it; before that, a request may be held elsewhere
+        # Ray's proxy has heard of it once it sends unknown names where the fewest models are held: before
+        # that, a request may be held elsewhere.
+        until(
+            lambda expected=with_fewest: len(answering(itertools.islice(unknown, 30))) == expected,
+            seconds=SECONDS,
+        )
 
-    def answering(model: str) -> set[str]:
-        """When the processes were started that answer 30 requests."""
-        named = {"serve-multiplexed-model-id": model}
-        pages = [client.get("/metrics", headers=named).text for _ in range(30)]
-        return {re.search(r"^process_start_time_seconds .*$", page, re.MULTILINE)[0] for page in pages}
-
-    first, second = answering(SMALL), answering(MINILM)
+    first, second = answering([SMALL] * 30), answering([MINILM] * 30)
     assert [1, 1] == [len(first), len(second)]
     assert first != second
 
@@ -253,7 +279,7 @@ def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, min
             refused.append((answer.status_code, json.loads(answer.read())["error"]["message"]))
 
     def ask(place: int) -> None:
-        http = httpx.Client(event_hooks={"response": [note]})
+        http = httpx.Client(event_hooks={"response": [note]}, timeout=SECONDS)
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", http_client=http) as client:
             while not over.is_set():
                 try:
@@ -264,18 +290,20 @@ def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, min
                     wrong.append(err)
                 answered[place] += 1
 
-    asking = [threading.Thread(target=ask, args=[place]) for place in range(len(answered))]
+    asking = [threading.Thread(target=ask, args=[place], daemon=True) for place in range(len(answered))]
     for thread in asking:
         thread.start()
-    until(lambda: min(answered) >= 2, seconds=SECONDS)
-    before = replicas(cluster)
-    os.kill(before[0], signal.SIGKILL)
-    then = list(answered)
-    until(lambda: min(np.subtract(answered, then)) >= 5, seconds=SECONDS)
-    until(lambda: len(set(replicas(cluster)) - set(before)) == 1, seconds=SECONDS)
-    over.set()
-    for thread in asking:
-        thread.join(SECONDS)
+    try:
+        until(lambda: min(answered) >= 2, seconds=SECONDS)
+        before = replicas(cluster)
+        os.kill(before[0], signal.SIGKILL)
+        then = list(answered)
+        until(lambda: min(np.subtract(answered, then)) >= 5, seconds=SECONDS)
+        until(lambda: len(set(replicas(cluster)) - set(before)) == 1, seconds=SECONDS)
+    finally:
+        over.set()
+        for thread in asking:
+            thread.join(SECONDS)
 
     assert REPLICAS == len(before)
     assert [] == wrong
@@ -287,34 +315,33 @@ def prefixed(cluster: Cluster, server: Served, home: Path, environment: dict[str
     """Another application beside the first, with an API key, of one replica."""
     place = ["--address", cluster.address, "--name", "prefixed", "--route-prefix", "/prefixed"]
     settings = [f"artifacts={home / 'artifacts'}", f"models={home / 'models.txt'}", "api_keys=sesame"]
-    with subprocess.Popen(["serve", "run", *place, APP, *settings], env=environment) as running:
-        url = f"{server.url}/prefixed"
-        with httpx.Client(timeout=START_SECONDS) as client:
-            until(
-                lambda: running.poll() is not None or client.get(f"{url}/ready").status_code == 200,
-                seconds=SECONDS,
-            )
-        assert running.poll() is None
+    settings += [f"drain_timeout={SECONDS}"]
+    url = f"{server.url}/prefixed"
+    with running(["serve", "run", *place, APP, *settings], environment, url):
         yield Served(url)
-        running.terminate()
-        running.wait(SECONDS)
 
 
 DELETE = """
-import sys, ray
+import pathlib, sys, ray
 from ray import serve
 ray.init(sys.argv[1], log_to_driver=False)
+serve.status()
+pathlib.Path(sys.argv[2]).touch()
+sys.stdin.readline()
 serve.delete("prefixed")
 """
+"""To start and to connect takes longer than what is to be in progress; so it waits for a line then."""
 
 
 def test_a_prefix_keys_and_the_end(
-    prefixed: Served, cluster: Cluster, minilm: Model, environment: dict[str, str]
+    prefixed: Served, cluster: Cluster, minilm: Model, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """Keys are asked for under a prefix; what was accepted is finished when the application is deleted."""
-    texts = ["a text that takes its time " * 8] * 64
+    texts = ["a text that takes its time " * 8] * 128
     expected = minilm.encode(texts)
     found: list[object] = []
+    connected = tmp_path / "connected"
+    command = [sys.executable, "-c", DELETE, cluster.address, str(connected)]
 
     def ask(client: openai.OpenAI) -> None:
         try:
@@ -329,15 +356,19 @@ def test_a_prefix_keys_and_the_end(
     ):
         with pytest.raises(openai.AuthenticationError, match="API key"):
             stranger.embeddings.create(model=MINILM, input="a")
-        asking = [threading.Thread(target=ask, args=[client]) for _ in range(4)]
-        for thread in asking:
-            thread.start()
-        metrics = f"{prefixed.url}/metrics"
-        until(lambda: "embed_onnx_queue_tokens 0.0" not in httpx.get(metrics).text, seconds=SECONDS)
-        subprocess.run([sys.executable, "-c", DELETE, cluster.address], env=environment, check=True)
+        asking = [threading.Thread(target=ask, args=[client], daemon=True) for _ in range(4)]
+        with started(command, environment, stdin=subprocess.PIPE) as deleter:
+            until(lambda: deleter.poll() is not None or connected.exists(), seconds=SECONDS)
+            for thread in asking:
+                thread.start()
+            until(lambda: waiting(prefixed.url) > 3 * len(texts), seconds=SECONDS)
+            before = list(found)
+            deleter.communicate("delete\n", timeout=SECONDS)
         for thread in asking:
             thread.join(SECONDS)
 
+    assert 0 == deleter.returncode
+    assert [] == before
     assert [True] * 4 == found
 
 
@@ -367,7 +398,7 @@ def test_a_node_is_lost_during_a_data_job(
     code = EMBED.format(**paths, cores=ACTOR_CORES)
     connected = environment | {"RAY_ADDRESS": cluster.address}
 
-    with subprocess.Popen([sys.executable, "-c", code], env=connected) as job:
+    with started([sys.executable, "-c", code], connected) as job:
         until(lambda: job.poll() is not None or list(target.glob("*.parquet")), seconds=SECONDS)
         working = job.poll() is None and processes(lost, "ray::MapWorker")
         cluster.remove_node(lost, allow_graceful=False)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import MINILM, Server, clean_environment
+from harness import MINILM, Server, clean_environment, embed
 
 from embed_onnx import settings
 
@@ -86,11 +86,9 @@ def test_commands(home: Path, tmp_path: Path) -> None:
 
 def test_error_example(server: Server) -> None:
     """The error shown is the one that is sent."""
-    import httpx
-
     (example,) = blocks("json")
 
-    answer = httpx.post(f"{server.url}/v1/embeddings", json={"input": "x", "dimensions": 999})
+    answer = embed(server.url, "x", dimensions=999)
 
     assert json.loads(example) == answer.json()
 

@@ -5,9 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
 import pytest
-from harness import START_SECONDS, Server
+from harness import Server, embed, metrics
 
 from benchmarks import cost, peers, record
 from benchmarks.cost import SHAPES, Work, core_seconds
@@ -82,9 +81,9 @@ def test_measured_cases_are_written_down(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_metrics_of_the_page_exist(server: Server) -> None:
     """Every name of a metric is on the server's page."""
     names = set(re.findall(r"embed_onnx_\w+", PAGE))
-    httpx.post(f"{server.url}/v1/embeddings", json={"input": "x"}, timeout=START_SECONDS)
+    embed(server.url, "x")
 
-    page = httpx.get(f"{server.url}/metrics", timeout=START_SECONDS).text
+    page = metrics(server.url)
 
     assert [] == [name for name in names if name not in page]
 

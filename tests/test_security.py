@@ -4,7 +4,6 @@ import ast
 import os
 import platform
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import msgspec
 import no_network
 import openai
 import pytest
-from harness import MINILM, SMALL, START_SECONDS, Server, run
+from harness import MINILM, SMALL, START_SECONDS, Server, at_start, run
 
 from embed_onnx import Model, manifest, registry
 from embed_onnx import server as server_module
@@ -32,9 +31,8 @@ SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 @pytest.fixture
 def isolated(tmp_path: Path) -> dict[str, str]:
     """Variables with which a Python process forbids itself the network before it does anything else."""
-    (tmp_path / "sitecustomize.py").write_text("import no_network\n\nno_network.forbid()\n")
-    before = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(TESTS), *([before] if before else [])])}
+    (tmp_path / "no_network.py").symlink_to(TESTS / "no_network.py")
+    return at_start(tmp_path, "import no_network\n\nno_network.forbid()\n")
 
 
 needs_filter = pytest.mark.skipif(
@@ -103,9 +101,9 @@ def test_embedding_without_a_server_makes_no_connection(home: Path, isolated: di
 
 
 @pytest.fixture
-def copied(home: Path, tmp_path: Path) -> Path:
+def artifact(copied: Path) -> Path:
     """A copy of the small model's artifact, for a test to spoil."""
-    return Path(shutil.copytree(home / "artifacts" / SMALL, tmp_path / "artifacts" / SMALL))
+    return copied / "artifacts" / SMALL
 
 
 def flip(path: Path, place: int) -> None:
@@ -116,30 +114,30 @@ def flip(path: Path, place: int) -> None:
 
 @pytest.mark.parametrize("place", [0, 1000, -1], ids=["first", "inside", "last"])
 @pytest.mark.parametrize("name", [manifest.MODEL, manifest.TOKENIZER, manifest.MANIFEST])
-def test_a_flipped_bit_of_an_artifact_is_refused(copied: Path, name: str, place: int) -> None:
+def test_a_flipped_bit_of_an_artifact_is_refused(artifact: Path, name: str, place: int) -> None:
     """By a server and in process alike, before anything of it is loaded; the sentence names the file."""
-    settings = Settings(models=copied / "none", artifacts=copied.parent, threads=1)
+    settings = Settings(models=artifact / "none", artifacts=artifact.parent, threads=1)
     entries = registry.wanted(settings)
-    flip(copied / name, place)
+    flip(artifact / name, place)
 
     with pytest.raises(ArtifactError) as served:
         Registry(entries, settings)
     with pytest.raises(ArtifactError) as loaded:
-        Model.load(copied)
+        Model.load(artifact)
 
     assert str(served.value) == str(loaded.value)
-    assert str(served.value).startswith(f"{copied / name} ")
+    assert str(served.value).startswith(f"{artifact / name} ")
     assert "export the model again" in str(served.value)
 
 
-def test_every_bit_of_a_manifest_counts(copied: Path, tmp_path: Path) -> None:
+def test_every_bit_of_a_manifest_counts(artifact: Path, tmp_path: Path) -> None:
     """No figure, prompt or limit of it can change unnoticed."""
     small = tmp_path / "small"
     small.mkdir()
     for name in (manifest.MODEL, manifest.TOKENIZER):
         (small / name).write_bytes(b"content")
     hashes = {path.name: manifest.sha256(path) for path in small.iterdir()}
-    manifest.write(msgspec.structs.replace(manifest.read(copied), sha256=hashes), small)
+    manifest.write(msgspec.structs.replace(manifest.read(artifact), sha256=hashes), small)
     whole = (small / manifest.MANIFEST).read_bytes()
     manifest.verify(manifest.read(small), small)
 

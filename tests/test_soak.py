@@ -6,27 +6,20 @@
 import asyncio
 import os
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
-from harness import START_SECONDS, Server
+from harness import START_SECONDS, Server, waiting
+
+from benchmarks.servers import resident_mb
 
 pytestmark = pytest.mark.soak
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "15"))
 WORDS = ["river", "stone", "bread", "window", "quiet", "yellow", "seven", "under", "letter", "garden"]
-
-
-def resident_mb(server: Server) -> float:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+)", status)
-    assert found
-    return int(found[1]) / 1000
 
 
 def mixed(rng: random.Random) -> list[str]:
@@ -45,7 +38,7 @@ def test_memory_reaches_a_plateau(serve: Callable[..., Server]) -> None:
         while time.monotonic() < end:
             answer = await client.post("/v1/embeddings", json={"input": mixed(rng)})
             assert answer.status_code == 200
-            memory.append(resident_mb(server))
+            memory.append(resident_mb(server.process.pid))
 
     async def run() -> None:
         end = time.monotonic() + SECONDS
@@ -93,8 +86,7 @@ def test_overload_loses_nothing(serve: Callable[..., Server]) -> None:
     assert {200, 429} == set(answers)
     assert answers[429] > answers[200]
     assert {200} == set(health)
-    page = httpx.get(f"{server.url}/metrics").text
-    assert "embed_onnx_queue_tokens 0.0" in page
-    assert resident_mb(server) < 400
+    assert 0 == waiting(server.url)
+    assert resident_mb(server.process.pid) < 400
     assert "Traceback" not in server.stop()
     assert 0 == server.process.returncode

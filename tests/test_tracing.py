@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import MINILM, START_SECONDS, Server, clean_environment
+from harness import MINILM, START_SECONDS, WEB, Server, clean_environment
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -36,7 +36,7 @@ class Collector:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever).start()
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def close(self) -> None:
@@ -92,11 +92,11 @@ def attributes(span: Span) -> dict[str, object]:
 
 
 def embed(url: str, **fields: object) -> httpx.Response:
-    return httpx.post(
+    """A request of a client that traces, with the marker wherever a text may be."""
+    return WEB.post(
         f"{url}/v1/embeddings?q={MARKER}",
         json={"input": [MARKER, f"{MARKER} {MARKER}"], **fields},
         headers={"traceparent": f"00-{TRACE}-{PARENT}-01"},
-        timeout=START_SECONDS,
     )
 
 
@@ -136,9 +136,9 @@ def test_no_text_of_a_user_is_sent(serve: Callable[..., Server], collector: Coll
     embed(server.url, model=MARKER)
     embed(server.url, prompt_name=MARKER)
     embed(server.url, dimensions=MARKER)
-    httpx.get(f"{server.url}/v1/models/{MARKER}")
-    httpx.get(f"{server.url}/{MARKER}")
-    httpx.put(f"{server.url}/models?{MARKER}={MARKER}")
+    WEB.get(f"{server.url}/v1/models/{MARKER}")
+    WEB.get(f"{server.url}/{MARKER}")
+    WEB.put(f"{server.url}/models?{MARKER}={MARKER}")
     server.stop()
 
     spans = collector.spans()
@@ -150,7 +150,7 @@ def test_no_text_of_a_user_is_sent(serve: Callable[..., Server], collector: Coll
 def test_metrics_by_route(serve: Callable[..., Server], collector: Collector) -> None:
     server = serve(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     embed(server.url)
-    httpx.get(f"{server.url}/{MARKER}")
+    WEB.get(f"{server.url}/{MARKER}")
     server.stop()
 
     assert {"/v1/embeddings", "unknown"} == collector.metrics()["http.server.request.duration"]

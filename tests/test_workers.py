@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import START_SECONDS, Server, run, until
+from harness import START_SECONDS, WEB, Server, at_start, embed, figure, metrics, run, until, waiting
 
 from embed_onnx import workers
 
@@ -19,14 +19,9 @@ def children(server: Server) -> set[int]:
     return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
-def embed(server: Server) -> int:
-    """On a connection of its own, which any of the workers may take."""
-    return httpx.post(f"{server.url}/v1/embeddings", json={"input": "a text"}).status_code
-
-
 @pytest.fixture
 def two(serve: Callable[..., Server]) -> Server:
-    server = serve("--workers", "2", "--threads", "2")
+    server = serve("--workers", "2", "--threads", "2", "--drain-timeout", str(START_SECONDS))
     until(lambda: sum("listening on" in line for line in server.log) == 2)
     return server
 
@@ -36,7 +31,7 @@ def test_a_worker_that_is_killed_is_started_again(two: Server) -> None:
     first, second = children(two)
 
     os.kill(first, signal.SIGKILL)
-    statuses = [embed(two) for _ in range(20)]
+    statuses = [embed(two.url, "a text").status_code for _ in range(20)]
     until(lambda: len(children(two) - {first, second}) == 1)
 
     assert [200] * 20 == statuses
@@ -48,19 +43,17 @@ def test_a_worker_that_is_killed_is_started_again(two: Server) -> None:
 def test_metrics_are_those_of_all_workers(two: Server) -> None:
     """Whichever of them is asked; who is gone has no lanes, and what it did still counts."""
     for _ in range(20):
-        embed(two)
+        embed(two.url, "a text")
 
-    def figure(name: str) -> float:
-        page = httpx.get(f"{two.url}/metrics").text
-        return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(name))
+    def told(name: str) -> float:
+        return figure(metrics(two.url), f"embed_onnx_{name}")
 
-    assert 20 == figure("embed_onnx_inputs_total")
-    assert 2 == figure("embed_onnx_lanes ")
+    assert (20, 2) == (told("inputs_total"), told("lanes"))
     first, second = children(two)
     os.kill(first, signal.SIGKILL)
     until(lambda: len(children(two) - {first, second}) == 1)
-    until(lambda: figure("embed_onnx_models_ready") == 2 and figure("embed_onnx_lanes ") == 2)
-    assert 20 == figure("embed_onnx_inputs_total")
+    until(lambda: told("models_ready") == 2 and told("lanes") == 2)
+    assert 20 == told("inputs_total")
 
 
 def test_sigterm_drains_all_workers(two: Server) -> None:
@@ -78,12 +71,11 @@ def test_draining_workers_refuse_connections(two: Server) -> None:
     statuses: list[int] = []
 
     def ask() -> None:
-        body = {"input": ["a text that takes its time " * 40] * 300}
-        statuses.append(httpx.post(f"{two.url}/v1/embeddings", json=body, timeout=START_SECONDS).status_code)
+        statuses.append(embed(two.url, ["a text that takes its time " * 40] * 150).status_code)
 
-    asking = threading.Thread(target=ask)
+    asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    until(lambda: "embed_onnx_queue_tokens 0.0" not in httpx.get(f"{two.url}/metrics").text)
+    until(lambda: waiting(two.url) > 0)
     two.process.terminate()
     until(lambda: refused(two))
     before = list(statuses)
@@ -96,7 +88,7 @@ def test_draining_workers_refuse_connections(two: Server) -> None:
 
 def refused(server: Server) -> bool:
     try:
-        httpx.get(f"{server.url}/health")
+        WEB.get(f"{server.url}/health")
     except httpx.ConnectError:
         return True
     except httpx.TransportError:  # it was accepted just before
@@ -104,20 +96,29 @@ def refused(server: Server) -> bool:
     return False
 
 
-def test_a_reload_in_the_middle_of_a_start(serve: Callable[..., Server]) -> None:
-    """Who is not yet serving hears of it as soon as it is, and does not end by it."""
-    server = serve("--workers", "2", "--threads", "2")
-    for _ in range(5):
-        server.process.send_signal(signal.SIGHUP)
+RELOAD_AT_START = """
+import os, signal, sys
+if "--worker" in sys.orig_argv:
+    os.kill(os.getppid(), signal.SIGHUP)
+"""
+"""Of each worker: it has its parent tell all workers to reload, before it does anything else."""
 
-    until(lambda: sum("listening on" in line for line in server.log) == 2)
+
+def test_a_reload_in_the_middle_of_a_start(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Who is not yet serving hears of it as soon as it is, and does not end by it."""
+    server = serve("--workers", "2", "--threads", "2", **at_start(tmp_path, RELOAD_AT_START))
+
     until(lambda: sum("reloaded; served are" in line for line in server.log) >= 2)
 
     assert "ended with" not in "".join(server.log)
-    assert 200 == embed(server)
+    assert 200 == embed(server.url, "a text").status_code
 
 
 def test_workers_end_with_their_parent(two: Server) -> None:
+    """One that serves, and one that has just been started."""
+    before = children(two)
+    os.kill(min(before), signal.SIGKILL)
+    until(lambda: children(two) - before)
     started = children(two)
 
     two.process.kill()
@@ -137,7 +138,7 @@ def test_sighup_reloads_all_workers(two: Server) -> None:
     two.process.send_signal(signal.SIGHUP)
 
     until(lambda: sum("reloaded; served are" in line for line in two.log) == 2)
-    assert 200 == embed(two)
+    assert 200 == embed(two.url, "a text").status_code
 
 
 def test_a_reload_that_one_worker_is_asked_for_reaches_all(
@@ -148,20 +149,17 @@ def test_a_reload_that_one_worker_is_asked_for_reaches_all(
     until(lambda: sum("listening on" in line for line in server.log) == 2)
 
     headers = {"authorization": f"Bearer {key}"}
-    answer = httpx.post(f"{server.url}/admin/reload", headers=headers, timeout=START_SECONDS)
+    answer = WEB.post(f"{server.url}/admin/reload", headers=headers)
 
     assert 200 == answer.status_code
     until(lambda: sum("reloaded; served are" in line for line in server.log) == 2)
 
 
-def test_workers_that_cannot_start_end_the_server(home: Path, tmp_path: Path) -> None:
+def test_workers_that_cannot_start_end_the_server(copied: Path) -> None:
     """They are not started over and over."""
-    import shutil
+    (copied / "artifacts/small/tokenizer.json").write_text("{}")
 
-    shutil.copytree(home / "artifacts" / "small", tmp_path / "artifacts" / "small")
-    (tmp_path / "artifacts/small/tokenizer.json").write_text("{}")
-
-    done = run("serve", "--workers", "2", "--port", "0", cwd=tmp_path)
+    done = run("serve", "--workers", "2", "--port", "0", cwd=copied)
 
     assert 1 == done.returncode
     assert "tokenizer.json is damaged" in done.stderr
