@@ -11,13 +11,10 @@ import pytest
 import safetensors.numpy
 import stacks
 import torch
+from checkpoints import Bomb, load, refusal
 from sentence_transformers.sentence_transformer.modules import Dropout, Normalize, Pooling
 from small_models import WIDTH
 from stacks import edit
-
-from embed_onnx.models_file import Entry
-from export import convert, sources
-from export.errors import ExportError
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +36,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def saved(whole: Path, tmp_path: Path) -> Path:
     """A copy of it, for a test to spoil."""
     return Path(shutil.copytree(whole, tmp_path / "saved"))
-
-
-def load(folder: Path) -> convert.Original:
-    return convert.load(sources.find(Entry(name="saved", repo="saved", folder=folder)))
-
-
-def refusal(folder: Path) -> str:
-    with pytest.raises(ExportError) as refused:
-        load(folder)
-    return str(refused.value)
 
 
 def change_modules(folder: Path, change: dict[int, dict[str, str]], keep: tuple[int, ...] = ()) -> None:
@@ -132,16 +119,6 @@ def test_weights_that_lack_some(saved: Path) -> None:
     safetensors.numpy.save_file(tensors, saved / "model.safetensors", {"format": "pt"})
 
     assert f"lack 1 parameters, {name} among them, which would be random" in refusal(saved)
-
-
-class Bomb:
-    """What unpickles by running: it leaves a file behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> object:
-        return open, (str(self.path), "w")
 
 
 @pytest.mark.parametrize("module", ["", "2_Dense", "3_LayerNorm"], ids=["transformer", "dense", "norm"])

@@ -10,11 +10,13 @@ import onnx
 import pytest
 import safetensors
 import small_models
+from checkpoints import Bomb, load, refusal
 from harness import MINILM, SMALL, run
+from stacks import edit
 
 from embed_onnx import Model, manifest, native
 from embed_onnx.models_file import Entry
-from export import artifact, convert, int8, parity, pipeline, sources
+from export import artifact, int8, parity, pipeline
 from export.errors import ExportError
 
 EXPORTS = [
@@ -230,16 +232,6 @@ def saved(home: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(home / "checkpoint", tmp_path / "saved"))
 
 
-def edit(path: Path, **fields: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
-
-
-def refusal(folder: Path) -> str:
-    with pytest.raises(ExportError) as refused:
-        convert.load(sources.find(entry_for(folder)))
-    return str(refused.value)
-
-
 def test_the_old_pooling_config(saved: Path) -> None:
     """The boolean form that sentence-transformers wrote before 5.4 means the same."""
     (saved / "1_Pooling" / "config.json").write_text(
@@ -258,20 +250,10 @@ def test_the_old_pooling_config(saved: Path) -> None:
         module["type"] = f"sentence_transformers.models.{name}"
     (saved / "modules.json").write_text(json.dumps(modules))
 
-    original = convert.load(sources.find(entry_for(saved)))
+    original = load(saved)
 
     assert ("cls", "max") == original.pooling
     assert 64 == original.dimensions
-
-
-class Bomb:
-    """What unpickles by running: it leaves a file behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> object:
-        return open, (str(self.path), "w")
 
 
 @pytest.mark.parametrize("besides", ["nothing", "weights-elsewhere", "an-index-of-pickles"])
@@ -301,7 +283,7 @@ def test_shards_of_safetensors_are_read(saved: Path) -> None:
         index = {"metadata": {}, "weight_map": dict.fromkeys(file.keys(), "model-00001-of-00001.safetensors")}
     (saved / "model.safetensors.index.json").write_text(json.dumps(index))
 
-    original = convert.load(sources.find(entry_for(saved)))
+    original = load(saved)
 
     assert small_models.WIDTH == original.dimensions
 
