@@ -24,7 +24,10 @@ SHOWN = (
 )
 HEADLINE = ((peers.SMALL, MIXED), (peers.SMALL, "1x8"), (peers.BASE, "16x64"))
 SIZES = {peers.SMALL: "", peers.BASE: " of mpnet-base's size"}
-PRESETS = "`avx512_vnni` and `avx2` in brackets are sentence-transformers' presets for quantising"
+LEGEND = (
+    "1x8 is one text of 8 tokens, 16x64 a list of 16 texts of 64, mixed a list of texts of all lengths; "
+    "`avx512_vnni` and `avx2` in brackets are sentence-transformers' presets for quantising"
+)
 NAMES = ("speed", "load", "quality", "server")
 BITS = "bits"
 
@@ -64,7 +67,7 @@ def headline(files: dict[str, Results], results: list[Results]) -> str:
         f"The int8 model has {size['int8']} MB (float32: {size['float32']}); its vectors have a cosine of "
         f"{cosine['mean']:.4f} to the original's on average, {cosine['min']:.4f} at the least. The server "
         f"answers {start} s after its start, from {server['resident MB when ready']} MB of memory.",
-        f"{_where(files)}, each table in turns in one run; {PRESETS}. All figures, and the commands behind "
+        f"{_where(files)}, each table in turns in one run; {LEGEND}. All figures, and the commands behind "
         "them, are in [docs/benchmarks.md](docs/benchmarks.md).",
     ]
     return "\n\n".join(parts)
@@ -284,7 +287,7 @@ def _footer(files: dict[str, Results]) -> str:
     commands = ", ".join(f"`{files[name]['command']}`" for name in files)
     return (
         f"{_where(files)}. The first table draws on the others; each of those is of one run, in turns; "
-        f"{PRESETS}. Engines and servers have the best settings that their documentation and trials gave "
+        f"{LEGEND}. Engines and servers have the best settings that their documentation and trials gave "
         "(`benchmarks/workers`, `benchmarks/servers.py`); commits, versions and spreads are in "
         f"`benchmarks/results`, made by {commands}."
     )
