@@ -67,10 +67,10 @@ class Admission(ASGIMiddleware):
         own = self._pending_of[key] - arrived if key else 0
         if not others or others + own + size <= self._limit:
             return
-        yours = f" ({own} of them yours)" if own else ""
+        yours, share = (f", {own} of them yours", "your share of ") if own else ("", "")
         raise Overloaded(
-            f"{others} bytes of requests{yours} are being worked on, {size} more exceed the limit of "
-            f"{self._limit}; try later",
+            f"{others} bytes of requests are being worked on{yours}, and {size} more exceed {share}the limit "
+            f"of {self._limit}; try later",
             retry_after=self._scheduler.waiting_seconds,
         )
 

@@ -9,9 +9,9 @@ first byte after an answer, and ``MAX_HEADER_BYTES`` for them. An answer must be
 import asyncio
 import contextlib
 import logging
+import sys
 import uuid
 from collections import deque
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -44,8 +44,9 @@ class Protocol(HttpToolsProtocol):
 
     header_seconds: float
     answer_seconds: float
-    unfetched: dict["Protocol", None]
-    """All connections whose clients are slow to fetch their answers, longest first."""
+    unfetched: dict["Protocol", int]
+    """All connections whose clients are slow to fetch their answers, longest first, and the bytes that each
+    had left when it was last looked at."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -137,7 +138,7 @@ class Protocol(HttpToolsProtocol):
         """The client is slow to fetch its answers."""
         super().pause_writing()
         self._answer_deadline = self.loop.call_later(self.answer_seconds, self.transport.abort)
-        self.unfetched[self] = None
+        self.unfetched[self] = sys.maxsize
         self._limit_unfetched()
 
     def resume_writing(self) -> None:
@@ -148,12 +149,18 @@ class Protocol(HttpToolsProtocol):
             self._answer_deadline.cancel()
 
     def _limit_unfetched(self) -> None:
-        """Give up what has waited longest, until the rest is within the limit; a single answer always is."""
-        while len(self.unfetched) > 1 and _bytes(self.unfetched) > UNFETCHED_BYTES:
-            longest = next(iter(self.unfetched))
-            del self.unfetched[longest]
-            longest.transport.abort()
+        """Give up answers until the rest is within the limit, first those of clients that read nothing.
+
+        A single answer always is within it.
+        """
+        left = {one: one.transport.get_write_buffer_size() for one in self.unfetched}
+        while len(left) > 1 and sum(left.values()) > UNFETCHED_BYTES:
+            unread = (one for one, size in left.items() if size >= self.unfetched[one])
+            victim = next(unread, next(iter(left)))
+            del left[victim], self.unfetched[victim]
+            victim.transport.abort()
             log.warning("answers of over %d bytes are not fetched; one of them is given up", UNFETCHED_BYTES)
+        self.unfetched.update(left)
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser; a wish for another protocol is passed over, as RFC 9110 (7.8) allows.
@@ -239,8 +246,3 @@ class Protocol(HttpToolsProtocol):
             self._refuse(RequestTooSlow(sentence))
         else:
             self.transport.close()
-
-
-def _bytes(connections: Iterable[Protocol]) -> int:
-    """What their clients have yet to fetch."""
-    return sum(one.transport.get_write_buffer_size() for one in connections)

@@ -81,14 +81,34 @@ class EmbedStage:
     def _vectors(self, texts: list[str]) -> list[Vector | None]:
         """Of each text, [dimensions]; None for one that the model cannot take, which ends no job."""
         try:
+            return self._embedded(texts)
+        except InvalidRequest:
+            taken = [self._takes(text) for text in texts]
+        found = iter(self._embedded([text for text, takes in zip(texts, taken, strict=True) if takes]))
+        return [next(found) if takes else None for takes in taken]
+
+    def _embedded(self, texts: list[str]) -> list[Vector | None]:
+        """The same, of texts that it takes; None for one on which inference alone fails.
+
+        Raises:
+            InferenceFailed: It fails on each of several.
+        """
+        try:
             return list(self._model.embed_now(texts, self._options).vectors)
-        except (InvalidRequest, InferenceFailed) as err:
+        except InferenceFailed:
             if len(texts) == 1:
                 return [None]
-            found = [self._vectors([text])[0] for text in texts]
-            if isinstance(err, InferenceFailed) and all(vector is None for vector in found):
+            found = [self._embedded([text])[0] for text in texts]
+            if all(vector is None for vector in found):
                 raise  # it is not the texts
             return found
+
+    def _takes(self, text: str) -> bool:
+        try:
+            self._model.tokenize([text], self._options)
+        except InvalidRequest:
+            return False
+        return True
 
     def _texts(self, batch: pa.Table) -> list[str | None]:
         """Of each row; None where there is nothing to embed."""

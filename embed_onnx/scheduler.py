@@ -189,9 +189,10 @@ class Scheduler:
         own = self._queue.tokens_of(tenant) if tenant else 0
         if not waiting or waiting + own + tokens <= self.queue_tokens:
             return
-        yours = f" ({own} of them yours)" if own else ""
+        yours, share = (f", {own} of them yours", "your share of ") if own else ("", "")
         raise Overloaded(
-            f"{waiting} tokens wait{yours}, {tokens} more exceed the limit of {self.queue_tokens}; try later",
+            f"{waiting} tokens wait{yours}, and {tokens} more exceed {share}the limit of "
+            f"{self.queue_tokens}; try later",
             retry_after=self.waiting_seconds,
         )
 

@@ -65,7 +65,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_body: Annotated[int, Meta(ge=1, description="Bytes in the body of one request.")] = 16_777_216
     max_pending: Annotated[
         int,
-        Meta(ge=1, description="Bytes in the bodies of all requests at a time; one beyond that is a 429."),
+        Meta(
+            ge=1,
+            description="Bytes in the bodies of all requests at a time, of which those of an API key may be "
+            "as many as there is room left; one beyond that is a 429.",
+        ),
     ] = 67_108_864
     max_characters: Annotated[
         int, Meta(ge=1, description="Characters in one text of a request, or token ids in one input.")
@@ -188,7 +192,8 @@ def _convert(words: dict[str, Any], kind: type[AnySettings]) -> AnySettings:
         reason, _, where = str(err).rpartition(" - at `$.")
         name = where.rstrip("`").partition("[")[0]
         knob = next(knob for knob in knobs(kind) if knob.name == name)
-        raise SetupError(f"{knob.flag} {words[name]!r}: {reason}. {knob.help}") from None
+        told = "" if name == "api_keys" else f" {words[name]!r}"
+        raise SetupError(f"{knob.flag}{told}: {reason}. {knob.help}") from None
 
 
 def _parts(word: str) -> list[str]:

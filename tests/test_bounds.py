@@ -155,7 +155,9 @@ def test_a_body_is_refused_where_it_grows_too_large_beside_others(make_app: Call
 
     refused, small = run(app, work)
 
-    sentence = "2000 bytes of requests are being worked on, 9000 more exceed the limit of 10000; try later"
+    sentence = (
+        "2000 bytes of requests are being worked on, and 9000 more exceed the limit of 10000; try later"
+    )
     assert (429, "server_overloaded", sentence) == (
         refused.status_code, error(refused)["code"], error(refused)["message"]
     )  # fmt: skip
@@ -177,7 +179,9 @@ def test_the_bodies_of_one_key_leave_room_for_those_of_another(make_app: Callabl
     answers = run(app, work)
 
     assert [429, 200, 401] == [answer.status_code for answer in answers]
-    assert "5000 bytes of requests (5000 of them yours)" in error(answers[0])["message"]
+    assert (
+        "5000 bytes of requests are being worked on, 5000 of them yours, and " in error(answers[0])["message"]
+    )
 
 
 def test_an_idle_connection_does_not_hold_its_last_request(serve: Callable[..., Server]) -> None:

@@ -199,7 +199,7 @@ def test_a_full_queue_refuses_at_once(schedule, sums: Sums) -> None:
     with pytest.raises(Overloaded) as refused:
         scheduler.submit(sums, [[1] * 3, [1] * 2])
 
-    assert "6 tokens wait, 5 more exceed the limit of 10" in str(refused.value)
+    assert "6 tokens wait, and 5 more exceed the limit of 10" in str(refused.value)
     assert int(refused.value.headers["Retry-After"]) >= 1
     assert (6, 1) == (scheduler.waiting_tokens, scheduler.waiting_sequences)
     sums.gate.set()
@@ -422,10 +422,12 @@ def test_a_tenant_leaves_room_for_others(schedule, sums: Sums) -> None:
     close_gate(scheduler, sums)
     scheduler.submit(sums, [[1] * 50], tenant="crowd")
 
-    with pytest.raises(Overloaded, match=r"wait \(50 of them yours\), 1 more exceed the limit of 100"):
+    with pytest.raises(
+        Overloaded, match="wait, 50 of them yours, and 1 more exceed your share of the limit of 100"
+    ):
         scheduler.submit(sums, [[1]], tenant="crowd")
     scheduler.submit(sums, [[1] * 50], tenant="other")
-    with pytest.raises(Overloaded, match="100 tokens wait, 1 more exceed the limit of 100"):
+    with pytest.raises(Overloaded, match="100 tokens wait, and 1 more exceed the limit of 100"):
         scheduler.submit(sums, [[1]], tenant="third")
     sums.gate.set()
 

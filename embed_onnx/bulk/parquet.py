@@ -234,9 +234,13 @@ def take(column: Any, places: Sequence[int]) -> Any:
 
 def damaged(column: Any) -> list[int]:
     """The places of values that are not valid UTF-8, in themselves or within."""
-    if _is_valid(column):
+    if not _holds_text(column.type) or _is_valid(column):
         return []
     return [place for place in range(len(column)) if not _is_valid(take(column, [place]))]
+
+
+def _holds_text(kind: Any) -> bool:
+    return bool(_each(kind, lambda part: pa.binary() if is_text(part) else part) != kind)
 
 
 def _is_valid(column: Any) -> bool:

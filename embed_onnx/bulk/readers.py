@@ -112,7 +112,7 @@ def check(inputs: Inputs) -> None:
         if inputs.kind != "jsonl" and file.path != STANDARD_INPUT:
             try:
                 with _open(file) as (stream, _):
-                    _header(_csv_reader(_Lines(stream, file), inputs), inputs, file.path)
+                    _header(_csv_reader(_CsvLines(_Lines(stream, file)), inputs), inputs, file.path)
             except DAMAGED as err:
                 raise SetupError(f"{file.path} is damaged: {err}") from None
 
@@ -191,6 +191,8 @@ class _Lines:
         """Of the line that was given last."""
         self.cut = False
         """Whether any was too long; whoever has looked takes it back."""
+        self.quotes = 0
+        """In what was left out of the line that was given last."""
         self._stream = stream
         self._digest = hashlib.blake2b(digest_size=16) if file.path == STANDARD_INPUT else None
 
@@ -204,10 +206,12 @@ class _Lines:
         self.number += 1
         if self.number == 1 and line.startswith(OTHER_MARKS):
             raise SetupError(f"{self.path} is UTF-16 or UTF-32; convert it to UTF-8, with iconv for example")
+        self.quotes = 0
         piece = line
         while len(piece) == LINE_BYTES and not piece.endswith(b"\n"):
             self.cut = True
             piece = self._read()
+            self.quotes += piece.count(b'"')
         return line.removeprefix(BYTE_ORDER_MARK) if self.number == 1 else line
 
     @property
@@ -376,19 +380,36 @@ def _kept(value: Any) -> Any:
     return None if bytes(value) == b"null" else value.copy()  # without the rest of its line
 
 
-def _csv_reader(lines: _Lines, inputs: Inputs) -> Iterator[list[str]]:
-    """Rows; a line that is too long ends its row, as nobody knows whether a quote is open after it."""
+class _CsvLines:
+    """Lines of CSV as strings; a row with one that is too long is an error."""
 
-    def decode(line: bytes) -> str:
-        if lines.cut:
-            lines.cut = False
+    def __init__(self, lines: _Lines) -> None:
+        self.open = False
+        """Whether a quote is, after the lines of a row so far; whoever begins a row takes it back."""
+        self._lines = lines
+
+    def __iter__(self) -> "_CsvLines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._next()
+        if self._lines.cut:
+            self._lines.cut = False
+            while self.open:  # to the end of the row
+                self._next()
             raise csv.Error(f"a line is longer than {LINE_BYTES:,} bytes")
         # Bytes that are not UTF-8 become lone surrogates, which are found where they matter.
         return line.decode("utf-8", "surrogateescape")
 
+    def _next(self) -> bytes:
+        line = next(self._lines)
+        self.open ^= bool((line.count(b'"') + self._lines.quotes) % 2)
+        return line
+
+
+def _csv_reader(lines: _CsvLines, inputs: Inputs) -> Iterator[list[str]]:
     csv.field_size_limit(LINE_BYTES)
-    # Unlike a generator, map goes on after an exception, and so does the reader, with a new row.
-    return csv.reader(map(decode, lines), delimiter="\t" if inputs.kind == "tsv" else ",", strict=True)
+    return csv.reader(lines, delimiter="\t" if inputs.kind == "tsv" else ",", strict=True)
 
 
 def _header(rows: Iterator[list[str]], inputs: Inputs, path: str) -> tuple[int, list[int]]:
@@ -407,7 +428,8 @@ def _header(rows: Iterator[list[str]], inputs: Inputs, path: str) -> tuple[int, 
 
 
 def _open_csv(lines: _Lines, inputs: Inputs) -> Units:
-    rows = _csv_reader(lines, inputs)
+    text_lines = _CsvLines(lines)
+    rows = _csv_reader(text_lines, inputs)
     width, places = _header(rows, inputs, lines.path)
 
     def record(row: _Record) -> _Record:
@@ -417,12 +439,13 @@ def _open_csv(lines: _Lines, inputs: Inputs) -> Units:
         reason = "" if all(map(_is_unicode, columns)) else "a column that is kept is not valid UTF-8"
         return _Record(row.line, text, columns, reason)
 
-    return _rows(rows, lines, width), record
+    return _rows(rows, lines, text_lines, width), record
 
 
-def _rows(rows: Iterator[list[str]], lines: _Lines, width: int) -> Iterator[_Record]:
+def _rows(rows: Iterator[list[str]], lines: _Lines, text_lines: _CsvLines, width: int) -> Iterator[_Record]:
     """Rows as lists of fields, or the reason why there is none."""
     while True:
+        text_lines.open = False
         line, reason, row = lines.number + 1, "", []
         try:
             row = next(rows)

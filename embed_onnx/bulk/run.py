@@ -32,7 +32,7 @@ from embed_onnx.settings import Settings
 
 CALIBRATION_ROWS = 4096
 """Rows, of the first, over which the ranges of int8 are taken."""
-CALIBRATION_BLOCKS = 256
+CALIBRATION_BLOCKS = 1024
 """Blocks to look for them in, so that a file of bad records does not fill the memory."""
 BLOCKS_BESIDE = 4
 """Blocks in flight besides one a lane: enough to keep the lanes busy while others are written."""

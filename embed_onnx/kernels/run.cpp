@@ -22,15 +22,14 @@ const Engine* const kEngines[] = {
 
 std::atomic<const Engine*> chosen{nullptr};
 
-// Memory of one call, handed out piece by piece. What a thread once needed is kept for its next call, up to a limit for
-// each worker: new memory for every layer takes longer than a short text's layer.
+// Memory of one call, handed out piece by piece. What a thread once needed is kept for its next call, up to a limit.
 class Scratch {
  public:
-  Scratch(size_t bytes, int workers) : kept_(kKept * workers) {
+  explicit Scratch(size_t bytes) {
     if (memory_.size() < bytes) memory_ = Buffer<char>(bytes);
   }
   ~Scratch() {
-    if (memory_.size() > kept_) memory_ = Buffer<char>();
+    if (memory_.size() > kKept) memory_ = Buffer<char>();
   }
   template <class T>
   T* take(size_t count) {
@@ -46,7 +45,6 @@ class Scratch {
  private:
   static constexpr size_t kKept = 4 << 20;
   static thread_local Buffer<char> memory_;
-  const size_t kept_;
   size_t used_ = 0;
 };
 
@@ -100,13 +98,13 @@ void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequen
   const size_t a_worker = round_up(std::max(engine.attend_scratch(layer, tokens, sequences.longest()),
                                             engine.transform_scratch(layer, rows)),
                                    kAlignment);
+  const bool alone = call.workers() == 1;
   Scratch scratch(Scratch::size_of<char>(values) + 2 * Scratch::size_of<float>(tokens) +
-                      Scratch::size_of<float>(contexts) + call.workers() * a_worker,
-                  call.workers());
+                  Scratch::size_of<float>(contexts) + (alone ? a_worker : 0));
   Pass pass{&layer, pack, states, output, {}, nullptr};
   pass.quantized = {scratch.take<char>(values), scratch.take<float>(tokens), scratch.take<float>(tokens)};
   pass.context = scratch.take<float>(contexts);
-  char* workers = scratch.take<char>(call.workers() * a_worker);
+  char* workers = alone ? scratch.take<char>(a_worker) : call.memory(a_worker);
 
   call.run(row_tasks, [&](int task, int) {
     engine.quantize(pass, task * rows, std::min(task * rows + rows, tokens));

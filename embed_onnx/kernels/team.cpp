@@ -10,6 +10,8 @@ constexpr std::chrono::microseconds kSpin(50);
 // A caller that was here this long ago has a lane of its own, and will be back.
 constexpr uint64_t kRecently = 1000;  // microseconds
 constexpr int kThreadBits = 16;
+// Memory that is kept for each worker.
+constexpr size_t kKept = 1 << 20;
 
 void pause() {
 #if defined(__x86_64__)
@@ -85,9 +87,18 @@ Team::Call::Call(Team& team) : team_(team) {
 }
 
 Team::Call::~Call() {
-  if (workers_ > 1) team_.enlisted_ = false;
+  if (workers_ > 1) {
+    if (team_.memory_.size() > kKept * workers_) team_.memory_ = Buffer<char>();
+    team_.enlisted_ = false;
+  }
   team_.last_call_ = microseconds() << kThreadBits | this_thread();
   team_.callers_--;
+}
+
+char* Team::Call::memory(size_t a_worker) {
+  const size_t bytes = a_worker * workers_;
+  if (team_.memory_.size() < bytes) team_.memory_ = Buffer<char>(bytes);
+  return team_.memory_.data();
 }
 
 bool Team::enlist() {

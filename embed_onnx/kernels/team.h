@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "buffer.h"
+
 namespace embed_onnx {
 
 class Team {
@@ -34,6 +36,9 @@ class Team {
 
     // How many may work on this call: the numbers of workers that `run` gives are below it.
     int workers() const { return workers_; }
+    // So many bytes for each of several workers, one after the other. They are the team's, which has one such call at a
+    // time, and kept up to a limit: new memory for every layer takes longer than a short text's layer.
+    char* memory(size_t a_worker);
     // Does work(task, worker) for each task below `tasks`, in any order, on this thread and the helpers.
     void run(int tasks, const std::function<void(int task, int worker)>& work);
 
@@ -56,6 +61,7 @@ class Team {
   void stop();
 
   std::vector<std::thread> helpers_;
+  Buffer<char> memory_;  // of the call that has enlisted them
   std::mutex resizing_;
 
   std::atomic<int> callers_{0};
