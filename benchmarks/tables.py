@@ -139,7 +139,8 @@ def bulk() -> str:
     speed, ratio = short["results"]["tokens_per_second"], short["results"]["ratio"]
     rows: list[list[Any]] = [["in process, lists of 128", f"{speed['in process'][1]:,.0f} tokens/s"]]
     rows += [
-        [f"to {kind}", f"{speed[kind][1]:,.0f} tokens/s, {ratio[kind][1]:.0%} of that"] for kind in ratio
+        [f"to {kind}", f"{speed[kind][1]:,.0f} tokens/s, round by round {ratio[kind][1]:.0%} of that"]
+        for kind in ratio
     ]
     found = large["results"]
     straight, killed, resumed = (found[name] for name in ("in one go", "killed", "resumed"))
@@ -287,9 +288,9 @@ def _footer(files: dict[str, Results]) -> str:
     commands = ", ".join(f"`{files[name]['command']}`" for name in files)
     return (
         f"{_where(files)}. The first table draws on the others; each of those is of one run, in turns; "
-        f"{LEGEND}. Engines and servers have the best settings that their documentation and trials gave "
-        "(`benchmarks/workers`, `benchmarks/servers.py`); commits, versions and spreads are in "
-        f"`benchmarks/results`, made by {commands}."
+        f"{LEGEND}. Engines have the best settings that their documentation and trials gave "
+        "(`benchmarks/workers`), servers those of their documentation (`benchmarks/servers.py`); commits, "
+        f"versions and spreads are in `benchmarks/results`, made by {commands}."
     )
 
 
