@@ -9,7 +9,6 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, WebSocketReceiveMessage
 
-from embed_onnx.errors import Overloaded
 from embed_onnx.scheduler import Scheduler
 from embed_onnx.settings import Settings
 
@@ -58,21 +57,12 @@ class Admission(ASGIMiddleware):
     def _check_room(self, key: str, size: int, arrived: int) -> None:
         """Refuse a body that comes to so many bytes, of which some have arrived, if it does not fit now.
 
-        The bodies of a key may be no more than there is room left, so that there is always some for others.
-
         Raises:
             Overloaded: It does not fit.
         """
-        others = self._pending - arrived
         own = self._pending_of[key] - arrived if key else 0
-        if not others or others + own + size <= self._limit:
-            return
-        yours, share = (f", {own} of them yours", "your share of ") if own else ("", "")
-        raise Overloaded(
-            f"{others} bytes of requests are being worked on{yours}, and {size} more exceed {share}the limit "
-            f"of {self._limit}; try later",
-            retry_after=self._scheduler.waiting_seconds,
-        )
+        what = "bytes of requests are being worked on"
+        self._scheduler.check_share(what, self._pending - arrived, own, size, self._limit)
 
 
 def _declared(scope: Scope) -> int:

@@ -170,10 +170,7 @@ class Scheduler:
         return job
 
     def check_room(self, tokens: int, tenant: str = "") -> None:
-        """Refuse so many more tokens of a tenant if they do not fit the queue now.
-
-        A tenant that has something waiting may have no more waiting than there is room left, so that there is
-        always some for the others (dynamic thresholds: Choudhury and Hahne, 1998).
+        """Refuse so many more tokens of a tenant if they do not fit the queue now, by ``check_share``.
 
         Raises:
             InvalidRequest: They would not fit an empty queue.
@@ -185,14 +182,23 @@ class Scheduler:
                 "send several requests, or raise the server's --queue-tokens",
                 param="input",
             )
-        waiting = self._queue.tokens
         own = self._queue.tokens_of(tenant) if tenant else 0
-        if not waiting or waiting + own + tokens <= self.queue_tokens:
+        self.check_share("tokens wait", self._queue.tokens, own, tokens, self.queue_tokens)
+
+    def check_share(self, what: str, held: int, own: int, more: int, limit: int) -> None:
+        """Refuse more of something if it does not fit, with what is held, ``own`` of it the tenant's.
+
+        A tenant that holds something may hold no more than there is room left, so that there is always some
+        for the others (dynamic thresholds: Choudhury and Hahne, 1998). ``what`` says what is held.
+
+        Raises:
+            Overloaded: It does not fit; what waits takes so long.
+        """
+        if not held or held + own + more <= limit:
             return
         yours, share = (f", {own} of them yours", "your share of ") if own else ("", "")
         raise Overloaded(
-            f"{waiting} tokens wait{yours}, and {tokens} more exceed {share}the limit of "
-            f"{self.queue_tokens}; try later",
+            f"{held} {what}{yours}, and {more} more exceed {share}the limit of {limit}; try later",
             retry_after=self.waiting_seconds,
         )
 
