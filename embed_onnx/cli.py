@@ -209,11 +209,13 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
 
 
 def _told(output: Path, meta: "Meta") -> str:
+    from embed_onnx.bulk.inputs import REJECTS
+
     told = f"{output} holds {meta.rows:,} vectors of {meta.dimensions} dimensions by {meta.model}"
     if meta.truncated:
         told += f"; {meta.truncated:,} texts were cut at the model's limit"
     if meta.rejected:
-        told += f"; {meta.rejected:,} records were rejected, see {output}.rejects.jsonl"
+        told += f"; {meta.rejected:,} records were rejected, see {output}{REJECTS}"
     return told
 
 

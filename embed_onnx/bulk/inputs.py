@@ -21,7 +21,7 @@ SUFFIXES: dict[str, Kind] = {
 STANDARD_INPUT = "-"
 FIELD = "text"
 """Where the text is, unless --field says otherwise."""
-BESIDE = (".index.npy", ".meta.json", ".rejects.jsonl")
+INDEX, META, REJECTS = ".index.npy", ".meta.json", ".rejects.jsonl"
 """Suffixes of the files that may lie beside an output."""
 
 Column = Any
@@ -90,7 +90,7 @@ def find(names: Sequence[str], kind: Kind | None, *, output: Path | None = None,
 def belongs(path: str, output: Path) -> bool:
     """Whether a file is an output, one of those beside it, or of the run that makes it."""
     where, place = Path(path).resolve(), output.resolve()
-    own = [place, *(Path(f"{place}{suffix}") for suffix in BESIDE)]
+    own = [place, *(Path(f"{place}{suffix}") for suffix in (INDEX, META, REJECTS))]
     return where in own or where.is_relative_to(f"{place}.partial")
 
 

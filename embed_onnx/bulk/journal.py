@@ -23,7 +23,7 @@ from typing import IO, Any
 
 import msgspec
 
-from embed_onnx.bulk.inputs import STANDARD_INPUT, Inputs
+from embed_onnx.bulk.inputs import REJECTS, STANDARD_INPUT, Inputs
 from embed_onnx.bulk.readers import Position, Reject
 from embed_onnx.bulk.writers import MAIN, Meta, Writer
 from embed_onnx.dtypes import DType
@@ -31,7 +31,7 @@ from embed_onnx.errors import SetupError
 
 COMMIT_SECONDS = 2.0
 """The most written work that a kill costs, besides the blocks that are being embedded."""
-REJECTS = "rejects.jsonl"
+REJECTS_FILE = "rejects.jsonl"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ class Journal:
         """Let the writer's files grow, and that of the rejects."""
         for name, more in zip(self._writer.names, rows, strict=True):
             self._files[name].write(more)
-        self._files[REJECTS].write(msgspec.json.Encoder().encode_lines(rejects) if rejects else b"")
+        self._files[REJECTS_FILE].write(msgspec.json.Encoder().encode_lines(rejects) if rejects else b"")
         if time.monotonic() - self._committed > COMMIT_SECONDS:
             self.commit()
 
@@ -109,14 +109,14 @@ class Journal:
             self._close()
             places = self._writer.close(self._folder, meta)
             if self.state.rejected:
-                places[REJECTS] = ".rejects.jsonl"
+                places[REJECTS_FILE] = REJECTS
             for name in places:
                 with (self._folder / name).open("rb") as file:
                     _sync(file)
             self.state.finished = places
             self.commit()
         if not self.state.rejected:
-            Path(f"{self._output}.rejects.jsonl").unlink(missing_ok=True)
+            Path(f"{self._output}{REJECTS}").unlink(missing_ok=True)
         # The output comes last: where it is, all is.
         for name, suffix in sorted(self.state.finished.items(), key=lambda place: place[1] == MAIN):
             if (self._folder / name).exists():
@@ -136,7 +136,9 @@ class Journal:
         if state is None or (state.position == Position() and state.finished is None):
             _clear(self._folder)
             _replace(self._folder / "plan.json", msgspec.json.encode(self._plan))
-            for name, begun in zip((*self._writer.names, REJECTS), (*self._writer.start(), b""), strict=True):
+            for name, begun in zip(
+                (*self._writer.names, REJECTS_FILE), (*self._writer.start(), b""), strict=True
+            ):
                 self._files[name] = (self._folder / name).open("wb")
                 self._files[name].write(begun)
             self.commit()

@@ -14,7 +14,7 @@ from numpy.lib import format as npy_format
 
 from embed_onnx import dtypes
 from embed_onnx.bulk import readers
-from embed_onnx.bulk.inputs import Column, Inputs
+from embed_onnx.bulk.inputs import INDEX, META, Column, Inputs
 from embed_onnx.dtypes import DType, Stored
 from embed_onnx.errors import SetupError
 
@@ -108,7 +108,7 @@ def meta_of(output: Path) -> Meta | None:
         if output.suffix == ".parquet":
             raw = readers.parquet().metadata(output)
         else:
-            raw = Path(f"{output}.meta.json").read_bytes()
+            raw = Path(f"{output}{META}").read_bytes()
         return None if raw is None else msgspec.json.decode(raw, type=Meta)
     except (OSError, ValueError):
         return None
@@ -137,7 +137,7 @@ class _Npy:
         for name, (kind, shape) in zip(self.names, self._kinds, strict=True):
             with (folder / name).open("r+b") as file:
                 _write_header(file, kind, (meta.rows, *shape))
-        return {"vectors.npy": MAIN, "index.npy": ".index.npy", _write_meta(folder, meta): ".meta.json"}
+        return {"vectors.npy": MAIN, "index.npy": INDEX, _write_meta(folder, meta): META}
 
 
 class _JsonLines:
@@ -169,7 +169,7 @@ class _JsonLines:
         return [self._encoder.encode_lines(lines)]
 
     def close(self, folder: Path, meta: Meta) -> dict[str, str]:
-        return {"rows.jsonl": MAIN, _write_meta(folder, meta): ".meta.json"}
+        return {"rows.jsonl": MAIN, _write_meta(folder, meta): META}
 
 
 class _Parquet:
