@@ -91,9 +91,8 @@ def figures(files: dict[str, Results], results: list[Results]) -> str:
 def reliability() -> str:
     """Everything between the markers of docs/reliability.md, in Markdown."""
     files = [record.read(name) for name in ("overload", "disturbed")]
-    machine = files[0]["machine"]
     commands = " and ".join(f"`{file['command']}`" for file in files)
-    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine, the clients among them"
+    where = f"on {_machine(files[0])}, the clients among them"
     return f"{_overload(files[0])}\n\n{_disturbed(files[1]['results'])}\n\n{commands} {where}."
 
 
@@ -128,8 +127,7 @@ def scaling() -> str:
         ]
         for row in file["results"]["cases"]
     )
-    machine = file["machine"]
-    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine"
+    where = f"on {_machine(file)}"
     return f"{markdown.table(head, rows)}\n\n`{file['command']}` {where}; medians."
 
 
@@ -153,8 +151,7 @@ def bulk() -> str:
         ],
         ["the same, and with `kill -9` on the way", f"{straight['seconds']:.0f} s; {both}"],
     ]
-    machine = short["machine"]
-    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine"
+    where = f"on {_machine(short)}"
     table = markdown.table(["`embed-onnx embed`, all-MiniLM-L6-v2", "median"], rows)
     return f"{table}\n\n`{short['command']}` and `{large['command']}` {where}."
 
@@ -177,8 +174,7 @@ def on_ray() -> str:
         ]
         for what, row in rate.items()
     ]
-    machine = file["machine"]
-    where = f"on {machine['cores']} cores of a shared {machine['cpu']} machine, the client among them"
+    where = f"on {_machine(file)}, the client among them"
     return f"{markdown.table(['all-MiniLM-L6-v2', *servers], rows)}\n\n`{file['command']}` {where}."
 
 
@@ -295,9 +291,14 @@ def _footer(files: dict[str, Results]) -> str:
 
 
 def _where(files: dict[str, Results]) -> str:
-    machine = files["speed"]["machine"]
-    processor = f"{machine['cpu']} machine ({', '.join(machine['instructions'])})"
-    return f"Medians on {machine['cores']} cores of a shared {processor}"
+    instructions = ", ".join(files["speed"]["machine"]["instructions"])
+    return f"Medians on {_machine(files['speed'])} ({instructions})"
+
+
+def _machine(file: Results) -> str:
+    """What a file's results were measured on."""
+    machine = file["machine"]
+    return f"{machine['cores']} cores of a shared {machine['cpu']} machine"
 
 
 def _small(speed: Results) -> Results:

@@ -63,6 +63,11 @@ def error(answer: httpx.Response) -> dict[str, Any]:
     return found
 
 
+def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:
+    """Its status, and what its error says and of which field."""
+    return answer.status_code, error(answer)["message"], error(answer)["param"]
+
+
 def test_a_prompt_before_many_inputs_is_bounded(make_app: Callable[..., Litestar]) -> None:
     """It is put before each of them: what is tokenized can be far larger than the body."""
     app = make_app(max_body=10_000)
@@ -73,9 +78,7 @@ def test_a_prompt_before_many_inputs_is_bounded(make_app: Callable[..., Litestar
         "prompt has 100 characters, which are 10100 before 101 inputs, and at most 10000 are taken; "
         "shorten it, or send fewer inputs"
     )
-    assert (400, sentence, "prompt") == (
-        refused.status_code, error(refused)["message"], error(refused)["param"]
-    )  # fmt: skip
+    assert (400, sentence, "prompt") == refusal(refused)
     assert 200 == post(app, input=["a"] * 100, prompt=" " * 100).status_code
 
 
@@ -89,9 +92,7 @@ def test_tokens_that_are_shown_are_bounded(make_app: Callable[..., Litestar]) ->
         "input has at least 960 tokens and at most 900 are shown; send several requests, "
         "or raise the server's --queue-tokens"
     )
-    assert (400, sentence, "input") == (
-        refused.status_code, error(refused)["message"], error(refused)["param"]
-    )  # fmt: skip
+    assert (400, sentence, "input") == refusal(refused)
     assert 200 == post(app, "/tokenize", input=["a"] * 100).status_code
 
 
