@@ -3,6 +3,7 @@
 Each has an equal part of the cores and lanes of its own. The parent holds the port and serves nothing.
 """
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -11,7 +12,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -45,9 +46,27 @@ def run(sock: socket.socket, arguments: Sequence[str], *, workers: int, threads:
     command = [sys.executable, "-m", "embed_onnx", *arguments, "--workers", "1"]
     command += ["--worker", str(sock.fileno()), str(os.getpid())]
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    with tempfile.TemporaryDirectory(prefix="embed-onnx-metrics-") as folder:
-        os.environ[METRICS_FOLDER] = folder
+    with _metrics_folder():
         _Workers(sock, command, _shares(workers, threads)).run()
+
+
+@contextlib.contextmanager
+def _metrics_folder() -> Iterator[None]:
+    """Let workers leave their figures where each can read them; where nothing can be written, they do not."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="embed-onnx-metrics-")
+    except OSError as err:
+        log.warning(
+            "no temporary folder can be made (%s), so /metrics has the figures of one worker at a time; set "
+            "TMPDIR to a folder that can be written",
+            err.strerror,
+        )
+        os.environ.pop(METRICS_FOLDER, None)
+        yield
+        return
+    with folder as name:
+        os.environ[METRICS_FOLDER] = name
+        yield
 
 
 def end_with_parent(parent: int) -> None:
@@ -75,7 +94,7 @@ class _Share(msgspec.Struct):
 
 def _shares(workers: int, threads: int) -> list[_Share]:
     """Equal parts; workers that are more than the cores may run on any of them."""
-    cores = sorted(os.sched_getaffinity(0))
+    cores = sorted(cpu.cores())
     threads = threads or cpu.usable_cores()
     ends = [number * len(cores) // workers for number in range(workers + 1)]
     return [
@@ -115,12 +134,12 @@ class _Workers:
 
     def _start(self, share: _Share) -> None:
         """A new process has the mask of signals and the cores of its parent."""
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, share.cores & cores or cores)  # some may have been taken away
+        cores = cpu.cores()
+        cpu.run_on(share.cores & cores or cores)  # some may have been taken away
         command = [*self._command, "--threads", str(share.threads)]
         # In a process group of its own: a terminal's Ctrl-C is for the parent, which passes it on once.
         pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0, setsigmask=UNTIL_SERVING)
-        os.sched_setaffinity(0, cores)
+        cpu.run_on(cores)
         share.started = time.monotonic()
         self._running[pid] = share
 
@@ -141,8 +160,7 @@ class _Workers:
             if not ended:
                 continue
             share = self._running.pop(pid)
-            for path in Path(os.environ[METRICS_FOLDER]).glob(f"gauge_live*_{pid}.db"):
-                path.unlink()  # what is true of a process only while it lives
+            _forget_figures(pid)
             code = os.waitstatus_to_exitcode(status)
             if self._stopping:
                 # It did not serve yet if it ended by the signal.
@@ -159,3 +177,11 @@ class _Workers:
                 self._stop(signal.SIGTERM)
             else:
                 self._start(share)
+
+
+def _forget_figures(pid: int) -> None:
+    """Remove what was true of a process only while it lived."""
+    folder = os.environ.get(METRICS_FOLDER)
+    if folder:
+        for path in Path(folder).glob(f"gauge_live*_{pid}.db"):
+            path.unlink()
