@@ -170,7 +170,7 @@ def models(**words: Any) -> None:
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Of a number.")
 @click.option("--force", is_flag=True, help="Overwrite an OUTPUT that is there.")
 @click.option("--restart", is_flag=True, help="Begin again instead of going on with a run that was stopped.")
-@knob_options("artifacts", "models", "threads", "kernels", "truncate")
+@knob_options("artifacts", "models", "threads", "kernels", "truncate", "literal_special_tokens")
 def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, **rest: Any) -> None:
     """Embed files without a server: text lines, JSON lines, CSV or Parquet, plain or .gz, or - for stdin.
 

@@ -41,6 +41,9 @@ requests have their turn."""
 LENGTH_AT_ONCE = 500
 """Characters tokenized on the event loop, about 0.1 ms."""
 
+LANGCHAIN = "If LangChain sent it, set check_embedding_ctx_length=False so that it sends texts"
+"""It sends ids of OpenAI's vocabulary by default."""
+
 T = TypeVar("T")
 
 Inputs = Sequence[str | list[int]]
@@ -72,6 +75,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     input_type: InputType | None = None
     dimensions: int | None = None
     truncate: bool = True
+    add_special_tokens: bool = True
+    """False: token ids are taken as they are, without the special tokens that are around a text."""
 
 
 class Embedded(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +107,18 @@ class Model:
     Its files are checked and read by ``prepare``, or when they are first needed.
     """
 
-    def __init__(self, folder: Path, described: Manifest, scheduler: Scheduler, kernels: Kernels) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        described: Manifest,
+        scheduler: Scheduler,
+        kernels: Kernels,
+        *,
+        literal_special_tokens: bool = False,
+    ) -> None:
         self.manifest = described
+        self.literal_special_tokens = literal_special_tokens
+        """Whether special tokens that are written in a text are ordinary text."""
         self.kernels = kernels.of(described)
         """What runs it."""
         self.last_used = time.monotonic()
@@ -144,6 +159,7 @@ class Model:
                     self._folder / manifest.TOKENIZER,
                     max_tokens=self.manifest.max_tokens,
                     truncation_side=self.manifest.truncation_side,
+                    literal_special_tokens=self.literal_special_tokens,
                 )
                 encoder = Encoder(self._folder / manifest.MODEL, self.manifest, self.kernels)
                 self._parts = _Parts(tokenizer, encoder)
@@ -163,10 +179,15 @@ class Model:
         self._parts = None
 
     @classmethod
-    def load(cls, folder: str | Path, *, threads: int | None = None) -> Self:
+    def load(
+        cls, folder: str | Path, *, threads: int | None = None, literal_special_tokens: bool = False
+    ) -> Self:
         """Load an artifact with lanes of its own: ``threads`` of them, or one a usable core.
 
         The threads that share the work of a lone text are the process's, and as many as the last call says.
+
+        A special token that is written in a text, such as ``[SEP]``, is that token, as in
+        Sentence-Transformers; with ``literal_special_tokens`` it is ordinary text.
 
         The variable ``EMBED_ONNX_KERNELS`` chooses its kernels, as the server's setting does.
 
@@ -179,7 +200,7 @@ class Model:
         kernels = native.find()
         kernels.set_threads(lanes)
         scheduler = Scheduler(lanes=lanes, queue_tokens=sys.maxsize)
-        model = cls(folder, described, scheduler, kernels)
+        model = cls(folder, described, scheduler, kernels, literal_special_tokens=literal_special_tokens)
         try:
             model.prepare()
         except ArtifactError:
@@ -205,6 +226,7 @@ class Model:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         truncate: bool = True,
+        add_special_tokens: bool = True,
         dtype: DType = "float32",
         ranges: Ranges | None = None,
     ) -> Stored:
@@ -218,6 +240,8 @@ class Model:
             prompt_name: The same, by its name in the manifest. Without either, the model's default is taken.
             dimensions: Cut each vector to so many, and normalise it again where the model does that.
             truncate: Cut texts that are longer than the model takes, or else refuse them.
+            add_special_tokens: False takes token ids as they are. Otherwise they must begin and end with the
+                special tokens that this model puts around a text, or they are probably another model's.
             dtype: Of the numbers; ``ubinary`` has eight dimensions in a uint8.
             ranges: Of each dimension, [2, dimensions], for int8: ``dtypes.ranges`` of float32 vectors like
                 these. Without them, those of these vectors; queries need those of the documents.
@@ -226,7 +250,13 @@ class Model:
             InvalidRequest: An option or an input is wrong.
             TextTooLong: A text is too long and ``truncate`` is off.
         """
-        options = Options(prompt=prompt, prompt_name=prompt_name, dimensions=dimensions, truncate=truncate)
+        options = Options(
+            prompt=prompt,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            truncate=truncate,
+            add_special_tokens=add_special_tokens,
+        )
         listed, alone = _listed(inputs)
         vectors = self.embed_now(listed, options).vectors
         return dtypes.convert(vectors[0] if alone else vectors, dtype, ranges)
@@ -239,11 +269,18 @@ class Model:
         prompt_name: str | None = None,
         dimensions: int | None = None,
         truncate: bool = True,
+        add_special_tokens: bool = True,
         dtype: DType = "float32",
         ranges: Ranges | None = None,
     ) -> Stored:
         """``encode`` for an event loop. Cancelling it takes what still waits out of the queue."""
-        options = Options(prompt=prompt, prompt_name=prompt_name, dimensions=dimensions, truncate=truncate)
+        options = Options(
+            prompt=prompt,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            truncate=truncate,
+            add_special_tokens=add_special_tokens,
+        )
         listed, alone = _listed(inputs)
         vectors = (await self.embed(listed, options)).vectors
         return dtypes.convert(vectors[0] if alone else vectors, dtype, ranges)
@@ -335,15 +372,24 @@ class Model:
         tokenizer = self.prepare().tokenizer
         texts = [item for item in inputs if isinstance(item, str)]
         if len(texts) == len(inputs):
+            if texts and not options.add_special_tokens:
+                raise InvalidRequest(
+                    "add_special_tokens is false, and texts always get the model's special tokens; leave it "
+                    "out, or send token ids",
+                    param="add_special_tokens",
+                )
             prompt = self.prompt(options)
             tokens = tokenizer.encode([prompt + text for text in texts])
             if prompt and not self.manifest.include_prompt:
                 skipped = tokenizer.prompt_length(prompt)
                 tokens = [msgspec.structs.replace(item, skipped=skipped) for item in tokens]
+        elif texts:
+            raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
         else:
-            for index, ids in enumerate(inputs, start=first):
-                self._check_ids(ids, options, index, tokenizer.num_ids)
-            tokens = [tokenizer.cut_ids(ids) for ids in inputs if not isinstance(ids, str)]
+            listed = [ids for ids in inputs if not isinstance(ids, str)]
+            for index, ids in enumerate(listed, start=first):
+                self._check_ids(ids, options, index, tokenizer)
+            tokens = [tokenizer.cut_ids(ids, raw=not options.add_special_tokens) for ids in listed]
         for index, item in enumerate(tokens, start=first):
             self._check_length(item, options, index)
         return tokens
@@ -394,23 +440,28 @@ class Model:
             )
         return next((name for name in candidates if name in prompts), self.manifest.default_prompt)
 
-    def _check_ids(self, ids: str | list[int], options: Options, index: int, num_ids: int) -> None:
-        """Refuse what cannot be a client's own token ids; a prompt is text and cannot be put before them."""
-        if isinstance(ids, str):
-            raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
+    def _check_ids(self, ids: list[int], options: Options, index: int, tokenizer: Tokenizer) -> None:
+        """Refuse what cannot be this model's token ids; a prompt is text and cannot be put before them."""
         for given in ("prompt", "prompt_name", "input_type"):
             if getattr(options, given) is not None:
                 raise InvalidRequest(
                     f"{given} puts a prompt before texts, and input is token ids; send texts", param=given
                 )
         for token_id in ids:
-            if not 0 <= token_id < num_ids:
+            if not 0 <= token_id < tokenizer.num_ids:
                 raise InvalidRequest(
                     f"input[{index}] has the token id {token_id}, and this model's vocabulary ends at "
-                    f"{num_ids - 1}. If LangChain sent it, set "
-                    "check_embedding_ctx_length=False so that it sends texts",
+                    f"{tokenizer.num_ids - 1}. {LANGCHAIN}",
                     param="input",
                 )
+        if ids and options.add_special_tokens and not tokenizer.template.is_around(ids):
+            raise InvalidRequest(
+                f"input[{index}] lacks the special tokens that this model puts around a text, "
+                f"{_described(tokenizer)}, so its ids are probably another model's; send texts or what POST "
+                "/tokenize gives, or add_special_tokens=false if the ids are meant as they are. "
+                f"{LANGCHAIN}",
+                param="input",
+            )
 
     def _check_length(self, tokens: Tokens, options: Options, index: int) -> None:
         if not tokens.ids:
@@ -443,6 +494,17 @@ def _pooling(encoder: Encoder, tokens: list[Tokens]) -> Encodes:
     """The encoder of a request: of its sequences, as many tokens are left out of the pooling as it says."""
     skipped = tokens[0].skipped if tokens else 0
     return encoder.after(skipped) if skipped else encoder
+
+
+def _described(tokenizer: Tokenizer) -> str:
+    """The special tokens around a text, in words."""
+    sides = {"before": tokenizer.template.before, "after": tokenizer.template.after}
+    return " and ".join(f"{_named(tokenizer, ids)} {side} it" for side, ids in sides.items() if ids)
+
+
+def _named(tokenizer: Tokenizer, ids: list[int]) -> str:
+    words = tokenizer.words(ids)
+    return ", ".join(f"{word} ({token_id})" for word, token_id in zip(words, ids, strict=True))
 
 
 def _listed(inputs: OneOrMore) -> tuple[Inputs, bool]:

@@ -53,8 +53,11 @@ class EmbedStage:
         output: str = "embedding",
         prompt_name: str | None = None,
         dimensions: int | None = None,
+        literal_special_tokens: bool = False,
     ) -> None:
-        self._model = Model.load(artifact, threads=ray_env.cores())
+        self._model = Model.load(
+            artifact, threads=ray_env.cores(), literal_special_tokens=literal_special_tokens
+        )
         self._column = column
         self._output = output
         self._options = Options(prompt_name=prompt_name, dimensions=dimensions)
@@ -140,6 +143,7 @@ def embed_parquet(  # noqa: PLR0913 - each is a choice of its own
     output: str = "embedding",
     prompt_name: str | None = None,
     dimensions: int | None = None,
+    literal_special_tokens: bool = False,
     block_rows: int = 4096,
 ) -> None:
     """Embed Parquet files, or folders of them, to Parquet files in ``target``, a new folder; blocks.
@@ -159,6 +163,7 @@ def embed_parquet(  # noqa: PLR0913 - each is a choice of its own
         "output": output,
         "prompt_name": prompt_name,
         "dimensions": dimensions,
+        "literal_special_tokens": literal_special_tokens,
     }
     rows = ray.data.read_parquet(source).repartition(target_num_rows_per_block=block_rows)
     rows.map_batches(

@@ -235,7 +235,13 @@ class Registry:
             described = manifest.read(folder)
             known = served.get(entry.name)
             if known is None or known.manifest != described:
-                known = Model(folder, described, self.scheduler, self.kernels)
+                known = Model(
+                    folder,
+                    described,
+                    self.scheduler,
+                    self.kernels,
+                    literal_special_tokens=self._settings.literal_special_tokens,
+                )
                 known.verify()
             models[entry.name] = known
         return _Catalog(_names(entries), models)

@@ -227,6 +227,7 @@ async def embed(
             input_type=asked.input_type,
             dimensions=asked.dimensions,
             truncate=settings.truncate if asked.truncate is None else asked.truncate,
+            add_special_tokens=asked.add_special_tokens is not False,
         )
         work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"])
         embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
@@ -275,7 +276,8 @@ async def tokenize(
     )
     with registry.use(data.model) as (model, prompt_name):
         _tell(request, model=model.manifest.name, inputs=len(inputs))
-        work = _tokenized(model, inputs, Options(prompt_name=prompt_name))
+        options = Options(prompt_name=prompt_name, add_special_tokens=data.add_special_tokens is not False)
+        work = _tokenized(model, inputs, options)
         items = await _while_wanted(request, work, seconds=settings.request_timeout)
     _tell(request, tokens=sum(item.num_tokens for item in items))
     return wire.TokenizeResponse(model=model.manifest.name, data=items)

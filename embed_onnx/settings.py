@@ -78,6 +78,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         Meta(description="Cut a text that is too long at the model's limit; `--no-truncate` refuses it."),
     ] = True
+    literal_special_tokens: Annotated[
+        bool,
+        Meta(description="Take special tokens that are written in a text, such as [SEP], as ordinary text."),
+    ] = False
     header_timeout: Annotated[
         float,
         Meta(gt=0, le=86_400, description="Seconds a client may take to send the headers of a request."),

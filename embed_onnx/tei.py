@@ -56,6 +56,7 @@ class TeiRequest(msgspec.Struct, frozen=True, kw_only=True):
         bool | None, Meta(description="`false` is refused where the model itself ends with Normalize.")
     ] = None
     dimensions: wire.Dimensions = None
+    add_special_tokens: wire.AddSpecialTokens = None
 
 
 class Pooling(msgspec.Struct, frozen=True):
@@ -130,6 +131,7 @@ async def embed(
         prompt_name=data.prompt_name,
         dimensions=data.dimensions,
         truncate=data.truncate,
+        add_special_tokens=data.add_special_tokens,
     )
     _, embedded = await routes.embed(request, asked, empty_texts=True)
     vectors = embedded.vectors

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import tokenizers
 
+from embed_onnx import literal_tokens
 from embed_onnx.errors import ArtifactError
 from embed_onnx.manifest import TruncationSide
 
@@ -21,6 +22,9 @@ PREFIX_CHARACTERS_PER_TOKEN = 16
 MARGIN_CHARACTERS = 16
 """How far from the end of a prefix its characters are what they would be in the whole text, at the least:
 those that combine have combined."""
+
+NO_ID = 2**32 - 1
+"""The highest number that the tokenizers library takes as an id."""
 
 
 class Tokens(msgspec.Struct, frozen=True):
@@ -47,31 +51,73 @@ class Tokens(msgspec.Struct, frozen=True):
         return self.full_length > len(self.ids)
 
 
+class Template(msgspec.Struct, frozen=True):
+    """The special tokens that a model puts before and after every text; there may be none."""
+
+    before: list[int]
+    after: list[int]
+
+    def __len__(self) -> int:
+        return len(self.before) + len(self.after)
+
+    def is_around(self, ids: list[int]) -> bool:
+        """Whether ids begin and end as those of a text do."""
+        end = len(ids) - len(self.after)
+        return len(ids) >= len(self) and ids[: len(self.before)] == self.before and ids[end:] == self.after
+
+
+def _template(tokenizer: tokenizers.Tokenizer) -> Template:
+    """What the post-processor of a tokenizer puts around a text, seen on one that no vocabulary has."""
+    encoding = tokenizer.encode("", add_special_tokens=False)
+    length = len(encoding)
+    encoding.pad(length + 1, pad_id=NO_ID)
+    ids = tokenizer.post_process(encoding).ids
+    place = ids.index(NO_ID)
+    return Template(ids[: place - length], ids[place + 1 :])
+
+
 def num_ids(tokenizer: tokenizers.Tokenizer) -> int:
     """One more than the highest id: as many as tokens, unless there are holes. Takes a microsecond each."""
     return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
 
 class Tokenizer:
-    """A model's tokenizer and its limit of ``max_tokens``, special tokens included, if any. Thread-safe."""
+    """A model's tokenizer and its limit of ``max_tokens``, special tokens included, if any. Thread-safe.
+
+    ``literal_special_tokens``: special tokens that are written in a text are ordinary text.
+    """
 
     def __init__(
-        self, path: Path, *, max_tokens: int | None, truncation_side: TruncationSide = "right"
+        self,
+        path: Path,
+        *,
+        max_tokens: int | None,
+        truncation_side: TruncationSide = "right",
+        literal_special_tokens: bool = False,
     ) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as err:  # the library raises bare Exception
             raise ArtifactError(f"{path} cannot be loaded: {err}; export the model again") from None
+        self.template = _template(self._tokenizer)
+        """What is put around every text."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        self._special_ids = {token_id for token_id, token in added.items() if token.special}
+        self._special_words = {
+            token_id: self._tokenizer.id_to_token(token_id)
+            for token_id in self._special_ids.union(self.template.before, self.template.after)
+        }
+        if literal_special_tokens:
+            renamed = literal_tokens.rename(path.read_bytes(), self._special_words.values())
+            self._tokenizer = tokenizers.Tokenizer.from_buffer(renamed)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.max_tokens = sys.maxsize if max_tokens is None else max_tokens
         self._side = truncation_side
         self.num_ids = num_ids(self._tokenizer)
-        self._special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
-        added = self._tokenizer.get_added_tokens_decoder()
-        self._special_ids = {token_id for token_id, token in added.items() if token.special}
+        in_texts = (token for token in added.values() if not (literal_special_tokens and token.special))
         # Twice: an added token may also stand for text that normalization has made shorter.
-        longest = max((len(token.content) for token in added.values()), default=0)
+        longest = max((len(token.content) for token in in_texts), default=0)
         self._margin = MARGIN_CHARACTERS + 2 * longest
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
@@ -81,10 +127,16 @@ class Tokenizer:
         short = iter(self._tokenizer.encode_batch_fast(short_texts, add_special_tokens=False))
         return [self._encode_long(text) if len(text) > long else self._cut(next(short)) for text in texts]
 
-    def cut_ids(self, ids: list[int]) -> Tokens:
-        """Ids that a client tokenized itself: taken as they are and cut at the limit."""
-        kept = ids[: self.max_tokens] if self._side == "right" else ids[-self.max_tokens :]
-        return Tokens(kept, len(ids))
+    def cut_ids(self, ids: list[int], *, raw: bool = False) -> Tokens:
+        """Ids that a client tokenized itself, cut at the limit as a text is: within the template.
+
+        ``raw`` ids have none, and are cut as they are.
+        """
+        template = Template([], []) if raw else self.template
+        start, end = len(template.before), len(ids) - len(template.after)
+        text, room = ids[start:end], self.max_tokens - len(template)
+        kept = text[:room] if self._side == "right" else text[max(0, len(text) - room) :]
+        return Tokens(ids[:start] + kept + ids[max(0, end) :], len(ids))
 
     def prompt_length(self, prompt: str) -> int:
         """The tokens that a prompt puts before a text: those it has alone, but for a special one at its end.
@@ -99,15 +151,16 @@ class Tokenizer:
 
     def words(self, ids: Sequence[int]) -> list[str]:
         """The vocabulary's entries for ids; "" where it has a hole."""
-        return [self._tokenizer.id_to_token(token_id) or "" for token_id in ids]
+        special = self._special_words
+        return [special.get(token_id) or self._tokenizer.id_to_token(token_id) or "" for token_id in ids]
 
     def _cut(self, encoding: tokenizers.Encoding) -> Tokens:
-        full_length = self._special + len(encoding)
+        full_length = len(self.template) + len(encoding)
         return Tokens(self._finish(encoding), full_length)
 
     def _finish(self, encoding: tokenizers.Encoding) -> list[int]:
         """Cut an encoding at the limit and put the special tokens around it."""
-        encoding.truncate(self.max_tokens - self._special, direction=self._side)
+        encoding.truncate(self.max_tokens - len(self.template), direction=self._side)
         ids: list[int] = self._tokenizer.post_process(encoding).ids
         return ids
 
@@ -122,9 +175,9 @@ class Tokenizer:
             # ``encode`` would hold the GIL, the batch forms do not; the fast one tells no words.
             (encoding,) = self._tokenizer.encode_batch([text[:size]], add_special_tokens=False)
             certain = self._certain(text[:size], encoding)
-            if self._special + certain >= self.max_tokens:
+            if len(self.template) + certain >= self.max_tokens:
                 # What is not certain is at least one token more.
-                return Tokens(self._finish(encoding), self._special + certain + 1, exact=False)
+                return Tokens(self._finish(encoding), len(self.template) + certain + 1, exact=False)
             size *= 4
         (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
         return self._cut(encoding)

@@ -65,6 +65,13 @@ Dimensions = Annotated[
 Truncate = Annotated[
     bool | None, Meta(description="Cut a text that is too long, or refuse it; default: the server's.")
 ]
+AddSpecialTokens = Annotated[
+    bool | None,
+    Meta(
+        description="`false` beside token ids: they are taken as they are, without the special tokens that "
+        "the model puts around a text. Texts always get them."
+    ),
+]
 
 
 class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +103,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="What the texts are for, which chooses the prompt; in place of `prompt_name`."),
     ] = None
     truncate: Truncate = None
+    add_special_tokens: AddSpecialTokens = None
 
 
 class Embedding(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +147,7 @@ class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="A text, a list of texts, or token ids.", extra_json_schema={"extra": INPUT_SCHEMA}),
     ]
     model: Annotated[str | None, Meta(description="Left out: the first model that is served.")] = None
+    add_special_tokens: AddSpecialTokens = None
 
 
 class Tokenized(msgspec.Struct, frozen=True, kw_only=True):

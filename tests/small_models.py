@@ -164,18 +164,20 @@ def save(
     pooling: str | tuple[str, ...] = "mean",
     normalize: bool = True,
     default_prompt: str | None = None,
+    tokenizer: str | None = None,
     **changes: Any,
 ) -> Path:
-    """Save a model of that architecture as a Sentence-Transformers folder."""
+    """Save a model of that architecture, with one of ``TOKENIZERS``, as a Sentence-Transformers folder."""
     other = architecture in OTHERS
-    tokenizer = fast_tokenizer(
-        "bpe" if architecture in CAUSAL else "wordpiece",
+    kind = tokenizer or ("bpe" if architecture in CAUSAL else "wordpiece")
+    fast = fast_tokenizer(
+        kind,
         max_tokens=OTHER_TOKENS if other else MAX_TOKENS,
         token_types=architecture in TOKEN_TYPES,
     )
     checkpoint = folder.with_name(folder.name + "-transformer")
-    build(architecture, len(tokenizer), **changes).save_pretrained(checkpoint)
-    tokenizer.save_pretrained(checkpoint)
+    build(architecture, len(fast), **changes).save_pretrained(checkpoint)
+    fast.save_pretrained(checkpoint)
     if architecture in CAUSAL:
         pooling = "lasttoken"
     modules = [Transformer(str(checkpoint)), Pooling(WIDTH, pooling)] + [Normalize()] * normalize

@@ -83,8 +83,8 @@ def embed(home: Path) -> Embed:
     def embed(names: Path | list[str], output: Path, **flags: Any) -> Meta:
         columns = {name: flags.pop(name) for name in ("field", "id", "keep") if name in flags}
         places = {name: flags.pop(name) for name in ("force", "restart") if name in flags}
-        truncate = flags.pop("truncate", True)
-        chosen = Settings(artifacts=home / "artifacts", models=home / "models.txt", truncate=truncate)
+        knobs = {name: flags.pop(name) for name in ("truncate", "literal_special_tokens") if name in flags}
+        chosen = Settings(artifacts=home / "artifacts", models=home / "models.txt", **knobs)
         names = [str(names)] if isinstance(names, Path) else names
         found = inputs.find(names, flags.pop("kind", None), output=output, **columns)
         choice = Choice(settings=chosen, **{"model": SMALL} | flags)
@@ -630,6 +630,7 @@ def begun(embed: Embed, source: Path, output: Path, monkeypatch: pytest.MonkeyPa
         ({"dtype": "int8"}, "dtype was 'float32' and is 'int8'"),
         ({"prompt_name": "query"}, "prompt was 'text: ' and is 'search for: '"),
         ({"truncate": False}, "truncate was True and is False"),
+        ({"literal_special_tokens": True}, "literal_special_tokens was False and is True"),
     ],
 )
 def test_another_command_does_not_go_on(

@@ -19,6 +19,7 @@ LAYERS = [
     "pooling",
     "dtypes",
     "native",
+    "literal_tokens",
     "tokenizer",
     "encoder",
     "fair_queue",

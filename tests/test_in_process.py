@@ -20,7 +20,9 @@ LONG = ["a sentence of about nine words, again and again. " * 30] * 400
 """Tens of seconds of work, which no test waits for."""
 
 
-@pytest.mark.parametrize("alone", [pytest.param("Hello", id="text"), pytest.param([5, 6, 7], id="token-ids")])
+@pytest.mark.parametrize(
+    "alone", [pytest.param("Hello", id="text"), pytest.param([2, 5, 6, 3], id="token-ids")]
+)
 def test_one_alone_has_one_vector(small: Model, alone: str | list[int]) -> None:
     """A text or its ids give [dimensions], a list of one [1, dimensions], with the same numbers."""
     vector = small.encode(alone)

@@ -8,7 +8,7 @@ import tokenizers
 from harness import MINILM
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import models
+from tokenizers import models, processors
 
 from embed_onnx.errors import ArtifactError
 from embed_onnx.tokenizer import Tokenizer
@@ -72,10 +72,16 @@ def test_special_tokens_count(tokenizer: Tokenizer) -> None:
     assert ["[CLS]", "hello", "[SEP]"] == tokenizer.words(tokens.ids)
 
 
-def test_ids_are_cut_too(tokenizer: Tokenizer) -> None:
-    tokens = tokenizer.cut_ids(list(range(20)))
+def test_ids_are_cut_as_their_text_is(tokenizer: Tokenizer, original) -> None:
+    """The template stays around them; raw ids have none."""
+    text = "one two three four " * 6
+    ids = original(text)["input_ids"]
 
-    assert (16, 20, True) == (tokens.num_tokens, tokens.full_length, tokens.truncated)
+    tokens = tokenizer.cut_ids(ids)
+
+    assert tokenizer.encode([text])[0].ids == tokens.ids
+    assert (16, len(ids), True) == (tokens.num_tokens, tokens.full_length, tokens.truncated)
+    assert ids[:16] == tokenizer.cut_ids(ids, raw=True).ids
 
 
 def test_a_damaged_file(tmp_path: Path) -> None:
@@ -95,3 +101,55 @@ def test_a_vocabulary_with_holes(tmp_path: Path) -> None:
 
     assert 8 == tokenizer.num_ids
     assert ["b", "", "a"] == tokenizer.words([7, 3, 1])
+
+
+ENDS = ("[SEP]", 1), ("[CLS]", 0)
+
+
+@pytest.mark.parametrize(
+    ("processor", "before", "after"),
+    [
+        pytest.param(processors.BertProcessing(*ENDS), [0], [1], id="bert"),
+        pytest.param(processors.RobertaProcessing(*ENDS), [0], [1], id="roberta"),
+        pytest.param(
+            processors.Sequence([processors.ByteLevel(), processors.BertProcessing(*ENDS)]),
+            [0],
+            [1],
+            id="sequence",
+        ),
+        pytest.param(
+            processors.TemplateProcessing(single="[CLS] [CLS] $A", special_tokens=[("[CLS]", 0)]),
+            [0, 0],
+            [],
+            id="two-before",
+        ),
+        pytest.param(
+            processors.TemplateProcessing(single="$A [SEP]", special_tokens=[("[SEP]", 1)]),
+            [],
+            [1],
+            id="one-after",
+        ),
+        pytest.param(processors.ByteLevel(), [], [], id="nothing"),
+        pytest.param(None, [], [], id="no-processor"),
+    ],
+)
+def test_the_template_is_that_of_the_post_processor(
+    tmp_path: Path, processor: processors.PostProcessor | None, before: list[int], after: list[int]
+) -> None:
+    """Seen on a vocabulary that has no "a" and no token for what is unknown."""
+    path = tmp_path / "tokenizer.json"
+    original = tokenizers.Tokenizer(models.WordLevel({"[CLS]": 0, "[SEP]": 1, "word": 2}))
+    if processor is not None:
+        original.post_processor = processor
+    original.save(str(path))
+
+    tokenizer = Tokenizer(path, max_tokens=8)
+
+    template = tokenizer.template
+    assert (before, after) == (template.before, template.after)
+    assert tokenizer.encode(["word"])[0].ids == [*before, 2, *after]
+    assert template.is_around([*before, 2, *after])
+    assert template.is_around([*before, *after])
+    assert template.is_around([2]) == (not before and not after)
+    assert template.is_around([*before, 2]) == (not after)
+    assert template.is_around([2, *after]) == (not before)

@@ -1,13 +1,17 @@
 """Every kind of tokenizer gives the ids that transformers gives, whatever the text and wherever it is cut."""
 
+import copy
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import small_models
+import tokenizers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import models
 
 from embed_onnx.tokenizer import Tokenizer
 from export import tokenizer as exported
@@ -25,6 +29,14 @@ PIECES = [
 texts = st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
 
 
+def trained(kind: str) -> Any:
+    """Transformers' tokenizer of a kind, always the same one: training ties may fall either way."""
+    return copy.deepcopy(_trained(kind))
+
+
+_trained = functools.cache(functools.partial(small_models.fast_tokenizer, max_tokens=LIMIT))
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Tokenizer, Any]]:
     """Ours and transformers' tokenizer of a kind, each made once."""
@@ -33,7 +45,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Tokeni
     def get(kind: str, side: str = "right") -> tuple[Tokenizer, Any]:
         if (kind, side) not in made:
             folder: Path = tmp_path_factory.mktemp(kind)
-            original = small_models.fast_tokenizer(kind, max_tokens=LIMIT)
+            original = trained(kind)
             original.truncation_side = side
             exported.write(original.backend_tokenizer, folder)
             ours = Tokenizer(folder / "tokenizer.json", max_tokens=LIMIT, truncation_side=side)
@@ -58,6 +70,8 @@ def test_a_prefix_decides_as_the_whole_text_would(pair, kind: str, text: str) ->
     assert original(text, truncation=True)["input_ids"] == tokens.ids
     assert (len(whole) > LIMIT) == tokens.truncated
     assert tokens.full_length == len(whole) if tokens.exact else tokens.full_length <= len(whole)
+    assert ours.cut_ids(whole).ids == tokens.ids
+    assert ours.template.is_around(tokens.ids)
 
 
 @kinds
@@ -72,7 +86,7 @@ def test_texts_are_cut_at_the_left_too(pair, kind: str, text: str) -> None:
     whole = original(text)["input_ids"]
     assert original(text, truncation=True)["input_ids"] == tokens.ids
     assert len(whole) == tokens.full_length
-    assert ours.cut_ids(list(range(20))).ids == list(range(12, 20))
+    assert ours.cut_ids(whole).ids == tokens.ids
 
 
 @kinds
@@ -120,3 +134,85 @@ def test_special_tokens_are_those_of_the_template(
         assert first == tokens.ids[:1] if first else 2 not in tokens.ids
         assert last == tokens.ids[-1:] if last else 3 not in tokens.ids
     assert LIMIT == long.num_tokens
+    assert (first, last) == (ours.template.before, ours.template.after)
+
+
+@pytest.fixture(scope="module")
+def literal(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Tokenizer, Tokenizer]]:
+    """A tokenizer of a kind to which special tokens in a text are text: with the limit, and without one."""
+    made: dict[str, tuple[Tokenizer, Tokenizer]] = {}
+
+    def get(kind: str) -> tuple[Tokenizer, Tokenizer]:
+        if kind not in made:
+            folder: Path = tmp_path_factory.mktemp(kind)
+            exported.write(trained(kind).backend_tokenizer, folder)
+            path = folder / "tokenizer.json"
+            made[kind] = (
+                Tokenizer(path, max_tokens=LIMIT, literal_special_tokens=True),
+                Tokenizer(path, max_tokens=None, literal_special_tokens=True),
+            )
+        return made[kind]
+
+    return get
+
+
+SPECIAL_IDS = set(range(1, len(small_models.SPECIAL)))
+"""But for [UNK], which stands for characters that are unknown."""
+
+
+@kinds
+@settings(max_examples=150, deadline=None)
+@given(text=texts)
+@example(text="[SEP]")
+@example(text="words[PAD] [MASK]words [CLS]")
+@example(text="[SEP]" * 40)
+def test_special_tokens_in_a_text_can_be_ordinary_text(literal, pair, kind: str, text: str) -> None:
+    """None is among a text's ids, at any length; and a text without them has the ids that it always has."""
+    ours, unlimited = literal(kind)
+    (tokens,), (whole,) = ours.encode([text]), unlimited.encode([text])
+    before, after = ours.template.before, ours.template.after
+    written = whole.ids[len(before) : len(whole.ids) - len(after)]
+
+    assert not SPECIAL_IDS & set(written)
+    assert [*before, *written[: LIMIT - len(ours.template)], *after] == tokens.ids
+    assert (len(whole.ids) > LIMIT) == tokens.truncated
+    if not any(name in text for name in small_models.SPECIAL):
+        assert pair(kind)[0].encode([text])[0].ids == tokens.ids
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "gpt2", "byte-fallback", "bare"])
+@pytest.mark.parametrize("text", ["[SEP]", "a few[PAD] words [MASK]", "[CLS] [unk] [UNK] [ SEP ]"])
+def test_ordinary_text_is_what_transformers_makes_of_it(literal, kind: str, text: str) -> None:
+    """Where split_special_tokens has an effect there; a Unigram's vocabulary has them as pieces."""
+    _, unlimited = literal(kind)
+    original = trained(kind)
+
+    (tokens,) = unlimited.encode([text])
+
+    assert original(text, split_special_tokens=True)["input_ids"] == tokens.ids
+
+
+@kinds
+def test_special_tokens_keep_their_names(literal, pair, kind: str) -> None:
+    """What the vocabulary calls an id is the same, whether or not a text can name it."""
+    ours, _ = literal(kind)
+    everything = range(ours.num_ids)
+
+    assert pair(kind)[0].words(everything) == ours.words(everything)
+    assert small_models.SPECIAL == ours.words(range(5))
+
+
+def test_merges_that_make_a_special_token(tmp_path: Path) -> None:
+    """Llama's older files have them: the pieces of "</s>" would come together."""
+    vocabulary = {"<": 0, "/": 1, "s": 2, ">": 3, "</": 4, "s>": 5, "</s>": 6, "a": 7, "as": 8}
+    merges = [("<", "/"), ("s", ">"), ("</", "s>"), ("a", "s"), ("</s>", "a")]
+    original = tokenizers.Tokenizer(models.BPE({**vocabulary, "</s>a": 9}, merges))
+    original.add_special_tokens(["</s>"])
+    path = tmp_path / "tokenizer.json"
+    original.save(str(path))
+
+    (usual,) = Tokenizer(path, max_tokens=None).encode(["as</s>"])
+    (literal,) = Tokenizer(path, max_tokens=None, literal_special_tokens=True).encode(["as</s>"])
+
+    assert [8, 6] == usual.ids
+    assert [8, 4, 5] == literal.ids

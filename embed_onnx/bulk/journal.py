@@ -54,6 +54,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     dimensions: int
     dtype: DType
     truncate: bool
+    literal_special_tokens: bool = False
 
 
 class State(msgspec.Struct, kw_only=True):

@@ -183,6 +183,7 @@ def _plan(inputs: Inputs, engine: _Engine, dtype: DType) -> Plan:
         dimensions=options.dimensions or described.dimensions,
         dtype=dtype,
         truncate=options.truncate,
+        literal_special_tokens=engine.model.literal_special_tokens,
     )
 
 
