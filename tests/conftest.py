@@ -1,4 +1,4 @@
-"""Real artifacts, made once a run, and real servers in processes of their own."""
+"""Real artifacts and real servers in processes of their own. Nothing heavy is imported here."""
 
 import contextlib
 import shutil
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import kept
 import pytest
-import small_models
-from harness import MINILM, PROGRAM, SMALL, START_SECONDS, Server, run
+from harness import MINILM, PROGRAM, SMALL, START_SECONDS, Server
 
 from embed_onnx import Model
 
@@ -16,13 +16,8 @@ from embed_onnx import Model
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a models.txt and its artifacts: the real MiniLM, and a small model with prompts."""
-    folder = tmp_path_factory.mktemp("home")
-    small_models.save(folder / "checkpoint", default_prompt="document")
-    (folder / "models.txt").write_text(
-        f"{MINILM}  alias=text-embedding-3-small\n./checkpoint  name={SMALL}  alias=team/tiny\n"
-    )
-    done = run("export", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    folder = tmp_path_factory.mktemp("home") / "home"
+    shutil.copytree(kept.home(), folder)
     return folder
 
 

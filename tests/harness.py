@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from embed_onnx.settings import PREFIX
 
+ROOT = Path(__file__).parent.parent
+"""Of the checkout."""
 MINILM = "all-MiniLM-L6-v2"
 SMALL = "small"
 PROGRAM = (sys.executable, "-m", "embed_onnx")
