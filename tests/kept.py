@@ -6,7 +6,6 @@ kernels and the versions of the libraries. A change of any of these makes them a
 
 import fcntl
 import hashlib
-import os
 import platform
 import shutil
 import tempfile
@@ -71,4 +70,4 @@ def _make(folder: Path) -> None:
     )
     done = run("export", cwd=aside)
     assert done.returncode == 0, done.stderr
-    os.replace(aside, folder)
+    aside.replace(folder)
