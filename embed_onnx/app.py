@@ -2,24 +2,18 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
-from litestar import Litestar, MediaType, Request, Response, Router, get
+from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException, NotFoundException, ValidationException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.params import FromPath
-from litestar.serialization import encode_json
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Message, Receive, Scope, Send
 
-from embed_onnx import __version__, keys, logs, ollama, routes, tei, wire
+from embed_onnx import docs, keys, logs, model_list, ollama, ollama_models, routes, tei, wire
 from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import METHODS, Answer, Metrics
@@ -30,12 +24,6 @@ from embed_onnx.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
-DOCS_FILES = "/docs/files"
-SWAGGER_UI = {
-    "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui-standalone-preset.js": "text/javascript",
-    "swagger-ui.css": "text/css",
-}
 PROBES = ("/health", "/ready", "/metrics")
 """Asked every few seconds; their lines would bury the others."""
 
@@ -69,7 +57,17 @@ def create_app(
             await asyncio.to_thread(tracing.close)
 
     return _App(
-        route_handlers=[*routes.routers(), tei.router(), ollama.router(), page_file, openapi_json, docs_file],
+        route_handlers=[
+            *routes.routers(),
+            model_list.router(),
+            tei.router(),
+            ollama.router(),
+            ollama_models.router(),
+            page_file,
+            docs.show_docs,
+            docs.docs_file,
+            docs.openapi_json,
+        ],
         lifespan=[lifespan],
         state=State(
             {
@@ -93,7 +91,7 @@ def create_app(
         middleware=[Admission(settings, registry.scheduler)],
         before_send=[_observe],
         cors_config=_cors(settings) if settings.cors_origins else None,
-        openapi_config=_openapi_config(),
+        openapi_config=docs.config(),
         request_max_body_size=settings.max_body,
         plugins=[] if tracing is None else [tracing.plugin],
         logging_config=None,
@@ -132,14 +130,6 @@ async def _unload_idle(registry: Registry, seconds: float) -> None:
         registry.unload_idle(seconds)
 
 
-@get("/openapi.json", include_in_schema=False)
-async def openapi_json(request: Request[Any, Any, State], state: State) -> Response[bytes]:
-    """The OpenAPI schema, where tools look for it; made once, as that takes 20 ms."""
-    if state.openapi_json is None:
-        state.openapi_json = encode_json(request.app.openapi_schema.to_schema())
-    return Response(state.openapi_json, media_type=MediaType.JSON)
-
-
 def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None] | None) -> None:
     if loading.cancelled() or (err := loading.exception()) is None:
         return
@@ -151,11 +141,16 @@ def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None
 
 
 def _answer_error(request: Request[Any, Any, State], err: EmbedError) -> Response[Any]:
-    """The one place where an error becomes a response, in the shape of its route; OpenAI's, where none is."""
+    """The one place where an error becomes a response, in the shape of its route.
+
+    Where there is none, it is Ollama's below its path, and OpenAI's elsewhere.
+    """
     request.scope["state"]["error"] = err.code or err.type
     handler = request.scope.get("route_handler")
-    opt: dict[str, Any] = {} if handler is None else handler.opt
-    answer: Response[Any] = opt.get("answer_error", routes.answer_error)(err)
+    if handler is None:
+        below_api = request.scope["path"].startswith(ollama.PREFIX)
+        return ollama.answer_error(err) if below_api else routes.answer_error(err)
+    answer: Response[Any] = handler.opt.get("answer_error", routes.answer_error)(err)
     return answer
 
 
@@ -211,7 +206,10 @@ async def _observe(message: Message, scope: Scope) -> None:
     if message["type"] != "http.response.start":
         return
     timing = dict(message["headers"]).get(b"server-timing", b"").decode()
-    message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
+    headers = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
+    if vary := scope["state"].get("vary"):  # added here, as Litestar's CORS replaces a header of that name
+        headers.append((b"vary", vary.encode()))
+    message["headers"] = headers
     answer = _answer(message["status"], scope)
     state = scope["litestar_app"].state
     if state.tracing is not None:
@@ -249,50 +247,3 @@ def _answer(status: int, scope: Scope) -> Answer:
         key=state.get("key_name", ""),
         **{name: state[name] for name in ("error", *routes.TOLD) if name in state},
     )
-
-
-async def _refuse_unknown_docs(request: Request[Any, Any, State]) -> None:
-    """Litestar would answer any other path below /docs with a page of HTML.
-
-    Raises:
-        NotFoundException: The path has a rest that no page of the docs has.
-    """
-    if request.path_params:
-        raise NotFoundException
-
-
-def _openapi_config() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="embed-onnx",
-        version=__version__,
-        description="Sentence embeddings on CPUs, over OpenAI's embeddings API.",
-        path="/docs",
-        openapi_router=Router(
-            "/docs", route_handlers=[], before_request=_refuse_unknown_docs, include_in_schema=False
-        ),
-        render_plugins=[
-            SwaggerRenderPlugin(
-                js_url=f"{DOCS_FILES}/swagger-ui-bundle.js",
-                css_url=f"{DOCS_FILES}/swagger-ui.css",
-                standalone_preset_js_url=f"{DOCS_FILES}/swagger-ui-standalone-preset.js",
-                path="/",
-                favicon="",  # the default is on a CDN
-            )
-        ],
-    )
-
-
-@get(f"{DOCS_FILES}/{{name:str}}", include_in_schema=False, sync_to_thread=True)
-def docs_file(name: FromPath[str]) -> Response[bytes]:
-    """One of Swagger UI's files, from the installed package ``swagger-ui-py``: no internet is needed.
-
-    Raises:
-        NotFoundException: It is none of those that the page loads.
-    """
-    if name not in SWAGGER_UI:
-        raise NotFoundException
-    package = importlib.util.find_spec("swagger_ui")
-    assert package is not None  # noqa: S101 - a dependency
-    assert package.origin is not None  # noqa: S101
-    content = (Path(package.origin).parent / "static" / name).read_bytes()
-    return Response(content, media_type=SWAGGER_UI[name])

@@ -123,6 +123,8 @@ class Model:
         """What runs it."""
         self.last_used = time.monotonic()
         """When somebody last needed it, on the clock of ``time.monotonic``."""
+        self.file_bytes = 0
+        """The size of its files, once they are verified."""
         self._folder = folder
         self._scheduler = scheduler
         self._verified = False
@@ -143,6 +145,7 @@ class Model:
             ArtifactError: One is absent or damaged.
         """
         manifest.verify(self.manifest, self._folder)
+        self.file_bytes = manifest.model_bytes(self._folder)
         self._verified = True
 
     def prepare(self) -> "_Parts":

@@ -24,6 +24,7 @@ from embed_onnx.manifest import Manifest, Precision, is_name, sha256
 BARE_NAME_OWNER = "sentence-transformers"
 OPTIONS = ("alias", "name", "precision")
 WEIGHTS = ".safetensors"
+CHARACTERS = "letters, digits, '.', '_', '-' and '/'"
 WORD = re.compile(r'"([^"]*)"|\S+')
 """Quotes inside a word, and backslashes, are part of a folder's name."""
 
@@ -136,11 +137,11 @@ def _entry(words: list[str], *, base: Path) -> Entry:
             raise ValueError(f"{source!r} is neither NAME, OWNER/NAME, OWNER/NAME@REVISION nor ./FOLDER")
         repo = name if "/" in name else f"{BARE_NAME_OWNER}/{name}"
     name = options.get("name", name)
-    for candidate in (name, *aliases):
-        if not is_name(candidate):
-            raise ValueError(
-                f"{candidate!r} cannot name a model; use letters, digits, '.', '_', '-' and '/', with name="
-            )
+    if not is_name(name):
+        raise ValueError(f"{name!r} cannot name a model; use {CHARACTERS}, with name=")
+    for alias in aliases:
+        if not _is_alias(alias):
+            raise ValueError(f"{alias!r} cannot be an alias; use {CHARACTERS}, and one ':' before a tag")
     return Entry(
         name=name,
         repo=repo,
@@ -149,6 +150,12 @@ def _entry(words: list[str], *, base: Path) -> Entry:
         aliases=aliases,
         precision=msgspec.convert(precision, Precision),
     )
+
+
+def _is_alias(text: str) -> bool:
+    """Whether it is a name, perhaps with a tag as Ollama's have: ``nomic-embed-text:v1.5``."""
+    name, colon, tag = text.partition(":")
+    return is_name(name) and (not colon or (is_name(tag) and "/" not in tag))
 
 
 def _folder(source: str, base: Path) -> Path:

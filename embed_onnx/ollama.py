@@ -3,27 +3,25 @@
 Its ``/api/embed`` becomes our ``/v1/embeddings`` and back. Durations are in nanoseconds, as its own are.
 """
 
+import functools
 import re
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
-from litestar import MediaType, Response, Router, get, post
-from litestar.datastructures import State
+from litestar import MediaType, Response, Router, post
 from litestar.enums import RequestEncodingType
 from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
 
-from embed_onnx import __version__, manifest, pooling, routes, wire
+from embed_onnx import pooling, routes, wire
 from embed_onnx.errors import EmbedError, InvalidRequest
-from embed_onnx.manifest import Manifest
 from embed_onnx.registry import Registry
 from embed_onnx.routes import ApiRequest
 
-TAG = ":latest"
-"""What its clients may put behind any model's name."""
+PREFIX = "/api/"
+"""Of all its routes; what is wrong with a path or method below it is answered in its shape."""
 NOTHING = re.compile(rb'null|""|\[\s*\]')
 """An input that only has a model loaded."""
 TEXTS = re.compile(rb'\[?\s*"')
@@ -86,42 +84,14 @@ class EmbeddingsResponse(msgspec.Struct, frozen=True):
     embedding: Annotated[msgspec.Raw, Meta(extra_json_schema={"extra": VECTOR_SCHEMA})]
 
 
-class Details(msgspec.Struct, frozen=True, kw_only=True):
-    """What its clients show of a model."""
-
-    format: str = "onnx"
-    family: str = "sentence-transformers"
-    quantization_level: str
-    context_length: int | None
-    embedding_length: int
-
-
-class Tag(msgspec.Struct, frozen=True, kw_only=True):
-    """A served model; ``digest`` is the sha256 of its ``model.onnx``."""
-
-    name: str
-    model: str
-    modified_at: str
-    digest: str
-    details: Details
-
-
-class Tags(msgspec.Struct, frozen=True):
-    """GET /api/tags."""
-
-    models: list[Tag]
-
-
-class Version(msgspec.Struct, frozen=True):
-    """GET /api/version: this server's own."""
-
-    version: str
-
-
 class OllamaError(msgspec.Struct, frozen=True):
     """Every error on these routes."""
 
     error: str
+
+
+errors = functools.partial(routes.errors, 405, shape=OllamaError)
+"""What these operations may answer besides success; a wrong method is in their shape, too."""
 
 
 def answer_error(err: EmbedError) -> Response[OllamaError]:
@@ -135,7 +105,7 @@ def answer_error(err: EmbedError) -> Response[OllamaError]:
     "/api/embed",
     status_code=200,
     tags=["Ollama"],
-    responses=routes.errors(401, 404, 413, 415, 503, shape=OllamaError),
+    responses=errors(401, 404, 413, 415, 503),
     summary="Embed texts, as Ollama does",
 )
 async def embed(data: Annotated[OllamaRequest, EMBED_BODY], request: ApiRequest) -> Response[OllamaResponse]:
@@ -147,7 +117,7 @@ async def embed(data: Annotated[OllamaRequest, EMBED_BODY], request: ApiRequest)
     "/api/embeddings",
     status_code=200,
     tags=["Ollama"],
-    responses=routes.errors(401, 404, 413, 415, 503, shape=OllamaError),
+    responses=errors(401, 404, 413, 415, 503),
     summary="Embed a text, as older clients of Ollama do",
 )
 async def embed_prompt(
@@ -163,9 +133,8 @@ async def embed_prompt(
 async def _embed(request: ApiRequest, data: OllamaRequest) -> Response[OllamaResponse]:
     """Have the model in memory, and embed what there is to embed."""
     started = time.perf_counter_ns()
-    name = data.model.removesuffix(TAG)
     registry: Registry = request.app.state.registry
-    with registry.use(name) as (model, _):
+    with registry.use(data.model) as (model, _):
         await model.prepare_async()
     loaded = time.perf_counter_ns()
     vectors: list[msgspec.Raw] = []
@@ -174,7 +143,7 @@ async def _embed(request: ApiRequest, data: OllamaRequest) -> Response[OllamaRes
         vectors, num_tokens, headers = await _vectors(
             request,
             wire.EmbeddingRequest(
-                input=data.input, model=name, dimensions=data.dimensions, truncate=data.truncate
+                input=data.input, model=data.model, dimensions=data.dimensions, truncate=data.truncate
             ),
         )
     content = OllamaResponse(
@@ -198,48 +167,11 @@ async def _vectors(
     return await routes.encode_vectors(pooling.unit(embedded.vectors)), embedded.num_tokens, headers
 
 
-@get(
-    "/api/tags",
-    tags=["Ollama"],
-    responses=routes.errors(401, shape=OllamaError),
-    summary="List the models, as Ollama does",
-)
-async def list_tags(state: State) -> Tags:
-    """Every served model."""
-    registry: Registry = state.registry
-    return Tags([_tag(found) for found in registry.manifests.values()])
-
-
-def _tag(found: Manifest) -> Tag:
-    return Tag(
-        name=found.name + TAG,
-        model=found.name + TAG,
-        modified_at=datetime.fromtimestamp(found.created, UTC).isoformat(),
-        digest=found.sha256[manifest.MODEL],
-        details=Details(
-            quantization_level=found.precision,
-            context_length=found.max_tokens,
-            embedding_length=found.dimensions,
-        ),
-    )
-
-
-@get(
-    "/api/version",
-    tags=["Ollama"],
-    responses=routes.errors(401, shape=OllamaError),
-    summary="Tell this server's version, as Ollama tells its own",
-)
-async def show_version() -> Version:
-    """The version of embed-onnx."""
-    return Version(__version__)
-
-
 def router() -> Router:
     """The routes of the bridge, which ask for a key where the server has any."""
     return Router(
         "/",
-        route_handlers=[embed, embed_prompt, list_tags, show_version],
+        route_handlers=[embed, embed_prompt],
         guards=[routes.require_key],
         request_class=ApiRequest,
         opt={"answer_error": answer_error},

@@ -5,10 +5,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
+
+from embed_onnx.routes import read
 
 FOLDER = Path(__file__).with_suffix("")
 MEDIA_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -47,7 +49,7 @@ HEADERS = {
 }
 
 
-@get(["/", "/page/{name:str}"], include_in_schema=False, sync_to_thread=False)
+@read(["/", "/page/{name:str}"], include_in_schema=False, sync_to_thread=False)
 def page_file(request: Request[Any, Any, State], name: FromPath[str] = "index.html") -> Response[bytes]:
     """A file of the page, or 304 where the client has it.
 

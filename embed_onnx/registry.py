@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-import msgspec
-
 from embed_onnx import cpu, manifest, models_file, native
+from embed_onnx.catalog import Catalog
 from embed_onnx.errors import (
     ArtifactError,
     InferenceFailed,
-    ModelNotFound,
     Overloaded,
     SetupError,
     Unavailable,
@@ -59,15 +57,6 @@ def wanted(settings: Settings) -> list[models_file.Entry]:
     ]
 
 
-def _names(entries: list[models_file.Entry]) -> dict[str, str]:
-    """Every name a client may use, and the served name behind it; a line's own name comes first."""
-    names = {name: entry.name for entry in entries for name in (entry.name, *entry.aliases)}
-    for entry in entries:
-        for name in entry.names():
-            names.setdefault(name, entry.name)
-    return names
-
-
 def _artifact_names(artifacts: Path) -> list[str]:
     """Names are folders below ``artifacts``; one that begins with a dot is still being made."""
     within = ("**/", "*/", "*/*/")  # the first enters no folder that is a link, the others do
@@ -104,15 +93,6 @@ def _is_there(folder: Path, entry: models_file.Entry) -> bool:
     return True
 
 
-class _Catalog(msgspec.Struct, frozen=True):
-    """What is served at one time."""
-
-    names: dict[str, str]
-    """Every name a client may use, and the served name behind it."""
-    models: dict[str, Model]
-    """By served name, in the order of the models file."""
-
-
 class Registry:
     """Checked at once, loaded by ``load``, closed at the end; one scheduler for all models."""
 
@@ -145,9 +125,10 @@ class Registry:
         """Of every model, by served name."""
         return {name: model.manifest for name, model in self._catalog.models.items()}
 
-    def aliases(self, name: str) -> list[str]:
-        """The other names of a model."""
-        return [alias for alias, served in self._catalog.names.items() if served == name != alias]
+    @property
+    def catalog(self) -> Catalog:
+        """What is served now; a reload makes another."""
+        return self._catalog
 
     def load(self) -> None:
         """Load every model; blocks.
@@ -227,7 +208,7 @@ class Registry:
     def _seconds_since_success(self) -> float:
         return time.monotonic() - self.scheduler.last_success
 
-    def _list(self, entries: list[models_file.Entry], served: dict[str, Model]) -> _Catalog:
+    def _list(self, entries: list[models_file.Entry], served: dict[str, Model]) -> Catalog:
         """The models of entries; one that is served already and has not changed is kept."""
         models = {}
         for entry in entries:
@@ -244,9 +225,11 @@ class Registry:
                 )
                 known.verify()
             models[entry.name] = known
-        return _Catalog(_names(entries), models)
+        found = Catalog.of(entries, models)
+        found.warn_of_hidden_prompts()
+        return found
 
-    def _prepare(self, catalog: _Catalog) -> None:
+    def _prepare(self, catalog: Catalog) -> None:
         """Load what is not in memory, unless the server is going down by then."""
         for name, model in catalog.models.items():
             if not model.loaded and self.state != "draining":
@@ -265,25 +248,16 @@ class Registry:
         """
         with self._changed:
             self.check_ready()
-            model, prompt_name = self._find(name)
+            match = self._catalog.find(name)
+            model = match.model
             self._in_use.append(model)
         try:
-            yield model, prompt_name
+            yield model, match.prompt_name
         finally:
             with self._changed:
                 self._in_use.remove(model)
                 model.last_used = time.monotonic()
                 self._changed.notify_all()
-
-    def _find(self, name: str | None) -> tuple[Model, str | None]:
-        catalog = self._catalog
-        if name is not None and name not in catalog.names:
-            before, colon, prompt_name = name.rpartition(":")
-            if colon and before in catalog.names:
-                model = catalog.models[catalog.names[before]]
-                if model.has_prompt(prompt_name):
-                    return model, prompt_name
-        return catalog.models[_resolve(catalog, name)], None
 
     def served(self, name: str | None) -> tuple[str, Manifest]:
         """The served name behind a name or alias, and the model's manifest; the first one's for None.
@@ -291,9 +265,8 @@ class Registry:
         Raises:
             ModelNotFound: It is not served here.
         """
-        catalog = self._catalog
-        found = _resolve(catalog, name)
-        return found, catalog.models[found].manifest
+        match = self._catalog.find(name)
+        return match.served, match.model.manifest
 
     def drain(self, timeout: float) -> None:
         """Refuse new work, finish what was accepted within ``timeout`` seconds, fail the rest; blocks."""
@@ -313,12 +286,3 @@ class Registry:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _resolve(catalog: _Catalog, name: str | None) -> str:
-    if name is None:
-        return next(iter(catalog.models))
-    if name not in catalog.names:
-        served = ", ".join(catalog.names)
-        raise ModelNotFound(f"the model {name[:80]!r} is not served here; served are {served}", param="model")
-    return catalog.names[name]

@@ -6,19 +6,18 @@ import functools
 import time
 import uuid
 from collections.abc import Coroutine, Mapping
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from litestar import MediaType, Request, Response, Router, get, post, route
+from litestar import MediaType, Request, Response, Router, post, route
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.enums import HttpMethod, RequestEncodingType
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, PathParameter
+from litestar.params import Body
 
 from embed_onnx import keys, wire
 from embed_onnx.errors import (
@@ -48,8 +47,8 @@ TOLD = ("model", "inputs", "tokens", "embedded", "embedded_ns")
 VECTORS_A_SLICE = 64
 """Vectors written as JSON in one go, about 2 ms of numbers; between slices the event loop has its turn."""
 
-PROBE = [HttpMethod.GET, HttpMethod.HEAD]
-"""Load balancers ask with HEAD; the answer is that of GET, without its body."""
+read = functools.partial(route, http_method=[HttpMethod.GET, HttpMethod.HEAD])
+"""The decorator of whatever can be read: HEAD is answered as GET is, without the body."""
 
 EMBEDDING_BODY = Body(
     media_type=RequestEncodingType.JSON,
@@ -71,7 +70,7 @@ ERRORS = {
     503: "Models are loading, the server is going down, or the request took too long.",
 }
 UNROUTED = (400, 405, 431)
-"""What is refused before a route is found, and so in OpenAI's shape on every path."""
+"""What is refused before a route is found, and so in OpenAI's shape; but for 405 below Ollama's path."""
 
 
 def errors(
@@ -283,37 +282,6 @@ async def tokenize(
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
 
 
-@get("/v1/models", tags=["models"], responses=errors(401), summary="List the models")
-async def list_models(state: State) -> wire.ModelList:
-    """Every served model with its dimensions, limits and prompts."""
-    registry: Registry = state.registry
-    return wire.ModelList(data=[_card(registry, *item) for item in registry.manifests.items()])
-
-
-@get(
-    "/v1/models/{model_id:path}",
-    tags=["models"],
-    responses=errors(401, 404),
-    summary="Describe a model",
-)
-async def describe_model(
-    model_id: Annotated[str, PathParameter(description="A name or alias; may contain `/`.")], state: State
-) -> wire.ModelCard:
-    """One served model."""
-    registry: Registry = state.registry
-    return _card(registry, *registry.served(str(model_id).removeprefix("/")))
-
-
-@get("/models", tags=["models"], responses=errors(401), summary="List the models, in the simple form")
-async def list_models_simply(state: State) -> wire.SimpleModelList:
-    """Every served model with the length of its vectors."""
-    registry: Registry = state.registry
-    models = {name: wire.Dim(found.dimensions) for name, found in registry.manifests.items()}
-    return wire.SimpleModelList(
-        data=wire.SimpleModels(models), generated=datetime.now(UTC).isoformat(), id=str(uuid.uuid4())
-    )
-
-
 @post(
     "/admin/reload",
     status_code=200,
@@ -350,15 +318,14 @@ async def reload(state: State) -> list[str]:
     return names
 
 
-@route("/health", http_method=PROBE, tags=["operations"], responses=errors(), summary="Is the process alive?")
+@read("/health", tags=["operations"], responses=errors(), summary="Is the process alive?")
 async def health() -> wire.Status:
     """200 while the process lives."""
     return wire.Status("ok")
 
 
-@route(
+@read(
     "/ready",
-    http_method=PROBE,
     tags=["operations"],
     responses=errors(503),
     summary="Can every model embed?",
@@ -373,9 +340,8 @@ async def ready(state: State) -> wire.Readiness:
     return wire.Readiness("ready", seconds_since_success=await registry.check_alive())
 
 
-@route(
+@read(
     "/metrics",
-    http_method=PROBE,
     tags=["operations"],
     media_type=MediaType.TEXT,
     responses=errors(),
@@ -390,7 +356,7 @@ async def show_metrics(request: Request[Any, Any, State], state: State) -> Respo
 
 def routers() -> list[Router]:
     """The routes that ask for a key where the server has any, and those that never do."""
-    guarded = [create_embeddings, tokenize, list_models, describe_model, list_models_simply]
+    guarded = [create_embeddings, tokenize]
     return [
         Router("/", route_handlers=guarded, guards=[require_key], request_class=ApiRequest),
         Router("/", route_handlers=[reload_now], guards=[require_admin]),
@@ -469,22 +435,3 @@ def server_timing(embedded: Embedded) -> str:
         "infer": embedded.infer_seconds,
     }
     return ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in stages.items())
-
-
-def _card(registry: Registry, name: str, found: Manifest) -> wire.ModelCard:
-    engine = registry.kernels.of(found)
-    return wire.ModelCard(
-        id=name,
-        created=found.created,
-        owned_by=found.source.repo.partition("/")[0] if "/" in found.source.repo else "local",
-        aliases=registry.aliases(name),
-        dimensions=found.dimensions,
-        max_tokens=found.max_tokens,
-        pooling=list(found.pooling),
-        precision=found.precision,
-        runs_on=engine.runs_on,
-        parity=engine.parity,
-        prompts=found.prompts,
-        default_prompt=found.default_prompt,
-        matryoshka=found.matryoshka,
-    )

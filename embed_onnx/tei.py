@@ -7,7 +7,7 @@ import time
 from typing import Annotated, Literal
 
 import msgspec
-from litestar import MediaType, Response, Router, get, post, route
+from litestar import MediaType, Response, Router, post, route
 from litestar.datastructures import State
 from litestar.enums import HttpMethod, RequestEncodingType
 from litestar.openapi.datastructures import ResponseSpec
@@ -20,7 +20,7 @@ from embed_onnx.errors import EmbedError, InvalidRequest
 from embed_onnx.manifest import Manifest
 from embed_onnx.model import TOKENIZERS, Embedded
 from embed_onnx.registry import Registry
-from embed_onnx.routes import ApiRequest
+from embed_onnx.routes import ApiRequest, read
 from embed_onnx.settings import Settings
 
 STATUSES = {400: 422, 500: 424}
@@ -180,7 +180,7 @@ def _headers(embedded: Embedded, seconds: float) -> dict[str, str]:
     }
 
 
-@get(
+@read(
     "/info",
     tags=["text-embeddings-inference"],
     responses=routes.errors(401, shape=TeiError, renumbered=STATUSES),
@@ -214,7 +214,7 @@ embed_at_root = post("/", status_code=200, include_in_schema=False)(embed.fn)
 @route("/", http_method=HttpMethod.OPTIONS, include_in_schema=False)
 async def root_methods() -> Response[None]:
     """The methods of a path that is also the page's; registered first, or Litestar tells POST alone."""
-    return Response(None, status_code=204, headers={"allow": "GET, OPTIONS, POST"})
+    return Response(None, status_code=204, headers={"allow": "GET, HEAD, OPTIONS, POST"})
 
 
 def router() -> Router:

@@ -168,15 +168,17 @@ class TokenizeResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """One served model, as OpenAI lists it, with what an embedder's user wants to know.
+    """One name of a served model, as OpenAI lists it, with what an embedder's user wants to know.
 
-    ``parity`` is that of what it runs on here; null if it was never measured.
+    ``root`` is the model's own name, the same as ``id`` unless that is one of its ``aliases``. ``parity`` is
+    that of what it runs on here; null if it was never measured.
     """
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str
+    root: str
     aliases: list[str]
     dimensions: int
     max_tokens: int | None

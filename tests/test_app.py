@@ -102,3 +102,13 @@ def test_the_schema_is_made_once(settings: Settings, monkeypatch: pytest.MonkeyP
     assert "/v1/embeddings" in first.json()["paths"]
     assert (200, first.content) == (second.status_code, second.content)
     assert "application/json" == second.headers["content-type"]
+
+
+def test_whatever_can_be_read_answers_head(settings: Settings) -> None:
+    """Every route that takes GET; load balancers and Ollama's command line ask with HEAD."""
+    with Registry(registry.wanted(settings), settings) as models:
+        methods = {route.path: route.methods for route in create_app(models, settings).routes}
+
+    readable = {path for path, names in methods.items() if "GET" in names}
+    assert {"/", "/docs", "/openapi.json", "/v1/models", "/api/tags", "/info", "/metrics"} <= readable
+    assert readable == {path for path, names in methods.items() if "HEAD" in names}

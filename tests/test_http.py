@@ -153,10 +153,10 @@ def test_headers(client: httpx.Client) -> None:
 def test_model_lists(client: httpx.Client) -> None:
     """OpenAI's list, one model of it by any of its names, and the simple form."""
     cards = client.get("/v1/models").json()
-    one = client.get("/v1/models/team/tiny").json()
+    one = client.get(f"/v1/models/{SMALL}").json()
     simple = client.get("/models").json()
 
-    assert [card["id"] for card in cards["data"]] == [MINILM, SMALL]
+    assert [card["id"] for card in cards["data"]][:2] == [MINILM, SMALL]
     assert cards["data"][1] == one
     assert ("model", 384, 256, ["mean"], "int8") == tuple(
         cards["data"][0][key] for key in ("object", "dimensions", "max_tokens", "pooling", "precision")
@@ -164,8 +164,8 @@ def test_model_lists(client: httpx.Client) -> None:
     assert ({"query": "search for: ", "document": "text: "}, "document", []) == tuple(
         one[key] for key in ("prompts", "default_prompt", "matryoshka")
     )
-    assert [model["parity"]["cosine_mean"] > 0.99 for model in cards["data"]] == [True, True]
-    assert [model["runs_on"] for model in cards["data"]] == [native.find().runs_on] * 2
+    assert [model["parity"]["cosine_mean"] > 0.99 for model in cards["data"][:2]] == [True, True]
+    assert [model["runs_on"] for model in cards["data"][:2]] == [native.find().runs_on] * 2
     assert simple["data"]["models"] == {MINILM: {"dim": 384}, SMALL: {"dim": 32}}
     assert {"data", "generated", "id"} == set(simple)
 
@@ -214,6 +214,26 @@ def test_docs_need_no_internet(client: httpx.Client) -> None:
     assert [200] * 3 == [client.get(path).status_code for path in loaded]
     schema = client.get("/openapi.json").json()
     assert {"/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/models"} <= set(schema["paths"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *["/", "/page/page.js", "/docs", "/docs/", "/docs/files/swagger-ui.css", "/openapi.json", "/health"],
+        *["/ready", "/v1/models", f"/v1/models/{SMALL}", "/models", "/info", "/api/tags", "/api/version"],
+        *["/nowhere", "/v1/models/nope", "/v1/embeddings", "/api/nowhere"],
+    ],
+)
+def test_head_is_get_without_a_body(client: httpx.Client, path: str) -> None:
+    """Failures as well; what only takes POST takes neither."""
+    head, get = client.head(path), client.get(path)
+    differs = {"date", "x-request-id", "content-length"}
+
+    assert get.status_code == head.status_code
+    assert b"" == head.content
+    assert [get.headers[name] for name in get.headers if name not in differs] == [
+        head.headers[name] for name in head.headers if name not in differs
+    ]
 
 
 BAD_BODIES = [

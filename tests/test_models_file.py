@@ -13,6 +13,7 @@ from embed_onnx.models_file import Entry
 WORDS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,6}", fullmatch=True)
 NOT_A_SOURCE = "is neither NAME, OWNER/NAME, OWNER/NAME@REVISION nor ./FOLDER"
 NOT_A_NAME = "cannot name a model; use letters, digits, '.', '_', '-' and '/', with name="
+NOT_AN_ALIAS = "cannot be an alias; use letters, digits, '.', '_', '-' and '/', and one ':' before a tag"
 NOT_AN_OPTION = (
     "is not an option; options are alias=, name=, precision= each with a value, and a folder with a space in "
     "its name stands in double quotes"
@@ -54,6 +55,11 @@ def write(entry: Entry) -> str:
             "o/m alias=a,b name=n precision=float32",
             Entry(name="n", repo="o/m", aliases=("a", "b"), precision="float32"),
             id="options",
+        ),
+        pytest.param(
+            "o/m alias=a:v1.5,hf.co/o/m:Q8_0",
+            Entry(name="o/m", repo="o/m", aliases=("a:v1.5", "hf.co/o/m:Q8_0")),
+            id="aliases-with-a-tag",
         ),
         pytest.param("\to/m   name=n\t", Entry(name="n", repo="o/m"), id="any-white-space"),
         pytest.param("o/m name=n # alias=a", Entry(name="n", repo="o/m"), id="comment"),
@@ -140,7 +146,13 @@ def test_names_are_the_name_the_repository_and_the_aliases_each_once():
         pytest.param("m name=..", f"'..' {NOT_A_NAME}", id="name-above"),
         pytest.param("m name=.a", f"'.a' {NOT_A_NAME}", id="hidden-name"),
         pytest.param("m name=/a", f"'/a' {NOT_A_NAME}", id="absolute-name"),
-        pytest.param("m alias=a,b:c", f"'b:c' {NOT_A_NAME}", id="bad-alias"),
+        pytest.param("m name=b:c", f"'b:c' {NOT_A_NAME}", id="name-with-a-tag"),
+        pytest.param("m alias=a,b::c", f"'b::c' {NOT_AN_ALIAS}", id="empty-tag-part"),
+        pytest.param("m alias=b:", f"'b:' {NOT_AN_ALIAS}", id="empty-tag"),
+        pytest.param("m alias=:b", f"':b' {NOT_AN_ALIAS}", id="only-a-tag"),
+        pytest.param("m alias=a:b:c", f"'a:b:c' {NOT_AN_ALIAS}", id="two-tags"),
+        pytest.param("m alias=a:b/c", f"'a:b/c' {NOT_AN_ALIAS}", id="slash-in-a-tag"),
+        pytest.param("m alias=a,é", f"'é' {NOT_AN_ALIAS}", id="bad-alias"),
         pytest.param("./run#3", f"'run#3' {NOT_A_NAME}", id="folder-that-needs-a-name"),
         pytest.param("/", f"'' {NOT_A_NAME}", id="root-folder"),
         pytest.param("m n", f"'n' {NOT_AN_OPTION}", id="second-word"),

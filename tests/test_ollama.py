@@ -68,16 +68,6 @@ def test_async_client(server: Server, minilm: Model) -> None:
     assert np.array_equal(minilm.encode(TEXTS), np.array(asyncio.run(embed()), np.float32))
 
 
-def test_list_and_version(theirs: ollama.Client, client: httpx.Client) -> None:
-    """What clients show of the models; a name that they list can be asked for."""
-    first, second = theirs.list().models
-
-    assert (f"{MINILM}:latest", f"{SMALL}:latest") == (first.model, second.model)
-    assert ("onnx", "int8") == (first.details.format, first.details.quantization_level)
-    assert 32 == len(theirs.embed(second.model, "x").embeddings[0])
-    assert {"version"} == set(client.get("/api/version").json())
-
-
 @pytest.mark.parametrize(
     ("body", "status", "sentence"),
     [
@@ -107,10 +97,3 @@ def test_the_client_hears_the_reason(theirs: ollama.Client) -> None:
         theirs.embed("nope", "x")
 
     assert 404 == refused.value.status_code
-
-
-@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/pull", "/api/show"])
-def test_what_is_not_here_is_a_404(client: httpx.Client, path: str) -> None:
-    answer = client.post(path, json={"model": MINILM})
-
-    assert (404, "invalid_request_error") == (answer.status_code, answer.json()["error"]["type"])

@@ -69,8 +69,8 @@ def test_input_type_through_the_client(openai_client: openai.OpenAI, small: Mode
 
 
 def test_models(openai_client: openai.OpenAI) -> None:
-    assert [model.id for model in openai_client.models.list()] == [MINILM, SMALL]
-    assert openai_client.models.retrieve("team/tiny").id == SMALL
+    assert [model.id for model in openai_client.models.list()][:2] == [MINILM, SMALL]
+    assert openai_client.models.retrieve("team/tiny").model_extra["root"] == SMALL
 
 
 def test_errors_are_the_clients_own(openai_client: openai.OpenAI) -> None:
