@@ -137,5 +137,5 @@ def test_the_root_tells_its_methods(client: httpx.Client) -> None:
     """The page and the bridge share a path."""
     options = client.options("/")
 
-    assert (204, "GET, OPTIONS, POST") == (options.status_code, options.headers["allow"])
+    assert (204, "GET, HEAD, OPTIONS, POST") == (options.status_code, options.headers["allow"])
     assert 405 == client.delete("/").status_code
