@@ -1,4 +1,4 @@
-# setup | serve | test | check | soak | wheel | clean. EMBED_ONNX_PORT=8123 make serve picks another port.
+# setup | serve | test | check | clients | soak | wheel | clean. EMBED_ONNX_PORT=8123 make serve picks another port.
 
 PYTHON  ?= python3
 VENV    := .venv
@@ -6,12 +6,14 @@ BIN     := $(VENV)/bin
 EXPORT  := $(VENV)/.export
 DEV     := $(VENV)/.dev
 KERNELS := embed_onnx/kernels/embed_onnx_kernels.so
+CLIENTS := $(patsubst tests/clients/requirements/%.txt,$(VENV)/clients/%/.made,$(wildcard tests/clients/requirements/*.txt))
 comma   := ,
 
-.PHONY: setup serve test check soak wheel clean
+.PHONY: setup serve test check clients soak wheel clean
 
 setup: $(DEV)
 	@$(MAKE) --no-print-directory $(KERNELS)
+	@$(MAKE) --no-print-directory clients
 
 # torch goes first and pinned: a CPU build that pip finds on the machine, or that is installed in
 # the environment already, is then kept, and no CUDA packages are pulled in later.
@@ -35,6 +37,16 @@ $(DEV): pyproject.toml hatch_build.py
 # it is made by itself, as make would not see that installing has just done it.
 $(KERNELS): $(wildcard embed_onnx/kernels/*.cpp embed_onnx/kernels/*.h embed_onnx/kernels/build.py)
 	$(BIN)/python embed_onnx/kernels/build.py || echo "going on without kernels"
+
+# Other projects' clients, which do not go together, each in an environment of its own. Where one cannot be made, without
+# a network say, its tests are skipped with the reason, and the next `make` tries again.
+clients: $(CLIENTS)
+
+$(VENV)/clients/%/.made: tests/clients/requirements/%.txt | $(DEV)
+	@mkdir -p $(VENV)/clients
+	@{ $(BIN)/python -m venv --clear --without-pip $(@D) && \
+		$(BIN)/pip --python $(@D) install --quiet --no-compile --retries 2 --timeout 30 --requirement $< && \
+		touch $@; } >$(@D).log 2>&1 || echo "going on without the client $*, see $(@D).log"
 
 serve: $(EXPORT)
 	@$(MAKE) --no-print-directory $(KERNELS)
