@@ -13,7 +13,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Message, Receive, Scope, Send
 
-from embed_onnx import docs, keys, logs, model_list, ollama, ollama_models, routes, tei, wire
+from embed_onnx import azure, docs, keys, logs, model_list, ollama, ollama_models, routes, tei, wire
 from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import METHODS, Answer, Metrics
@@ -60,6 +60,7 @@ def create_app(
         route_handlers=[
             *routes.routers(),
             model_list.router(),
+            azure.router(),
             tei.router(),
             ollama.router(),
             ollama_models.router(),

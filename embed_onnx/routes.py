@@ -169,7 +169,11 @@ def _find_key(connection: ASGIConnection[Any, Any, Any, State]) -> Key | None:
         return None
     scheme, _, given = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given:
-        raise InvalidApiKey("this server asks for an API key; send it as Authorization: Bearer KEY")
+        given = connection.headers.get("api-key", "")  # Azure's
+    if not given:
+        raise InvalidApiKey(
+            "this server asks for an API key; send it as Authorization: Bearer KEY, or as api-key: KEY"
+        )
     # Litestar reads headers as latin-1; clients and settings write keys in UTF-8.
     key = known.find(given.strip().encode("latin-1").decode(errors="replace"))
     if key is None:

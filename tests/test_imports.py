@@ -34,6 +34,7 @@ LAYERS = [
     "tracing",
     "routes",
     "model_list",
+    "azure",
     "page",
     "docs",
     "tei",
