@@ -1,15 +1,16 @@
 """Token ids in, vectors out. The only file that imports onnxruntime."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from embed_onnx import native, pooling
+from embed_onnx import native, pooling, stop
 from embed_onnx.errors import ArtifactError, InferenceFailed
 from embed_onnx.manifest import HEAD, Manifest
 from embed_onnx.native import Kernels
@@ -98,7 +99,7 @@ class Encoder:
         """Ids and the number of the sequence that each is of, both [tokens], to states [tokens, width]."""
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         try:
-            (states,) = self._session.run(None, {name: given[name][None] for name in self._inputs})
+            states = _run(self._session, {name: given[name][None] for name in self._inputs})
         except Exception as err:
             raise InferenceFailed(f"the model failed on {len(ids)} tokens: {err}") from err
         found: pooling.States = states[0]
@@ -109,11 +110,24 @@ class Encoder:
         if self._head is None:
             return pooled
         try:
-            (vectors,) = self._head.run(None, {"pooled": pooled[None]})
+            vectors = _run(self._head, {"pooled": pooled[None]})
         except Exception as err:
             raise InferenceFailed(f"the head failed on a vector of {len(pooled)} numbers: {err}") from err
         found: pooling.Vector = vectors[0]
         return found
+
+
+def _run(session: ort.InferenceSession, given: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """The one output of a session; ends after the node that it is at if the thread is asked to stop."""
+    options = ort.RunOptions()
+
+    def end() -> None:
+        options.terminate = True
+
+    with stop.ended_by(end):
+        (output,) = session.run(None, given, options)
+    found: NDArray[np.float32] = output
+    return found
 
 
 class _WithoutPrompt:

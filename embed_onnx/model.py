@@ -16,21 +16,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import msgspec
 
-from embed_onnx import cpu, dtypes, manifest, native, pooling
+from embed_onnx import cpu, dtypes, forks, manifest, native, pooling
 from embed_onnx.dtypes import DType, Ranges, Stored
 from embed_onnx.encoder import Encoder
 from embed_onnx.errors import ArtifactError, InvalidRequest, TextTooLong
+from embed_onnx.jobs import Encodes, Job
 from embed_onnx.manifest import Manifest
 from embed_onnx.native import Kernels
 from embed_onnx.pooling import Vector
-from embed_onnx.scheduler import Encodes, Job, Scheduler
+from embed_onnx.scheduler import LANE_TIMEOUT, Scheduler
 from embed_onnx.tokenizer import Tokenizer, Tokens
 from embed_onnx.wire import InputType
 
@@ -63,7 +63,7 @@ INPUT_TYPES: dict[InputType, tuple[str, ...]] = {
 
 TOKENIZERS = 4
 """Threads that tokenize for event loops."""
-_tokenizing = ThreadPoolExecutor(TOKENIZERS, "tokenize", cpu.give_way)
+_tokenizing = forks.Pool(TOKENIZERS, "tokenize", cpu.give_way)
 """Tokenizes for event loops. Of our own, so that whatever texts hold, it delays nothing but texts."""
 
 
@@ -130,8 +130,32 @@ class Model:
         self._verified = False
         self._parts: _Parts | None = None
         self._loading = threading.Lock()
-        self._loader = ThreadPoolExecutor(1, "load")
+        self._loader = forks.Pool(1, "load")
         """Loads for event loops. Of its own, so that who waits for this model delays nobody else."""
+        forks.register(self)
+
+    def before_fork(self) -> None:
+        """Wait until no other thread loads it."""
+        self._rests = self._loading.acquire(timeout=forks.SECONDS)
+
+    def after_fork(self) -> None:
+        """Let others load it, in the parent."""
+        if self._rests:
+            self._loading.release()
+
+    def begin_again(self) -> None:
+        """Have a lock of its own, in the child."""
+        self._loading = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, it is the place where it lies: it is loaded anew from there, with lanes of its own."""
+        scheduler = self._scheduler
+        options = {
+            "threads": scheduler.lanes,
+            "literal_special_tokens": self.literal_special_tokens,
+            "lane_timeout": scheduler.lane_timeout,
+        }
+        return _load_same, (type(self), str(self._folder.absolute()), self.manifest, options)
 
     @property
     def loaded(self) -> bool:
@@ -174,7 +198,7 @@ class Model:
         parts = self._parts
         if parts is not None:
             return parts
-        return await asyncio.get_running_loop().run_in_executor(self._loader, self.prepare)
+        return await asyncio.get_running_loop().run_in_executor(self._loader.executor, self.prepare)
 
     def unload(self) -> None:
         """Free its memory once the requests that it is at are done; the next one reads it again."""
@@ -183,9 +207,17 @@ class Model:
 
     @classmethod
     def load(
-        cls, folder: str | Path, *, threads: int | None = None, literal_special_tokens: bool = False
+        cls,
+        folder: str | Path,
+        *,
+        threads: int | None = None,
+        literal_special_tokens: bool = False,
+        lane_timeout: float = LANE_TIMEOUT,
     ) -> Self:
         """Load an artifact with lanes of its own: ``threads`` of them, or one a usable core.
+
+        A lane that waits for so many seconds without computing counts as hung, and its call fails; one that
+        computes is given ten times as long, and longer for long texts.
 
         The threads that share the work of a lone text are the process's, and as many as the last call says.
 
@@ -202,7 +234,7 @@ class Model:
         lanes = cpu.usable_cores() if threads is None else threads
         kernels = native.find()
         kernels.set_threads(lanes)
-        scheduler = Scheduler(lanes=lanes, queue_tokens=sys.maxsize)
+        scheduler = Scheduler(lanes=lanes, queue_tokens=sys.maxsize, lane_timeout=lane_timeout)
         model = cls(folder, described, scheduler, kernels, literal_special_tokens=literal_special_tokens)
         try:
             model.prepare()
@@ -493,6 +525,19 @@ class Model:
             )
 
 
+def _load_same(kind: type[Model], folder: str, described: Manifest, options: dict[str, Any]) -> Model:
+    """A model that was pickled, if the artifact is still the one it was.
+
+    Raises:
+        ArtifactError: It is absent, or was made anew since.
+    """
+    model = kind.load(folder, **options)
+    if model.manifest != described:
+        model.close()
+        raise ArtifactError(f"{folder} was exported again after this model was pickled; load it from there")
+    return model
+
+
 def _pooling(encoder: Encoder, tokens: list[Tokens]) -> Encodes:
     """The encoder of a request: of its sequences, as many tokens are left out of the pooling as it says."""
     skipped = tokens[0].skipped if tokens else 0
@@ -560,4 +605,4 @@ def _slices(inputs: Inputs, prompt: int) -> Iterator[Inputs]:
 
 async def _aside(work: Callable[[], T]) -> T:
     """Call what takes a while in a thread that is there for texts."""
-    return await asyncio.get_running_loop().run_in_executor(_tokenizing, work)
+    return await asyncio.get_running_loop().run_in_executor(_tokenizing.executor, work)

@@ -7,6 +7,9 @@ There is one lane more than cores, for quick requests alone. It works while ever
 of more tokens: rather than wait for the end of one, a query shares a core with it for a moment.
 
 A watchdog sees lanes that die or hang.
+
+A fork waits until no lane is at a pack. The child begins with an empty queue, and starts lanes of its own
+with its first request.
 """
 
 import logging
@@ -15,13 +18,10 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future
-from typing import Protocol, Self
+from collections.abc import Callable, Sequence
+from typing import Self
 
-import numpy as np
-
-from embed_onnx import cpu
+from embed_onnx import forks, jobs
 from embed_onnx.errors import (
     EmbedError,
     InferenceFailed,
@@ -31,51 +31,23 @@ from embed_onnx.errors import (
     Unavailable,
 )
 from embed_onnx.fair_queue import QUICK
-from embed_onnx.pooling import Vector
+from embed_onnx.jobs import Encodes, Job, Pack
+from embed_onnx.lane import Lane
 from embed_onnx.shared_queue import SharedQueue
+from embed_onnx.speed import Paces, Speed
 
 log = logging.getLogger(__name__)
 
-
-class Encodes(Hashable, Protocol):
-    """What a lane runs: ``encoder.Encoder``."""
-
-    dimensions: int
-    pack_tokens: int
-    """The most tokens of whole sequences that it wants in one call; a longer sequence goes alone.
-    0: one sequence a call."""
-
-    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
-        """Vectors [n, dimensions] of token id sequences."""
-
-
-Pack = list[tuple["Job", int]]
-"""Sequences of one encoder, as jobs and places in them."""
-
-
-class Job:
-    """One request in the scheduler. ``future`` gives its vectors, float32 [sequences, dimensions].
-
-    Cancelling the future takes what still waits out of the queue.
-    """
-
-    def __init__(self, encoder: Encodes, sequences: Sequence[Sequence[int]]) -> None:
-        self.encoder = encoder
-        self.sequences = sequences
-        self.future: Future[Vector] = Future()
-        self.vectors: Vector = np.empty((len(sequences), encoder.dimensions), np.float32)
-        self.unfinished = len(sequences)
-        self.submitted = time.perf_counter()
-        self.started = 0.0
-        self.finished = 0.0
+LANE_TIMEOUT = 120.0
+"""Seconds."""
 
 
 class Scheduler:
     """``lanes`` threads over a queue of at most ``queue_tokens`` waiting tokens.
 
-    A lane that dies, or is at one pack for longer than ``lane_timeout`` seconds, is replaced: the requests
-    of its pack fail and all others go on. ``on_sick`` is told if that has happened ``SICK`` times within
-    ``SICK_SECONDS``.
+    A lane that dies, or hangs by ``Lane.look``, is replaced: the requests of its pack fail, its run is asked
+    to end, and all others go on. ``on_sick`` is called if that has happened ``SICK`` times within
+    ``SICK_SECONDS``; without it, all that was accepted fails.
 
     Use it as a context manager, or call ``close``.
     """
@@ -89,7 +61,7 @@ class Scheduler:
         *,
         lanes: int,
         queue_tokens: int,
-        lane_timeout: float = 120.0,
+        lane_timeout: float = LANE_TIMEOUT,
     ) -> None:
         if lanes < 1:
             raise SetupError(f"threads is {lanes}; give at least 1")
@@ -104,7 +76,19 @@ class Scheduler:
         self.last_success = -math.inf
         """When a pack was last done, on the clock of ``time.monotonic``."""
         self._replaced_at: deque[float] = deque(maxlen=self.SICK)
-        self._queue: SharedQueue[Job] = SharedQueue(lanes)
+        self._number = lanes
+        self._closing = False
+        self._forked_at_work = False
+        """Whether this is a child's, of a fork at which a lane was at a pack."""
+        self._begin()
+        self._start()
+        forks.register(self)
+
+    def _begin(self) -> None:
+        """Have nothing waiting, and no lanes yet."""
+        self._speed = Speed()
+        self._paces = Paces()
+        self._queue: SharedQueue[Job] = SharedQueue(self._number)
         self._accepted: set[Job] = set()
         """Jobs whose future is open. Whoever takes a job out settles it; so each is settled once."""
         self._lock = threading.Lock()
@@ -114,20 +98,70 @@ class Scheduler:
         """The same for the lane of the quick."""
         self._settled = threading.Condition(self._lock)
         """Notified when a job is settled while draining."""
-        self._closing = False
+        self._rested = threading.Condition(self._lock)
+        """Notified by each lane that is done with a pack while somebody wants to fork."""
+        self._forking = False
         self._closed = threading.Event()
-        self._speed = _Speed()
-        self._lanes = [_Lane(f"lane-{number}") for number in range(lanes)]
-        self._quick_lane = _Lane("lane-quick")
-        for lane in (*self._lanes, self._quick_lane):
-            lane.start(self._run_lane)
-        self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-        self._watchdog.start()
+        self._lanes: list[Lane] = []
+        self._quick_lane: Lane | None = None
+        self._watchdog: threading.Thread | None = None
+        self._lost: list[Lane] = []
+        """Lanes that were replaced, and may still be at something."""
+
+    def _start(self) -> None:
+        """Start the lanes and their watchdog.
+
+        Raises:
+            SetupError: The system starts no thread.
+        """
+        lanes = [Lane(f"lane-{number}") for number in range(self._number)]
+        quick = Lane("lane-quick")
+        watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._lanes, self._quick_lane, self._watchdog = lanes, quick, watchdog
+        try:
+            for lane in self._all_lanes():
+                lane.start(self._run_lane)
+            watchdog.start()
+        except RuntimeError as err:
+            self._closing = True
+            self._lanes, self._quick_lane, self._watchdog = [], None, None
+            raise SetupError(
+                f"the system starts no more threads ({err}); let this process have more, or fewer lanes"
+            ) from None
+
+    def _all_lanes(self) -> list[Lane]:
+        return self._lanes if self._quick_lane is None else [*self._lanes, self._quick_lane]
+
+    def before_fork(self) -> None:
+        """Have every lane rest, between two packs: nothing native of theirs holds a lock then."""
+        end = time.monotonic() + forks.SECONDS
+        self._rests = self._lock.acquire(timeout=forks.SECONDS)
+        if self._rests:
+            self._forking = True
+            left = end - time.monotonic()
+            self._forked_at_work = not self._rested.wait_for(self._all_rest, left)
+
+    def _all_rest(self) -> bool:
+        """Whether no lane is at a pack, those included that were replaced."""
+        return not any(lane.pack for lane in self._all_lanes()) and not any(lane.lives for lane in self._lost)
+
+    def after_fork(self) -> None:
+        """Let the lanes go on, in the parent."""
+        self._forked_at_work = self._forking = False
+        if self._rests:
+            self._work.notify_all()
+            self._quick_work.notify()
+            self._lock.release()
+
+    def begin_again(self) -> None:
+        """Have a lock, a queue and lanes of its own, in the child."""
+        self._forked_at_work |= not self._rests
+        self._begin()
 
     @property
     def lanes(self) -> int:
         """Packs that run at the same time, but for those of the quick."""
-        return len(self._lanes)
+        return self._number
 
     @property
     def waiting_tokens(self) -> int:
@@ -151,6 +185,7 @@ class Scheduler:
             InvalidRequest: It would not fit an empty queue.
             Overloaded: It does not fit the queue now.
             Unavailable: The scheduler is closing.
+            SetupError: This process was forked while a lane was at a pack, or it starts no threads.
         """
         lengths = [len(ids) for ids in sequences]
         job = Job(encoder, sequences)
@@ -160,6 +195,8 @@ class Scheduler:
         with self._lock:
             if self._closing:
                 raise Unavailable("the server is going down; send the request again")
+            if not self._lanes:
+                self._start_in_child()
             self.check_room(sum(lengths), tenant)
             self._queue.add(job, lengths, tenant=tenant, key=encoder, pack_tokens=encoder.pack_tokens)
             self._accepted.add(job)
@@ -168,6 +205,14 @@ class Scheduler:
         known = weakref.ref(job)
         job.future.add_done_callback(lambda future: self._cancelled(known()) if future.cancelled() else None)
         return job
+
+    def _start_in_child(self) -> None:
+        if self._forked_at_work:
+            raise SetupError(
+                f"this process was forked while the model was at one text for over {forks.SECONDS:g} s; load "
+                "the model in this process"
+            )
+        self._start()
 
     def check_room(self, tokens: int, tenant: str = "") -> None:
         """Refuse so many more tokens of a tenant if they do not fit the queue now, by ``check_share``.
@@ -217,10 +262,11 @@ class Scheduler:
         """Fail what was accepted and is not done; end the lanes after the packs they run, or leave them."""
         self.drain(timeout=0)
         end = time.monotonic() + self.CLOSE_SECONDS
-        for lane in (*self._lanes, self._quick_lane):
+        for lane in self._all_lanes():
             lane.join(max(0.0, end - time.monotonic()))
         self._closed.set()
-        self._watchdog.join()
+        if self._watchdog is not None:
+            self._watchdog.join()
 
     def __enter__(self) -> Self:
         return self
@@ -228,27 +274,33 @@ class Scheduler:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run_lane(self, lane: "_Lane") -> None:
+    def _run_lane(self, lane: Lane) -> None:
         """Run packs until closing and nothing waits, or until another lane has taken its place."""
         while self._run_next(lane):
             pass  # and holds nothing of the last pack while it waits for another
 
-    def _run_next(self, lane: "_Lane") -> bool:
+    def _run_next(self, lane: Lane) -> bool:
         """Run a lane's next pack; False if there will be none."""
         pack = self._take(lane)
         if pack:
-            self._run(pack)
+            self._run(lane, pack)
         return bool(pack)
 
-    def _take(self, lane: "_Lane") -> Pack:
+    def _take(self, lane: Lane) -> Pack:
         """Block for a lane's next pack; empty if there will be none."""
         with self._lock:
             lane.begin([])
+            if self._forking:
+                self._rested.notify()
             if lane is self._quick_lane:
-                self._quick_work.wait_for(lambda: self._closing or self._quick_must_share())
-                pack = self._queue.take_quick()
+                self._quick_work.wait_for(
+                    lambda: not self._forking and (self._closing or self._quick_must_share() or lane.replaced)
+                )
+                pack = [] if lane.replaced else self._queue.take_quick()
             else:
-                self._work.wait_for(lambda: self._closing or self._queue or lane.replaced)
+                self._work.wait_for(
+                    lambda: not self._forking and bool(self._closing or self._queue or lane.replaced)
+                )
                 pack = [] if lane.replaced else self._queue.take()
             lane.begin(pack)
             self._wake()
@@ -265,9 +317,9 @@ class Scheduler:
         if self._quick_must_share():
             self._quick_work.notify()
 
-    def _run(self, pack: Pack) -> None:
+    def _run(self, lane: Lane, pack: Pack) -> None:
         encoder = pack[0][0].encoder
-        started = time.perf_counter()
+        started, computed = time.perf_counter(), time.thread_time()
         for job, _ in pack:
             job.started = job.started or started
         try:
@@ -275,12 +327,12 @@ class Scheduler:
             for (job, place), vector in zip(pack, vectors, strict=True):
                 job.vectors[place] = vector
         except Exception as err:
-            # A failure ends its own request; the lane lives on.
-            self._blame(pack, err)
+            if not lane.stop.asked:
+                self._blame(lane, pack, err)  # a failure ends its own request; the lane lives on
         else:
-            self._book(pack, started)
+            self._book(pack, started, time.thread_time() - computed)
 
-    def _blame(self, pack: Pack, err: Exception) -> None:
+    def _blame(self, lane: Lane, pack: Pack, err: Exception) -> None:
         """Fail the job of a sequence that failed; of several, find out which by running them one by one."""
         if len(pack) == 1:
             ((job, place),) = pack
@@ -290,17 +342,18 @@ class Scheduler:
         log.warning("a pack of %d sequences failed and is run one by one: %s", len(pack), err)
         for job, place in pack:
             if not job.future.done():
-                self._run([(job, place)])
+                self._run(lane, [(job, place)])
 
-    def _book(self, pack: Pack, started: float) -> None:
+    def _book(self, pack: Pack, started: float, computed: float) -> None:
         """Count the sequences of a pack as done, and resolve the jobs that they were the last of."""
         now = time.perf_counter()
-        tokens = _tokens(pack)
+        tokens = jobs.pack_tokens(pack)
         done = []
         with self._lock:
             if not any(job in self._accepted for job, _ in pack):
                 return  # the clients have left, or this took so long that the lane was given up
             self._speed.add(tokens, started, now)
+            self._paces.add(pack[0][0].encoder, jobs.pack_work(pack), now - started, computed)
             self.last_success = time.monotonic()
             for job, _ in pack:
                 job.unfinished -= 1
@@ -325,21 +378,22 @@ class Scheduler:
         """Replace lanes that died or hang, until the scheduler is closed."""
         interval = min(1.0, self.lane_timeout / 4)
         while not self._closed.wait(interval):
-            for lane in (*self._lanes, self._quick_lane):
+            for lane in self._all_lanes():
                 with self._lock:
-                    lane.seconds += interval
-                    trouble = "" if self._closing and not lane.pack else lane.trouble(self.lane_timeout)
+                    trouble = lane.look(interval, self.lane_timeout, self._paces)
+                    if self._closing and not lane.pack:
+                        trouble = ""
                 if trouble:
                     self._try_to_replace(lane, trouble)
 
-    def _try_to_replace(self, lane: "_Lane", trouble: str) -> None:
+    def _try_to_replace(self, lane: Lane, trouble: str) -> None:
         """Replace a lane; if the system starts no thread, the watchdog's next round tries again."""
         try:
             self._replace(lane, trouble)
         except Exception:
             log.exception("nothing takes the place of %s yet", lane.name)
 
-    def _replace(self, lane: "_Lane", trouble: str) -> None:
+    def _replace(self, lane: Lane, trouble: str) -> None:
         """Put another lane in the place of one in trouble, whose pack fails.
 
         Raises:
@@ -348,10 +402,11 @@ class Scheduler:
         log.error("%s %s; its requests fail and another takes its place", lane.name, trouble)
         with self._lock:
             lane.replaced = True
+            self._lost = [other for other in (*self._lost, lane) if other.lives]
             failed = [job for job, _ in lane.pack]
         for job in failed:  # before another lane could take the rest of it, and hang too
             self._fail(job, InferenceFailed(f"the lane that ran this request {trouble}; others go on"))
-        other = _Lane(lane.name)
+        other = Lane(lane.name)
         with self._lock:
             other.start(self._run_lane)
             self.replaced += 1
@@ -362,8 +417,20 @@ class Scheduler:
         now = time.monotonic()
         self._replaced_at.append(now)
         often = len(self._replaced_at) == self.SICK and now - self._replaced_at[0] < self.SICK_SECONDS
-        if often and self.on_sick is not None:
-            self.on_sick()
+        if often:
+            (self.on_sick or self._give_up)()
+
+    def _give_up(self) -> None:
+        """Fail all that was accepted: where nobody ends the process, its callers must not wait for ever."""
+        with self._lock:
+            accepted = list(self._accepted)
+        for job in accepted:
+            self._fail(
+                job,
+                InferenceFailed(
+                    f"{self.SICK} lanes died or hung within {self.SICK_SECONDS:g} s; the log has why"
+                ),
+            )
 
     def _fail(self, job: Job, err: EmbedError) -> None:
         if self._claim(job):
@@ -380,81 +447,10 @@ class Scheduler:
                 return False
             self._accepted.discard(job)
             self._queue.remove(job)
+            for lane in self._all_lanes():
+                if not any(other in self._accepted for other, _ in lane.pack):
+                    lane.stop.ask()  # nobody waits for what it is at
             if self._closing:
                 self._settled.notify_all()
         # From here on the future cannot be cancelled; before, it may have been.
         return job.future.set_running_or_notify_cancel()
-
-
-def _tokens(pack: Pack) -> int:
-    return sum(len(job.sequences[place]) for job, place in pack)
-
-
-class _Lane:
-    """A thread that runs packs, and what it is at, which the scheduler's lock guards."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.pack: Pack = []
-        self.tokens = 0
-        """Of the pack."""
-        self.replaced = False
-        self.seconds = 0.0
-        """That it has been at the pack, by the watchdog's rounds: none pass while the process is stopped."""
-
-    def start(self, work: Callable[[Self], None]) -> None:
-        """Run ``work(self)`` in the thread."""
-
-        def run() -> None:
-            try:
-                cpu.give_way()
-                work(self)
-            except BaseException:  # whatever it is, the watchdog finds the lane dead
-                log.exception("%s ended by itself", self.name)
-
-        self._thread = threading.Thread(target=run, name=self.name, daemon=True)
-        self._thread.start()
-
-    def begin(self, pack: Pack) -> None:
-        """Be at a pack from now on; an empty one is none."""
-        self.pack = pack
-        self.tokens = _tokens(pack)
-        self.seconds = 0.0
-
-    def trouble(self, timeout: float) -> str:
-        """What is wrong with it, if anything is."""
-        if not self._thread.is_alive():
-            return "died"
-        if self.pack and self.seconds > timeout:
-            return f"has been at {self.tokens} tokens for {self.seconds:.0f} s"
-        return ""
-
-    def join(self, timeout: float) -> None:
-        """Wait for its end."""
-        self._thread.join(timeout)
-
-
-class _Speed:
-    """Tokens a second of all lanes together, measured over about the last hundred packs."""
-
-    KEPT = 0.99
-    """How much of what was measured before still counts after one more pack."""
-
-    def __init__(self) -> None:
-        self._tokens = 0.0
-        self._seconds = 0.0
-        self._counted = 0.0
-        """Until when time has been counted: lanes work side by side, and no moment counts twice."""
-
-    def add(self, tokens: int, started: float, ended: float) -> None:
-        """Count one pack, and the time since the last one if some lane was at work."""
-        seconds = max(0.0, ended - max(started, self._counted))
-        self._counted = max(self._counted, ended)
-        self._tokens = self._tokens * self.KEPT + tokens
-        self._seconds = self._seconds * self.KEPT + seconds
-
-    def seconds(self, tokens: int) -> float:
-        """How long so many tokens will take; 1 before anything was measured."""
-        if not self._tokens:
-            return 1.0
-        return tokens * self._seconds / self._tokens

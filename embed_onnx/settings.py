@@ -100,7 +100,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             gt=0,
             le=86_400,
-            description="Seconds that a lane may be at one pack before it counts as hung and is replaced.",
+            description="Seconds that a lane may wait within one pack before it counts as hung and is "
+            "replaced; one that computes has ten times as long, and longer for long texts and slow models.",
         ),
     ] = 120.0
     drain_timeout: Annotated[

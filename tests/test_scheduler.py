@@ -14,8 +14,9 @@ from harness import until
 
 from embed_onnx import cpu
 from embed_onnx.errors import InferenceFailed, InvalidRequest, Overloaded, Unavailable
+from embed_onnx.lane import Lane
 from embed_onnx.pooling import Vector
-from embed_onnx.scheduler import Scheduler, _Lane
+from embed_onnx.scheduler import Scheduler
 
 
 class Sums:
@@ -463,16 +464,16 @@ def test_a_lane_that_no_thread_can_be_started_for(
     schedule, sums: Sums, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its request fails at once; another takes its place when the system has a thread again."""
-    scheduler, start = schedule(lane_timeout=1), _Lane.start
-    refused: list[_Lane] = []
+    scheduler, start = schedule(lane_timeout=1), Lane.start
+    refused: list[Lane] = []
 
-    def refuse_first(lane: _Lane, work: Callable[[_Lane], None]) -> None:
+    def refuse_first(lane: Lane, work: Callable[[Lane], None]) -> None:
         if not refused:
             refused.append(lane)
             raise RuntimeError("can't start new thread")
         start(lane, work)
 
-    monkeypatch.setattr(_Lane, "start", refuse_first)
+    monkeypatch.setattr(Lane, "start", refuse_first)
     failed = scheduler.submit(Deadly(), [[1]]).future
 
     with pytest.raises(InferenceFailed, match="the lane that ran this request died"):
@@ -498,11 +499,11 @@ def test_a_process_that_was_stopped_has_no_lane_that_hangs(
     schedule, sums: Sums, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only what passes while the watchdog is awake counts."""
-    scheduler, clock, trouble = schedule(lane_timeout=60), time.monotonic, _Lane.trouble
+    scheduler, clock, whole = schedule(lane_timeout=60), time.monotonic, Lane.look
     rounds = threading.Semaphore(0)
 
-    def look(lane: _Lane, timeout: float) -> str:
-        found = trouble(lane, timeout)
+    def look(lane: Lane, *rest: Any) -> str:
+        found = whole(lane, *rest)
         rounds.release()
         return found
 
@@ -510,7 +511,7 @@ def test_a_process_that_was_stopped_has_no_lane_that_hangs(
     job = scheduler.submit(sums, [[1]])
     sums.entered.acquire(timeout=60)
     monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600)
-    monkeypatch.setattr(_Lane, "trouble", look)
+    monkeypatch.setattr(Lane, "look", look)
     looked = [rounds.acquire(timeout=60) for _ in range(4)]
     sums.gate.set()
 

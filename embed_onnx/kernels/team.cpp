@@ -1,6 +1,10 @@
 #include "team.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <stdexcept>
 
 namespace embed_onnx {
 namespace {
@@ -48,27 +52,54 @@ bool spin_until(F done) {
 
 }  // namespace
 
+std::atomic<Team*> Team::current_{nullptr};
+
 Team& Team::instance() {
-  static Team team;
-  return team;
+  // Ended by the process that made it: a forked child has none of its threads.
+  struct First {
+    Team* const team = new Team(1);
+    const pid_t process = getpid();
+    First() {
+      current_ = team;
+      pthread_atfork(nullptr, nullptr, begin_again);
+    }
+    ~First() {
+      if (process == getpid()) delete team;
+    }
+  };
+  static const First first;
+  return *current_;
 }
+
+// What the helpers and other callers held at the fork is as they left it, and stays so.
+void Team::begin_again() { current_ = new Team((*current_).threads_); }
+
+Team::Team(int threads) : threads_(threads) {}
 
 Team::~Team() { stop(); }
 
 void Team::resize(int threads) {
   std::lock_guard<std::mutex> lock(resizing_);
-  if (static_cast<int>(helpers_.size()) == threads - 1) return;
+  if (threads_ == threads) return;
   while (enlisted_.exchange(true)) std::this_thread::yield();  // nobody may be using the helpers
   stop();
+  threads_ = threads;
+  const bool started = start();
+  enlisted_ = false;
+  if (!started) throw std::runtime_error("the system starts no thread");
+}
+
+bool Team::start() {
   stopping_ = false;
   try {
-    for (int worker = 1; worker < threads; worker++) helpers_.emplace_back(&Team::help, this, worker);
-  } catch (...) {
+    while (static_cast<int>(helpers_.size()) < threads_ - 1)
+      helpers_.emplace_back(&Team::help, this, static_cast<int>(helpers_.size()) + 1);
+    return true;
+  } catch (const std::exception&) {
     stop();
-    enlisted_ = false;
-    throw;
+    threads_ = 1;
+    return false;
   }
-  enlisted_ = false;
 }
 
 void Team::stop() {
@@ -104,8 +135,8 @@ char* Team::Call::memory(size_t a_worker) {
 bool Team::enlist() {
   const uint64_t last = last_call_, thread = last & ((1u << kThreadBits) - 1);
   const bool alone = thread == this_thread() || microseconds() - (last >> kThreadBits) > kRecently;
-  if (!alone || enlisted_.exchange(true)) return false;
-  if (!helpers_.empty()) return true;
+  if (!alone || threads_ == 1 || enlisted_.exchange(true)) return false;
+  if (static_cast<int>(helpers_.size()) == threads_ - 1 || start()) return true;  // a forked child starts them now
   enlisted_ = false;
   return false;
 }

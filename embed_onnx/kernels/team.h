@@ -18,12 +18,12 @@ namespace embed_onnx {
 
 class Team {
  public:
-  // The one team of this process; without helpers until `resize`.
+  // The one team of this process; without helpers until `resize`. That of a forked child has as many as its parent's.
   static Team& instance();
 
   ~Team();
 
-  // `threads` in all, callers included. Throws std::system_error if they cannot be started; there are no helpers then.
+  // `threads` in all, callers included. Throws std::exception if they cannot be started; there are no helpers then.
   void resize(int threads);
 
   // While it lives, its thread is counted as a caller.
@@ -54,13 +54,19 @@ class Team {
     std::atomic<int> next{0};
   };
 
+  explicit Team(int threads);
+  static void begin_again();
   static void do_tasks(Work& work, int worker);
+  bool start();
   bool enlist();
   void help(int worker);
   void wait_for_change(uint64_t seen);
   void stop();
 
-  std::vector<std::thread> helpers_;
+  static std::atomic<Team*> current_;
+
+  std::atomic<int> threads_;  // helpers, once they are started, and one
+  std::vector<std::thread> helpers_;  // used by who has set enlisted_
   Buffer<char> memory_;  // of the call that has enlisted them
   std::mutex resizing_;
 
