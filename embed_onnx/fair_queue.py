@@ -8,8 +8,11 @@ of 2,048 texts.
   worked on goes next, however many they are, and none of them is in its pack.
 - Of the short, the one that equal shares of the lanes would finish first goes first (fair queueing:
   Demers, Keshav and Shenker, 1989). The shorter pass the longer, but nobody is passed for ever.
-- The long go round, a pack each: whoever was given the fewest tokens is next, and who has the fewest
-  left among equals. A newcomer joins at the end of the round.
+- The long are served to the end, one after the other: the one with the fewest tokens left is next, the
+  oldest of equals (shortest remaining processing time: Schrage, 1968). Taking turns, equal ones would all
+  finish last. One that waits ages: each token that it would have been given in equal turns counts as
+  ``AGEING`` tokens less. So one that is much smaller than those before it goes first, and a huge one goes
+  at the latest when equal turns would have given it 1 / ``AGEING`` times its tokens.
 - A steady stream of the short cannot hold the long up for ever. When a pack's worth of tokens has passed
   them, one pack of theirs goes; it is n packs' worth if the short are n times as many, so that one list
   does not take half the lanes from a crowd.
@@ -28,6 +31,9 @@ SMALL_PACK = 32
 """Tokens. So few are not split into packs of their own: the fixed cost of a pack would eat the gain."""
 QUICK = 64
 """Tokens of a quick request, at most, and of a pack of such requests."""
+
+AGEING = 0.25
+"""Of what equal turns would have given to a long request that waits."""
 
 Request = TypeVar("Request", bound=Hashable)
 
@@ -52,9 +58,9 @@ class FairQueue(Generic[Request]):
         self._clock = 0.0
         """What an equal share of all that was given to the short comes to."""
         self._long: _Line[Request] = _Line()
-        """Ranked by the tokens they were given, counted from the round in which they came."""
-        self._round = 0.0
-        """The highest rank so far of a long one."""
+        """Ranked by the tokens that are left, and what the clock of the long showed when they came."""
+        self._long_clock = 0.0
+        """What equal turns would have given to a long one that was always here."""
         self._passed = 0.0
         """Tokens of the short that passed the long since one of these had a turn."""
 
@@ -84,7 +90,12 @@ class FairQueue(Generic[Request]):
         else:
             if not self._long:
                 self._passed = 0.0
-            self._long.put(request, waiting.rank(self._round))
+            waiting.came = AGEING * self._long_clock
+            self._long.put(request, waiting.rank(waiting.came + waiting.tokens))
+
+    def order(self) -> list[Request]:
+        """The long, in the order in which they would be served if nobody else came."""
+        return self._long.order()
 
     def take(self) -> list[tuple[Request, int]]:
         """The next pack, as requests and places in them; empty if nothing waits."""
@@ -135,14 +146,13 @@ class FairQueue(Generic[Request]):
         return pack
 
     def _take_long(self) -> list[tuple[Request, int]]:
-        (tag, _, _), request = self._long.least()
-        waiting = self._waiting[request]
+        _, request = self._long.least()
+        waiting, among = self._waiting[request], len(self._long)
         pack, tokens = self._fill([request])
-        tag += tokens
-        self._round = max(self._round, tag)
+        self._long_clock += tokens / among
         self._passed = 0.0
         if waiting.sequences:
-            self._long.put(request, waiting.rank(tag))
+            self._long.put(request, waiting.rank(waiting.came + waiting.tokens))
         return pack
 
     def _fill(
@@ -184,6 +194,8 @@ class _Waiting:
         self.tokens = sum(lengths)
         self.short = len(lengths) == 1 or self.tokens <= pack_tokens
         self.line = self.short and self.tokens <= QUICK, key
+        self.came = 0.0
+        """What a long one's age is counted from."""
         self._lengths = lengths
         self._arrival = arrival
         self._taken = 0
@@ -237,6 +249,10 @@ class _Line(Generic[Request]):
         while self._ranks.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0]
+
+    def order(self) -> list[Request]:
+        """All of them, by rank."""
+        return sorted(self._ranks, key=self._ranks.__getitem__)
 
     def first(self) -> Request | None:
         """Who is first, if anybody waits."""

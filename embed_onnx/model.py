@@ -12,6 +12,7 @@ and timings, are what the command line and the server call.
 """
 
 import asyncio
+import math
 import sys
 import threading
 import time
@@ -336,10 +337,13 @@ class Model:
             job.future.cancel()  # of no effect, unless this wait was interrupted
         return self._embedded(job, tokens, options, started)
 
-    async def embed(self, inputs: Inputs, options: Options, *, tenant: str = "") -> Embedded:
+    async def embed(
+        self, inputs: Inputs, options: Options, *, tenant: str = "", seconds: float = math.inf
+    ) -> Embedded:
         """``embed_now`` for an event loop, which runs neither tokenization nor inference.
 
-        Cancelling it takes what still waits out of the queue. Tenants have equal shares of the lanes.
+        Cancelling it takes what still waits out of the queue. Tenants have equal shares of the lanes. What
+        cannot be done within so many seconds is refused, or given up as soon as that is clear.
         """
         started = time.perf_counter()
         self._check_dimensions(options)
@@ -353,7 +357,8 @@ class Model:
             num_tokens += sum(item.num_tokens for item in found)
             tokens += found
         encoder = _pooling(parts.encoder, tokens)
-        job = self._scheduler.submit(encoder, [item.ids for item in tokens], tenant=tenant)
+        left = started + seconds - time.perf_counter()
+        job = self._scheduler.submit(encoder, [item.ids for item in tokens], tenant=tenant, timeout=left)
         await asyncio.wrap_future(job.future)
         return self._embedded(job, tokens, options, started)
 

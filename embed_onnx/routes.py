@@ -64,10 +64,10 @@ ERRORS = {
     408: "The headers or the body took too long to arrive.",
     413: "The body is larger than the server takes.",
     415: "The body is not declared as plain JSON.",
-    429: "The queue is full, or too many bytes are being worked on; see Retry-After.",
+    429: "The queue is full, or would make it late, or too many bytes are worked on; see Retry-After.",
     431: "The headers are larger than the server takes.",
     500: "A bug, or a vector that is not finite.",
-    503: "Models are loading, the server is going down, or the request took too long.",
+    503: "Models are loading, the server is going down, or the request took or would take too long.",
 }
 UNROUTED = (400, 405, 431)
 """What is refused before a route is found, and so in OpenAI's shape; but for 405 below Ollama's path."""
@@ -232,8 +232,9 @@ async def embed(
             truncate=settings.truncate if asked.truncate is None else asked.truncate,
             add_special_tokens=asked.add_special_tokens is not False,
         )
-        work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"])
-        embedded = await _while_wanted(request, work, seconds=settings.request_timeout)
+        seconds = settings.request_timeout
+        work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"], seconds=seconds)
+        embedded = await _while_wanted(request, work, seconds=seconds)
     _tell(request, tokens=embedded.num_tokens, embedded=embedded, embedded_ns=time.time_ns())
     return model.manifest, embedded
 

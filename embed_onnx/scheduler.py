@@ -21,13 +21,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from embed_onnx import forks, jobs
+from embed_onnx import forks, jobs, late
 from embed_onnx.errors import (
     EmbedError,
     InferenceFailed,
     InvalidRequest,
     Overloaded,
     SetupError,
+    TimedOut,
     Unavailable,
 )
 from embed_onnx.fair_queue import QUICK
@@ -38,6 +39,7 @@ from embed_onnx.speed import Paces, Speed
 
 log = logging.getLogger(__name__)
 
+TOO_LONG = "the request cannot be done within {:.3g} s; send fewer inputs at a time, or send it later"
 LANE_TIMEOUT = 120.0
 """Seconds."""
 
@@ -178,17 +180,28 @@ class Scheduler:
         """How long what waits will take, at the speed that was measured."""
         return self._speed.seconds(self._queue.tokens)
 
-    def submit(self, encoder: Encodes, sequences: Sequence[Sequence[int]], *, tenant: str = "") -> Job:
+    def submit(
+        self,
+        encoder: Encodes,
+        sequences: Sequence[Sequence[int]],
+        *,
+        tenant: str = "",
+        timeout: float = math.inf,
+    ) -> Job:
         """Queue all sequences of a tenant's request, or none of them. Does not block.
+
+        After ``timeout`` seconds its vectors are of no use; it is given up as soon as it is clear that they
+        would be late.
 
         Raises:
             InvalidRequest: It would not fit an empty queue.
-            Overloaded: It does not fit the queue now.
+            Overloaded: It does not fit the queue now, or what goes before it takes too long.
+            TimedOut: It takes too long by itself.
             Unavailable: The scheduler is closing.
             SetupError: This process was forked while a lane was at a pack, or it starts no threads.
         """
         lengths = [len(ids) for ids in sequences]
-        job = Job(encoder, sequences)
+        job = Job(encoder, sequences, timeout)
         if not sequences:
             job.future.set_result(job.vectors)
             return job
@@ -199,6 +212,7 @@ class Scheduler:
                 self._start_in_child()
             self.check_room(sum(lengths), tenant)
             self._queue.add(job, lengths, tenant=tenant, key=encoder, pack_tokens=encoder.pack_tokens)
+            self._check_in_time(job, tenant)
             self._accepted.add(job)
             self._wake()
         # Weakly, as a future keeps its callbacks: what a job holds is freed without garbage collection.
@@ -229,6 +243,39 @@ class Scheduler:
             )
         own = self._queue.tokens_of(tenant) if tenant else 0
         self.check_share("tokens wait", self._queue.tokens, own, tokens, self.queue_tokens)
+
+    def _check_in_time(self, job: Job, tenant: str) -> None:
+        """Take a job out of the queue again if it cannot be done in time.
+
+        Raises:
+            Overloaded: It cannot, for what goes before it.
+            TimedOut: It could not even if it were alone.
+        """
+        if self._speed.seconds(self._queue.tokens) <= job.timeout:
+            return
+        if job not in self._late(self._queue.order_of(tenant), job.submitted):
+            return
+        self._queue.remove(job)
+        seconds = self.waiting_seconds
+        if self._late([job], job.submitted):
+            raise TimedOut(TOO_LONG.format(job.timeout), retry_after=seconds)
+        raise Overloaded(
+            f"{self._queue.tokens} tokens wait, and behind them this request would take longer than the "
+            f"{job.timeout:.3g} s that it has; try later",
+            retry_after=seconds,
+        )
+
+    def _late(self, order: Sequence[Job], now: float) -> list[Job]:
+        return late.late(order, self._paces, lanes=self._number, now=now)
+
+    def _give_up_late(self) -> None:
+        """Fail what waits and can no longer be done in time, so that no lane works in vain."""
+        with self._lock:
+            now = time.perf_counter()
+            found = [job for order in self._queue.orders() for job in self._late(order, now)]
+            seconds = self.waiting_seconds
+        for job in found:
+            self._fail(job, TimedOut(TOO_LONG.format(job.timeout), retry_after=seconds))
 
     def check_share(self, what: str, held: int, own: int, more: int, limit: int) -> None:
         """Refuse more of something if it does not fit, with what is held, ``own`` of it the tenant's.
@@ -303,6 +350,8 @@ class Scheduler:
                 )
                 pack = [] if lane.replaced else self._queue.take()
             lane.begin(pack)
+            for job, place in pack:
+                job.waiting_work -= jobs.work(len(job.sequences[place]))
             self._wake()
         return pack
 
@@ -385,6 +434,7 @@ class Scheduler:
                         trouble = ""
                 if trouble:
                     self._try_to_replace(lane, trouble)
+            self._give_up_late()
 
     def _try_to_replace(self, lane: Lane, trouble: str) -> None:
         """Replace a lane; if the system starts no thread, the watchdog's next round tries again."""

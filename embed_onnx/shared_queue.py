@@ -67,6 +67,15 @@ class SharedQueue(Generic[Request]):
         self._tenants[request] = tenant
         self._queues[tenant].add(request, lengths, key=key, pack_tokens=pack_tokens)
 
+    def orders(self) -> list[list[Request]]:
+        """The long of each tenant, in the order in which they would be served if nobody else came."""
+        return [queue.order() for queue in self._queues.values()]
+
+    def order_of(self, tenant: str) -> list[Request]:
+        """The same, of one tenant."""
+        queue = self._queues.get(tenant)
+        return queue.order() if queue else []
+
     def take(self) -> list[tuple[Request, int]]:
         """The next pack, as requests and places in them; empty if nothing waits."""
         return self._take(list(self._queues), FairQueue.take)

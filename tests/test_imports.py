@@ -29,6 +29,7 @@ LAYERS = [
     "jobs",
     "speed",
     "lane",
+    "late",
     "scheduler",
     "model",
     "adapters",
