@@ -11,7 +11,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from embed_onnx.manifest import HEAD, MODEL, Module, PoolingMode, TruncationSide
-from export import head, modules, static, tokenizer
+from export import config, head, modules, static, tokenizer
 from export.errors import ExportError, is_exhausted
 from export.sources import Checkpoint
 
@@ -72,6 +72,8 @@ def load(checkpoint: Checkpoint, *, attention: str | None = "eager") -> Original
         max_tokens = static.max_tokens(model[0])
     else:
         _check_transformer(model[0], checkpoint, chain)
+        config.check(model[0].auto_model, checkpoint.source.repo)
+        tokenizer.check_ids(model[0], checkpoint.source.repo)
         max_tokens = model.max_seq_length = tokenizer.max_tokens(model[0])
     stack = _Stack(kinds, model)
     stack.check(checkpoint.folder)

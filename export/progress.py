@@ -3,14 +3,20 @@
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from embed_onnx.errors import SetupError
 from export.errors import ExportError
+
+LOADERS = ("sentence_transformers", "transformers")
+"""What they warn of may change vectors; other libraries' warnings are about their own workings."""
+CHATTER = ("Some weights of", "Token indices sequence length", "Be aware, overflowing tokens")
+"""How warnings begin that are none here: weights that are missing are refused, and long texts are cut."""
 
 
 class Show:
@@ -27,6 +33,11 @@ class Show:
         self._progress.update(self._task, description=f"{self._name}: {stage}")
         if self._progress.disable:
             self._progress.console.print(f"{self._name}: {stage}")
+
+    def line(self, text: str) -> None:
+        """Show a line about the model, which stays."""
+        line = f"{self._name}: {text}"
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def expect(self, total: int) -> None:
         """Say how much there is to do."""
@@ -52,13 +63,14 @@ def shown() -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def explained(name: str, folder: Path, show: Show) -> Iterator[None]:
-    """Turn what nobody foresaw of a model into a sentence.
+    """Turn what nobody foresaw of a model into a sentence, and show what loads it warns of.
 
     Raises:
         ExportError: The disk, the memory, or a checkpoint that torch or a library on it cannot deal with.
     """
     try:
-        yield
+        with _warnings_as_lines(show.line):
+            yield
     except SetupError:
         raise
     except OSError as err:
@@ -75,6 +87,32 @@ def explained(name: str, folder: Path, show: Show) -> Iterator[None]:
         ) from err
 
 
+class _Lines(logging.Handler):
+    """Shows each warning once, as a line."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._show = show
+        self._seen: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show what a logger says."""
+        self.write(record.name, record.getMessage())
+
+    def warn(self, message: Warning | str, category: type[Warning], filename: str, *_: Any) -> None:
+        """Show what Python's ``warnings`` say, if that is for users and comes from what loads models."""
+        source = next((name for name in LOADERS if name in Path(filename).parts), None)
+        if source is not None and category in {UserWarning, RuntimeWarning}:
+            self.write(source, str(message))
+
+    def write(self, source: str, message: str) -> None:
+        """Show a warning, unless it was shown before."""
+        line = " ".join(message.split())
+        if line and line not in self._seen and not line.startswith(CHATTER):
+            self._seen.add(line)
+            self._show(f"{source.partition('.')[0]} warns: {line}")
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)
@@ -84,3 +122,39 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(logging.NOTSET)
+
+
+@contextlib.contextmanager
+def _warnings_as_lines(show: Callable[[str], None]) -> Iterator[None]:
+    """Show the warnings of ``LOADERS``, logged or not, and of no other library; all are imported by now."""
+    lines = _Lines(show)
+    loaders = [logging.getLogger(name) for name in LOADERS]
+    others = _handlers()
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lines.warn  # type: ignore[assignment]
+        for handler in others:
+            handler.addFilter(_is_error)
+        for logger in loaders:
+            logger.addHandler(lines)
+        logging.disable(logging.NOTSET)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
+            for logger in loaders:
+                logger.removeHandler(lines)
+            for handler in others:
+                handler.removeFilter(_is_error)
+
+
+def _handlers() -> list[logging.Handler]:
+    """Whatever writes log lines of anybody's."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    last = [logging.lastResort] if logging.lastResort is not None else []
+    return list(dict.fromkeys([handler for logger in loggers for handler in logger.handlers] + last))
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR

@@ -13,7 +13,6 @@ from export import artifact, card, progress, report_text, sources
 from export.datasets import Given
 from export.errors import ExportError
 from export.progress import Show
-from export.sources import Checkpoint
 
 OTHER: dict[Precision, Precision] = {"int8": "float32", "float32": "int8"}
 
@@ -40,14 +39,19 @@ def _report(entry: Entry, folder: Path, given: Given) -> Path:
                 f"{folder} holds no artifact of {entry.name} as it is listed now; "
                 f"run `embed-onnx export {entry.name}` first"
             )
-        from export import comparison  # noqa: PLC0415 - torch takes seconds to import
+        from export import build, comparison  # noqa: PLC0415 - torch takes seconds to import
 
         with (
             progress.explained(entry.name, folder, show),
             tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as scratch,
         ):
             other = Path(scratch) / "other"
-            refused = _build_other(entry, checkpoint, other, show)
+            refused = None
+            other.mkdir()
+            try:
+                build.build(replace(entry, precision=OTHER[entry.precision]), checkpoint, other, show)
+            except ExportError as err:
+                refused = str(err)
             folders = {made.precision: folder}
             if refused is None:
                 folders[OTHER[made.precision]] = other
@@ -55,15 +59,3 @@ def _report(entry: Entry, folder: Path, given: Given) -> Path:
             card.write(found, report_text.markdown(found), folder)
         show("done")
     return folder / card.REPORT
-
-
-def _build_other(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Show) -> str | None:
-    """Make the other precision in a new folder; or say why it cannot be made."""
-    from export import build  # noqa: PLC0415
-
-    folder.mkdir()
-    try:
-        build.build(replace(entry, precision=OTHER[entry.precision]), checkpoint, folder, show)
-    except ExportError as err:
-        return str(err)
-    return None

@@ -12,7 +12,9 @@ from export.errors import ExportError
 
 NO_LIMIT = 8192
 """The limit of a model that has none: attention takes memory by the square of the length."""
-POSITIONS = re.compile(r"(position_embeddings|embed_positions|wpe|distance_embedding)\.weight")
+POSITIONS = re.compile(
+    r"(position_embeddings?|positions_embed|embed_positions|wpe|distance_embedding)\.weight"
+)
 """Tables that end with the last position, by the names that transformers gives them."""
 
 
@@ -28,12 +30,38 @@ def check(module: Any) -> None:
             f"its tokenizer, {type(tokenizer).__name__}, has no fast form that could be saved as "
             "tokenizer.json; choose a model that has one"
         )
+    special = tokenizer.num_special_tokens_to_add()
+    if module.max_seq_length <= special:
+        raise ExportError(
+            f"its limit is {module.max_seq_length} tokens, and {special} special ones are put around a text, "
+            "which leaves none for it; raise max_seq_length in sentence_bert_config.json"
+        )
     if set(module.modality_config) != {"text"}:
         others = ", ".join(map(str, set(module.modality_config) - {"text"}))
         raise ExportError(f"it puts texts into the form of {others}; only plain texts are supported")
     if module.processing_kwargs or getattr(tokenizer, "split_special_tokens", False):
         what = "processing_kwargs" if module.processing_kwargs else "split_special_tokens"
         raise ExportError(f"it sets {what} for its tokenizer, which is not supported; take that out")
+
+
+def check_ids(module: Any, repo: str) -> None:
+    """Refuse a tokenizer of which a text may get an id that has no row in the table of embeddings.
+
+    Raises:
+        ExportError: That is so.
+    """
+    rows = module.auto_model.get_input_embeddings().weight.shape[0]
+    ids = [*module.tokenizer.get_vocab().values(), *module.tokenizer("")["input_ids"]]
+    beyond = sorted({token_id for token_id in ids if token_id >= rows})
+    if beyond:
+        words = module.tokenizer.convert_ids_to_tokens(beyond[:3])
+        named = ", ".join(f"{word} ({token_id})" for word, token_id in zip(words, beyond, strict=False))
+        raise ExportError(
+            f"{repo} has a tokenizer with ids up to {beyond[-1]}, and a table of embeddings of {rows} rows, "
+            f"which {len(beyond)} of them have none of: {named}; add rows with "
+            "resize_token_embeddings(len(tokenizer)) and train them, or take these tokens out of its "
+            "tokenizer, and save the two together"
+        )
 
 
 def check_converted(tokenizer: Any, folder: Path, texts: list[str]) -> None:
