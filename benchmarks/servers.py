@@ -49,10 +49,10 @@ def command(name: str) -> list[str]:
 class Server:
     """A server that has answered once; ``start_seconds`` is how long that took.
 
-    ``flags`` are added to its command.
+    ``flags`` are added to its command; ours may be of another ``source`` folder than this one.
     """
 
-    def __init__(self, name: str, *flags: str) -> None:
+    def __init__(self, name: str, *flags: str, source: Path | None = None) -> None:
         started = time.perf_counter()
         self.port = free_port()
         variables = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
@@ -60,6 +60,7 @@ class Server:
             self.process = subprocess.Popen(
                 [*command(name), *flags, "--port", str(self.port)],
                 env=os.environ | variables,
+                cwd=source,  # where python -m looks first
                 stdout=log,
                 stderr=log,
                 # In a process group of its own: one with stopped members is hung up when its leader goes.

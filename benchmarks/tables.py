@@ -43,7 +43,7 @@ def main() -> None:
         README: {"figures": headline(files, results), "bulk": bulk(), "ray": on_ray()},
         DOCS / "benchmarks.md": {"figures": figures(files, results)},
         DOCS / "architectures.md": {"architectures": architectures(record.read("architectures"))},
-        DOCS / "reliability.md": {"figures": reliability()},
+        DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
         DOCS / "scaling.md": {"figures": scaling()},
         DOCS / "ray.md": {"figures": on_ray()},
     }
@@ -94,6 +94,36 @@ def reliability() -> str:
     commands = " and ".join(f"`{file['command']}`" for file in files)
     where = f"on {_machine(files[0])}, the clients among them"
     return f"{_overload(files[0])}\n\n{_disturbed(files[1]['results'])}\n\n{commands} {where}."
+
+
+def fairness() -> str:
+    """Equal lists all at once, a policy a column, in Markdown."""
+    file = record.read("fairness")
+    found = file["results"]
+    policies, requests, inputs = found["policies"], found["requests"], found["inputs"]
+    rows = {
+        f"{requests} lists of {inputs}: all done after": lambda row: f"{row['seconds']} s",
+        "done: first, mean, p95": lambda row: _seconds(row["done, s"]),
+        "the same in the order of arrival, at that throughput": lambda row: _seconds(row["ideal, s"]),
+        "one short text beside them: p50, p99 ms": lambda row: _latency(row["query, ms"]),
+        f"{requests} lists of {inputs // 2}: clients give up after": lambda row: (
+            f"{row['gives up after, s']} s, and try twice more"
+        ),
+        "vectors in time: at the first try, in all": lambda row: (
+            f"{row['in time at the first try']}, {row['in time']} of {requests}"
+        ),
+    }
+    table = markdown.table(
+        ["all-MiniLM-L6-v2", *policies],
+        ([what, *(figure(row) for row in policies.values())] for what, figure in rows.items()),
+    )
+    where = f"on {_machine(file)}, the clients among them"
+    before = "; before, equal lists took turns" if "before" in policies else ""
+    return f"{table}\n\n`{file['command']}` {where}{before}."
+
+
+def _seconds(row: Results) -> str:
+    return f"{row['first']}, {row['mean']}, {row['p95']} s"
 
 
 def architectures(file: Results) -> str:
