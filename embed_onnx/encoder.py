@@ -48,15 +48,25 @@ class Encoder:
         self._session = self._open(path)
         self._inputs = [argument.name for argument in self._session.get_inputs()]
         self._head = self._open(path.with_name(HEAD)) if manifest.head else None
-        self._views: WeakValueDictionary[int, _WithoutPrompt] = WeakValueDictionary()
+        self._views: WeakValueDictionary[tuple[int, bool], _View] = WeakValueDictionary()
         """For as long as requests hold them; each holds this encoder, which must not hold itself."""
 
-    def after(self, skipped: int) -> "_WithoutPrompt":
-        """This encoder, but for the first ``skipped`` tokens of each sequence, which are not pooled."""
-        return self._views.setdefault(skipped, _WithoutPrompt(self, skipped))
+    def view(self, *, skipped: int, normalize: bool) -> "Encoder | _View":
+        """This encoder as a request needs it.
 
-    def encode(self, sequences: Sequence[Sequence[int]], *, skipped: int = 0) -> pooling.Vector:
+        The first ``skipped`` tokens of each sequence are not pooled; without ``normalize``, the Normalize at
+        the model's end, if there is one, is left out.
+        """
+        if not skipped and (normalize or not self._normalize):
+            return self
+        return self._views.setdefault((skipped, normalize), _View(self, skipped, normalize))
+
+    def encode(
+        self, sequences: Sequence[Sequence[int]], *, skipped: int = 0, normalize: bool = True
+    ) -> pooling.Vector:
         """The vectors of token id sequences, each of more than ``skipped`` ids: float32 [n, dimensions].
+
+        Without ``normalize``, those before the Normalize at the model's end, if there is one.
 
         Raises:
             InferenceFailed: ONNX Runtime failed, or a vector is not finite.
@@ -66,7 +76,7 @@ class Encoder:
         if not np.isfinite(vectors).all():
             longest = max(len(ids) for ids in sequences)
             raise InferenceFailed(f"the model gave a vector that is not finite, for up to {longest} tokens")
-        if self._normalize:
+        if self._normalize and normalize:
             vectors = pooling.normalize(vectors)
         return pooling.cut(vectors, self.dimensions, renormalize=False)
 
@@ -130,15 +140,16 @@ def _run(session: ort.InferenceSession, given: Mapping[str, NDArray[Any]]) -> ND
     return found
 
 
-class _WithoutPrompt:
-    """An encoder, for a request whose texts begin with a prompt of ``skipped`` tokens that are not pooled."""
+class _View:
+    """An encoder as some requests need it: their prompt not pooled, or vectors from before Normalize."""
 
-    def __init__(self, encoder: Encoder, skipped: int) -> None:
+    def __init__(self, encoder: Encoder, skipped: int, normalize: bool) -> None:
         self.dimensions = encoder.dimensions
         self.pack_tokens = encoder.pack_tokens
-        self.skipped = skipped
         self._encoder = encoder
+        self._skipped = skipped
+        self._normalize = normalize
 
     def encode(self, sequences: Sequence[Sequence[int]]) -> pooling.Vector:
         """As ``Encoder.encode``."""
-        return self._encoder.encode(sequences, skipped=self.skipped)
+        return self._encoder.encode(sequences, skipped=self._skipped, normalize=self._normalize)

@@ -28,12 +28,12 @@ from embed_onnx.dtypes import DType, Ranges, Stored
 from embed_onnx.encoder import Encoder
 from embed_onnx.errors import ArtifactError, InvalidRequest, TextTooLong
 from embed_onnx.jobs import Encodes, Job
-from embed_onnx.manifest import Manifest
+from embed_onnx.manifest import Manifest, TruncationSide
 from embed_onnx.native import Kernels
+from embed_onnx.options import InputType
 from embed_onnx.pooling import Vector
 from embed_onnx.scheduler import LANE_TIMEOUT, Scheduler
-from embed_onnx.tokenizer import Tokenizer, Tokens
-from embed_onnx.wire import InputType
+from embed_onnx.tokenizer import Limit, Tokenizer, Tokens
 
 INPUTS_A_SLICE = 64
 LENGTH_A_SLICE = 30_000
@@ -57,10 +57,13 @@ ROLES: dict[str, tuple[str, ...]] = {"query": ("query",), "document": ("document
 INPUT_TYPES: dict[InputType, tuple[str, ...]] = {
     "search_query": ROLES["query"],
     "search_document": ROLES["document"],
+    "query": ROLES["query"],
+    "document": ROLES["document"],
+    "passage": ("passage", "document", "corpus"),
     "classification": ("classification",),
     "clustering": ("clustering",),
 }
-"""The same for Cohere's words."""
+"""The same for the words of other APIs."""
 
 TOKENIZERS = 4
 """Threads that tokenize for event loops."""
@@ -69,13 +72,20 @@ _tokenizing = forks.Pool(TOKENIZERS, "tokenize", cpu.give_way)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request may ask of a model; None leaves it to the model."""
+    """What a request may ask of a model; None leaves it to the model.
+
+    ``max_tokens`` is a limit that counts where it is lower than the model's. ``normalize`` is False for the
+    vector before the Normalize that a model ends with, and True for one of length 1 from any model.
+    """
 
     prompt: str | None = None
     prompt_name: str | None = None
     input_type: InputType | None = None
     dimensions: int | None = None
+    normalize: bool | None = None
     truncate: bool = True
+    truncation_side: TruncationSide | None = None
+    max_tokens: int | None = None
     add_special_tokens: bool = True
     """False: token ids are taken as they are, without the special tokens that are around a text."""
 
@@ -261,6 +271,7 @@ class Model:
         prompt: str | None = None,
         prompt_name: str | None = None,
         dimensions: int | None = None,
+        normalize: bool | None = None,
         truncate: bool = True,
         add_special_tokens: bool = True,
         dtype: DType = "float32",
@@ -275,6 +286,8 @@ class Model:
             prompt: Put before each text.
             prompt_name: The same, by its name in the manifest. Without either, the model's default is taken.
             dimensions: Cut each vector to so many, and normalise it again where the model does that.
+            normalize: False gives the vectors before the Normalize that a model ends with, and does not
+                normalise them after a cut; True gives vectors of length 1 from any model.
             truncate: Cut texts that are longer than the model takes, or else refuse them.
             add_special_tokens: False takes token ids as they are. Otherwise they must begin and end with the
                 special tokens that this model puts around a text, or they are probably another model's.
@@ -290,6 +303,7 @@ class Model:
             prompt=prompt,
             prompt_name=prompt_name,
             dimensions=dimensions,
+            normalize=normalize,
             truncate=truncate,
             add_special_tokens=add_special_tokens,
         )
@@ -304,6 +318,7 @@ class Model:
         prompt: str | None = None,
         prompt_name: str | None = None,
         dimensions: int | None = None,
+        normalize: bool | None = None,
         truncate: bool = True,
         add_special_tokens: bool = True,
         dtype: DType = "float32",
@@ -314,6 +329,7 @@ class Model:
             prompt=prompt,
             prompt_name=prompt_name,
             dimensions=dimensions,
+            normalize=normalize,
             truncate=truncate,
             add_special_tokens=add_special_tokens,
         )
@@ -329,7 +345,7 @@ class Model:
         started = time.perf_counter()
         self._check_dimensions(options)
         tokens = self.tokenize(inputs, options, first=first)
-        encoder = _pooling(self.prepare().encoder, tokens)
+        encoder = _view(self.prepare().encoder, tokens, options)
         job = self._scheduler.submit(encoder, [item.ids for item in tokens])
         try:
             job.future.result()
@@ -356,7 +372,7 @@ class Model:
             found = await self._tokenize_aside(part, options, first=len(tokens))
             num_tokens += sum(item.num_tokens for item in found)
             tokens += found
-        encoder = _pooling(parts.encoder, tokens)
+        encoder = _view(parts.encoder, tokens, options)
         left = started + seconds - time.perf_counter()
         job = self._scheduler.submit(encoder, [item.ids for item in tokens], tenant=tenant, timeout=left)
         await asyncio.wrap_future(job.future)
@@ -410,6 +426,7 @@ class Model:
         if isinstance(inputs, str):
             raise InvalidRequest("inputs is one text; give a list of texts", param="input")
         tokenizer = self.prepare().tokenizer
+        limit = self._limit(tokenizer, options)
         texts = [item for item in inputs if isinstance(item, str)]
         if len(texts) == len(inputs):
             if texts and not options.add_special_tokens:
@@ -419,9 +436,9 @@ class Model:
                     param="add_special_tokens",
                 )
             prompt = self.prompt(options)
-            tokens = tokenizer.encode([prompt + text for text in texts])
+            tokens = tokenizer.encode([prompt + text for text in texts], limit)
             if prompt and not self.manifest.include_prompt:
-                skipped = tokenizer.prompt_length(prompt)
+                skipped = tokenizer.prompt_length(prompt, limit)
                 tokens = [msgspec.structs.replace(item, skipped=skipped) for item in tokens]
         elif texts:
             raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
@@ -429,7 +446,7 @@ class Model:
             listed = [ids for ids in inputs if not isinstance(ids, str)]
             for index, ids in enumerate(listed, start=first):
                 self._check_ids(ids, options, index, tokenizer)
-            tokens = [tokenizer.cut_ids(ids, raw=not options.add_special_tokens) for ids in listed]
+            tokens = [tokenizer.cut_ids(ids, limit, raw=not options.add_special_tokens) for ids in listed]
         for index, item in enumerate(tokens, start=first):
             self._check_length(item, options, index)
         return tokens
@@ -443,7 +460,10 @@ class Model:
         """The result of a finished job."""
         vectors = job.vectors
         if options.dimensions is not None and options.dimensions < self.manifest.dimensions:
-            vectors = pooling.cut(vectors, options.dimensions, renormalize=self.manifest.normalize)
+            again = self.manifest.normalize and options.normalize is not False
+            vectors = pooling.cut(vectors, options.dimensions, renormalize=again)
+        if options.normalize:
+            vectors = pooling.unit(vectors)
         return Embedded(
             vectors=vectors,
             tokens=tokens,
@@ -503,6 +523,18 @@ class Model:
                 param="input",
             )
 
+    @staticmethod
+    def _limit(tokenizer: Tokenizer, options: Options) -> Limit:
+        """The limit of a request, which must leave room for a token beside the special ones."""
+        asked, special = options.max_tokens, len(tokenizer.template) if options.add_special_tokens else 0
+        if asked is not None and asked <= special:
+            raise InvalidRequest(
+                f"max_tokens is {asked}, and this model puts {special} special tokens around each text; send "
+                f"at least {special + 1}",
+                param="max_tokens",
+            )
+        return tokenizer.limit(max_tokens=asked, side=options.truncation_side)
+
     def _check_length(self, tokens: Tokens, options: Options, index: int) -> None:
         if not tokens.ids:
             raise InvalidRequest(f"input[{index}] has no tokens for this model; leave it out", param="input")
@@ -513,12 +545,18 @@ class Model:
                 param="input",
             )
         if tokens.truncated and not options.truncate:
-            at_least = "" if tokens.exact else "at least "
-            raise TextTooLong(
-                f"input[{index}] has {at_least}{tokens.full_length} tokens and the model "
-                f"takes {self.manifest.max_tokens}; shorten it, or send truncate=true to have it cut",
-                param="input",
-            )
+            raise self._too_long(tokens, options, index)
+
+    def _too_long(self, tokens: Tokens, options: Options, index: int) -> TextTooLong:
+        """Clients know a text that is too long for a model by OpenAI's words for it."""
+        has = f"input[{index}] has {'' if tokens.exact else 'at least '}{tokens.full_length} tokens"
+        most, asked = self.manifest.max_tokens, options.max_tokens
+        limit = f"this model's maximum context length is {most} tokens"
+        if asked is not None and (most is None or asked < most):
+            limit = f"max_tokens is {asked}"
+        return TextTooLong(
+            f"{has}, and {limit}; shorten it, or send truncate=true to have it cut", param="input"
+        )
 
     def _check_dimensions(self, options: Options) -> None:
         asked, has = options.dimensions, self.manifest.dimensions
@@ -543,10 +581,10 @@ def _load_same(kind: type[Model], folder: str, described: Manifest, options: dic
     return model
 
 
-def _pooling(encoder: Encoder, tokens: list[Tokens]) -> Encodes:
-    """The encoder of a request: of its sequences, as many tokens are left out of the pooling as it says."""
+def _view(encoder: Encoder, tokens: list[Tokens], options: Options) -> Encodes:
+    """The encoder as a request needs it; its sequences say how many tokens are left out of the pooling."""
     skipped = tokens[0].skipped if tokens else 0
-    return encoder.after(skipped) if skipped else encoder
+    return encoder.view(skipped=skipped, normalize=options.normalize is not False)
 
 
 def _described(tokenizer: Tokenizer) -> str:
@@ -586,7 +624,7 @@ def _check_kind(item: object, index: int) -> None:
             item.encode()
         except UnicodeEncodeError as err:
             raise InvalidRequest(
-                f"input[{index}] is no text: character {err.start} is half of a surrogate pair; "
+                f"input[{index}] is not valid Unicode: character {err.start} is half of a surrogate pair; "
                 "decode it with errors='replace'",
                 param="input",
             ) from None

@@ -15,8 +15,9 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
 
-from embed_onnx import pooling, routes, wire
+from embed_onnx import routes, wire
 from embed_onnx.errors import EmbedError, InvalidRequest
+from embed_onnx.options import EmbeddingOptions
 from embed_onnx.registry import Registry
 from embed_onnx.routes import ApiRequest
 
@@ -42,8 +43,17 @@ EMBEDDINGS_BODY = Body(
 Model = Annotated[str, Meta(description="A name or alias; `:latest` behind it changes nothing.")]
 
 
-class OllamaRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /api/embed; ``keep_alive`` and ``options`` are accepted and ignored."""
+class OllamaOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The only one of Ollama's options that changes an embedding; the others are accepted and ignored."""
+
+    num_ctx: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="A limit of tokens that is lower than the model's, special tokens included."),
+    ] = None
+
+
+class OllamaRequest(EmbeddingOptions, frozen=True, kw_only=True):
+    """POST /api/embed; ``keep_alive`` is ignored. Without ``normalize``, vectors have length 1."""
 
     model: Model
     input: Annotated[
@@ -53,8 +63,12 @@ class OllamaRequest(msgspec.Struct, frozen=True, kw_only=True):
             extra_json_schema={"extra": INPUT_SCHEMA},
         ),
     ] = UNSET
-    truncate: wire.Truncate = None
-    dimensions: wire.Dimensions = None
+    options: OllamaOptions | None = None
+
+    def limit(self) -> int | None:
+        """The most tokens of a text, by whichever name it was sent."""
+        sent = [self.max_tokens, self.options.num_ctx if self.options else None]
+        return min((limit for limit in sent if limit is not None), default=None)
 
 
 class OllamaResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,13 +83,14 @@ class OllamaResponse(msgspec.Struct, frozen=True, kw_only=True):
     prompt_eval_count: int
 
 
-class EmbeddingsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /api/embeddings, the older form."""
+class EmbeddingsRequest(EmbeddingOptions, frozen=True, kw_only=True):
+    """POST /api/embeddings, the older form; ``prompt`` is the text."""
 
     model: Model
     prompt: Annotated[
         str | None, Meta(description="The text to embed; nothing only has the model loaded.")
     ] = None
+    options: OllamaOptions | None = None
 
 
 class EmbeddingsResponse(msgspec.Struct, frozen=True):
@@ -125,7 +140,8 @@ async def embed_prompt(
 ) -> Response[EmbeddingsResponse]:
     """Embed one text."""
     text = msgspec.Raw(msgspec.json.encode(data.prompt))
-    answer = await _embed(request, OllamaRequest(model=data.model, input=text))
+    options = data.as_dict() | {"prompt": None, "options": data.options}
+    answer = await _embed(request, OllamaRequest(model=data.model, input=text, **options))
     vector = next(iter(answer.content.embeddings), msgspec.Raw(b"[]"))
     return Response(EmbeddingsResponse(vector), headers=answer.headers)
 
@@ -143,7 +159,9 @@ async def _embed(request: ApiRequest, data: OllamaRequest) -> Response[OllamaRes
         vectors, num_tokens, headers = await _vectors(
             request,
             wire.EmbeddingRequest(
-                input=data.input, model=data.model, dimensions=data.dimensions, truncate=data.truncate
+                input=data.input,
+                model=data.model,
+                **data.as_dict() | {"normalize": data.normalize is not False, "max_tokens": data.limit()},
             ),
         )
     content = OllamaResponse(
@@ -159,12 +177,12 @@ async def _embed(request: ApiRequest, data: OllamaRequest) -> Response[OllamaRes
 async def _vectors(
     request: ApiRequest, asked: wire.EmbeddingRequest
 ) -> tuple[list[msgspec.Raw], int, dict[str, str]]:
-    """Vectors of length 1 as JSON, the number of tokens, and the headers."""
+    """Vectors as JSON, the number of tokens, and the headers."""
     if not TEXTS.match(asked.input):
         raise InvalidRequest("input is of the wrong type; send a text or a list of texts", param="input")
     _, embedded = await routes.embed(request, asked, empty_texts=True)
     headers = {"server-timing": routes.server_timing(embedded)}
-    return await routes.encode_vectors(pooling.unit(embedded.vectors)), embedded.num_tokens, headers
+    return await routes.encode_vectors(embedded.vectors), embedded.num_tokens, headers
 
 
 def router() -> Router:

@@ -19,7 +19,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body
 
-from embed_onnx import keys, wire
+from embed_onnx import body, keys, wire
 from embed_onnx.errors import (
     ClientGone,
     EmbedError,
@@ -33,15 +33,17 @@ from embed_onnx.errors import (
     WrongMediaType,
 )
 from embed_onnx.keys import Key, Keys
-from embed_onnx.manifest import Manifest
+from embed_onnx.manifest import Manifest, TruncationSide
 from embed_onnx.metrics import Metrics
 from embed_onnx.model import Embedded, Model, Options
+from embed_onnx.options import Direction, TextOptions
 from embed_onnx.pooling import Vector
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
 
 T = TypeVar("T")
 
+SIDES: dict[Direction, TruncationSide] = {"Right": "right", "Left": "left"}
 TOLD = ("model", "inputs", "tokens", "embedded", "embedded_ns")
 """What handlers leave in a request's state for the metrics, the log and the trace: ``metrics.Answer``."""
 VECTORS_A_SLICE = 64
@@ -95,10 +97,6 @@ def answer_error(err: EmbedError) -> Response[wire.ErrorResponse]:
     )
 
 
-_decoder = functools.cache(msgspec.json.Decoder)
-"""The decoder of a struct, built once."""
-
-
 class ApiRequest(Request[Any, Any, State]):
     """Decodes a body once and strictly, straight into the struct that its handler declares."""
 
@@ -117,7 +115,8 @@ class ApiRequest(Request[Any, Any, State]):
             raise WrongMediaType(f"the content encoding is {encoding!r}; send the body as it is")
         field = self.route_handler.parsed_data_field
         assert field is not None  # noqa: S101 - only handlers with a body get here
-        return wire.decode(await self.body(), _decoder(field.annotation))
+        kind: type[msgspec.Struct] = field.annotation
+        return body.read(await self.body(), kind)
 
     async def body(self) -> bytes:
         """The body, once it is there.
@@ -224,13 +223,11 @@ async def embed(
     _check_prompted(asked.prompt or "", len(inputs), settings.max_body)
     with registry.use(asked.model) as (model, suffix):
         _tell(request, model=model.manifest.name, inputs=len(inputs))
-        options = Options(
-            prompt=asked.prompt,
-            prompt_name=suffix if asked.prompt_name is None else asked.prompt_name,
-            input_type=asked.input_type,
+        _check_pooling(asked.pooling, model.manifest)
+        options = msgspec.structs.replace(
+            _options(asked, suffix, truncate=settings.truncate),
             dimensions=asked.dimensions,
-            truncate=settings.truncate if asked.truncate is None else asked.truncate,
-            add_special_tokens=asked.add_special_tokens is not False,
+            normalize=asked.normalize,
         )
         seconds = settings.request_timeout
         work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"], seconds=seconds)
@@ -239,7 +236,7 @@ async def embed(
     return model.manifest, embedded
 
 
-def _check_prompt(asked: wire.EmbeddingRequest, max_characters: int) -> None:
+def _check_prompt(asked: TextOptions, max_characters: int) -> None:
     """Refuse a prompt that is too long, and several ways of naming one; the model's name gives way."""
     given = [name for name in ("prompt", "prompt_name", "input_type") if getattr(asked, name) is not None]
     if len(given) > 1:
@@ -248,6 +245,46 @@ def _check_prompt(asked: wire.EmbeddingRequest, max_characters: int) -> None:
         raise InvalidRequest(
             f"prompt has {len(asked.prompt)} characters and at most {max_characters} are taken; shorten it",
             param="prompt",
+        )
+
+
+def _options(asked: TextOptions, suffix: str | None, *, truncate: bool) -> Options:
+    """What is asked for texts; ``suffix`` is a prompt in the model's name, ``truncate`` the default.
+
+    Raises:
+        InvalidRequest: Two fields contradict each other.
+    """
+    word = truncate if asked.truncate is None else asked.truncate
+    directions = [asked.truncation_direction] if asked.truncation_direction else []
+    if isinstance(word, str) and word != "NONE":
+        directions.append("Left" if word == "START" else "Right")
+    if len(set(directions)) > 1:
+        raise InvalidRequest(
+            f"truncate is {word} and truncation_direction is {directions[0]}, which is the other side; send "
+            "one of them",
+            param="truncation_direction",
+        )
+    return Options(
+        prompt=asked.prompt,
+        prompt_name=suffix if asked.prompt_name is None else asked.prompt_name,
+        input_type=asked.input_type,
+        truncate=word not in (False, "NONE"),
+        truncation_side=SIDES[directions[0]] if directions else None,
+        max_tokens=asked.max_tokens,
+        add_special_tokens=asked.add_special_tokens is not False,
+    )
+
+
+def _check_pooling(asked: str | None, served: Manifest) -> None:
+    """Refuse any pooling but the model's own, whatever other APIs call that."""
+    if asked is None:
+        return
+    plain = "".join(filter(str.isalpha, asked.lower())).removesuffix("tokens").removesuffix("token")
+    own = "".join(served.pooling).removesuffix("token")
+    if {"average": "mean", "avg": "mean"}.get(plain, plain) != own:
+        raise InvalidRequest(
+            f"pooling is {asked[:80]!r}, and {served.name} pools by {'+'.join(served.pooling)}; leave it out",
+            param="pooling",
         )
 
 
@@ -275,13 +312,14 @@ async def tokenize(
     """Show what a model sees of each text: its tokens, special tokens included, cut at its limit."""
     registry: Registry = state.registry
     settings: Settings = state.settings
+    _check_prompt(data, settings.max_characters)
     inputs = wire.parse_input(
         data.input, max_inputs=settings.max_inputs, max_characters=settings.max_characters
     )
-    with registry.use(data.model) as (model, prompt_name):
+    _check_prompted(data.prompt or "", len(inputs), settings.max_body)
+    with registry.use(data.model) as (model, suffix):
         _tell(request, model=model.manifest.name, inputs=len(inputs))
-        options = Options(prompt_name=prompt_name, add_special_tokens=data.add_special_tokens is not False)
-        work = _tokenized(model, inputs, options)
+        work = _tokenized(model, inputs, _options(data, suffix, truncate=True))
         items = await _while_wanted(request, work, seconds=settings.request_timeout)
     _tell(request, tokens=sum(item.num_tokens for item in items))
     return wire.TokenizeResponse(model=model.manifest.name, data=items)

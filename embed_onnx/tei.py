@@ -4,7 +4,7 @@ Its ``/embed`` becomes our ``/v1/embeddings`` and back. It serves one model; so 
 """
 
 import time
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from litestar import MediaType, Response, Router, post, route
@@ -15,10 +15,10 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import Meta
 
-from embed_onnx import __version__, pooling, routes, wire
-from embed_onnx.errors import EmbedError, InvalidRequest
-from embed_onnx.manifest import Manifest
+from embed_onnx import __version__, routes, wire
+from embed_onnx.errors import EmbedError
 from embed_onnx.model import TOKENIZERS, Embedded
+from embed_onnx.options import EmbeddingOptions
 from embed_onnx.registry import Registry
 from embed_onnx.routes import ApiRequest, read
 from embed_onnx.settings import Settings
@@ -34,8 +34,8 @@ EMBED_BODY = Body(
 )
 
 
-class TeiRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /embed."""
+class TeiRequest(EmbeddingOptions, frozen=True, kw_only=True):
+    """POST /embed; without ``normalize``, vectors have length 1."""
 
     inputs: Annotated[
         msgspec.Raw,
@@ -44,19 +44,6 @@ class TeiRequest(msgspec.Struct, frozen=True, kw_only=True):
             extra_json_schema={"extra": wire.input_schema(empty_texts=True)},
         ),
     ]
-    truncate: wire.Truncate = None
-    truncation_direction: Annotated[
-        Literal["Right", "right", "Left", "left"] | None,
-        Meta(description="`Right`: the end of a long text is cut. `Left` goes with `truncate: false` alone."),
-    ] = None
-    prompt_name: Annotated[
-        str | None, Meta(description="One of the model's prompts, put before each text.")
-    ] = None
-    normalize: Annotated[
-        bool | None, Meta(description="`false` is refused where the model itself ends with Normalize.")
-    ] = None
-    dimensions: wire.Dimensions = None
-    add_special_tokens: wire.AddSpecialTokens = None
 
 
 class Pooling(msgspec.Struct, frozen=True):
@@ -124,43 +111,17 @@ async def embed(
     """
     registry: Registry = state.registry
     _, served = registry.served(None)
-    _check(data, served)
     asked = wire.EmbeddingRequest(
         input=data.inputs,
         model=served.name,
-        prompt_name=data.prompt_name,
-        dimensions=data.dimensions,
-        truncate=data.truncate,
-        add_special_tokens=data.add_special_tokens,
+        **data.as_dict() | {"normalize": data.normalize is not False},
     )
     _, embedded = await routes.embed(request, asked, empty_texts=True)
-    vectors = embedded.vectors
-    if data.normalize is not False:
-        vectors = pooling.unit(vectors)
     started: float = request.scope["state"]["started"]
     return Response(
-        await routes.encode_vectors(vectors),
+        await routes.encode_vectors(embedded.vectors),
         headers=_headers(embedded, time.perf_counter() - started),
     )
-
-
-def _check(data: TeiRequest, served: Manifest) -> None:
-    """Refuse what would give other vectors than were asked for.
-
-    Raises:
-        InvalidRequest: Vectors shall not be normalised and are, or the beginning of a text shall be cut.
-    """
-    if data.normalize is False and served.normalize:
-        raise InvalidRequest(
-            f"normalize is false, and {served.name} itself ends with Normalize; leave normalize out",
-            param="normalize",
-        )
-    if data.truncation_direction in ("Left", "left") and data.truncate is not False:
-        raise InvalidRequest(
-            "truncation_direction is Left, and this server cuts the end of a long text; send Right, or "
-            "truncate=false to have long texts refused",
-            param="truncation_direction",
-        )
 
 
 def _headers(embedded: Embedded, seconds: float) -> dict[str, str]:

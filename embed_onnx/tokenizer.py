@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import tokenizers
@@ -49,6 +50,13 @@ class Tokens(msgspec.Struct, frozen=True):
     def truncated(self) -> bool:
         """Whether tokens were cut off."""
         return self.full_length > len(self.ids)
+
+
+class Limit(NamedTuple):
+    """The most tokens of a text, special tokens included, and the side that a longer one is cut at."""
+
+    max_tokens: int
+    side: TruncationSide
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -120,31 +128,42 @@ class Tokenizer:
         longest = max((len(token.content) for token in in_texts), default=0)
         self._margin = MARGIN_CHARACTERS + 2 * longest
 
-    def encode(self, texts: Sequence[str]) -> list[Tokens]:
-        """The texts' token ids, each cut at the limit."""
-        long = self.max_tokens * PREFIX_CHARACTERS_PER_TOKEN
+    def limit(self, *, max_tokens: int | None = None, side: TruncationSide | None = None) -> Limit:
+        """A limit that is lower than the model's, or cuts another side; None is the model's."""
+        most = self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)
+        return Limit(most, side or self._side)
+
+    def encode(self, texts: Sequence[str], limit: Limit | None = None) -> list[Tokens]:
+        """The texts' token ids, each cut at the model's limit, or one that has room for a token at least."""
+        limit = limit or self.limit()
+        long = limit.max_tokens * PREFIX_CHARACTERS_PER_TOKEN
         short_texts = [text for text in texts if len(text) <= long]
         short = iter(self._tokenizer.encode_batch_fast(short_texts, add_special_tokens=False))
-        return [self._encode_long(text) if len(text) > long else self._cut(next(short)) for text in texts]
+        return [
+            self._encode_long(text, limit) if len(text) > long else self._cut(next(short), limit)
+            for text in texts
+        ]
 
-    def cut_ids(self, ids: list[int], *, raw: bool = False) -> Tokens:
+    def cut_ids(self, ids: list[int], limit: Limit | None = None, *, raw: bool = False) -> Tokens:
         """Ids that a client tokenized itself, cut at the limit as a text is: within the template.
 
         ``raw`` ids have none, and are cut as they are.
         """
+        limit = limit or self.limit()
         template = Template([], []) if raw else self.template
         start, end = len(template.before), len(ids) - len(template.after)
-        text, room = ids[start:end], self.max_tokens - len(template)
-        kept = text[:room] if self._side == "right" else text[max(0, len(text) - room) :]
+        text, room = ids[start:end], limit.max_tokens - len(template)
+        kept = text[:room] if limit.side == "right" else text[max(0, len(text) - room) :]
         return Tokens(ids[:start] + kept + ids[max(0, end) :], len(ids))
 
-    def prompt_length(self, prompt: str) -> int:
+    def prompt_length(self, prompt: str, limit: Limit | None = None) -> int:
         """The tokens that a prompt puts before a text: those it has alone, but for a special one at its end.
 
         So sentence-transformers counts what is left out of the pooling where ``include_prompt`` is false.
         """
-        (tokens,) = self.encode([prompt])
-        if tokens.num_tokens >= self.max_tokens:
+        limit = limit or self.limit()
+        (tokens,) = self.encode([prompt], limit)
+        if tokens.num_tokens >= limit.max_tokens:
             return tokens.num_tokens  # after it, there is room for special tokens alone
         ends_specially = bool(tokens.ids) and tokens.ids[-1] in self._special_ids
         return tokens.num_tokens - ends_specially
@@ -154,33 +173,33 @@ class Tokenizer:
         special = self._special_words
         return [special.get(token_id) or self._tokenizer.id_to_token(token_id) or "" for token_id in ids]
 
-    def _cut(self, encoding: tokenizers.Encoding) -> Tokens:
+    def _cut(self, encoding: tokenizers.Encoding, limit: Limit) -> Tokens:
         full_length = len(self.template) + len(encoding)
-        return Tokens(self._finish(encoding), full_length)
+        return Tokens(self._finish(encoding, limit), full_length)
 
-    def _finish(self, encoding: tokenizers.Encoding) -> list[int]:
+    def _finish(self, encoding: tokenizers.Encoding, limit: Limit) -> list[int]:
         """Cut an encoding at the limit and put the special tokens around it."""
-        encoding.truncate(self.max_tokens - len(self.template), direction=self._side)
+        encoding.truncate(limit.max_tokens - len(self.template), direction=limit.side)
         ids: list[int] = self._tokenizer.post_process(encoding).ids
         return ids
 
-    def _encode_long(self, text: str) -> Tokens:
+    def _encode_long(self, text: str, limit: Limit) -> Tokens:
         """Tokenize as much of a long text as decides its first ``max_tokens`` tokens.
 
         So the prefix grows until the tokens in it that are certain fill the limit; a text that is one
         word is tokenized whole, and so is one that is cut at the left.
         """
-        size = self.max_tokens * PREFIX_CHARACTERS_PER_TOKEN
-        while size < len(text) and self._side == "right":
+        size = limit.max_tokens * PREFIX_CHARACTERS_PER_TOKEN
+        while size < len(text) and limit.side == "right":
             # ``encode`` would hold the GIL, the batch forms do not; the fast one tells no words.
             (encoding,) = self._tokenizer.encode_batch([text[:size]], add_special_tokens=False)
             certain = self._certain(text[:size], encoding)
-            if len(self.template) + certain >= self.max_tokens:
+            if len(self.template) + certain >= limit.max_tokens:
                 # What is not certain is at least one token more.
-                return Tokens(self._finish(encoding), len(self.template) + certain + 1, exact=False)
+                return Tokens(self._finish(encoding, limit), len(self.template) + certain + 1, exact=False)
             size *= 4
         (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
-        return self._cut(encoding)
+        return self._cut(encoding, limit)
 
     def _certain(self, prefix: str, encoding: tokenizers.Encoding) -> int:
         """How many of a prefix's tokens every text has that begins with it.

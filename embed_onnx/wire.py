@@ -1,21 +1,23 @@
 """What goes over the wire: OpenAI's embeddings API, and a few fields of our own.
 
-Requests tolerate fields that we do not know, as clients send extras. A body is decoded once,
-straight into its struct, by a decoder that is built once.
+Requests tolerate fields that we do not know, as clients send extras; of those of other APIs that would change
+a vector, ``foreign`` knows what becomes. ``body`` decodes them.
 """
 
 import base64
 import re
 import uuid
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, Meta, UnsetType
 
+from embed_onnx import body
 from embed_onnx.errors import EmbedError, InvalidRequest
 from embed_onnx.manifest import Parity
+from embed_onnx.options import EmbeddingOptions, TextOptions
 
 Inputs = list[str] | list[list[int]]
 """Texts, or each input's token ids."""
@@ -53,28 +55,9 @@ REQUEST_ID_CHARACTERS = 128
 """A client's x-request-id is echoed up to this length."""
 
 EncodingFormat = Literal["float", "base64"]
-InputType = Literal["search_query", "search_document", "classification", "clustering"]
-"""What a text is embedded for, in Cohere's words."""
-T = TypeVar("T")
 
 
-Dimensions = Annotated[
-    Annotated[int, Meta(ge=1)] | None,
-    Meta(description="Cut vectors to this length and normalise again."),
-]
-Truncate = Annotated[
-    bool | None, Meta(description="Cut a text that is too long, or refuse it; default: the server's.")
-]
-AddSpecialTokens = Annotated[
-    bool | None,
-    Meta(
-        description="`false` beside token ids: they are taken as they are, without the special tokens that "
-        "the model puts around a text. Texts always get them."
-    ),
-]
-
-
-class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
+class EmbeddingRequest(EmbeddingOptions, frozen=True, kw_only=True):
     """POST /v1/embeddings."""
 
     input: Annotated[
@@ -88,22 +71,9 @@ class EmbeddingRequest(msgspec.Struct, frozen=True, kw_only=True):
     encoding_format: Annotated[
         EncodingFormat | None, Meta(description="`base64`: little-endian float32.")
     ] = None
-    dimensions: Dimensions = None
     user: Annotated[
         str | float | bool | None, Meta(description="Accepted and ignored; OpenAI's is a string.")
     ] = None
-    prompt_name: Annotated[
-        str | None, Meta(description="One of the model's prompts, put before each text.")
-    ] = None
-    prompt: Annotated[str | None, Meta(description="A literal prefix; not together with `prompt_name`.")] = (
-        None
-    )
-    input_type: Annotated[
-        InputType | None,
-        Meta(description="What the texts are for, which chooses the prompt; in place of `prompt_name`."),
-    ] = None
-    truncate: Truncate = None
-    add_special_tokens: AddSpecialTokens = None
 
 
 class Embedding(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +109,7 @@ class EmbeddingResponse(msgspec.Struct, frozen=True, kw_only=True):
     created: int
 
 
-class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
+class TokenizeRequest(TextOptions, frozen=True, kw_only=True):
     """POST /tokenize."""
 
     input: Annotated[
@@ -147,7 +117,6 @@ class TokenizeRequest(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="A text, a list of texts, or token ids.", extra_json_schema={"extra": INPUT_SCHEMA}),
     ]
     model: Annotated[str | None, Meta(description="Left out: the first model that is served.")] = None
-    add_special_tokens: AddSpecialTokens = None
 
 
 class Tokenized(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,33 +235,6 @@ def error_response(err: EmbedError) -> ErrorResponse:
     return ErrorResponse(ErrorBody(message=str(err), type=err.type, param=err.param, code=err.code))
 
 
-def decode(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], *, field: str | None = None) -> T:
-    """A request's body as its struct, or one ``field`` that was left undecoded.
-
-    Raises:
-        InvalidRequest: It is not JSON, or a field has the wrong type; ``param`` names the field.
-    """
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as err:
-        message = str(err) if field is None else str(err).replace(" - at `$", f" - at `$.{field}")
-        raise InvalidRequest(f"The request is not valid: {message}", param=_field(message)) from None
-    except RecursionError:
-        raise InvalidRequest("The body is nested too deeply; send plain lists and strings") from None
-    except UnicodeDecodeError as err:
-        raise InvalidRequest(f"The body is not UTF-8: {err.reason} at a string's byte {err.start}") from None
-    except msgspec.DecodeError as err:
-        raise InvalidRequest(f"The body is not valid JSON: {err}") from None
-
-
-def _field(message: str) -> str | None:
-    """The top-level field a msgspec message is about: "... - at `$.input[1]`" is about input."""
-    found = re.search(r" - at `\$\.(\w+)[^`]*`$", message) or re.search(
-        r"missing required field `(\w+)`$", message
-    )
-    return found.group(1) if found else None
-
-
 def parse_input(
     given: msgspec.Raw, *, max_inputs: int, max_characters: int, empty_texts: bool = False
 ) -> Inputs:
@@ -330,7 +272,7 @@ def _decode_input(json: bytes, max_inputs: int, max_ids: int) -> Inputs:
         )
     if len(json) > LARGE_BYTES:
         _count_undecoded(json, kind, max_inputs, max_ids)
-    decoded = decode(json, INPUT_DECODERS[kind], field="input")
+    decoded = body.decode(json, INPUT_DECODERS[kind], field="input")
     return [decoded] if kind in (b'"', b"[0") else decoded
 
 

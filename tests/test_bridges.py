@@ -71,7 +71,8 @@ def test_a_deadline(serve: Callable[..., Server], path: str, body: dict, shape: 
 )
 def test_a_key_is_asked_for(guarded: Server, path: str, method: str, shape: set[str]) -> None:
     """Without one there is a 401 in the shape of the route; with one, an answer."""
-    body = {"inputs": "x", "model": MINILM} if method == "POST" else None
+    texts = "input" if path == "/api/embed" else "prompt" if path.startswith("/api/") else "inputs"
+    body = {texts: "x", "model": MINILM} if method == "POST" else None
     with httpx.Client(base_url=guarded.url, timeout=START_SECONDS) as client:
         refused = client.request(method, path, json=body)
         taken = client.request(method, path, json=body, headers=KEY)

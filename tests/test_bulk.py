@@ -550,7 +550,7 @@ def test_texts_that_must_not_be_cut_are_rejects(embed: Embed, small: Model, tmp_
     (reject,) = lines_in(tmp_path / "out.npy.rejects.jsonl")
     assert (2, 1) == (meta.rows, meta.rejected)
     assert (1, 2) == (reject["index"], reject["line"])
-    assert f"tokens and the model takes {MAX_TOKENS}" in reject["reason"]
+    assert f"maximum context length is {MAX_TOKENS} tokens" in reject["reason"]
     assert np.array_equal(small.encode(["short", "short again"]), np.load(tmp_path / "out.npy"))
 
 

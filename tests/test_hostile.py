@@ -12,7 +12,7 @@ import pytest
 from harness import MINILM, SMALL, START_SECONDS, Server
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naughty import NAUGHTY, NO_JSON
+from naughty import HALVES, NAUGHTY, NO_JSON
 from raw_http import Connection, embed, request
 
 ROUTES = ["/v1/embeddings", "/embeddings", "/tokenize"]
@@ -98,8 +98,20 @@ def test_naughty_texts_in_other_fields(web: httpx.Client, field: str) -> None:
 
 
 @pytest.mark.parametrize("path", ROUTES)
+def test_halves_of_surrogate_pairs(web: httpx.Client, path: str) -> None:
+    """Each is U+FFFD: the answer is that of a text with this in its place."""
+    for half in HALVES:
+        whole = json.loads(half).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        fields = json.dumps({"input": whole, "model": MINILM, "encoding_format": "base64"})
+        sent = web.post(path, content=fields.replace(json.dumps(whole), half), headers=JSON_TYPE)
+        expected = web.post(path, content=fields, headers=JSON_TYPE)
+        assert 200 == sent.status_code
+        assert expected.json()["data"] == sent.json()["data"]
+
+
+@pytest.mark.parametrize("path", ROUTES)
 def test_what_is_no_json(web: httpx.Client, path: str) -> None:
-    """Half of a surrogate pair is no text, and JavaScript is no JSON."""
+    """JavaScript is not JSON."""
     for given_input in NO_JSON:
         for body in (f'{{"input": {given_input}}}', f'{{"input": [{given_input}, "b"]}}', given_input):
             response = web.post(path, content=body.encode(), headers=JSON_TYPE)

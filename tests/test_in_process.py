@@ -80,7 +80,7 @@ def test_queries_in_the_ranges_of_documents(small: Model) -> None:
         pytest.param([None], {}, "input[0] is of type NoneType", id="nothing-in-a-list"),
         pytest.param(["x", 3], {}, "input[1] is of type int", id="ids-among-texts"),
         pytest.param([["x"]], {}, "input[0] is of type list", id="list-of-lists-of-texts"),
-        pytest.param("half \ud83d", {}, "input[0] is no text: character 5 is half", id="surrogate"),
+        pytest.param("half \ud83d", {}, "input[0] is not valid Unicode: character 5 is half", id="surrogate"),
         pytest.param("x", {"dtype": "int8"}, "one vector has no ranges", id="no-ranges"),
         pytest.param("x", {"dtype": "int4"}, "float32, float16, int8, ubinary", id="dtype"),
     ],

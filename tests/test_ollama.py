@@ -79,7 +79,10 @@ def test_async_client(server: Server, minilm: Model) -> None:
         pytest.param({"model": SMALL, "input": ["x", 1]}, 400, "got `int`", id="mixed"),
         pytest.param({"model": SMALL, "input": "x", "dimensions": 33}, 400, "1 to 32", id="dimensions"),
         pytest.param(
-            {"model": SMALL, "input": "x " * 60, "truncate": False}, 400, "the model takes 48", id="too-long"
+            {"model": SMALL, "input": "x " * 60, "truncate": False},
+            400,
+            "context length is 48",
+            id="too-long",
         ),
     ],
 )

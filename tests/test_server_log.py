@@ -23,12 +23,12 @@ ANSWERED = {
     "embed": {"input": [MARKER, f"{MARKER} {MARKER}"], "user": MARKER},
     "embed-base64": {"input": MARKER, "encoding_format": "base64", "unknown": MARKER},
     "prompt": {"input": MARKER, "prompt": MARKER},
+    "surrogate": {"input": f"{MARKER}\ud800"},
     "cut": {"input": f"{MARKER} " * 500},
 }
 REFUSED = {
     "wrong-type": {"input": {MARKER: MARKER}},
     "mixed": {"input": [MARKER, [1]]},
-    "surrogate": {"input": f"{MARKER}\ud800"},
     "model": {"input": MARKER, "model": MARKER},
     "model-with-newline": {"input": MARKER, "model": f"a\n{MARKER}"},
     "model-with-prompt": {"input": MARKER, "model": f"{MINILM}:{MARKER}"},

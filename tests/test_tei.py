@@ -107,11 +107,10 @@ def test_info(client: httpx.Client) -> None:
         pytest.param({"inputs": ["a", [101]]}, "Expected `str`, got `array`", id="mixed"),
         pytest.param({"inputs": ["x"] * 2049}, "at most 2048 are taken", id="too-many"),
         pytest.param(
-            {"inputs": "word " * 300, "truncate": False}, "302 tokens and the model takes 256", id="too-long"
+            {"inputs": "word " * 300, "truncate": False}, "maximum context length is 256", id="too-long"
         ),
         pytest.param({"inputs": "x", "dimensions": 385}, "1 to 384", id="dimensions"),
-        pytest.param({"inputs": "x", "normalize": False}, "leave normalize out", id="not-normalised"),
-        pytest.param({"inputs": "x", "truncation_direction": "Left"}, "send Right", id="left"),
+        pytest.param({"inputs": "x", "truncation_direction": "Up"}, "one of Left, Right", id="direction"),
     ],
 )
 def test_errors(client: httpx.Client, body: dict[str, object], sentence: str) -> None:
@@ -130,7 +129,7 @@ def test_left_is_taken_where_nothing_is_cut(client: httpx.Client) -> None:
 def test_what_is_not_here_is_a_404(client: httpx.Client) -> None:
     for path in ("/embed_all", "/embed_sparse", "/rerank", "/predict", "/similarity", "/decode"):
         assert "there is no route" in ask(client, path, inputs="x").json()["error"]["message"]
-    assert "missing required field `input`" in ask(client, "/tokenize", inputs="x").json()["error"]["message"]
+    assert "send the texts as input" in ask(client, "/tokenize", inputs="x").json()["error"]["message"]
 
 
 def test_the_root_tells_its_methods(client: httpx.Client) -> None:

@@ -1,0 +1,269 @@
+"""Fields of other APIs that would change a vector: what they mean here, or why they are refused.
+
+Clients of OpenAI's API send extras, so unknown fields are ignored; but not those of which somebody expects
+another vector. ``WORDS`` is all of them: what they do here, if it can be done, which values ask for what is
+served anyway, and what to do about the others. Misspelt fields of our own are refused, too.
+
+APIs: vLLM's, Infinity's, text-embeddings-inference's, Ollama's and llama.cpp's servers; Cohere's, Voyage's,
+Jina's, Google's, NVIDIA's, Mistral's, Amazon's and Alibaba's; and the words of Sentence-Transformers.
+"""
+
+import difflib
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from embed_onnx.errors import InvalidRequest
+
+FIELDS_COMPARED = 64
+"""Unknown fields of a request that are compared with our own, which takes 0.1 ms each."""
+NAME_LENGTH = 40
+"""Longer names are no field's."""
+SIMILARITY, LENGTHS_APART = 0.8, 2
+"""How near a name is to one of ours, by difflib's measure and in letters, to be that one misspelt."""
+HARMLESS = {"user"}
+"""Of our own fields, those that may be misspelt, as they change no vector."""
+VALUE_LENGTH = 80
+"""How much of a value an error repeats."""
+TEXTS = ("input", "inputs", "prompt")
+"""Fields that hold the texts; the first that a route has."""
+OTHER_TEXTS = {
+    "input",
+    "inputs",
+    "texts",
+    "text",
+    "sentences",
+    "content",
+    "contents",
+    "documents",
+    "messages",
+}
+"""What other APIs call them."""
+
+
+VECTOR_FIELDS = ("dimensions", "normalize", "pooling")
+"""Of our own, those that are about vectors alone."""
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """What a field means here.
+
+    It is the ``field`` of ours, None if there is nothing of the kind. ``values`` are those that are taken, in
+    any case, with ours for them; None is all, as they are. ``cuts`` is whether it asks for a cut as well, and
+    ``vectors`` whether it is about vectors alone, and not about what the model sees of a text.
+    """
+
+    field: str | None = None
+    values: Mapping[Any, Any] | None = None
+    remedy: str = ""
+    cuts: bool = False
+    vectors: bool = False
+
+
+def _same(field: str, names: str) -> dict[str, Word]:
+    return dict.fromkeys(names.split(), Word(field=field, vectors=field in VECTOR_FIELDS))
+
+
+def _served(names: str, values: Iterable[Any], remedy: str) -> dict[str, Word]:
+    return dict.fromkeys(names.split(), Word(values=dict.fromkeys(values), remedy=remedy))
+
+
+def _vectors(names: str, values: Iterable[Any], remedy: str) -> dict[str, Word]:
+    return dict.fromkeys(names.split(), Word(values=dict.fromkeys(values), remedy=remedy, vectors=True))
+
+
+FORMATS = {"float": "float", "base64": "base64"}
+INPUT_TYPES = {
+    name: name
+    for name in (
+        *("query", "document", "passage", "search_query", "search_document"),
+        *("classification", "clustering"),
+    )
+}
+QUERY_TASKS = (
+    *("retrieval.query", "code.query", "nl2code.query", "qa.query"),
+    *("retrieval_query", "question_answering", "fact_verification", "code_retrieval_query"),
+)
+DOCUMENT_TASKS = ("retrieval.passage", "code.passage", "nl2code.passage", "qa.passage", "retrieval_document")
+TASKS = {
+    **INPUT_TYPES,
+    **dict.fromkeys(QUERY_TASKS, "query"),
+    **dict.fromkeys(DOCUMENT_TASKS, "document"),
+    "separation": "clustering",
+    "task_type_unspecified": None,
+}
+FLOAT32 = "vectors are float32 here, so convert them yourself"
+TEXTS_ALONE = "only texts are embedded here"
+DENSE = "each text has one dense vector here"
+NO_PREFIX = "send the whole prefix as prompt, or the name of one of the model's prompts as prompt_name"
+
+WORDS: dict[str, Word] = {
+    # Fewer dimensions.
+    **_same(
+        "dimensions",
+        "output_dimension output_dimensions output_dimensionality output_dim output_dims dim dims "
+        "dimensionality matryoshka_dim matryoshka_dimension truncate_dim embedding_dim embedding_dimension "
+        "embedding_dimensions",
+    ),
+    # Texts that are too long.
+    **_same("truncate", "truncation auto_truncate"),
+    **_same("truncation_direction", "truncation_side"),
+    **_same(
+        "max_tokens",
+        "max_length max_seq_length max_seq_len max_sequence_length max_input_tokens max_input_length "
+        "truncate_input_tokens num_ctx",
+    ),
+    "truncate_prompt_tokens": Word(field="max_tokens", cuts=True),
+    # Vectors of length 1.
+    **_same("normalize", "normalized normalize_embeddings normalize_embedding"),
+    "embd_normalize": Word(
+        field="normalize",
+        values={2: True, -1: False},
+        vectors=True,
+        remedy="the Euclidean norm is the only one here",
+    ),
+    # Prompts.
+    **dict.fromkeys(
+        ("task", "task_type", "text_type", "prompt_type", "embedding_task"),
+        Word(field="input_type", values=TASKS, remedy="name one of the model's prompts with prompt_name"),
+    ),
+    **_served(
+        "instruction instructions instruct task_instruction custom_instruction embed_instruction "
+        "query_instruction prefix prompt_template",
+        (),
+        NO_PREFIX,
+    ),
+    **_served("title", (), "put it before the text yourself"),
+    # How numbers are sent.
+    **dict.fromkeys(
+        ("embedding_type", "embedding_types", "encoding_type"),
+        Word(field="encoding_format", values=FORMATS, vectors=True, remedy=FLOAT32),
+    ),
+    **_vectors("encoding_format", ["float"], "this route sends lists of numbers"),
+    **_vectors("output_dtype embed_dtype dtype precision", ["float", "float32", "fp32"], FLOAT32),
+    **_vectors("quantization", ["none"], FLOAT32),
+    **_vectors("endianness", ["little", "native"], "base64 is of little-endian numbers here"),
+    # What is embedded.
+    **_served("modality modalities input_modality", ["text"], TEXTS_ALONE),
+    **_served("image images video videos audio", (), TEXTS_ALONE),
+    **_vectors("late_chunking", [False], "each text is embedded by itself here"),
+    # What comes out.
+    **_same("pooling", "pooling_type pooling_mode pooling_method pooling_strategy pool_type"),
+    **_vectors("output_type", ["dense"], DENSE),
+    **_vectors("output_value", ["sentence_embedding"], DENSE),
+    **_vectors("return_multivector return_sparse return_colbert return_colbert_vecs", [False], DENSE),
+    **_vectors("return_dense", [True], DENSE),
+}
+"""By name in snake case; their camel case is understood as well."""
+
+NAMES = tuple(sorted({*WORDS, *(re.sub(r"_(.)", lambda match: match[1].upper(), name) for name in WORDS)}))
+"""All of them, in snake case and in camel case."""
+
+Fields = dict[str, msgspec.Raw]
+"""A JSON object whose values are not decoded yet."""
+NULL = msgspec.Raw(b"null")
+EMPTY: tuple[Any, ...] = ("", [], {})
+"""Values that ask for nothing."""
+
+
+class Translation(msgspec.Struct, frozen=True):
+    """A request in fields of our own; ``names`` are those that they were sent under, where they differ."""
+
+    fields: Fields
+    names: dict[str, str]
+
+
+def translate(fields: Fields, own: tuple[str, ...]) -> Translation:
+    """The fields of a request in those that its route has; what changes no vector is left out.
+
+    Raises:
+        InvalidRequest: One asks for what is not served, is one of ours misspelt, or contradicts another.
+    """
+    ours = {name: value for name, value in fields.items() if name in own}
+    names: dict[str, str] = {}
+    cut = False
+    unknown: list[str] = []
+    for name, value in fields.items():
+        if name in ours or value == NULL or len(name) > NAME_LENGTH:
+            continue
+        plain = _snake(name)
+        if plain in own or plain not in WORDS:
+            unknown.append(name)
+            continue
+        word = WORDS[plain]
+        if word.vectors and VECTOR_FIELDS[0] not in own:
+            continue
+        cut |= word.cuts
+        field, meant = _meaning(name, word, value, own)
+        if field is None:
+            continue
+        if ours.get(field, NULL) not in (NULL, meant):
+            first = names.get(field, field)
+            raise InvalidRequest(
+                f"{first} and {name} are both there and differ; send one of them", param=name
+            )
+        ours[field], names[field] = meant, name
+    for name in unknown[:FIELDS_COMPARED]:
+        _refuse_misspelt(name, fields, own)
+    if cut and ours.get("truncate", NULL) == NULL:
+        ours["truncate"] = msgspec.Raw(b"true")
+    return Translation(ours, names)
+
+
+def _meaning(
+    name: str, word: Word, value: msgspec.Raw, own: tuple[str, ...]
+) -> tuple[str | None, msgspec.Raw]:
+    """The field of ours that a word sets, None if it asks for what is served anyway, and its value."""
+    if word.cuts and value == msgspec.Raw(b"-1"):
+        return word.field, NULL  # of vLLM: the model's own limit
+    if word.values is None:
+        return word.field, value
+    decoded = msgspec.json.decode(value)
+    alone = decoded[0] if isinstance(decoded, list) and len(decoded) == 1 else decoded
+    if alone in EMPTY or alone is None:
+        return None, NULL
+    plain = alone.lower() if isinstance(alone, str) else alone
+    if isinstance(plain, (list, dict)) or plain not in word.values:
+        raise _not_served(name, word, value)
+    if word.field is None or word.values[plain] is None:
+        return None, NULL
+    meant = msgspec.Raw(msgspec.json.encode(word.values[plain]))
+    if word.field in own:
+        return word.field, meant
+    return _meaning(name, WORDS[word.field], meant, own)
+
+
+def _not_served(name: str, word: Word, value: msgspec.Raw) -> InvalidRequest:
+    """Names the field, the value, and what can be done."""
+    sent = bytes(value).decode(errors="replace")
+    shown = sent if len(sent) <= VALUE_LENGTH else sent[:VALUE_LENGTH] + "..."
+    taken = ", ".join(msgspec.json.encode(each).decode() for each in word.values or ())
+    there = f"this server takes {taken}" if taken else "this server does not take it"
+    return InvalidRequest(f"{name} is {shown}, and {there}: {word.remedy}, or leave it out", param=name)
+
+
+def _refuse_misspelt(name: str, fields: Fields, own: tuple[str, ...]) -> None:
+    """Refuse an unknown field that is one of ours by another spelling, or holds the texts of another API."""
+    plain = _snake(name)
+    texts = next(field for field in TEXTS if field in own)
+    if plain in OTHER_TEXTS and plain not in own and texts not in fields:
+        raise InvalidRequest(f"{name} is not a field of this route; send the texts as {texts}", param=name)
+    near = _nearest(plain, own)
+    if near is not None:
+        raise InvalidRequest(f"{name} is not a field of this route; did you mean {near}?", param=name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _nearest(name: str, own: tuple[str, ...]) -> str | None:
+    """Which of our fields a name is, misspelt; None if it is something else."""
+    near = difflib.get_close_matches(name, set(own) - HARMLESS, n=1, cutoff=SIMILARITY)
+    return near[0] if near and abs(len(near[0]) - len(name)) <= LENGTHS_APART else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _snake(name: str) -> str:
+    """A name in snake case, whichever it was in."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[- ]", "_", name).lower()

@@ -1,0 +1,342 @@
+"""Fields of other APIs and misspelt ones: they do what they mean, or are refused by name; never ignored."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+import pytest
+from harness import MINILM, SMALL, Server
+
+from embed_onnx import Model, body, foreign, ollama, tei, wire
+from embed_onnx.errors import InvalidRequest
+
+TEXT = "a text of some words, of which there are more than a few"
+ROUTES = {
+    "/v1/embeddings": {"input": TEXT},
+    "/embed": {"inputs": TEXT},
+    "/api/embed": {"model": MINILM, "input": TEXT},
+    "/api/embeddings": {"model": MINILM, "prompt": TEXT},
+    "/tokenize": {"input": TEXT},
+}
+
+
+def vectors(answer: httpx.Response) -> np.ndarray:
+    """The vectors of an answer, on whichever route."""
+    assert 200 == answer.status_code, answer.text
+    sent = answer.json()
+    if isinstance(sent, dict):
+        sent = sent.get("embeddings") or sent.get("data") or [sent["embedding"]]
+    return np.array([item["embedding"] if isinstance(item, dict) else item for item in sent], np.float32)
+
+
+def message(answer: httpx.Response) -> str:
+    error = answer.json()["error"]
+    return error if isinstance(error, str) else error["message"]
+
+
+def read(fields: dict[str, Any], kind: type[msgspec.Struct] = wire.EmbeddingRequest) -> dict[str, Any]:
+    """The fields of a request that say something, but for its texts."""
+    request = msgspec.structs.asdict(body.read(json.dumps(fields).encode(), kind))
+    silent = (None, msgspec.UNSET)
+    return {
+        name: value for name, value in request.items() if value not in silent and name not in foreign.TEXTS
+    }
+
+
+def refusal(fields: dict[str, Any], kind: type[msgspec.Struct] = wire.EmbeddingRequest) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as refused:
+        read(fields, kind)
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("output_dimension", "output_dimensionality", "outputDimensionality", "output_dim", "dim", "dims"),
+        *("matryoshka_dim", "truncate_dim", "embeddingDimension"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/embed", "/api/embed", "/api/embeddings"])
+def test_other_names_of_dimensions(client: httpx.Client, minilm: Model, path: str, name: str) -> None:
+    """On every route, the vector is that of ``dimensions``, to the bit."""
+    cut = client.post(path, json=ROUTES[path] | {name: 7})
+
+    assert np.array_equal(minilm.encode([TEXT], dimensions=7), vectors(cut))
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({"truncation": False}, {"truncate": False}, id="voyage"),
+        pytest.param({"autoTruncate": True}, {"truncate": True}, id="vertex"),
+        pytest.param({"truncation_side": "left"}, {"truncation_direction": "Left"}, id="vllm-side"),
+        pytest.param({"truncate_prompt_tokens": 8}, {"max_tokens": 8, "truncate": True}, id="vllm"),
+        pytest.param({"truncate_prompt_tokens": -1}, {"truncate": True}, id="vllm-model-limit"),
+        pytest.param(
+            {"truncate_prompt_tokens": 8, "truncate": False}, {"max_tokens": 8, "truncate": False}, id="both"
+        ),
+        pytest.param({"max_length": 8}, {"max_tokens": 8}, id="transformers"),
+        pytest.param({"max_seq_length": 8}, {"max_tokens": 8}, id="sentence-transformers"),
+        pytest.param({"normalized": False}, {"normalize": False}, id="jina-normalized"),
+        pytest.param({"embd_normalize": -1}, {"normalize": False}, id="llama.cpp"),
+        pytest.param({"embd_normalize": 2}, {"normalize": True}, id="llama.cpp-euclidean"),
+        pytest.param({"task": "retrieval.query"}, {"input_type": "query"}, id="jina"),
+        pytest.param({"task": "retrieval.passage"}, {"input_type": "document"}, id="jina-passage"),
+        pytest.param({"task": "separation"}, {"input_type": "clustering"}, id="jina-separation"),
+        pytest.param({"taskType": "RETRIEVAL_DOCUMENT"}, {"input_type": "document"}, id="gemini"),
+        pytest.param({"task_type": "TASK_TYPE_UNSPECIFIED"}, {}, id="gemini-unspecified"),
+        pytest.param({"prompt_type": "passage"}, {"input_type": "passage"}, id="prompt-type"),
+        pytest.param({"embedding_types": ["float"]}, {"encoding_format": "float"}, id="cohere"),
+        pytest.param({"embedding_type": "base64"}, {"encoding_format": "base64"}, id="jina-base64"),
+        pytest.param({"pooling_type": "MEAN"}, {"pooling": "MEAN"}, id="pooling"),
+        pytest.param({"output_dtype": "float"}, {}, id="float"),
+        pytest.param({"embed_dtype": "float32", "endianness": "native"}, {}, id="vllm-numbers"),
+        pytest.param({"modality": "text"}, {}, id="infinity"),
+        pytest.param({"modality": ["text"]}, {}, id="nvidia"),
+        pytest.param({"late_chunking": False, "return_multivector": False}, {}, id="jina-off"),
+        pytest.param({"instruction": "", "images": [], "title": None}, {}, id="empty"),
+        pytest.param({"dimensions": 4, "output_dimension": 4}, {"dimensions": 4}, id="twice-the-same"),
+        pytest.param({"dimensions": None, "dims": 4}, {"dimensions": 4}, id="ours-is-null"),
+        pytest.param({"input_type": "QUERY"}, {"input_type": "query"}, id="word-in-capitals"),
+        pytest.param({"truncate": "none"}, {"truncate": "NONE"}, id="word-in-small-letters"),
+        pytest.param({"foo": 1, "metadata": {"a": [None]}, "request_id": "x"}, {}, id="unknown"),
+        pytest.param({"x" * 5000: 1}, {}, id="a-long-name"),
+    ],
+)
+def test_what_it_means(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert expected == read({"input": "a", **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        pytest.param({"output_dtype": "int8"}, "vectors are float32 here", id="voyage"),
+        pytest.param({"embedding_types": ["int8"]}, '["int8"], and this server takes "float"', id="cohere"),
+        pytest.param({"embedding_types": ["float", "int8"]}, '["float", "int8"]', id="cohere-two"),
+        pytest.param({"embed_dtype": "float16"}, 'embed_dtype is "float16"', id="vllm"),
+        pytest.param({"endianness": "big"}, "little-endian", id="endianness"),
+        pytest.param({"modality": "image"}, "only texts are embedded here", id="infinity"),
+        pytest.param({"images": ["https://a/b.png"]}, "only texts are embedded here", id="images"),
+        pytest.param({"late_chunking": True}, "each text is embedded by itself here", id="jina"),
+        pytest.param(
+            {"task": "text-matching"}, "name one of the model's prompts with prompt_name", id="task"
+        ),
+        pytest.param({"task": {"a": 1}}, 'task is {"a": 1}', id="task-object"),
+        pytest.param({"instruction": "Find"}, "send the whole prefix as prompt", id="instruction"),
+        pytest.param({"instruct": "Find"}, "send the whole prefix as prompt", id="alibaba"),
+        pytest.param({"title": "A"}, "put it before the text yourself", id="gemini"),
+        pytest.param({"output_type": "sparse"}, "one dense vector", id="alibaba-sparse"),
+        pytest.param({"embd_normalize": 1}, "Euclidean", id="llama.cpp"),
+        pytest.param({"output_dimension": "x"}, "Expected `int | null`, got `str`", id="type"),
+        pytest.param(
+            {"dimensions": 4, "output_dimension": 5}, "are both there and differ", id="contradiction"
+        ),
+        pytest.param(
+            {"output_dim": 4, "dims": 5}, "output_dim and dims are both there", id="contradiction-2"
+        ),
+        pytest.param({"dimension": 2}, "did you mean dimensions?", id="dimension"),
+        pytest.param({"dimentions": 2}, "did you mean dimensions?", id="dimentions"),
+        pytest.param({"normalise": True}, "did you mean normalize?", id="normalise"),
+        pytest.param({"promt": "x"}, "did you mean prompt?", id="promt"),
+        pytest.param({"modle": "x"}, "did you mean model?", id="modle"),
+        pytest.param({"encodingFormat": "float"}, "did you mean encoding_format?", id="camel-case"),
+        pytest.param({"inputType": "query"}, "did you mean input_type?", id="camel-case-2"),
+        pytest.param({"Input-Type": "query"}, "did you mean input_type?", id="kebab-case"),
+        pytest.param({"DIMENSIONS": 2}, "did you mean dimensions?", id="capitals"),
+        pytest.param({"inputs": "x"}, "did you mean input?", id="inputs"),
+    ],
+)
+def test_what_is_refused(fields: dict[str, Any], sentence: str) -> None:
+    """The error names the field as it was sent, and what can be done."""
+    error = refusal({"input": "a", **fields})
+
+    assert sentence in str(error)
+    assert error.param == list(fields)[-1]
+    assert str(error.param) in str(error)
+
+
+@pytest.mark.parametrize("name", ["texts", "sentences", "inputs", "text", "contents"])
+def test_texts_under_another_name(name: str) -> None:
+    assert "send the texts as input" in str(refusal({name: ["a"]}))
+
+
+def test_each_route_knows_its_own_fields() -> None:
+    """What is a field on one route is another API's on the next."""
+    assert "send the texts as inputs" in str(refusal({"input": "a"}, tei.TeiRequest))
+    assert "this route sends lists" in str(
+        refusal({"inputs": "a", "encoding_format": "base64"}, tei.TeiRequest)
+    )
+    assert "this route sends lists" in str(
+        refusal({"inputs": "a", "embedding_type": "base64"}, tei.TeiRequest)
+    )
+    assert {} == read({"inputs": "a", "encoding_format": "float", "user": "me"}, tei.TeiRequest)
+    assert "send the texts as prompt" in str(refusal({"model": "m", "input": "a"}, ollama.EmbeddingsRequest))
+
+
+def test_all_words_are_for_fields_that_every_route_has() -> None:
+    for kind in (tei.TeiRequest, ollama.OllamaRequest, ollama.EmbeddingsRequest):
+        fields = {word.field for word in foreign.WORDS.values()} - {None}
+        assert fields - set(kind.__struct_fields__) <= {"encoding_format"}
+    fields = {word.field for word in foreign.WORDS.values() if not word.vectors} - {None}
+    assert fields <= set(wire.TokenizeRequest.__struct_fields__)
+
+
+def test_what_is_about_vectors_alone_does_not_matter_for_tokens() -> None:
+    fields = {
+        "output_dtype": "int8",
+        "encoding_format": "base64",
+        "dims": 4,
+        "dimensions": 3,
+        "normalized": False,
+    }
+
+    assert {"max_tokens": 9} == read({"input": "a", "max_length": 9, **fields}, wire.TokenizeRequest)
+    assert "only texts" in str(refusal({"input": "a", "modality": "image"}, wire.TokenizeRequest))
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_refused_on_every_route(client: httpx.Client, path: str) -> None:
+    """In the shape and with the status of the route."""
+    for field, value in {"images": ["x"], "modality": "audio", "maxTokens": 2}.items():
+        answer = client.post(path, json=ROUTES[path] | {field: value})
+        assert (422 if path == "/embed" else 400) == answer.status_code
+        assert message(answer).startswith(field)
+        unchanged = client.post(path, json=ROUTES[path] | {"anything": value, "stream": False})
+        assert 200 == unchanged.status_code
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        pytest.param("/v1/embeddings", {"truncate_prompt_tokens": 6}, id="vllm"),
+        pytest.param("/v1/embeddings", {"max_tokens": 6}, id="cohere"),
+        pytest.param("/embed", {"max_length": 6}, id="tei"),
+        pytest.param("/api/embed", {"options": {"num_ctx": 6, "temperature": 0, "seed": 1}}, id="ollama"),
+        pytest.param("/api/embeddings", {"options": {"num_ctx": 6}}, id="ollama-older"),
+        pytest.param("/api/embed", {"num_ctx": 6}, id="ollama-misplaced"),
+        pytest.param("/api/embed", {"options": {"num_ctx": 6}, "max_tokens": 100}, id="the-smaller-one"),
+    ],
+)
+def test_a_lower_limit_cuts(client: httpx.Client, minilm: Model, path: str, fields: dict[str, Any]) -> None:
+    """The first tokens between the special ones, as of a text that has no more."""
+    (tokens,) = client.post("/tokenize", json={"input": TEXT, "max_tokens": 6}).json()["data"]
+
+    answer = client.post(path, json=ROUTES[path] | fields)
+
+    assert (6, True) == (tokens["num_tokens"], tokens["truncated"])
+    assert np.array_equal(minilm.encode([tokens["ids"]]), vectors(answer))
+    assert np.array_equal(minilm.encode(["a text of some"]), vectors(answer))
+
+
+def test_a_higher_limit_is_the_models(client: httpx.Client, minilm: Model) -> None:
+    """Ollama's clients send 4,096 by habit."""
+    long = "word " * 400
+    asked = {"model": MINILM, "input": long, "options": {"num_ctx": 4096}}
+
+    assert np.array_equal(minilm.encode([long]), vectors(client.post("/api/embed", json=asked)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        pytest.param(
+            {"max_tokens": 2}, "max_tokens is 2, and this model puts 2 special tokens", id="no-room"
+        ),
+        pytest.param({"max_tokens": 0}, "Expected `int` >= 1", id="none"),
+        pytest.param(
+            {"max_length": 6, "truncate": False}, "16 tokens, and max_tokens is 6; shorten", id="uncut"
+        ),
+        pytest.param(
+            {"truncate": "END", "truncation_side": "left"}, "which is the other side", id="two-sides"
+        ),
+        pytest.param(
+            {"pooling": "cls"}, "pooling is 'cls', and all-MiniLM-L6-v2 pools by mean", id="pooling"
+        ),
+        pytest.param({"truncate": "MIDDLE"}, "it is one of true, false, END, NONE, START", id="word"),
+        pytest.param({"encoding_format": "hex"}, "it is one of base64, float", id="encoding-format"),
+        pytest.param({"input_type": "image"}, "search_query", id="input-type"),
+    ],
+)
+def test_what_the_model_cannot_do(client: httpx.Client, fields: dict[str, Any], sentence: str) -> None:
+    answer = client.post("/v1/embeddings", json={"input": TEXT} | fields)
+
+    assert 400 == answer.status_code
+    assert sentence in message(answer)
+
+
+def test_the_models_own_pooling_passes(client: httpx.Client) -> None:
+    for word in ("mean", "MEAN", "mean_tokens", "average"):
+        assert 200 == client.post("/v1/embeddings", json={"input": TEXT, "pooling": word}).status_code
+
+
+@pytest.mark.parametrize("word", ["START", "start"])
+def test_a_beginning_that_is_cut(client: httpx.Client, minilm: Model, word: str) -> None:
+    """The last tokens, between the special ones; so do TEI's direction and vLLM's side."""
+    text = "first " * 300 + "the end of it"
+    expected = minilm.encode(["first " * 250 + "the end of it"])
+
+    ours = client.post("/v1/embeddings", json={"input": text, "truncate": word})
+    theirs = client.post("/embed", json={"inputs": text, "truncation_direction": "Left"})
+    side = client.post("/v1/embeddings", json={"input": text, "truncation_side": "left"})
+
+    assert np.array_equal(expected, vectors(ours))
+    assert np.array_equal(expected, vectors(theirs))
+    assert np.array_equal(expected, vectors(side))
+    assert True is ours.json()["data"][0]["truncated"]
+
+
+def test_words_for_truncate(client: httpx.Client, minilm: Model) -> None:
+    """END is true and NONE is false, in any case; whatever the server's default is."""
+    long = "word " * 400
+    for word in ("END", "end"):
+        cut = client.post("/v1/embeddings", json={"input": long, "truncate": word})
+        assert np.array_equal(minilm.encode([long]), vectors(cut))
+    for word in ("NONE", "None"):
+        refused = client.post("/v1/embeddings", json={"input": long, "truncate": word})
+        assert "context_length_exceeded" == refused.json()["error"]["code"]
+
+
+def test_a_cut_that_is_asked_for_where_the_server_refuses(
+    serve: Callable[..., Server], minilm: Model
+) -> None:
+    server = serve("--no-truncate")
+
+    cut = httpx.post(f"{server.url}/v1/embeddings", json={"input": TEXT, "truncate_prompt_tokens": 6})
+    refused = httpx.post(f"{server.url}/v1/embeddings", json={"input": TEXT, "max_tokens": 6})
+
+    assert np.array_equal(minilm.encode(["a text of some"]), vectors(cut))
+    assert 400 == refused.status_code
+
+
+@pytest.mark.parametrize(
+    ("word", "prompt"),
+    [
+        *(("query", "query"), ("Query", "query"), ("search_query", "query")),
+        *(("document", "document"), ("passage", "document"), ("PASSAGE", "document")),
+    ],
+)
+def test_words_for_input_type(client: httpx.Client, small: Model, word: str, prompt: str) -> None:
+    """Those of Cohere, Voyage and NVIDIA find the same prompts."""
+    answer = client.post("/v1/embeddings", json={"input": TEXT, "model": SMALL, "input_type": word})
+
+    assert np.array_equal(small.encode([TEXT], prompt_name=prompt), vectors(answer))
+
+
+def test_among_very_many_fields_those_of_other_apis_count() -> None:
+    """No unknown name becomes an object there, as 16 MB of them would fill the memory."""
+    fields = b",".join(b'"%d":1' % number for number in range(100_000))
+
+    request = body.read(b'{"input": "a", %s, "outputDimension": 3}' % fields, wire.EmbeddingRequest)
+
+    assert 3 == request.dimensions
+    with pytest.raises(InvalidRequest, match="modality is"):
+        body.read(b'{"input": "a", %s, "modality": "image"}' % fields, wire.EmbeddingRequest)
+
+
+def test_a_long_text_beside_an_unknown_field_is_taken() -> None:
+    request = body.read(json.dumps({"x": 1, "input": "a" * 500_000}).encode(), wire.EmbeddingRequest)
+
+    assert 500_002 == len(request.input)
