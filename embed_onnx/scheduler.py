@@ -67,6 +67,8 @@ class Scheduler:
     ) -> None:
         if lanes < 1:
             raise SetupError(f"threads is {lanes}; give at least 1")
+        if not lane_timeout > 0:
+            raise SetupError(f"lane_timeout is {lane_timeout}; give more than 0 seconds")
         self.queue_tokens = queue_tokens
         self.lane_timeout = lane_timeout
         self.on_sick: Callable[[], None] | None = None

@@ -91,8 +91,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             gt=0,
             le=86_400,
-            description="Seconds a request's body may take to arrive (408), its work (503), and its answer "
-            "to be fetched.",
+            description="Seconds a request's body may take to arrive (408), its work (503, or 429 at once if "
+            "what waits would make it late), and its answer to be fetched.",
         ),
     ] = 300.0
     lane_timeout: Annotated[

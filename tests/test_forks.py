@@ -219,6 +219,32 @@ check(np.stack(vectors))
     )
 
 
+def test_an_app_that_was_loaded_before_the_fork(program) -> None:
+    """As servers do that load an app once and fork workers; each of them answers."""
+    program(
+        """
+from pathlib import Path
+from litestar.testing import TestClient
+from embed_onnx import registry
+from embed_onnx.app import create_app
+from embed_onnx.settings import Settings
+
+settings = Settings(artifacts=Path(folder).parent, models=Path("none"))
+models = registry.Registry(registry.wanted(settings), settings)
+models.load()
+app = create_app(models, settings)
+
+def work():
+    with TestClient(app) as client:
+        answer = client.post("/embeddings", json={"input": texts[1], "model": Path(folder).name})
+        assert answer.status_code == 200, answer.text
+        assert np.allclose(answer.json()["data"][0]["embedding"], expected[1], atol=1e-6)
+
+assert [child(work), child(work)] == [0, 0]
+"""
+    )
+
+
 def test_workers_of_a_data_loader(program) -> None:
     """torch forks them."""
     program(

@@ -14,7 +14,7 @@ from harness import until
 from onnx import TensorProto, helper
 
 from embed_onnx import cpu, encoder
-from embed_onnx.errors import InferenceFailed
+from embed_onnx.errors import InferenceFailed, SetupError
 from embed_onnx.pooling import Vector
 from embed_onnx.scheduler import Scheduler
 
@@ -197,6 +197,12 @@ def test_closing_ends_what_runs(endless: Endless) -> None:
         assert endless.entered.wait(60)
 
     assert endless.ended.is_set()
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_timeout_that_is_none(seconds: float) -> None:
+    with pytest.raises(SetupError, match=f"lane_timeout is {seconds}; give more than 0 seconds"):
+        Scheduler(lanes=1, queue_tokens=100, lane_timeout=seconds)
 
 
 def test_lanes_that_die_before_their_first_pack(schedule, monkeypatch: pytest.MonkeyPatch) -> None:
