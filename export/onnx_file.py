@@ -31,11 +31,12 @@ def copy(path: Path, folder: Path) -> None:
         shutil.copy(path.with_name(DATA), folder)
 
 
-def session(path: Path) -> ort.InferenceSession:
-    """A file, opened on one core."""
+def session(model: Path | onnx.ModelProto) -> ort.InferenceSession:
+    """A file, or a model of less than 2 GB, opened on one core."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    opened = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return ort.InferenceSession(opened, options, providers=["CPUExecutionProvider"])
 
 
 def states(opened: ort.InferenceSession, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Floats:

@@ -23,7 +23,7 @@ from optimum.exporters.tasks import TasksManager
 from optimum.utils import NormalizedTextConfig
 
 from embed_onnx.manifest import MODEL
-from export import onnx_file, optimize
+from export import attention, onnx_file, optimize
 from export.errors import ExportError, is_exhausted
 from export.functions import OPSET
 from export.int8 import Floats
@@ -64,6 +64,7 @@ def to_onnx(module: Any, output: Path, *, max_tokens: int) -> None:
                 do_validation=False,  # done below, at more lengths
             )
             optimize.optimize(Path(scratch) / MODEL, output)
+            attention.rewrite(output, max_tokens)
         except Exception as err:  # whatever a model's own code raises when it is traced
             if is_exhausted(err):
                 raise

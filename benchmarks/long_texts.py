@@ -1,0 +1,114 @@
+"""Texts up to a model's own limit, on one core: a ModernBERT of base size with random weights.
+
+    python -m benchmarks.long_texts --folder long [--tokens 512 2048 4096 8192] [--rounds 1]
+
+Each figure is of a process of its own. Engines take turns; int8 and float32 have attention in blocks, and
+"without blocks" is the int8 graph without that. What the folder has already is not made again.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import record, stats
+from export import attention, quantize, transformer
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+import small_models
+
+WORKER = Path(__file__).parent / "workers" / "long_text.py"
+LIMIT = 8192
+INT8, FLOAT32, OLD, PYTORCH = "int8", "float32", "int8, without blocks", "sentence-transformers, PyTorch"
+ENGINES = {
+    INT8: ("onnx", "int8.onnx"),
+    FLOAT32: ("onnx", "float32.onnx"),
+    OLD: ("onnx", "old.onnx"),
+    PYTORCH: ("pytorch", "checkpoint"),
+}
+MOST_WITHOUT_BLOCKS = 2048
+"""Tokens; of more, several scores at once need more memory than many machines have."""
+
+
+def main() -> None:
+    """Measure, and write results/long_texts.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="where the model and its graphs are kept")
+    parser.add_argument("--tokens", type=int, nargs="+", default=[512, 2048, 4096, 8192])
+    parser.add_argument("--rounds", type=int, default=1)
+    given = parser.parse_args()
+    _make(given.folder)
+    rounds = [{tokens: _round(given.folder, tokens) for tokens in given.tokens} for _ in range(given.rounds)]
+    rows = {
+        str(tokens): {
+            engine: _median([one[tokens][engine] for one in rounds]) for engine in rounds[0][tokens]
+        }
+        for tokens in given.tokens
+    }
+    record.write("long_texts", {"model": "ModernBERT of base size, 22 layers of 768", "tokens": rows})
+
+
+def _make(folder: Path) -> None:
+    """Write the checkpoint and the graphs that are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "checkpoint").exists():
+        _checkpoint(folder / "checkpoint")
+    for name, short in (("int8.onnx", attention.SHORT), ("old.onnx", LIMIT)):
+        if not (folder / name).exists():
+            attention.SHORT = short
+            _graphs(folder, name)
+
+
+def _graphs(folder: Path, name: str) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    module = SentenceTransformer(str(folder / "checkpoint"), device="cpu")[0]
+    float32 = folder / ("float32.onnx" if name == "int8.onnx" else "old_float32.onnx")
+    transformer.to_onnx(module, float32, max_tokens=LIMIT)
+    quantize.quantize(float32, folder / name)
+
+
+def _checkpoint(folder: Path) -> None:
+    """ModernBERT with its config's defaults: local attention of 128, and global in every third layer."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import ModernBertConfig, ModernBertModel
+
+    torch.manual_seed(0)
+    config = ModernBertConfig(**small_models.SPECIAL_IDS)
+    with tempfile.TemporaryDirectory() as scratch:
+        ModernBertModel(config).save_pretrained(scratch)
+        small_models.fast_tokenizer("wordpiece", max_tokens=LIMIT).save_pretrained(scratch)
+        modules = [
+            Transformer(scratch, max_seq_length=LIMIT),
+            Pooling(config.hidden_size, "mean"),
+            Normalize(),
+        ]
+        SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder))
+
+
+def _round(folder: Path, tokens: int) -> dict[str, dict[str, float]]:
+    engines = [engine for engine in ENGINES if engine != OLD or tokens <= MOST_WITHOUT_BLOCKS]
+    return {engine: _run(folder, engine, tokens) for engine in engines}
+
+
+def _run(folder: Path, engine: str, tokens: int) -> dict[str, float]:
+    kind, name = ENGINES[engine]
+    command = [sys.executable, str(WORKER), kind, str(folder / name), str(tokens)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    row: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    print(tokens, engine, row, flush=True)
+    return row
+
+
+def _median(rows: list[dict[str, Any]]) -> dict[str, float]:
+    return {name: stats.quartiles([row[name] for row in rows])[1] for name in rows[0]}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""Attention in blocks of queries gives what PyTorch computes, in memory that grows with the text."""
+
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import small_models
+import torch
+from sentence_transformers import SentenceTransformer
+
+from export import attention, axes, functions, onnx_file, optimize, quantize, transformer, windows
+from export.blocks import Graph
+from export.branches import ROWS, SHORT
+from export.windows import Window
+
+LIMIT = 1100
+"""Tokens: more than four blocks of a window."""
+LENGTHS = (
+    1, 2, SHORT - 1, SHORT, SHORT + 1, 5 * ROWS - 1, 5 * ROWS, 5 * ROWS + 1, 1023, 1024, LIMIT - 1, LIMIT
+)  # fmt: skip
+"""Around the shortest text that is cut, around whole blocks, and a prime or two beside them."""
+CLOSE = 1e-4
+"""Of the largest state; sums in float32, in another order."""
+WINDOWS = {
+    "albert": [Window(), Window()],
+    "gemma2": [Window(31, 0), Window(None, 0)],
+    "gemma3_text": [Window(4, 4), Window()],  # transformers halves 32 each time that it is loaded or saved
+    "gpt2": [Window(None, 0), Window(None, 0)],
+    "llama": [Window(None, 0), Window(None, 0)],
+    "mistral": [Window(31, 0), Window(31, 0)],
+    "modernbert": [Window(), Window(16, 16), Window(16, 16)],
+    "nystromformer": [Window(), Window()],
+    "phi3": [Window(None, 0), Window(None, 0)],
+    "qwen2": [Window(None, 0), Window(31, 0)],
+    "roformer": [Window(), Window()],
+    "t5": [Window(), Window()],
+    "umt5": [Window(), Window()],
+}
+"""What each layer of these small models sees before and after a token."""
+POSITIONS = {"gpt2": "n_positions", "t5": None, "umt5": None}
+"""Where the config has another field than most for the number of positions, or none."""
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+architectures = pytest.mark.parametrize("name", WINDOWS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def module(folder: Path, name: str, limit: int, **changes: Any) -> Any:
+    """The transformer of a small model with that limit of tokens, as sentence-transformers loads it."""
+    field = POSITIONS.get(name, "max_position_embeddings")
+    positions = {field: limit} if field else {}
+    small_models.save(folder / name, name, **positions, **changes)
+    settings = folder / name / "sentence_bert_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"max_seq_length": limit}))
+    return SentenceTransformer(str(folder / name), device="cpu")[0]
+
+
+def write(original: Any, path: Path, limit: int) -> None:
+    """The graph that the exporter writes, which it has compared with PyTorch."""
+    with warnings.catch_warnings(action="ignore"):  # PyTorch's, about its exporter and about tracing
+        transformer.to_onnx(original, path, max_tokens=limit)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
+    """Models in PyTorch, and their float32 graphs as the exporter writes them."""
+    folder = tmp_path_factory.mktemp("exported")
+    found = {}
+    for name in WINDOWS:
+        original = module(folder, name, LIMIT)
+        write(original, folder / f"{name}.onnx", LIMIT)
+        found[name] = (original.auto_model, folder / f"{name}.onnx")
+    return found
+
+
+def ids_of(length: int, rows: int = 1) -> np.ndarray:
+    """Token ids, none of them special, [rows, length]."""
+    return np.random.default_rng(length).integers(5, 60, (rows, length))
+
+
+@architectures
+def test_states_are_those_of_pytorch_at_every_length(exported: Any, name: str) -> None:
+    model, path = exported[name]
+    session = onnx_file.session(path)
+
+    for length in LENGTHS:
+        ids = ids_of(length)
+        expected = transformer._torch_states(model, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        actual = onnx_file.states(session, ids, np.ones_like(ids))
+
+        assert np.abs(expected - actual).max() <= CLOSE * np.abs(expected).max(), length
+
+
+@architectures
+def test_what_a_layer_sees_is_read_from_its_masks(exported: Any, name: str) -> None:
+    """Windows by each architecture's own rules: half of local_attention, or sliding_window with the token."""
+    _, path = exported[name]
+
+    branches = [
+        attribute.g
+        for node in onnx.load(path).graph.node
+        for attribute in node.attribute
+        if attribute.name == "then_branch"
+    ]
+    loops = [node for branch in branches for node in branch.node if node.op_type == "Loop"]
+
+    assert len(WINDOWS[name]) == len(loops)
+    for window, loop in zip(WINDOWS[name], loops, strict=True):
+        body = loop.attribute[0].g
+        cut = any(output.endswith("keys.start") for node in body.node for output in node.output)
+        assert cut == (window != Window())
+
+
+@pytest.mark.parametrize("name", ["gemma2", "gemma3_text", "llama", "modernbert", "qwen2", "t5"])
+def test_windows_are_exact(tmp_path: Path, name: str) -> None:
+    """As numbers, from the graph before it is rewritten."""
+    original = module(tmp_path, name, LIMIT)
+    path = plain_graph(original, tmp_path)
+    model = onnx.load(path)
+    tensors = axes.read(path)
+    nodes = [new for node in model.graph.node for new in attention._without_shapes(node, tensors)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    graph = Graph(model.graph, tensors)
+
+    masks = windows.Masks(model, graph, (LIMIT, LIMIT // 2, SHORT + 1))
+    found = [masks.window(one.nodes) for one in attention._attentions(graph)]
+
+    assert WINDOWS[name] == found
+
+
+def plain_graph(original: Any, folder: Path) -> Path:
+    """The graph as optimum exports it, simplified and not rewritten."""
+    with warnings.catch_warnings(action="ignore"):
+        transformer.onnx_export_from_model(
+            original.auto_model,
+            folder / "plain",
+            task=transformer.TASK,
+            opset=functions.OPSET,
+            custom_onnx_configs={"model": transformer._description(original)},
+            do_validation=False,
+        )
+    optimize.optimize(folder / "plain" / "model.onnx", folder / "plain.onnx")
+    return folder / "plain.onnx"
+
+
+@pytest.mark.parametrize("name", ["albert", "modernbert", "roformer"])
+def test_padding_is_seen_by_nobody_in_plain_onnxruntime(exported: Any, name: str) -> None:
+    """A batch with a mask of ones and zeros: each text is what it is alone."""
+    session = onnx_file.session(exported[name][1])
+    lengths = (300, SHORT + 1, 900)
+    ids = ids_of(max(lengths), rows=len(lengths))
+    mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int64)
+
+    together = onnx_file.states(session, ids, mask)
+
+    for row, length in enumerate(lengths):
+        alone = onnx_file.states(session, ids[row : row + 1, :length], mask[row : row + 1, :length])
+        assert np.abs(alone[0] - together[row, :length]).max() <= CLOSE * np.abs(alone).max()
+
+
+def test_the_same_bits_in_every_run_and_with_any_number_of_threads(exported: Any) -> None:
+    import onnxruntime
+
+    ids = ids_of(LIMIT)
+    path = exported["modernbert"][1]
+    sessions = []
+    for threads in (1, 2):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        sessions.append(onnxruntime.InferenceSession(str(path), options))
+
+    first, *others = [onnx_file.states(session, ids, np.ones_like(ids)) for session in sessions * 2]
+
+    assert all(np.array_equal(first, other) for other in others)
+
+
+def test_int8_is_rewritten_too_and_needs_nothing_but_standard_operators(
+    exported: Any, tmp_path: Path
+) -> None:
+    quantize.quantize(exported["modernbert"][1], tmp_path / "int8.onnx")
+
+    model = onnx.load(tmp_path / "int8.onnx")
+    onnx.checker.check_model(model, full_check=False)
+    domains = {node.domain for function in model.functions for node in function.node}
+
+    assert {"", functions.DOMAIN} == {opset.domain for opset in model.opset_import}
+    assert domains <= {"", functions.DOMAIN}
+    assert any(node.op_type == "If" for node in model.graph.node)
+
+
+def test_up_to_the_shortest_limit_nothing_changes(tmp_path: Path) -> None:
+    original = module(tmp_path, "modernbert", SHORT)
+    path = plain_graph(original, tmp_path)
+    before = path.read_bytes()
+
+    assert f"its limit is {SHORT} tokens" == attention.rewrite(path, SHORT)
+    assert before == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["deberta-v2", "opt"])
+def test_what_cannot_be_cut_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+    """Masks and biases in forms that no block has: these stay quadratic, and right."""
+    original = module(tmp_path, name, LIMIT)
+    path = plain_graph(original, tmp_path)
+    before = path.read_bytes()
+
+    assert attention.rewrite(path, LIMIT)
+    assert before == path.read_bytes()
+
+
+MEMORY = """
+import resource, sys
+import numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+options.enable_cpu_mem_arena = False
+session = onnxruntime.InferenceSession(sys.argv[1], options)
+def most():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+def run(tokens):
+    ids = numpy.full((1, tokens), 7)
+    feeds = {"input_ids": ids, "attention_mask": numpy.ones_like(ids)}
+    session.run(None, {name.name: feeds[name.name] for name in session.get_inputs()})
+    return most()
+run(8)
+before = most()
+print(*(run(int(tokens)) - before for tokens in sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("name", ["gemma3_text", "llama", "modernbert", "t5"])
+def test_memory_grows_with_the_tokens(tmp_path: Path, name: str) -> None:
+    """Megabytes beyond those of a short text; one [tokens, tokens] of float32 alone has 268 of 8,192."""
+    limit = 8192
+    path = tmp_path / "model.onnx"
+    original = module(tmp_path, name, limit)
+    write(original, path, limit)
+
+    command = [sys.executable, "-c", MEMORY, str(path), "2048", "4096", str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    short, middle, long = map(float, done.stdout.split())
+    assert long < 100
+    assert long <= 6 * max(short, 5.0)
+    assert middle <= long
