@@ -28,6 +28,8 @@ Command = Callable[..., None]
 
 KINDS = ("txt", "jsonl", "csv", "tsv", "parquet")
 DTYPES = ("float32", "float16", "int8", "ubinary")
+TABLE_OPTIONS = ("delimiter", "encoding", "no_header")
+"""Of ``embed``: how its files are written."""
 REJECTED = 2
 """The exit code of an ``embed`` that went through, but for some records."""
 EXPORT_PACKAGES = ("torch", "transformers", "optimum", "sentence_transformers")
@@ -163,6 +165,11 @@ def models(**words: Any) -> None:
 @click.option("--format", "kind", type=click.Choice(KINDS), help="What INPUT is, if its name does not say.")
 @click.option("--field", help="Field or column of the texts [default: text].")
 @click.option("--id", "id_", metavar="COLUMN", help="Field or column that becomes the output's id.")
+@click.option(
+    "--delimiter", help="What is between columns of CSV [default: a comma] or TSV [default: a tab]."
+)
+@click.option("--encoding", help="Of lines, CSV and TSV: utf-8 (default), utf-16, latin-1, cp1252, ...")
+@click.option("--no-header", is_flag=True, help="CSV or TSV begins with a record; columns go by number.")
 @click.option("--keep", default="", metavar="COLUMN,...", help="Fields or columns that the output keeps.")
 @click.option("--model", help="A name or alias [default: the first].")
 @click.option("--prompt-name", help="One of the model's prompts, put before each text.")
@@ -181,7 +188,7 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
     """
     asked = {name: rest.pop(name) for name in ("model", "prompt_name", "dimensions", "dtype")}
     places = {name: rest.pop(name) for name in ("force", "restart")}
-    read = {name: rest.pop(name) for name in ("kind", "field", "id_", "keep")}
+    read = {name: rest.pop(name) for name in ("kind", "field", "id_", "keep", *TABLE_OPTIONS)}
     chosen = settings.from_words(rest)
     if bool(inputs) == bool(texts):
         raise SetupError("give files to embed, or - for standard input, or texts with --text")
@@ -201,7 +208,11 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
         return
     keep = tuple(name.strip() for name in read["keep"].split(",") if name.strip())
     columns = {"field": read["field"] or files.FIELD, "id": read["id_"], "keep": keep}
-    found = files.find(inputs, read["kind"], output=output, **columns)
+    if read["delimiter"] is not None:
+        columns["delimiter"] = files.delimiter(read["delimiter"])
+    if read["encoding"] is not None:
+        columns["encoding"] = files.encoding(read["encoding"])
+    found = files.find(inputs, read["kind"], output=output, header=not read["no_header"], **columns)
     meta = embed_files(found, Target(output=output, **places), choice)
     click.echo(f"embed-onnx: {_told(output, meta)}", err=True)
     if meta.rejected:

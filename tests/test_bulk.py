@@ -27,7 +27,7 @@ from sentence_transformers.util.quantization import quantize_embeddings
 from small_models import MAX_TOKENS, WIDTH
 
 from embed_onnx import Model, dtypes
-from embed_onnx.bulk import inputs, journal, parquet, readers
+from embed_onnx.bulk import inputs, journal, lines, parquet, readers
 from embed_onnx.bulk.readers import Block, Position
 from embed_onnx.bulk.run import Choice, Target, embed_files, embed_texts
 from embed_onnx.bulk.writers import Meta
@@ -314,7 +314,7 @@ def test_bad_records_are_listed_and_the_rest_is_embedded(
     embed: Embed, small: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Each with its file, its line and why; rows say which record they are of."""
-    monkeypatch.setattr(readers, "LINE_BYTES", 100)
+    monkeypatch.setattr(lines, "LINE_BYTES", 100)
     content, expected, texts = REJECTS[kind]
     source, output = tmp_path / f"in.{kind}", tmp_path / "out.npy"
     source.write_bytes(content)
@@ -717,7 +717,7 @@ def test_a_damaged_journal_is_refused(embed: Embed, tmp_path: Path, monkeypatch:
         ({"in.txt": b"a", "in.csv": b"text\na\n"}, {}, "embed one kind at a time"),
         ({"in.txt.gz": b"no gzip"}, {}, "is damaged after line 0"),
         ({"out.parquet.rejects.jsonl": b"{}"}, {}, "belongs to the output"),
-        ({"in.txt": "a\nb".encode("utf-16")}, {}, "is UTF-16 or UTF-32; convert it to UTF-8"),
+        ({"in.txt": "a\nb".encode("utf-16")}, {}, "would be read as UTF-8; add --encoding utf-16"),
     ],
 )
 def test_mistakes(

@@ -1,5 +1,6 @@
 """Which files are read, and how: names and globs to files of one kind."""
 
+import codecs
 import glob
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ SUFFIXES: dict[str, Kind] = {
 STANDARD_INPUT = "-"
 FIELD = "text"
 """Where the text is, unless --field says otherwise."""
+UTF_8 = "utf-8"
+DELIMITERS: dict[Kind, str] = {"csv": ",", "tsv": "\t"}
+"""Of the kinds that have one, unless --delimiter says otherwise."""
 INDEX, META, REJECTS = ".index.npy", ".meta.json", ".rejects.jsonl"
 """Suffixes of the files that may lie beside an output."""
 
@@ -37,13 +41,29 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read. ``columns`` are the id, if there is one, and those that are kept; all are of one kind."""
+    """What is read, all of one kind. Without a ``header``, columns go by their numbers, from 1.
+
+    ``delimiter`` is None where nobody named one, and ``encoding`` the name that Python gives it.
+    """
 
     files: tuple[File, ...]
     kind: Kind
     field: str = FIELD
     id: str | None = None
     keep: tuple[str, ...] = ()
+    header: bool = True
+    delimiter: str | None = None
+    encoding: str = UTF_8
+
+    @property
+    def separator(self) -> str:
+        """What is between the columns of a line; empty where lines have none."""
+        return self.delimiter or DELIMITERS.get(self.kind, "")
+
+    @property
+    def label(self) -> str:
+        """What the encoding is called in messages."""
+        return self.encoding.upper()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -69,7 +89,7 @@ def find(names: Sequence[str], kind: Kind | None, *, output: Path | None = None,
     A glob's are sorted, without those that belong to the output.
 
     Raises:
-        SetupError: A file is absent, given twice, or of an unknown or another kind.
+        SetupError: A file is absent, given twice, or of an unknown or another kind, or a field does not fit.
     """
     paths = [path for name in names for path in _expand(name, output)]
     places: set[Path] = set()
@@ -84,7 +104,56 @@ def find(names: Sequence[str], kind: Kind | None, *, output: Path | None = None,
     for path, other in kinds.items():
         if other != first:
             raise SetupError(f"{paths[0]} is {first} and {path} is {other}; embed one kind at a time")
-    return Inputs(files=tuple(stat(path) for path in paths), kind=first, **columns)
+    found = Inputs(files=tuple(stat(path) for path in paths), kind=first, **columns)
+    _check_columns(found)
+    return found
+
+
+def delimiter(word: str) -> str:
+    """The character that ``--delimiter`` means.
+
+    Raises:
+        SetupError: It is none, or one that cannot part columns.
+    """
+    sign = "\t" if word in ("tab", "\\t") else word
+    if len(sign) != 1 or sign in '"\r\n\0':
+        raise SetupError(
+            f"--delimiter {word!r} is not one character that can be between columns; give one such as ';' or "
+            "'|', or the word tab"
+        )
+    return sign
+
+
+def encoding(word: str) -> str:
+    """The name of an encoding as Python has it.
+
+    Raises:
+        SetupError: It is not an encoding of texts.
+    """
+    try:
+        "".encode(word)  # unlike codecs.lookup, refuses codecs from bytes to bytes
+        name = codecs.lookup(word).name
+    except (LookupError, UnicodeError, ValueError):
+        raise SetupError(
+            f"--encoding {word!r} is not known; give one such as utf-8, utf-16, latin-1, cp1252 or shift_jis"
+        ) from None
+    return UTF_8 if name == "utf-8-sig" else name
+
+
+def _check_columns(inputs: Inputs) -> None:
+    """Refuse what does not go together, before any file is opened."""
+    if inputs.kind not in DELIMITERS and (inputs.delimiter is not None or not inputs.header):
+        raise SetupError(
+            "--delimiter and --no-header are for CSV and TSV; leave them out, or add --format csv"
+        )
+    if inputs.kind == "parquet" and inputs.encoding != UTF_8:
+        raise SetupError("--encoding is for files of lines, and Parquet is always UTF-8; leave it out")
+    for name in () if inputs.header else (inputs.field, *inputs.columns):
+        if not name.isdecimal() or int(name) < 1:
+            raise SetupError(
+                f"without a header, columns go by their numbers, from 1, and {name!r} is not one; give "
+                "numbers to --field, --id and --keep, such as --field 1"
+            )
 
 
 def belongs(path: str, output: Path) -> bool:

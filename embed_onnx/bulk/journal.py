@@ -41,7 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     other files and how the model is used.
     """
 
-    format: int = 1
+    format: int = 2
     inputs: Inputs
     model: str
     repo: str
@@ -258,7 +258,9 @@ def _differences(begun: Plan, now: Plan) -> list[str]:
 def _flat(plan: Plan) -> dict[str, Any]:
     """Everything but the files."""
     own = {name: getattr(plan, name) for name in plan.__struct_fields__ if name != "inputs"}
-    return own | {name: getattr(plan.inputs, name) for name in ("kind", "field", "id", "keep")}
+    return own | {
+        name: getattr(plan.inputs, name) for name in plan.inputs.__struct_fields__ if name != "files"
+    }
 
 
 def same_each_time(plan: Plan) -> bool:

@@ -1,0 +1,53 @@
+"""JSON lines: an object a line, of which only the fields that are asked for are decoded."""
+
+from typing import Any
+
+import msgspec
+
+from embed_onnx.bulk.inputs import Inputs
+from embed_onnx.bulk.lines import Lines
+from embed_onnx.bulk.records import Record, Units
+from embed_onnx.errors import SetupError
+
+
+def open_json(lines: Lines, inputs: Inputs) -> Units:
+    """Only the fields that are wanted are decoded; those that are kept stay as they are written."""
+    names = list(dict.fromkeys([inputs.field, *inputs.columns]))  # the text may be kept, too
+    places = [names.index(name) for name in inputs.columns]
+    fields: list[tuple[str, Any, Any]] = [("f0", Any, msgspec.UNSET)]
+    fields += [(f"f{number}", msgspec.Raw, msgspec.UNSET) for number in range(1, len(names))]
+    rename = {field[0]: name for field, name in zip(fields, names, strict=True)}
+    try:
+        decoder = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename=rename))
+    except ValueError as err:  # of quotes and backslashes
+        raise SetupError(f"--field, --id and --keep name {', '.join(names)}: {err}") from None
+
+    def record(line: bytes) -> Record:
+        text, reason = lines.decode(line)
+        if reason:
+            return Record(lines.number, None, reason=reason)
+        return _json_record(decoder, text, lines.number, inputs, places)
+
+    return lines, record
+
+
+def _json_record(decoder: Any, line: str, number: int, inputs: Inputs, places: list[int]) -> Record:
+    try:
+        values = msgspec.structs.astuple(decoder.decode(line))
+    except msgspec.ValidationError:
+        return Record(number, None, reason="the line is JSON and not an object")
+    except (ValueError, RecursionError) as err:
+        return Record(number, None, reason=f"the line is not valid JSON: {err}")
+    if values[0] is msgspec.UNSET:
+        return Record(number, None, reason=f"there is no field {inputs.field!r}")
+    kept = [_kept(values[place]) for place in places]
+    if inputs.id is not None and kept[0] is None:
+        return Record(number, None, reason=f"the id, field {inputs.id!r}, is missing or null")
+    return Record(number, values[0], kept)
+
+
+def _kept(value: Any) -> Any:
+    """The text itself, or another field as it is written; None if it is absent or null."""
+    if not isinstance(value, msgspec.Raw):
+        return None if value is msgspec.UNSET else value
+    return None if bytes(value) == b"null" else value.copy()  # without the rest of its line
