@@ -11,22 +11,22 @@ import sys
 import threading
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+from embed_onnx import cgroup
 
-CGROUP = Path("/sys/fs/cgroup")
+log = logging.getLogger(__name__)
 
 NICENESS = 5
 """Added to a thread's own: beside one without it, it has a quarter of a core (Linux's sched-nice-design)."""
 
 
-def usable_cores(cgroup: Path = CGROUP) -> int:
-    """Cores granted by CPU affinity and by the cgroup's quota, whichever is less; at least 1.
+def usable_cores(process: Path = cgroup.PROCESS) -> int:
+    """Cores granted by CPU affinity and by the quota of the cgroups, whichever is less; at least 1.
 
     A quota of 1.5 cores counts as 2: two lanes that are throttled at times use all of it, one
     lane never could.
     """
     affinity = len(cores())
-    quota = cgroup_quota(cgroup)
+    quota = cgroup.cpu_quota(process)
     return affinity if quota is None else max(1, min(affinity, math.ceil(quota)))
 
 
@@ -36,24 +36,6 @@ def cores() -> set[int]:
         return os.sched_getaffinity(0)
     except (AttributeError, OSError):  # not Linux, or a filter of system calls
         return set(range(os.cpu_count() or 1))
-
-
-def cgroup_quota(cgroup: Path = CGROUP) -> float | None:
-    """Cores a second granted by cgroup v2 (``cpu.max``) or v1 (``cpu.cfs_*``), None if unlimited.
-
-    Inside a container the mount shows the container's own group at its root, which is where
-    quotas are set in practice.
-    """
-    try:
-        if (cgroup / "cpu.max").exists():
-            quota, period = (cgroup / "cpu.max").read_text().split()
-        else:
-            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
-            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
-        granted = int(quota) / int(period)
-    except (OSError, ValueError, ArithmeticError):  # absent, or "max": no quota
-        return None
-    return granted if granted > 0 else None  # v1 writes -1 for "no quota"
 
 
 def give_way() -> None:
