@@ -40,6 +40,7 @@ class Measured(Record, frozen=True, kw_only=True):
     retrieval: str | None
     num_documents: int
     num_queries: int
+    judgements_left_out: int = 0
     timed_texts: int
     timed_tokens: int
     load: float

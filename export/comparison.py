@@ -146,6 +146,7 @@ def _measured(given: Given, work: Workload, timed: Sequence[str], num_tokens: in
         retrieval=None if task is None else task.name,
         num_documents=0 if task is None else len(task.documents),
         num_queries=0 if task is None else len(task.queries),
+        judgements_left_out=0 if task is None else task.left_out,
         load=os.getloadavg()[0],
         timed_texts=len(timed),
         timed_tokens=num_tokens,

@@ -11,7 +11,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from embed_onnx.manifest import HEAD, MODEL, Module, PoolingMode, TruncationSide
-from export import config, head, modules, static, tokenizer
+from export import config, head, modules, static, tokenizer, weights
 from export.errors import ExportError, is_exhausted
 from export.sources import Checkpoint
 
@@ -59,7 +59,8 @@ def load(checkpoint: Checkpoint, *, attention: str | None = "eager") -> Original
     """
     chain = modules.read(checkpoint)
     try:
-        model = _assembled(checkpoint.folder, chain, attention).eval().float()
+        with weights.readable(checkpoint.folder) as folder:
+            model = _assembled(folder, chain, attention).eval().float()
     except ExportError:
         raise
     except Exception as err:  # whatever transformers raises for a folder it cannot read

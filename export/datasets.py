@@ -36,7 +36,8 @@ class Retrieval(msgspec.Struct, frozen=True):
     """Documents, and the queries that some of them answer.
 
     ``gains`` are by the document's place. ``same`` is the place of the document that is the query itself, by
-    its id, or -1: as BEIR does, it is not ranked, unless it is said to answer the query.
+    its id, or -1: as BEIR does, it is not ranked, unless it is said to answer the query. ``left_out`` are
+    judgements of documents or queries that are not there, as samples of a corpus have them.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Retrieval(msgspec.Struct, frozen=True):
     queries: list[str]
     gains: list[dict[int, float]]
     same: list[int]
+    left_out: int = 0
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -98,10 +100,10 @@ def read_pairs(path: Path) -> Pairs:
 
 
 def read_retrieval(folder: Path) -> Retrieval:
-    """A retrieval task; queries that nothing answers are left out.
+    """A retrieval task; queries that nothing answers are left out, and judgements of what is not there.
 
     Raises:
-        DatasetError: A file cannot be read, a line is wrong, or an id is unknown or stands twice.
+        DatasetError: A file cannot be read, a line is wrong, an id stands twice, or no query has an answer.
     """
     corpus, queries = folder / "corpus.jsonl", folder / "queries.jsonl"
     judgements = next(
@@ -111,25 +113,25 @@ def read_retrieval(folder: Path) -> Retrieval:
     documents, asked = _texts(corpus), _texts(queries)
     places = {name: place for place, name in enumerate(documents)}
     gains: dict[str, dict[int, float]] = {}
+    left_out = 0
     for line, (query, document, score) in _rows(judgements, JUDGEMENT_COLUMNS, "\t"):
-        for name, known, where in ((query, asked, queries), (document, documents, corpus)):
-            if name not in known:
-                _refuse(
-                    judgements,
-                    line,
-                    f"names {name!r}, which {where.name} does not have; add it or drop the line",
-                )
         gain = _number(score, judgements, line)
-        if gain > 0:
+        if query not in asked or document not in documents:
+            left_out += 1
+        elif gain > 0:
             gains.setdefault(query, {})[places[document]] = gain
     if not gains:
-        _refuse(judgements, None, "has no line with a score above 0; without an answer nothing can be scored")
+        reason = "has no line with a score above 0; without an answer nothing can be scored"
+        if left_out:
+            reason += f" ({left_out} lines are of texts that {queries.name} or {corpus.name} does not have)"
+        _refuse(judgements, None, reason)
     return Retrieval(
         name=folder.resolve().name,
         documents=list(documents.values()),
         queries=[asked[query] for query in gains],
         gains=list(gains.values()),
         same=[_same(places.get(query, -1), found) for query, found in gains.items()],
+        left_out=left_out,
     )
 
 
@@ -139,7 +141,12 @@ def _same(place: int, answers: dict[int, float]) -> int:
 
 def _rows(path: Path, columns: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The values of those columns, row by row, and the line that each row ends at."""
-    reader = csv.DictReader(_lines(path), delimiter=delimiter, strict=True)
+    reader = csv.DictReader(
+        _lines(path),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,  # TSV has no quotes
+        strict=True,
+    )
     try:
         header = reader.fieldnames or []
         missing = [column for column in columns if column not in header]

@@ -162,6 +162,8 @@ def _data(card: Card) -> str:
             f"{literal(measured.retrieval)} has {measured.num_documents:,} documents and "
             f"{measured.num_queries:,} queries that some of them answer."
         )
+    if measured.judgements_left_out:
+        lines.append(f"{measured.judgements_left_out:,} judgements of texts that it lacks are left out.")
     return " ".join(lines)
 
 

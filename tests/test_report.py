@@ -520,6 +520,38 @@ def test_a_retrieval_task(task: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "left_out"),
+    [
+        pytest.param("x\t9\t1\n", 1, id="document"),
+        pytest.param("y\t1\t1\n", 1, id="query"),
+        pytest.param("y\t9\t1\nx\t9\t0\nz\t2\t1\n", 3, id="both-and-of-no-gain"),
+    ],
+)
+def test_judgements_of_what_is_not_there(task: Callable[..., Path], lines: str, left_out: int) -> None:
+    """As a sample of a corpus has them: they are left out and counted, and the others stay what they are."""
+    folder = task()
+    whole = datasets.read_retrieval(folder)
+    header, judged = (folder / "qrels.tsv").read_text().split("\n", 1)
+    (folder / "qrels.tsv").write_text(f"{header}\n{lines}{judged}")
+
+    found = datasets.read_retrieval(folder)
+
+    assert (0, left_out) == (whole.left_out, found.left_out)
+    assert msgspec.structs.replace(whole, left_out=left_out) == found
+
+
+def test_ids_with_quotes(task: Callable[..., Path]) -> None:
+    """TSV has none; a quote is a character of an id."""
+    folder = task(
+        corpus=r'{"_id": "\"d", "text": "a"}' + "\n",
+        queries=r'{"_id": "q\"1\"", "text": "b"}' + "\n",
+        qrels='query-id\tcorpus-id\tscore\nq"1"\t"d\t1\n',
+    )
+
+    assert [{0: 1.0}] == datasets.read_retrieval(folder).gains
+
+
+@pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         pytest.param({"qrels": None}, "task/qrels.tsv cannot be read: No such file", id="absent"),
@@ -533,14 +565,12 @@ def test_a_retrieval_task(task: Callable[..., Path]) -> None:
             id="twice",
         ),
         pytest.param(
-            {"qrels": "query-id\tcorpus-id\tscore\nx\t9\t1\n"},
-            "qrels.tsv, line 2 names '9', which corpus.jsonl does not have",
-            id="document",
+            {"qrels": "query-id\tcorpus-id\tscore\nx\t9\t1\ny\t1\t1\n"},
+            "(2 lines are of texts that queries.jsonl or corpus.jsonl does not have)",
+            id="nothing-of-what-is-judged",
         ),
         pytest.param(
-            {"qrels": "query-id\tcorpus-id\tscore\nx\t1\t1\ny\t1\t1\n"},
-            "qrels.tsv, line 3 names 'y', which queries.jsonl does not have",
-            id="query",
+            {"qrels": "query-id\tcorpus-id\tscore\nx\t9\tyes\n"}, "the score 'yes'", id="score-of-no-text"
         ),
         pytest.param({"qrels": "x 0 1 1\n"}, "with tabs between", id="trec"),
         pytest.param({"qrels": "query-id\tcorpus-id\tscore\nx\t1\tyes\n"}, "the score 'yes'", id="score"),

@@ -25,6 +25,12 @@ ROW_GROUP_ROWS = 16_384
 """A row group ends with the message that reaches so many bytes or rows."""
 READ_BYTES = 1024 * 1024
 """Read at a time of each column."""
+BINARY = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
 ARROW: dict[DType, Any] = {
     "float32": pa.float32(),
     "float16": pa.float16(),
@@ -55,7 +61,10 @@ def check(inputs: Inputs) -> None:
                 )
         if not is_text(schema.field(inputs.field).type):
             kind = schema.field(inputs.field).type
-            raise SetupError(f"{file.path}: the column {inputs.field!r} is of type {kind}, not string")
+            raise SetupError(
+                f"{file.path}: the column {inputs.field!r} is of type {kind}, and texts are strings or "
+                "binary; name another with --field"
+            )
         types = [schema.field(name).type for name in inputs.columns]
         first = first or (file.path, types)
         if types != first[1]:
@@ -153,26 +162,37 @@ def _each(kind: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def is_text(kind: Any) -> bool:
-    """Whether a type is one of strings."""
+    """Whether a type is one of strings, or of bytes, which writers that know no strings leave for them."""
     kind = _plain(kind)
+    return _is_string(kind) or any(is_kind(kind) for is_kind in BINARY)
+
+
+def _is_string(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def texts(column: Any) -> list[Any]:
-    """Strings and nulls; bytes where a string is not valid UTF-8."""
+    """Strings and nulls, bytes decoded as UTF-8; no bytes at all in the place of what is not valid."""
     try:
-        found: list[Any] = column.to_pylist()
+        values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
         return [_text(value) for value in column]
-    return found
+    return [_decoded(value) if isinstance(value, bytes) else value for value in values]
 
 
 def _text(value: Any) -> str | bytes | None:
     try:
-        found: str | None = value.as_py()
+        text: str | None = value.as_py()
     except UnicodeDecodeError:
         return b""
-    return found
+    return text
+
+
+def _decoded(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return b""
 
 
 class Rows:
@@ -240,7 +260,7 @@ def damaged(column: Any) -> list[int]:
 
 
 def _holds_text(kind: Any) -> bool:
-    return bool(_each(kind, lambda part: pa.binary() if is_text(part) else part) != kind)
+    return bool(_each(kind, lambda part: pa.binary() if _is_string(part) else part) != kind)
 
 
 def _is_valid(column: Any) -> bool:
