@@ -4,9 +4,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import dockerfile
@@ -14,7 +14,7 @@ import httpx
 import kubernetes_validate
 import pytest
 import yaml
-from harness import MINILM, PROGRAM, START_SECONDS, Server, clean_environment
+from harness import MINILM, PROGRAM, START_SECONDS, Server, clean_environment, free_port, until
 
 from embed_onnx import __version__
 from embed_onnx.server import GRACE_SECONDS
@@ -69,6 +69,13 @@ def run_environment() -> dict[str, str]:
 def health_check() -> list[str]:
     (check,) = of("serve", "HEALTHCHECK")
     return list(check.value[1:])
+
+
+def compose_health_check() -> list[str]:
+    (service,) = yaml.safe_load((DEPLOY / "docker-compose.yml").read_text())["services"].values()
+    kind, *command = service["healthcheck"]["test"]
+    assert "CMD" == kind
+    return command
 
 
 def test_dockerfile_follows_hadolint() -> None:
@@ -206,27 +213,52 @@ def test_image_serves_and_stops(image: Container) -> None:
     )
     try:
         server.wait_ready()
-        port = {"EMBED_ONNX_PORT": server.url.rpartition(":")[2]}
-        # A proxy that is not there: nobody may be asked but the server itself.
-        environment = image.environment | port | {"http_proxy": "http://127.0.0.1:9"}
-
-        def healthy() -> bool:
-            done = subprocess.run(health_check(), env=environment, capture_output=True, check=False)
-            return done.returncode == 0
-
         answer = httpx.post(f"{server.url}/v1/embeddings", json=REQUEST, timeout=START_SECONDS)
-        health = [healthy()]
+        health = [healthy(image, check) for check in (health_check(), compose_health_check())]
         log = server.stop()
-        health += [healthy()]
+        health += [healthy(image, check) for check in (health_check(), compose_health_check())]
     finally:
         server.kill()
 
     assert "serve" == serve
     assert server.url.startswith("http://0.0.0.0:")
     assert 200 == answer.status_code
-    assert [True, False] == health
+    assert [True, True, False, False] == health
     assert "kernels" in log
     assert 0 == server.process.returncode
+
+
+def healthy(image: Container, check: list[str]) -> bool:
+    """What a health check comes to in the image, whose variable has the default port.
+
+    A proxy that is named and not there may not be asked.
+    """
+    environment = image.environment | run_environment() | {"http_proxy": "http://127.0.0.1:9"}
+    return subprocess.run(check, env=environment, capture_output=True, check=False).returncode == 0
+
+
+def test_health_check_asks_where_the_server_listens(image: Container, tmp_path: Path) -> None:
+    """By a variable, a flag before a variable, at a Unix socket, of several processes, behind an init."""
+    program = str(image.bin / "embed-onnx")
+    starts = [
+        ([], {"EMBED_ONNX_PORT": str(free_port())}),
+        (["--port", str(free_port())], {"EMBED_ONNX_PORT": str(free_port())}),
+        (["--host", f"unix:{tmp_path}/a.sock"], {}),
+        (["--port", "0", "--workers", "2"], {}),
+        (["--host", "::1", "--port", "0"], {}),
+    ]
+    for flags, variables in starts:
+        environment = image.environment | run_environment() | variables
+        command = ["sh", "-c", '"$@" & wait', "init", program, "serve", *flags]
+        with subprocess.Popen(
+            command, cwd=image.folder / "home", env=environment, stderr=subprocess.DEVNULL, process_group=0
+        ) as process:
+            try:
+                until(lambda: healthy(image, compose_health_check()))
+                assert healthy(image, health_check()), flags
+            finally:
+                os.killpg(process.pid, signal.SIGTERM)
+        until(lambda: not healthy(image, health_check()))
 
 
 # ---- the compose file
@@ -247,21 +279,6 @@ def test_compose_confines_the_server() -> None:
     assert "1g" == service["mem_limit"]
     assert "unless-stopped" == service["restart"]
     assert int(service["stop_grace_period"].removesuffix("s")) > STOP_SECONDS
-
-
-def test_compose_health_check(serve: Callable[..., Server]) -> None:
-    """It succeeds with a server that is ready, and fails with none."""
-    (service,) = yaml.safe_load((DEPLOY / "docker-compose.yml").read_text())["services"].values()
-    kind, *command = service["healthcheck"]["test"]
-    server = serve()
-    ours = [word.replace(str(DEFAULTS.port), server.url.rpartition(":")[2]) for word in command]
-
-    codes = [subprocess.run(ours, capture_output=True, check=False).returncode]
-    server.stop()
-    codes += [subprocess.run(ours, capture_output=True, check=False).returncode]
-
-    assert "CMD" == kind
-    assert [0, 1] == codes
 
 
 # ---- the Kubernetes manifests
@@ -293,6 +310,7 @@ def test_manifests_belong_together() -> None:
     assert MANIFESTS["ConfigMap"]["metadata"]["name"] == models["configMap"]["name"]
     assert ["http"] == [port["targetPort"] for port in MANIFESTS["Service"]["spec"]["ports"]]
     assert [{"name": "http", "containerPort": DEFAULTS.port}] == CONTAINER["ports"]
+    assert {"name": "EMBED_ONNX_PORT", "value": str(DEFAULTS.port)} in CONTAINER["env"]
     assert str(DEFAULTS.port) == POD["metadata"]["annotations"]["prometheus.io/port"]
     assert spec["replicas"] > MANIFESTS["PodDisruptionBudget"]["spec"]["maxUnavailable"]
 
