@@ -1,5 +1,15 @@
 """``python -m embed_onnx`` is ``embed-onnx``."""
 
-from embed_onnx.cli import main
+from embed_onnx import signals
 
-main()
+
+def main() -> None:
+    """Run a command, with its signals handled before anything that takes time to import."""
+    signals.handle()
+    from embed_onnx import cli  # noqa: PLC0415 - after the handlers
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

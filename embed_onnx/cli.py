@@ -1,12 +1,13 @@
-"""The command line: ``embed-onnx serve | export | report | models | embed | key``.
+"""The command line: ``embed-onnx serve | export | report | models | embed | health | key``.
 
 Commands import what they use, so that ``--help`` is instant.
 """
 
 import contextlib
+import logging
+import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -15,14 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from embed_onnx import __version__, settings
+from embed_onnx import __version__, settings, signals
 from embed_onnx.errors import EmbedError, SetupError
+from embed_onnx.signals import Interruption
 
 if TYPE_CHECKING:
     from embed_onnx.bulk.writers import Meta
     from embed_onnx.models_file import Entry
     from embed_onnx.settings import Settings
     from export.datasets import Given
+
+log = logging.getLogger(__name__)
 
 Command = Callable[..., None]
 
@@ -60,9 +64,20 @@ def cli() -> None:
 
 @cli.command()
 @knob_options()
-@click.option("--worker", type=(int, int), hidden=True, help="A bound socket and whose child this is.")
-def serve(worker: tuple[int, int] | None, **words: Any) -> None:
+@click.option("--worker", type=(str, int), hidden=True, help="Bound sockets and whose child this is.")
+def serve(worker: tuple[str, int] | None, **words: Any) -> None:
     """Serve the models that models.txt lists, exporting those that are missing."""
+    try:
+        _serve(worker, words)
+    except Interruption as interruption:
+        if interruption.number != signal.SIGTERM:
+            raise
+        click.echo(
+            "embed-onnx: stopped before it served", err=True
+        )  # as it was asked to, which is no failure
+
+
+def _serve(worker: tuple[str, int] | None, words: dict[str, Any]) -> None:
     from embed_onnx import workers
 
     # Threads that libraries start when they are imported keep the mask they begin with: a signal that one of
@@ -70,26 +85,29 @@ def serve(worker: tuple[int, int] | None, **words: Any) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, workers.SIGNALS)
     settings.refuse_blank_keys()
     chosen = settings.from_words(words)
-    from embed_onnx import logs, registry, server
+    from embed_onnx import child, listening, logs, registry, server
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, workers.SIGNALS - workers.UNTIL_SERVING)
-    with logs.to_stderr(chosen.log_format):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(logs.to_stderr(chosen.log_format))
         entries = registry.wanted(chosen)
         if worker is None:
-            sock = server.bind(chosen)
+            for sentence in settings.warnings():
+                log.warning("%s", sentence)
+            socks = stack.enter_context(listening.bound(chosen))
             _export_missing(registry.missing(entries, chosen.artifacts), chosen)
         else:
-            descriptor, parent = worker
-            workers.end_with_parent(parent)
-            sock = socket.socket(fileno=descriptor)
+            descriptors, parent = worker
+            child.end_with_parent(parent)
+            socks = [socket.socket(fileno=int(word)) for word in descriptors.split(",")]
         if chosen.workers > 1:
-            workers.run(sock, sys.argv[1:], workers=chosen.workers, threads=chosen.threads)
+            workers.run(socks, sys.argv[1:], workers=chosen.workers, threads=chosen.threads)
             return
-        with registry.Registry(entries, chosen) as models:
-            if worker is not None:
-                models.load()  # before it takes connections that other workers could answer
-            on_reload = None if worker is None else workers.reload_others
-            server.serve(models, chosen, sock, on_reload=on_reload)
+        models = stack.enter_context(registry.Registry(entries, chosen))
+        if worker is not None:
+            models.load()  # before it takes connections that other workers could answer
+        on_reload = None if worker is None else workers.reload_others
+        server.serve(models, chosen, socks, on_reload=on_reload)
 
 
 STS = click.option(
@@ -109,12 +127,23 @@ BEIR = click.option(
 @knob_options("artifacts", "models")
 @click.option("--force", is_flag=True, help="Export even what is up to date.")
 @click.option("--report", is_flag=True, help="Write a report card for each artifact that has none.")
+@click.option("--parent", type=int, hidden=True, help="The server that needs them, and whose child this is.")
 @STS
 @BEIR
 def export(
-    names: tuple[str, ...], force: bool, report: bool, sts: Path | None, beir: Path | None, **words: Any
+    names: tuple[str, ...],
+    force: bool,
+    report: bool,
+    parent: int | None,
+    sts: Path | None,
+    beir: Path | None,
+    **words: Any,
 ) -> None:
     """Convert the models that models.txt lists, or those NAMES of them, to ONNX artifacts."""
+    if parent is not None:
+        from embed_onnx import child
+
+        child.end_with_parent(parent)
     if not report and (sts or beir):
         raise SetupError("--sts and --beir are for the report card; add --report")
     chosen = settings.from_words(words)
@@ -230,6 +259,19 @@ def _told(output: Path, meta: "Meta") -> str:
     return told
 
 
+@cli.command()
+@click.option("--ready", is_flag=True, help="Ask whether every model can embed, not only whether it lives.")
+@click.option("--timeout", type=float, default=4.0, show_default=True, help="Seconds to wait for an answer.")
+def health(ready: bool, timeout: float) -> None:
+    """Ask the server that runs here how it is, at whatever address it listens; exit code 0 says well.
+
+    It is for health checks of containers. Of several servers, all must be well.
+    """
+    from embed_onnx import health
+
+    health.check("/ready" if ready else "/health", seconds=timeout)
+
+
 @cli.group()
 def key() -> None:
     """Make, list and remove the API keys of a file."""
@@ -238,7 +280,7 @@ def key() -> None:
 KEY_FILE = click.option(
     "--file",
     "file",
-    type=click.Path(path_type=Path),
+    callback=lambda _context, _option, word: settings.from_words({"api_keys_file": word}).api_keys_file,
     required=True,
     envvar="EMBED_ONNX_API_KEYS_FILE",
     show_envvar=True,
@@ -279,12 +321,16 @@ def remove_key(name: str, file: Path) -> None:
 
 def main() -> None:
     """Run a command; a failure that was foreseen is one sentence and exit code 1."""
+    signals.handle()
     click.UsageError.exit_code = 1  # 2 says that records were rejected
     try:
         cli(prog_name="embed-onnx")
     except (SetupError, EmbedError, OSError, UnicodeError) as err:
         click.echo(f"embed-onnx: {err}", err=True)
         sys.exit(1)
+    except Interruption as interruption:
+        click.echo(f"embed-onnx: {interruption.sentence}", err=True)
+        sys.exit(interruption.exit_code)
 
 
 def _listed(names: tuple[str, ...], chosen: "Settings") -> list["Entry"]:
@@ -303,6 +349,12 @@ def _write_reports(entries: list["Entry"], chosen: "Settings", given: "Given") -
     """Measure, and say where each report is."""
     from export import report
 
+    if given.retrieval is not None and given.retrieval.left_out:
+        click.echo(
+            f"embed-onnx: {given.retrieval.left_out:,} judgements are of documents or queries that "
+            f"{given.retrieval.name} lacks; they are left out",
+            err=True,
+        )
     for path in report.report_all(entries, chosen.artifacts, given):
         click.echo(path)
 
@@ -337,7 +389,7 @@ def _export_missing(entries: list["Entry"], chosen: "Settings") -> None:
     """Export in a process of its own, so that the server does not keep torch in memory."""
     if not entries:
         return
-    from embed_onnx import native
+    from embed_onnx import child, native
 
     native.find(chosen.kernels)  # before minutes of exporting, not after
     names = [entry.name for entry in entries]
@@ -346,7 +398,7 @@ def _export_missing(entries: list["Entry"], chosen: "Settings") -> None:
     except SetupError as err:
         raise SetupError(f"{chosen.artifacts} lacks {', '.join(names)}; {err}") from None
     click.echo(f"embed-onnx: {chosen.artifacts} lacks {', '.join(names)}; exporting", err=True)
-    command = [sys.executable, "-m", "embed_onnx", "export", *names]
+    command = [sys.executable, "-m", "embed_onnx", "export", *names, "--parent", str(os.getpid())]
     folders = ["--artifacts", str(chosen.artifacts), "--models", str(chosen.models)]
-    if subprocess.run([*command, *folders], check=False).returncode:  # noqa: S603 - our own command
+    if child.run([*command, *folders], grace=chosen.drain_timeout):
         raise SetupError("the export failed, as said above")

@@ -1,7 +1,6 @@
-"""uvicorn around the app: binding, signals, draining."""
+"""uvicorn around the app: signals, draining."""
 
 import asyncio
-import errno
 import gc
 import logging
 import os
@@ -12,7 +11,7 @@ from types import FrameType
 
 import uvicorn
 
-from embed_onnx import protocol, routes
+from embed_onnx import listening, protocol, routes
 from embed_onnx.app import create_app
 from embed_onnx.errors import SetupError
 from embed_onnx.registry import Registry
@@ -27,35 +26,10 @@ GRACE_SECONDS = 5
 """Past the drain's limit, for the last answers to be written."""
 
 
-def bind(settings: Settings) -> socket.socket:
-    """Take the port; connections are refused until the server listens on it.
-
-    Raises:
-        SetupError: It is busy, or the address is not this machine's.
-    """
-    where = f"{settings.host} port {settings.port}"
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except OSError as err:
-        if err.errno == errno.EADDRINUSE:
-            raise SetupError(
-                f"{where} is in use; stop what listens there, or choose another --port"
-            ) from None
-        raise SetupError(
-            f"cannot listen on {where}: {err.strerror}; choose another --host or --port"
-        ) from None
-    return sock
-
-
 def serve(
     registry: Registry,
     settings: Settings,
-    sock: socket.socket,
+    socks: list[socket.socket],
     *,
     on_reload: Callable[[], None] | None = None,
 ) -> None:
@@ -68,7 +42,7 @@ def serve(
     """
     server = _Server(registry, settings, on_reload)
     _warn_of_root()
-    server.run(sockets=[sock])
+    server.run(sockets=socks)
     if server.failure is not None:
         raise server.failure
 
@@ -119,11 +93,11 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         for sock in sockets or []:
-            host, port = sock.getsockname()[:2]
-            log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+            log.info("listening on %s", listening.name(sock))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening and let accepted requests finish; the registry fails those that are late."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # there is nothing left to reload for
         log.info("draining: accepted requests have %g s to finish", self._drain_timeout)
         draining = asyncio.create_task(asyncio.to_thread(self._registry.drain, self._drain_timeout))
         await super().shutdown(sockets)

@@ -7,22 +7,41 @@ the variables that belong to others: those of OpenTelemetry (``tracing``), PROME
 (``metrics``) and those of Ray (``ray_env``, ``ray_proxy``).
 """
 
+import difflib
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from embed_onnx import origins
 from embed_onnx.errors import SetupError
 
 PREFIX = "EMBED_ONNX_"
+UNIX = "unix:"
+"""What a host that is the path of a Unix socket begins with."""
+QUOTES = "\"'"
+SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+"""What Kubernetes makes a variable NAME_PORT of, for a service of that name."""
+SERVICE_VARIABLE = re.compile(
+    r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+"""The others that it makes, after NAME\\_."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to serve. The defaults suit one person on one machine."""
 
-    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    host: Annotated[
+        str,
+        Meta(
+            description="Address to listen on; of a name, all that it has; `unix:PATH` is a Unix socket, for "
+            "its owner and group."
+        ),
+    ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
     artifacts: Annotated[Path, Meta(description="Folder of exported models.")] = Path("artifacts")
     models: Annotated[
@@ -181,28 +200,93 @@ def from_words(words: dict[str, Any]) -> Settings:
 
 
 def _convert(words: dict[str, Any], kind: type[AnySettings]) -> AnySettings:
-    lists = {knob.name for knob in knobs(kind) if isinstance(knob.default, tuple)}
-    given = {
-        name: _parts(word) if name in lists and isinstance(word, str) else word
-        for name, word in words.items()
-        if word is not None
-    }
-    for name in lists & given.keys():
-        if not given[name]:
-            # An empty list of keys, from a variable that was left blank, must not open the server.
-            raise SetupError(f"--{name.replace('_', '-')} is given and names nothing; leave it out")
+    by_name = {knob.name: knob for knob in knobs(kind)}
+    given = {name: _value(by_name[name], word) for name, word in words.items() if word is not None}
     try:
         return msgspec.convert(given, kind, strict=False, dec_hook=lambda kind, word: kind(word))
     except msgspec.ValidationError as err:
         reason, _, where = str(err).rpartition(" - at `$.")
         name = where.rstrip("`").partition("[")[0]
-        knob = next(knob for knob in knobs(kind) if knob.name == name)
         told = "" if name == "api_keys" else f" {words[name]!r}"
-        raise SetupError(f"{knob.flag}{told}: {reason}. {knob.help}") from None
+        raise SetupError(f"{by_name[name].flag}{told}: {reason}. {by_name[name].help}") from None
 
 
-def _parts(word: str) -> list[str]:
-    return [part.strip() for part in word.split(",") if part.strip()]
+def _value(knob: "Knob", word: Any) -> Any:
+    """What a word stands for; a list, where the setting is one. What is not a word stays as it is.
+
+    Files of variables keep quotes and blanks that a shell would take away.
+
+    Raises:
+        SetupError: It is blank, in quotes, or cannot have the effect that was meant.
+    """
+    if isinstance(knob.default, tuple):
+        return _values(knob, word.split(",") if isinstance(word, str) else word)
+    if not isinstance(word, str):
+        return word
+    word = word.strip()
+    if not word:
+        raise SetupError(f"{knob.flag} {word!r}: the value is blank; give one, or leave it out")
+    if _is_quoted(word):
+        raise SetupError(f"{knob.flag} {word} is in quotes, which are part of the value here; take them away")
+    if knob.name == "port" and SERVICE_ADDRESS.match(word):
+        raise SetupError(
+            f"{knob.variable} is {word}, which Kubernetes sets for a Service named embed-onnx; add "
+            "enableServiceLinks: false to the pod, give the Service another name, or use --port"
+        )
+    return _host(word) if knob.name == "host" else word
+
+
+def _values(knob: "Knob", words: Iterable[str]) -> list[str]:
+    parts = [word.strip() for word in words if word.strip()]
+    if not parts:
+        # An empty list of keys, from a variable that was left blank, must not open the server.
+        raise SetupError(f"{knob.flag} is given and names nothing; leave it out")
+    if any(part[0] in QUOTES or part[-1] in QUOTES for part in parts):
+        raise SetupError(f"{knob.flag} has quotes, which are part of the value here; take them away")
+    if knob.name == "api_keys":
+        for number, key in enumerate(parts, start=1):
+            if not key.isprintable() or " " in key:
+                raise SetupError(
+                    f"{knob.flag}: key {number} has a blank or a line end in it, which no client can send; "
+                    "put commas between keys"
+                )
+    return [_origin(knob, part) for part in parts] if knob.name == "cors_origins" else parts
+
+
+def _origin(knob: "Knob", word: str) -> str:
+    try:
+        return origins.normalized(word)
+    except ValueError as err:
+        raise SetupError(f"{knob.flag}: {word!r} {err}") from None
+
+
+def _is_quoted(word: str) -> bool:
+    return len(word) > 1 and word[0] in QUOTES and word[-1] == word[0]
+
+
+def _host(word: str) -> str:
+    """A host as resolvers take it, without a URL's brackets; of ``unix:///PATH``, with a single slash."""
+    if word.startswith(UNIX):
+        path = re.sub("^/+", "/", word.removeprefix(UNIX))
+        if not path:
+            raise SetupError(f"--host {word} has no path; write {UNIX}/run/embed-onnx/api.sock, for example")
+        return UNIX + path
+    return word[1:-1] if word.startswith("[") and word.endswith("]") else word
+
+
+def warnings() -> list[str]:
+    """A sentence for every variable that looks like a setting of ours and is none, so has no effect."""
+    known = [knob.variable for knob in knobs(RaySettings)]
+    return [
+        f"{name} is not a setting and has no effect"
+        + "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(name, known, n=1))
+        for name, value in sorted(os.environ.items())
+        if name.startswith(PREFIX) and name not in known and not _is_of_kubernetes(name, value)
+    ]
+
+
+def _is_of_kubernetes(name: str, value: str) -> bool:
+    return bool(SERVICE_ADDRESS.match(value) or SERVICE_VARIABLE.fullmatch(name.removeprefix(PREFIX)))
 
 
 class Knob(msgspec.Struct, frozen=True):

@@ -4,7 +4,6 @@ Each has an equal part of the cores and lanes of its own. The parent holds the p
 """
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -29,12 +28,11 @@ help."""
 UNTIL_SERVING = {signal.SIGHUP}
 """What a worker does not hear before it can reload: it would end by it."""
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
-PR_SET_PDEATHSIG = 1
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Whoever is asked for metrics tells those of all workers; prometheus_client's own variable."""
 
 
-def run(sock: socket.socket, arguments: Sequence[str], *, workers: int, threads: int) -> None:
+def run(socks: list[socket.socket], arguments: Sequence[str], *, workers: int, threads: int) -> None:
     """Serve with so many processes until SIGINT or SIGTERM; a second one ends them at once.
 
     ``arguments`` are those of the command line; ``threads`` are shared out, 0 stands for all cores.
@@ -42,12 +40,14 @@ def run(sock: socket.socket, arguments: Sequence[str], *, workers: int, threads:
     Raises:
         SetupError: Workers keep ending.
     """
-    sock.set_inheritable(True)
+    for sock in socks:
+        sock.set_inheritable(True)
+    descriptors = ",".join(str(sock.fileno()) for sock in socks)
     command = [sys.executable, "-m", "embed_onnx", *arguments, "--workers", "1"]
-    command += ["--worker", str(sock.fileno()), str(os.getpid())]
+    command += ["--worker", descriptors, str(os.getpid())]
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     with _metrics_folder():
-        _Workers(sock, command, _shares(workers, threads)).run()
+        _Workers(socks, command, _shares(workers, threads)).run()
 
 
 @contextlib.contextmanager
@@ -67,13 +67,6 @@ def _metrics_folder() -> Iterator[None]:
     with folder as name:
         os.environ[METRICS_FOLDER] = name
         yield
-
-
-def end_with_parent(parent: int) -> None:
-    """Have this process told to stop if its parent, of that process id, is killed or has been by now."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def reload_others() -> None:
@@ -107,8 +100,8 @@ def _shares(workers: int, threads: int) -> list[_Share]:
 
 
 class _Workers:
-    def __init__(self, sock: socket.socket, command: list[str], shares: list[_Share]) -> None:
-        self._sock = sock
+    def __init__(self, socks: list[socket.socket], command: list[str], shares: list[_Share]) -> None:
+        self._socks = socks
         self._command = command
         self._shares = shares
         self._running: dict[int, _Share] = {}
@@ -146,7 +139,8 @@ class _Workers:
     def _stop(self, number: int) -> None:
         """Take no more connections: they are refused once the last process has closed the port."""
         self._stopping = True
-        self._sock.close()
+        for sock in self._socks:
+            sock.close()
         self._tell(number)
 
     def _tell(self, number: int) -> None:

@@ -10,10 +10,14 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "embed_onnx"
 LAYERS = [
     "errors",
+    "signals",
+    "child",
+    "cgroup",
     "cpu",
     "forks",
     "manifest",
     "models_file",
+    "origins",
     "settings",
     "keys",
     "options",
@@ -52,6 +56,7 @@ LAYERS = [
     "admission",
     "app",
     "protocol",
+    "listening",
     "server",
     "workers",
     "bulk.inputs",
@@ -70,6 +75,7 @@ LAYERS = [
     "ray_proxy",
     "ray_app",
     "tables",
+    "health",
     "cli",
     "__main__",
 ]

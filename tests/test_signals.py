@@ -25,9 +25,9 @@ cli.main()
 """The server, which is told to reload while it would export."""
 ORPHAN = """
 import time
-from embed_onnx import workers
+from embed_onnx import child
 
-workers.end_with_parent(0)
+child.end_with_parent(0)
 time.sleep(60)
 """
 """A worker whose parent has gone before it could ask to be told of that."""

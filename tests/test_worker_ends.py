@@ -19,7 +19,7 @@ if float(seconds):
     time.monotonic = lambda: next(clock)
 shares = [workers._Share(1, eval(cores)) for _ in range(int(number))]
 try:
-    workers._Workers(socket.socket(), [sys.executable, "-c", child], shares).run()
+    workers._Workers([socket.socket()], [sys.executable, "-c", child], shares).run()
 except SetupError as err:
     sys.exit(str(err))
 """

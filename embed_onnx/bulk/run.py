@@ -29,6 +29,7 @@ from embed_onnx.model import Model, Options
 from embed_onnx.models_file import Entry
 from embed_onnx.pooling import Vector
 from embed_onnx.settings import Settings
+from embed_onnx.signals import Interruption
 
 CALIBRATION_ROWS = 4096
 """Rows, of the first, over which the ranges of int8 are taken."""
@@ -229,8 +230,9 @@ def _run(engine: _Engine, run: Journal, writer: Writer, plan: Plan) -> None:
             for item in made:
                 _write(item, run, writer, plan)
                 progress.add(len(item.tokens), sum(item.tokens), item.block.read)
-    except KeyboardInterrupt:
-        raise SetupError("stopped; the same command goes on from here") from None
+    except Interruption as interruption:
+        interruption.sentence += "; the same command goes on from here"
+        raise
 
 
 def _made(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Made]:
