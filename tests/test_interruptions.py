@@ -102,7 +102,7 @@ def left(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("number", ENDING)
-@pytest.mark.parametrize("stage", ["loading", "exporting", "quantizing"])
+@pytest.mark.parametrize("stage", ["loading", "exporting", "checking"])
 def test_export(listed: Path, stage: str, number: int) -> None:
     """At any stage of it; a later one exports as if nothing had been."""
     with Command(listed, "export") as command:
