@@ -13,12 +13,13 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Message, Receive, Scope, Send
 
-from embed_onnx import azure, docs, keys, logs, model_list, ollama, ollama_models, routes, tei, wire
+from embed_onnx import azure, docs, keys, logs, memory, model_list, ollama, ollama_models, routes, tei, wire
 from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.metrics import METHODS, Answer, Metrics
 from embed_onnx.page import page_file
 from embed_onnx.registry import Registry
+from embed_onnx.scheduler import Scheduler
 from embed_onnx.settings import Settings
 from embed_onnx.tracing import Tracing
 
@@ -48,10 +49,14 @@ def create_app(
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         loading = asyncio.create_task(asyncio.to_thread(registry.load))
         loading.add_done_callback(lambda task: _report(task, on_failure))
-        unloading = asyncio.create_task(_unload_idle(registry, settings.idle_unload))
+        background = {
+            asyncio.create_task(_unload_idle(registry, settings.idle_unload)),
+            asyncio.create_task(_give_back_memory(registry.scheduler)),
+        }
         yield
-        unloading.cancel()
-        await asyncio.wait({loading, unloading})
+        for task in background:
+            task.cancel()
+        await asyncio.wait({loading, *background})
         await asyncio.to_thread(registry.close)
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
@@ -129,6 +134,14 @@ async def _unload_idle(registry: Registry, seconds: float) -> None:
     while seconds:
         await asyncio.sleep(seconds / 4)
         registry.unload_idle(seconds)
+
+
+async def _give_back_memory(scheduler: Scheduler) -> None:
+    """Trim the heap again and again, for ever, at moments when nothing is computed or waits."""
+    while True:
+        await asyncio.sleep(memory.TRIM_SECONDS)
+        if scheduler.is_idle:
+            await asyncio.to_thread(memory.trim)
 
 
 def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None] | None) -> None:

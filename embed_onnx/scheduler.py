@@ -178,6 +178,11 @@ class Scheduler:
         return self._queue.sequences
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits or is computed at the moment."""
+        return not self.waiting_tokens and self._all_rest()
+
+    @property
     def waiting_seconds(self) -> float:
         """How long what waits will take, at the speed that was measured."""
         return self._speed.seconds(self._queue.tokens)

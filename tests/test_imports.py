@@ -54,6 +54,7 @@ LAYERS = [
     "ollama",
     "ollama_models",
     "admission",
+    "memory",
     "app",
     "protocol",
     "listening",
