@@ -41,6 +41,8 @@ def serve(
         SetupError: A model could not be loaded.
     """
     server = _Server(registry, settings, on_reload)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, server.handle_exit)  # from now on, and not only once the event loop runs
     _warn_of_root()
     server.run(sockets=socks)
     if server.failure is not None:

@@ -121,7 +121,7 @@ class _Workers:
             if number == signal.SIGHUP:
                 self._tell(number)
             else:
-                self._stop(number)
+                self._stop()
         if self._failure:
             raise SetupError(self._failure)
 
@@ -136,12 +136,12 @@ class _Workers:
         share.started = time.monotonic()
         self._running[pid] = share
 
-    def _stop(self, number: int) -> None:
+    def _stop(self) -> None:
         """Take no more connections: they are refused once the last process has closed the port."""
         self._stopping = True
         for sock in self._socks:
             sock.close()
-        self._tell(number)
+        self._tell(signal.SIGTERM)  # whatever came: a worker that does not serve yet ends by it as it should
 
     def _tell(self, number: int) -> None:
         for pid in self._running:
@@ -168,7 +168,7 @@ class _Workers:
                     f"workers ended {ENDS} times within {ENDS_SECONDS:g} s of their start, each in the place "
                     "of the last; the log has why"
                 )
-                self._stop(signal.SIGTERM)
+                self._stop()
             else:
                 self._start(share)
 
