@@ -38,15 +38,16 @@ $(DEV): pyproject.toml hatch_build.py
 $(KERNELS): $(wildcard embed_onnx/kernels/*.cpp embed_onnx/kernels/*.h embed_onnx/kernels/build.py)
 	$(BIN)/python embed_onnx/kernels/build.py || echo "going on without kernels"
 
-# Other projects' clients, which do not go together, each in an environment of its own. Where one cannot be made, without
-# a network say, its tests are skipped with the reason, and the next `make` tries again.
+# Other projects' clients, which do not go together, each in an environment of its own, made anew if its requirements are
+# others than those it was made of. Where one cannot be made, without a network say, its tests are skipped with the
+# reason, and the next `make` tries again.
 clients: $(CLIENTS)
 
 $(VENV)/clients/%/.made: tests/clients/requirements/%.txt | $(DEV)
 	@mkdir -p $(VENV)/clients
-	@{ $(BIN)/python -m venv --clear --without-pip $(@D) && \
-		$(BIN)/pip --python $(@D) install --quiet --no-compile --retries 2 --timeout 30 --requirement $< && \
-		touch $@; } >$(@D).log 2>&1 || echo "going on without the client $*, see $(@D).log"
+	@cmp -s $< $@ && touch $@ || { $(BIN)/python -m venv --clear --without-pip $(@D) && \
+		$(BIN)/pip --python $(@D) install --quiet --no-compile --retries 1 --timeout 30 --requirement $< && \
+		cp $< $@; } >$(@D).log 2>&1 || echo "going on without the client $*, see $(@D).log"
 
 serve: $(EXPORT)
 	@$(MAKE) --no-print-directory $(KERNELS)

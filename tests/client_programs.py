@@ -43,12 +43,18 @@ Drive = Callable[[str, str], Outcomes]
 
 
 def run(environment: str, program: str, arguments: list[str], home: Path) -> Outcomes:
-    """Run a program in an environment, with an empty home; skip the test if the environment is not there."""
+    """Run a program in an environment."""
+    output = python(environment, [str(PROGRAMS / program), *arguments, *TEXTS], home)
+    return msgspec.json.decode(output, type=Outcomes)
+
+
+def python(environment: str, arguments: list[str], home: Path) -> str:
+    """What Python prints in an environment, with an empty home; skip the test if there is no environment."""
     folder = ENVIRONMENTS / environment
     if not (folder / ".made").exists():
         pytest.skip(f"no environment {environment}: {why_not(environment)}")
     done = subprocess.run(
-        [folder / "bin" / "python", PROGRAMS / program, *arguments, *TEXTS],
+        [folder / "bin" / "python", *arguments],
         cwd=home,
         env={"HOME": str(home), "PATH": "/usr/bin:/bin", **offline()},
         capture_output=True,
@@ -57,7 +63,7 @@ def run(environment: str, program: str, arguments: list[str], home: Path) -> Out
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    return msgspec.json.decode(done.stdout, type=Outcomes)
+    return done.stdout
 
 
 def why_not(environment: str) -> str:
