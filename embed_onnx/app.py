@@ -16,17 +16,14 @@ from litestar.types import Message, Receive, Scope, Send
 from embed_onnx import azure, docs, keys, logs, memory, model_list, ollama, ollama_models, routes, tei, wire
 from embed_onnx.admission import Admission
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
-from embed_onnx.metrics import METHODS, Answer, Metrics
-from embed_onnx.page import page_file
+from embed_onnx.metrics import METHODS, PROBES, Answer, Metrics
+from embed_onnx.page import page_file, show_load
 from embed_onnx.registry import Registry
 from embed_onnx.scheduler import Scheduler
 from embed_onnx.settings import Settings
 from embed_onnx.tracing import Tracing
 
 log = logging.getLogger(__name__)
-
-PROBES = ("/health", "/ready", "/metrics")
-"""Asked every few seconds; their lines would bury the others."""
 
 
 def create_app(
@@ -70,6 +67,7 @@ def create_app(
             ollama.router(),
             ollama_models.router(),
             page_file,
+            show_load,
             docs.show_docs,
             docs.docs_file,
             docs.openapi_json,

@@ -55,7 +55,8 @@ SECURITY_SCHEMES = {
 @read("/docs", include_in_schema=False, media_type=MediaType.HTML)
 async def show_docs(request: Request[Any, Any, State]) -> str:
     """Swagger UI; its files lie above ``/docs/`` as they do beside ``/docs``."""
-    return PAGE.format(root="../" if request.scope["path"].endswith("/") else "")
+    # The path as it came: Litestar takes the last slash away.
+    return PAGE.format(root="../" if request.scope.get("raw_path", b"").endswith(b"/") else "")
 
 
 @read("/docs/files/{name:str}", include_in_schema=False, sync_to_thread=True)

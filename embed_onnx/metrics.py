@@ -29,7 +29,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from embed_onnx import __version__, logs
+from embed_onnx import __version__, logs, wire
 from embed_onnx.model import Embedded
 from embed_onnx.registry import Registry
 
@@ -48,6 +48,8 @@ REQUEST_TOKENS = tuple(4**n for n in range(11))
 """1 to a million, what the queue holds."""
 
 
+PROBES = ("/health", "/ready", "/metrics", "/page/load")
+"""Asked every few seconds how the server is: no work of it, and lines that would bury the others."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Told by name; a client may make up others."""
 
@@ -130,6 +132,27 @@ class Metrics:
         self._refresh()
         encode, content_type = choose_encoder(accept)
         return encode(self._shown), content_type
+
+    def load(self) -> wire.Load:
+        """What the page shows of all that."""
+        self._refresh()
+        samples = [sample for family in self._shown.collect() for sample in family.samples]
+
+        def total(name: str) -> float | None:
+            values = [
+                sample.value
+                for sample in samples
+                if sample.name == name and sample.labels.get("route") not in PROBES
+            ]
+            return sum(values) if values else None
+
+        return wire.Load(
+            tokens_total=total("embed_onnx_tokens_total") or 0,
+            requests_total=total("embed_onnx_requests_total") or 0,
+            queue_tokens=total("embed_onnx_queue_tokens"),
+            memory_bytes=total("process_resident_memory_bytes"),
+            started=total("process_start_time_seconds"),
+        )
 
     def _count_requests(self) -> None:
         self._requests = self._counter(

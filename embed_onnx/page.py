@@ -1,4 +1,4 @@
-"""The page at ``/`` to try the server with: static files, which ask the API as any client does."""
+"""The page at ``/`` to try the server with: static files that ask the API as any client, and its load."""
 
 import functools
 import hashlib
@@ -10,7 +10,9 @@ from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from embed_onnx.routes import read
+from embed_onnx import wire
+from embed_onnx.metrics import Metrics
+from embed_onnx.routes import read, require_key
 
 FOLDER = Path(__file__).with_suffix("")
 MEDIA_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -63,6 +65,13 @@ def page_file(request: Request[Any, Any, State], name: FromPath[str] = "index.ht
     if tag in request.headers.get("if-none-match", ""):
         return Response(b"", status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=MEDIA_TYPES[Path(name).suffix])
+
+
+@read("/page/load", include_in_schema=False, guards=[require_key])
+async def show_load(state: State) -> wire.Load:
+    """The server's load: /metrics, which proxies keep to themselves, has more of it."""
+    metrics: Metrics = state.metrics
+    return metrics.load()
 
 
 @functools.cache

@@ -38,8 +38,11 @@ class Nginx:
         }}
     """
 
-    def __init__(self, folder: Path, name: str, upstreams: dict[str, str]) -> None:
-        """``upstreams`` are the servers, by the addresses that the site has in their place."""
+    def __init__(self, folder: Path, name: str, upstreams: dict[str, str], prefix: str = "") -> None:
+        """``upstreams`` are the servers, by the addresses that the site has in their place.
+
+        With a prefix, they are below that path, of which they see nothing.
+        """
         self.folder = folder
         self.port = free_port()
         self._certify()
@@ -51,6 +54,8 @@ class Nginx:
             "/etc/embed-onnx/tls/server.crt;": f"{folder}/server.crt;",
             "/etc/embed-onnx/tls/server.key;": f"{folder}/server.key;",
         } | {f"server {address} ": f"server {own} " for address, own in upstreams.items()}
+        if prefix:
+            ours |= {"location / {": f"location {prefix}/ {{", "http://embed_onnx;": "http://embed_onnx/;"}
         for theirs, own in ours.items():
             assert 1 == site.count(theirs)
             site = site.replace(theirs, own)
@@ -102,12 +107,12 @@ class Nginx:
 
 
 @contextlib.contextmanager
-def running(name: str, upstreams: dict[str, str]) -> Iterator[Nginx]:
+def running(name: str, upstreams: dict[str, str], prefix: str = "") -> Iterator[Nginx]:
     """Run a site before these servers, in a folder that every user may get to."""
     if not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or not shutil.which("openssl"):
         pytest.skip("nginx or openssl is not installed")
     with tempfile.TemporaryDirectory(prefix="embed-onnx-nginx-") as folder:
-        nginx = Nginx(Path(folder), name, upstreams)
+        nginx = Nginx(Path(folder), name, upstreams, prefix)
         try:
             until(nginx.listens)
             yield nginx

@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
+import browsing
 import httpx
 import numpy as np
 import openai
 import pytest
+from browsing import Visit, contrast
 from harness import MINILM, SMALL, Server
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from embed_onnx import page as served
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SECONDS = 60
-"""A hang is a failure, not a timing: far more than the page ever takes."""
 TEXTS = ["The cat sleeps.", "A cat is asleep.", "Shares fell on Monday.", "The market closed lower."]
 DASH = "\N{EN DASH}"
 """What stands for a figure that is not known."""
@@ -36,14 +35,6 @@ AWKWARD = [
 ]
 KEY = "sesame-7f3a"
 
-COLOURS = """([selector, property]) => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  return [...document.querySelectorAll(selector)].map((element) => {
-    canvas.fillStyle = getComputedStyle(element)[property];
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  });
-}"""
 PIXELS = """async (base64) => {
   const image = await createImageBitmap(await (await fetch("data:image/png;base64," + base64)).blob());
   const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
@@ -57,64 +48,10 @@ PIXELS = """async (base64) => {
 }"""
 
 
-class Visit:
-    """A browser's visit of the page, with all that it asked for and complained about."""
-
-    def __init__(self, context: BrowserContext, url: str) -> None:
-        self.requests: list[Request] = []
-        self.complaints: list[str] = []
-        self.context = context
-        context.set_default_timeout(SECONDS * 1000)
-        context.on("request", self.note)
-        context.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
-        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
-        self.page: Page = context.new_page()
-        self.page.goto(url)
-
-    def note(self, request: Request) -> None:
-        self.requests.append(request)
-
-    def type(self, texts: list[str]) -> None:
-        self.page.get_by_label("Texts, one a line").fill("\n".join(texts))
-
-    def embed(self, texts: list[str] | None = None) -> None:
-        """Press the button, and wait for the answer, be it an error."""
-        expect(self.page.get_by_label("Model")).to_be_enabled()
-        if texts is not None:
-            self.type(texts)
-        self.page.get_by_role("button", name="Embed").click()
-        self.settle()
-
-    def settle(self) -> None:
-        self.page.wait_for_selector("#results:not([aria-busy])")
-
-    def texts(self, selector: str) -> list[str]:
-        return self.page.locator(selector).all_text_contents()
-
-    def sent(self) -> list[dict[str, Any]]:
-        """The bodies of the requests for embeddings."""
-        asked = [request for request in self.requests if request.url.endswith("/v1/embeddings")]
-        return [request.post_data_json for request in asked]
-
-    def cosines(self) -> np.ndarray:
-        rows = self.page.locator(".heat tbody tr").all()
-        cells = [row.locator("td").all_text_contents() for row in rows]
-        return np.array([[float(text.replace("\N{MINUS SIGN}", "-")) for text in row] for row in cells])
-
-    def colours(self, selector: str, name: str) -> np.ndarray:
-        """The computed colours of elements, RGB, 0 to 255."""
-        return np.array(self.page.evaluate(COLOURS, [selector, name]), float)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed: apt-get install chromium")
-    expect.set_options(timeout=SECONDS * 1000)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield chromium
-        chromium.close()
+    with browsing.chromium() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -134,18 +71,6 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
 def vectors_of(client: httpx.Client, **body: Any) -> np.ndarray:
     answer = client.post("/v1/embeddings", json=body).raise_for_status().json()
     return np.array([item["embedding"] for item in answer["data"]])
-
-
-def contrast(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The contrast of colours as the accessibility guidelines define it; 4.5 is enough for text."""
-
-    def luminance(rgb: np.ndarray) -> np.ndarray:
-        part = rgb / 255
-        linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
-        return linear @ np.array([0.2126, 0.7152, 0.0722])
-
-    lights = np.stack(np.broadcast_arrays(luminance(one), luminance(other)))
-    return (lights.max(axis=0) + 0.05) / (lights.min(axis=0) + 0.05)
 
 
 # What is served
@@ -453,6 +378,79 @@ def test_a_key_that_nobody_gives(visit: Callable[..., Visit], serve: Callable[..
     expect(seen.page.get_by_role("alert")).to_be_hidden()
 
 
+def test_a_cancelled_key_can_be_given_by_embedding(
+    visit: Callable[..., Visit], serve: Callable[..., Server]
+) -> None:
+    """Embed asks for the models once more, and so for the key, and not for a field that nobody can fill."""
+    seen = visit(serve("--api-keys", KEY).url)
+    expect(seen.page.get_by_role("dialog")).to_be_visible()
+    seen.page.get_by_role("button", name="Cancel").click()
+    seen.page.get_by_role("button", name="Embed").click()
+    expect(seen.page.get_by_role("dialog")).to_contain_text("This server asks for an API key")
+    assert ["not known", "not known"] == seen.texts("#model option, #prompt option")
+    seen.page.get_by_label("Key", exact=True).fill(KEY)
+    seen.page.keyboard.press("Enter")
+    expect(seen.page.get_by_role("status")).to_contain_text("Embedded 8 texts")
+
+    expect(seen.page.get_by_label("Model")).to_have_value(MINILM)
+    assert "384" == seen.page.get_by_label("Dimensions").input_value()
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_embedding_before_the_models_are_known(browser: Browser, server: Server, status: int) -> None:
+    """A page that was opened while they could not be listed says why, and works once they can."""
+    context = browser.new_context()
+    fails = [True]
+    context.route(
+        "**/v1/models", lambda route: route.fulfill(status=status, body="") if fails else route.continue_()
+    )
+    seen = Visit(context, server.url)
+    expect(seen.page.get_by_role("alert")).to_contain_text(f"The server answered {status}")
+    seen.page.get_by_role("button", name="Embed").click()
+    expect(seen.page.get_by_role("alert")).to_contain_text(f"The server answered {status}")
+    fails.clear()
+    seen.page.get_by_role("button", name="Embed").click()
+    expect(seen.page.get_by_role("status")).to_contain_text("Embedded 8 texts")
+
+    assert (8, 8) == seen.cosines().shape
+    context.close()
+
+
+def test_embedding_while_the_models_are_asked_for(browser: Browser, server: Server) -> None:
+    """A click that comes before the list does is not lost."""
+    context = browser.new_context()
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    context.route("**/v1/models", hold)
+    seen = Visit(context, server.url)
+    seen.page.get_by_role("button", name="Embed").click()
+    seen.page.wait_for_selector("#results[aria-busy]")
+    assert held
+    context.unroute("**/v1/models")
+    expect(seen.page.get_by_role("status")).to_contain_text("Embedded 8 texts")
+    context.close()
+
+
+def test_only_models_are_offered(visit: Callable[..., Visit]) -> None:
+    """Their aliases would be the same again."""
+    seen = visit()
+    expect(seen.page.get_by_label("Model")).to_be_enabled()
+
+    assert [MINILM, SMALL] == seen.texts("#model option")
+
+
+def test_dimensions_cannot_be_left_out(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    expect(seen.page.get_by_label("Model")).to_be_enabled()
+    seen.page.get_by_label("Dimensions").fill("")
+    seen.embed()
+
+    assert [] == seen.sent()
+
+
 def test_no_text_is_no_request(visit: Callable[..., Visit]) -> None:
     seen = visit()
     seen.embed(["", "   "])
@@ -516,20 +514,52 @@ def test_the_load(visit: Callable[..., Visit]) -> None:
         )
 
 
-def test_metrics_that_the_page_does_not_know(
-    visit: Callable[..., Visit], browser: Browser, server: Server
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"json": {"other": 1}}, id="other-names"),
+        pytest.param({"body": "no JSON"}, id="no-json"),
+        pytest.param({"status": 404, "body": "<html>"}, id="absent"),
+    ],
+)
+def test_a_load_that_the_page_does_not_know(
+    visit: Callable[..., Visit], browser: Browser, server: Server, answer: dict[str, Any]
 ) -> None:
-    """Other names give dashes, and nothing breaks."""
+    """It gives dashes, and nothing breaks."""
     context = browser.new_context()
-    context.route("**/metrics", lambda route: route.fulfill(body='# TYPE other gauge\nother{a="b"} 1e3\n'))
+    context.route("**/page/load", lambda route: route.fulfill(**answer))
     seen = Visit(context, server.url)
-    with seen.page.expect_response("**/metrics"):
+    with seen.page.expect_response("**/page/load"):
         pass
     seen.embed(TEXTS)
 
     assert [DASH] * 4 == seen.texts("[data-figure]")
-    assert [] == seen.complaints
+    assert [] == [line for line in seen.complaints if "404" not in line]
     context.close()
+
+
+def test_the_load_of_a_server_with_keys(visit: Callable[..., Visit], serve: Callable[..., Server]) -> None:
+    """Nobody without a key hears of it, nor asks again and again; with one it is there at once."""
+    keyed = serve("--api-keys", KEY)
+    seen = visit(keyed.url)
+    expect(seen.page.get_by_role("dialog")).to_be_visible()
+    asked = [request for request in seen.requests if request.url.endswith("/page/load")]
+    assert [DASH] * 4 == seen.texts("[data-figure]")
+    seen.page.get_by_label("Key", exact=True).fill(KEY)
+    seen.page.keyboard.press("Enter")
+
+    expect(seen.page.locator("[data-figure=memory]")).to_contain_text("MiB")
+    assert 1 == len(asked)
+    assert 401 == httpx.get(f"{keyed.url}/page/load").status_code
+
+
+def test_requests_about_the_server_are_not_its_load(client: httpx.Client) -> None:
+    before = client.get("/page/load").json()["requests_total"]
+    for path in ("/health", "/ready", "/metrics", "/page/load"):
+        client.get(path)
+    client.get("/v1/models")
+
+    assert 1 == client.get("/page/load").json()["requests_total"] - before
 
 
 # How it looks
@@ -552,6 +582,21 @@ def test_colours_are_readable(visit: Callable[..., Visit], scheme: str) -> None:
     steps = np.array([later - earlier for earlier, later in pairwise(brightness)])
     assert len(np.unique(cells, axis=0)) > 20
     assert (steps <= 12).all() if scheme == "light" else (steps >= -12).all()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_are_readable_on_every_colour(visit: Callable[..., Visit], scheme: str) -> None:
+    """The whole scale in steps finer than the page's own, and more closely where the ink changes."""
+    seen = visit(color_scheme=scheme)
+    seen.embed(TEXTS[:1])
+    inks = {tuple(ink) for ink in seen.scale(np.linspace(0, 1, 1001))[1]}
+    coarse = np.linspace(0, 1, 1001)
+    change = coarse[np.abs(np.diff(seen.scale(coarse)[1].mean(axis=1))).argmax()]
+    for heats in (coarse, np.linspace(change, change + 0.001, 1001)):
+        papers, ink = seen.scale(heats)
+
+        assert contrast(papers, ink).min() >= 4.5
+    assert {(0, 0, 0), (255, 255, 255)} == inks
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

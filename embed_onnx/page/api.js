@@ -38,9 +38,9 @@ export async function ask(path, options = {}) {
   throw new Failure(sentence, { status: response.status, param: body?.error?.param ?? null });
 }
 
-/** The served models, as the API lists them. */
+/** The served models, each under its own name. */
 export async function listModels() {
-  return (await (await ask("v1/models")).json()).data;
+  return (await (await ask("v1/models")).json()).data.filter(({ id, root }) => id === root);
 }
 
 /**

@@ -1,4 +1,4 @@
-/* The server's load, read from /metrics every two seconds while somebody looks at the page. */
+/* The server's load, asked for every two seconds while somebody looks at the page. */
 
 import { ask } from "./api.js";
 import { draw, find, number } from "./dom.js";
@@ -6,61 +6,56 @@ import { draw, find, number } from "./dom.js";
 const SECONDS = 2;
 const SECONDS_AWAY = 10; // between questions to a server that does not answer
 const SAMPLES = 60;
-const PROBES = /route="\/(metrics|health|ready)"/;
 const WIDTH = 120;
 const HEIGHT = 28;
 
 const FIGURES = {
-  tokens: { read: (page) => total(page, "embed_onnx_tokens_total"), rate: true, show: (value) => number(value) },
+  tokens: { field: "tokens_total", rate: true, show: (value) => number(value) },
   requests: {
-    read: (page) => total(page, "embed_onnx_requests_total", (labels) => !PROBES.test(labels)),
+    field: "requests_total",
     rate: true,
     show: (value) => number(value, value > 0 && value < 10 ? 1 : 0),
   },
-  queued: { read: (page) => total(page, "embed_onnx_queue_tokens"), show: (value) => number(value) },
-  memory: {
-    read: (page) => total(page, "process_resident_memory_bytes"),
-    show: (value) => `${number(value / 2 ** 20)} MiB`,
-  },
+  queued: { field: "queue_tokens", show: (value) => number(value) },
+  memory: { field: "memory_bytes", show: (value) => `${number(value / 2 ** 20)} MiB` },
 };
 
 const seen = Object.fromEntries(Object.keys(FIGURES).map((name) => [name, []]));
 let before = null;
 let waiting = null;
 
-/** Begin to ask, and go on as long as the page is visible. */
-export function watch() {
-  document.addEventListener("visibilitychange", look);
-  look();
-}
+document.addEventListener("visibilitychange", watch);
 
-function look() {
+/** Ask now, and go on as long as the page is visible and the server wants no other key. */
+export function watch() {
   clearTimeout(waiting);
   if (document.visibilityState !== "visible") {
     before = null; // a rate over the time away would say little
     return;
   }
-  sample().then((answered) => {
+  sample().then((seconds) => {
     clearTimeout(waiting);
-    if (document.visibilityState !== "visible") return;
-    waiting = setTimeout(look, (answered ? SECONDS : SECONDS_AWAY) * 1000);
+    if (document.visibilityState === "visible" && seconds !== null) waiting = setTimeout(watch, seconds * 1000);
   });
 }
 
+/** Show the load of this moment; the seconds until the next, null: there is none without another key. */
 async function sample() {
-  let page = null;
+  let load = null;
+  let seconds = SECONDS;
   try {
-    page = parse(await (await ask("metrics")).text());
-  } catch {
+    load = await (await ask("page/load")).json();
+  } catch (err) {
     // Shown as dashes: what to do about it is said where the user asks for something.
+    seconds = err.status === 401 ? null : SECONDS_AWAY;
   }
-  const now = { at: performance.now(), started: page && total(page, "process_start_time_seconds"), values: {} };
+  const now = { at: performance.now(), started: load?.started ?? null, values: {} };
   for (const [name, figure] of Object.entries(FIGURES)) {
-    now.values[name] = page && figure.read(page);
+    now.values[name] = load?.[figure.field] ?? null;
     show(name, figure.rate ? rate(name, now) : now.values[name]);
   }
-  before = page && now;
-  return page !== null;
+  before = load && now;
+  return seconds;
 }
 
 /** A counter's growth a second; null at first, and where another process answers than before. */
@@ -88,21 +83,4 @@ function sparkline(samples) {
   const line = draw("polyline", { points: samples.map(at).join(" ") });
   const frame = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" };
   return draw("svg", frame, line);
-}
-
-/** Prometheus' text format: every line with its name, labels and value, and the names that are declared. */
-function parse(text) {
-  const lines = [...text.matchAll(/^([a-zA-Z_:][\w:]*)(\{.*\})? (\S+)/gm)];
-  const declared = [...text.matchAll(/^# TYPE (\S+)/gm)];
-  return {
-    lines: lines.map(([, name, labels, value]) => ({ name, labels: labels ?? "", value: Number(value) })),
-    declared: new Set(declared.map(([, name]) => name)),
-  };
-}
-
-/** The sum of a metric over its labels, 0 where it has no line yet; null where the server has no such metric. */
-function total(page, name, wanted = () => true) {
-  const lines = page.lines.filter((line) => line.name === name);
-  if (!lines.length && !page.declared.has(name)) return null;
-  return lines.filter((line) => wanted(line.labels)).reduce((sum, line) => sum + line.value, 0);
 }

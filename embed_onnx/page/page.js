@@ -34,6 +34,7 @@ function start() {
     useKey(find("key").value);
     closeKeyDialog();
     retry?.();
+    watch();
   });
   find("key-cancel").addEventListener("click", closeKeyDialog);
   find("key-dialog").addEventListener("close", () => (find("key").value = ""));
@@ -72,6 +73,7 @@ function showModel() {
   find("about").textContent = `${dimensions} dimensions, ${tokens}, ${precision} on ${engine}`;
   find("dimensions").max = dimensions;
   find("dimensions").value = dimensions;
+  find("dimensions").required = true; // not before: Embed asks for the models once more where they are not known
   const stored = Object.entries(prompts ?? {}).map(([name, text]) =>
     make("option", { value: `name:${name}` }, text ? `${name} “${text}”` : name),
   );
@@ -130,6 +132,7 @@ function failed(err, again) {
     throw err;
   }
   showError(err);
+  if (!models.length) for (const id of ["model", "prompt"]) find(id).replaceChildren(make("option", {}, "not known"));
   if (err.status !== 401) return;
   retry = again;
   find("change-key").hidden = false;
