@@ -163,10 +163,11 @@ def test_a_key_is_asked_for(serve: Callable[..., Server]) -> None:
     refused = [
         WEB.get(f"{server.url}/api/tags"),
         WEB.get(f"{server.url}/api/ps"),
+        WEB.head(f"{server.url}/api/ps"),
         WEB.post(f"{server.url}/api/show", json={"model": SMALL}),
         WEB.post(f"{server.url}/api/pull", json={"model": SMALL}),
     ]
 
-    assert [401] * 4 == [answer.status_code for answer in refused]
+    assert [401] * 5 == [answer.status_code for answer in refused]
     with ollama.Client(server.url, headers={"Authorization": "Bearer secret"}) as client:
         assert "success" == client.pull(SMALL).status
