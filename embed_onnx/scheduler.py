@@ -82,8 +82,8 @@ class Scheduler:
         self._replaced_at: deque[float] = deque(maxlen=self.SICK)
         self._number = lanes
         self._closing = False
-        self._forked_at_work = False
-        """Whether this is a child's, of a fork at which a lane was at a pack."""
+        self._spoiled = False
+        """Whether this process, or one it descends from, was forked while a lane was at a pack."""
         self._begin()
         self._start()
         forks.register(self)
@@ -139,11 +139,11 @@ class Scheduler:
     def before_fork(self) -> None:
         """Have every lane rest, between two packs: nothing native of theirs holds a lock then."""
         end = time.monotonic() + forks.SECONDS
-        self._rests = self._lock.acquire(timeout=forks.SECONDS)
-        if self._rests:
+        self._locked = self._lock.acquire(timeout=forks.SECONDS)
+        self._at_rest = False
+        if self._locked:
             self._forking = True
-            left = end - time.monotonic()
-            self._forked_at_work = not self._rested.wait_for(self._all_rest, left)
+            self._at_rest = self._rested.wait_for(self._all_rest, end - time.monotonic())
 
     def _all_rest(self) -> bool:
         """Whether no lane is at a pack, those included that were replaced."""
@@ -151,15 +151,15 @@ class Scheduler:
 
     def after_fork(self) -> None:
         """Let the lanes go on, in the parent."""
-        self._forked_at_work = self._forking = False
-        if self._rests:
+        if self._locked:
+            self._forking = False
             self._work.notify_all()
             self._quick_work.notify()
             self._lock.release()
 
     def begin_again(self) -> None:
         """Have a lock, a queue and lanes of its own, in the child."""
-        self._forked_at_work |= not self._rests
+        self._spoiled |= not self._at_rest
         self._begin()
 
     @property
@@ -228,7 +228,7 @@ class Scheduler:
         return job
 
     def _start_in_child(self) -> None:
-        if self._forked_at_work:
+        if self._spoiled:
             raise SetupError(
                 f"this process was forked while the model was at one text for over {forks.SECONDS:g} s; load "
                 "the model in this process"

@@ -188,11 +188,16 @@ waiting = threading.Thread(target=lambda: check(model.encode(texts)))
 waiting.start()
 time.sleep(0.5)
 
-def work():
+def tell():
     try:
         model.encode(texts)
     except Exception as err:
         print(err, flush=True)
+
+def work():
+    tell()
+    assert child(tell) == 0
+    tell()
     Encoder.encode = whole
     check(Model.load(folder).encode(texts))
 
@@ -203,7 +208,7 @@ check(model.encode(texts))
 """
     )
 
-    assert "load the model in this process" in told
+    assert 3 == told.count("load the model in this process")
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
