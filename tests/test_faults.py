@@ -32,7 +32,7 @@ cli.main()
 """,
 )
 """The server, with an encoder whose thread dies of a sequence of 30 tokens, and hangs at one of 40."""
-DIES, HANGS = list(range(5, 35)), list(range(5, 45))
+DIES, HANGS = [2, *range(5, 33), 3], [2, *range(5, 43), 3]
 
 
 @pytest.mark.parametrize(("fault", "told"), [(DIES, "died"), (HANGS, "has been at 40 tokens")])
