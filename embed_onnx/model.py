@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import msgspec
+import numpy as np
 
 from embed_onnx import cpu, dtypes, forks, manifest, native, pooling
 from embed_onnx.dtypes import DType, Ranges, Stored
@@ -86,6 +87,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     truncate: bool = True
     truncation_side: TruncationSide | None = None
     max_tokens: int | None = None
+    zeros: bool = False
+    """Inputs that are empty, or have no tokens for the model, have vectors of zeros; or else are refused."""
     add_special_tokens: bool = True
     """False: token ids are taken as they are, without the special tokens that are around a text."""
 
@@ -346,7 +349,7 @@ class Model:
         self._check_dimensions(options)
         tokens = self.tokenize(inputs, options, first=first)
         encoder = _view(self.prepare().encoder, tokens, options)
-        job = self._scheduler.submit(encoder, [item.ids for item in tokens])
+        job = self._scheduler.submit(encoder, _sequences(tokens))
         try:
             job.future.result()
         finally:
@@ -374,7 +377,7 @@ class Model:
             tokens += found
         encoder = _view(parts.encoder, tokens, options)
         left = started + seconds - time.perf_counter()
-        job = self._scheduler.submit(encoder, [item.ids for item in tokens], tenant=tenant, timeout=left)
+        job = self._scheduler.submit(encoder, _sequences(tokens), tenant=tenant, timeout=left)
         await asyncio.wrap_future(job.future)
         return self._embedded(job, tokens, options, started)
 
@@ -437,6 +440,8 @@ class Model:
                 )
             prompt = self.prompt(options)
             tokens = tokenizer.encode([prompt + text for text in texts], limit)
+            if options.zeros:
+                tokens = [item if text else Tokens([], 0) for item, text in zip(tokens, texts, strict=True)]
             if prompt and not self.manifest.include_prompt:
                 skipped = tokenizer.prompt_length(prompt, limit)
                 tokens = [msgspec.structs.replace(item, skipped=skipped) for item in tokens]
@@ -458,7 +463,7 @@ class Model:
 
     def _embedded(self, job: Job, tokens: list[Tokens], options: Options, started: float) -> Embedded:
         """The result of a finished job."""
-        vectors = job.vectors
+        vectors = _with_zeros(job.vectors, tokens)
         if options.dimensions is not None and options.dimensions < self.manifest.dimensions:
             again = self.manifest.normalize and options.normalize is not False
             vectors = pooling.cut(vectors, options.dimensions, renormalize=again)
@@ -468,7 +473,7 @@ class Model:
             vectors=vectors,
             tokens=tokens,
             tokenize_seconds=job.submitted - started,
-            queue_seconds=job.started - job.submitted,
+            queue_seconds=max(0.0, job.started - job.submitted),  # never started if there are only zeros
             infer_seconds=job.finished - job.started,
         )
 
@@ -537,6 +542,8 @@ class Model:
 
     def _check_length(self, tokens: Tokens, options: Options, index: int) -> None:
         if not tokens.ids:
+            if options.zeros:
+                return
             raise InvalidRequest(f"input[{index}] has no tokens for this model; leave it out", param="input")
         if tokens.num_tokens <= tokens.skipped:
             raise InvalidRequest(
@@ -579,6 +586,20 @@ def _load_same(kind: type[Model], folder: str, described: Manifest, options: dic
         model.close()
         raise ArtifactError(f"{folder} was exported again after this model was pickled; load it from there")
     return model
+
+
+def _sequences(tokens: list[Tokens]) -> list[list[int]]:
+    """What is run; an input without tokens is not."""
+    return [item.ids for item in tokens if item.ids]
+
+
+def _with_zeros(vectors: Vector, tokens: list[Tokens]) -> Vector:
+    """The vectors of ``_sequences``, and zeros in the places of inputs without tokens."""
+    if len(vectors) == len(tokens):
+        return vectors
+    whole: Vector = np.zeros((len(tokens), vectors.shape[-1]), np.float32)
+    whole[[bool(item.ids) for item in tokens]] = vectors
+    return whole
 
 
 def _view(encoder: Encoder, tokens: list[Tokens], options: Options) -> Encodes:

@@ -54,6 +54,11 @@ class TextOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ),
     ] = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """The options by name, without what a route has besides them, for a request of another route."""
+        names = EmbeddingOptions.__struct_fields__
+        return {name: getattr(self, name) for name in names if name in self.__struct_fields__}
+
 
 class EmbeddingOptions(TextOptions, frozen=True, kw_only=True):
     """The fields that requests for vectors have in common, on whatever route."""
@@ -70,7 +75,3 @@ class EmbeddingOptions(TextOptions, frozen=True, kw_only=True):
         ),
     ] = None
     pooling: Annotated[str | None, Meta(description="Refused unless it is the model's own.")] = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The options by name, for a request of another route."""
-        return {name: getattr(self, name) for name in EmbeddingOptions.__struct_fields__}

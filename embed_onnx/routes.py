@@ -52,6 +52,11 @@ VECTORS_A_SLICE = 64
 read = functools.partial(route, http_method=[HttpMethod.GET, HttpMethod.HEAD])
 """The decorator of whatever can be read: HEAD is answered as GET is, without the body."""
 
+FORM = "application/x-www-form-urlencoded"
+UNDECLARED = ("", FORM)
+"""Of a body whose sender did not say what it is: nothing, or curl's default. A web page may send these to any
+server without asking it first; its requests have an Origin, and must declare JSON."""
+
 EMBEDDING_BODY = Body(
     media_type=RequestEncodingType.JSON,
     examples=[Example(value={"input": ["Hello", "world"], "encoding_format": "float"})],
@@ -107,8 +112,8 @@ class ApiRequest(Request[Any, Any, State]):
             WrongMediaType: The body is not declared as JSON.
             InvalidRequest: The body is not what the struct says.
         """
-        declared = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if declared != "application/json":
+        declared = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if declared != "application/json" and (declared not in UNDECLARED or "origin" in self.headers):
             raise WrongMediaType(f"the content type is {declared!r}; send application/json")
         encoding = self.headers.get("content-encoding", "identity")
         if encoding != "identity":
@@ -116,7 +121,12 @@ class ApiRequest(Request[Any, Any, State]):
         field = self.route_handler.parsed_data_field
         assert field is not None  # noqa: S101 - only handlers with a body get here
         kind: type[msgspec.Struct] = field.annotation
-        return body.read(await self.body(), kind)
+        sent = await self.body()
+        if declared == FORM and not sent.lstrip().startswith((b"{", b"[", body.BYTE_ORDER_MARK)):
+            raise WrongMediaType(
+                f"the content type is {declared!r}, and so is the body; send application/json"
+            )
+        return body.read(sent, kind)
 
     async def body(self) -> bytes:
         """The body, once it is there.
@@ -214,11 +224,13 @@ async def embed(
     registry: Registry = request.app.state.registry
     settings: Settings = request.app.state.settings
     _check_prompt(asked, settings.max_characters)
+    zeros = settings.empty_texts == "zero" and not empty_texts
     inputs = wire.parse_input(
         asked.input,
         max_inputs=settings.max_inputs,
         max_characters=settings.max_characters,
-        empty_texts=empty_texts,
+        empty_texts=empty_texts or zeros,
+        empty_ids=zeros,
     )
     _check_prompted(asked.prompt or "", len(inputs), settings.max_body)
     with registry.use(asked.model) as (model, suffix):
@@ -228,6 +240,7 @@ async def embed(
             _options(asked, suffix, truncate=settings.truncate),
             dimensions=asked.dimensions,
             normalize=asked.normalize,
+            zeros=zeros,
         )
         seconds = settings.request_timeout
         work = model.embed(inputs, options, tenant=request.scope["state"]["key_name"], seconds=seconds)

@@ -101,6 +101,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         Meta(description="Take special tokens that are written in a text, such as [SEP], as ordinary text."),
     ] = False
+    empty_texts: Annotated[
+        Literal["refuse", "zero"],
+        Meta(
+            description="Texts that are empty, or without a token for the model, in a request to "
+            "`/v1/embeddings`: refuse them, or give them vectors of zeros (zero)."
+        ),
+    ] = "refuse"
     header_timeout: Annotated[
         float,
         Meta(gt=0, le=86_400, description="Seconds a client may take to send the headers of a request."),

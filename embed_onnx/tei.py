@@ -15,10 +15,10 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import Meta
 
-from embed_onnx import __version__, routes, wire
-from embed_onnx.errors import EmbedError
+from embed_onnx import __version__, body, routes, wire
+from embed_onnx.errors import EmbedError, InvalidRequest
 from embed_onnx.model import TOKENIZERS, Embedded
-from embed_onnx.options import EmbeddingOptions
+from embed_onnx.options import EmbeddingOptions, TextOptions
 from embed_onnx.registry import Registry
 from embed_onnx.routes import ApiRequest, read
 from embed_onnx.settings import Settings
@@ -33,6 +33,11 @@ EMBED_BODY = Body(
     media_type=RequestEncodingType.JSON, examples=[Example(value={"inputs": ["Hello", "world"]})]
 )
 
+SIMILARITY_BODY = Body(
+    media_type=RequestEncodingType.JSON,
+    examples=[Example(value={"inputs": {"source_sentence": "Hello", "sentences": ["world"]}})],
+)
+
 
 class TeiRequest(EmbeddingOptions, frozen=True, kw_only=True):
     """POST /embed; without ``normalize``, vectors have length 1."""
@@ -44,6 +49,26 @@ class TeiRequest(EmbeddingOptions, frozen=True, kw_only=True):
             extra_json_schema={"extra": wire.input_schema(empty_texts=True)},
         ),
     ]
+
+
+class SimilarityInputs(msgspec.Struct, frozen=True):
+    """A text, and those that it is compared with."""
+
+    source_sentence: str
+    sentences: list[str]
+
+
+class SimilarityRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /similarity."""
+
+    inputs: SimilarityInputs
+    parameters: Annotated[
+        msgspec.Raw | msgspec.UnsetType,
+        Meta(
+            description="`truncate`, `truncation_direction`, `prompt_name` and the like.",
+            extra_json_schema={"extra": {"type": ["object", "null"]}},
+        ),
+    ] = msgspec.UNSET
 
 
 class Pooling(msgspec.Struct, frozen=True):
@@ -169,6 +194,35 @@ async def info(state: State) -> Info:
     )
 
 
+@post(
+    "/similarity",
+    status_code=200,
+    tags=["text-embeddings-inference"],
+    responses=routes.errors(401, 413, 415, 503, shape=TeiError, renumbered=STATUSES),
+    summary="Compare a text with others, as text-embeddings-inference does",
+)
+async def similarity(
+    data: Annotated[SimilarityRequest, SIMILARITY_BODY], request: ApiRequest, state: State
+) -> Response[list[float]]:
+    """The cosines of a text to each of some others, by the first model that is served."""
+    registry: Registry = state.registry
+    _, served = registry.served(None)
+    if not data.inputs.sentences:
+        raise InvalidRequest("inputs.sentences is an empty list; send at least one text", param="inputs")
+    texts = [data.inputs.source_sentence, *data.inputs.sentences]
+    sent = b"{}" if data.parameters in (msgspec.UNSET, msgspec.Raw(b"null")) else bytes(data.parameters)
+    asked = wire.EmbeddingRequest(
+        input=msgspec.Raw(msgspec.json.encode(texts)),
+        model=served.name,
+        normalize=True,
+        **body.read(sent, TextOptions).as_dict(),
+    )
+    started: float = request.scope["state"]["started"]
+    _, embedded = await routes.embed(request, asked, empty_texts=True)
+    cosines = embedded.vectors[1:] @ embedded.vectors[0]
+    return Response(cosines.tolist(), headers=_headers(embedded, time.perf_counter() - started))
+
+
 embed_at_root = post("/", status_code=200, include_in_schema=False)(embed.fn)
 
 
@@ -182,7 +236,7 @@ def router() -> Router:
     """The routes of the bridge, which ask for a key where the server has any."""
     return Router(
         "/",
-        route_handlers=[embed, root_methods, embed_at_root, info],
+        route_handlers=[embed, similarity, root_methods, embed_at_root, info],
         guards=[routes.require_key],
         request_class=ApiRequest,
         opt={"answer_error": answer_error},

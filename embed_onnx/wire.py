@@ -249,7 +249,12 @@ def error_response(err: EmbedError) -> ErrorResponse:
 
 
 def parse_input(
-    given: msgspec.Raw, *, max_inputs: int, max_characters: int, empty_texts: bool = False
+    given: msgspec.Raw,
+    *,
+    max_inputs: int,
+    max_characters: int,
+    empty_texts: bool = False,
+    empty_ids: bool = False,
 ) -> Inputs:
     """The request's inputs as texts, or as token ids.
 
@@ -260,7 +265,7 @@ def parse_input(
     if len(items) > max_inputs:
         raise _too_many(f"{len(items)}", max_inputs)
     for index, item in enumerate(items):
-        if not item and not (empty_texts and isinstance(item, str)):
+        if not item and not (empty_texts if isinstance(item, str) else empty_ids):
             raise InvalidRequest(f"input[{index}] is empty; leave it out", param="input")
         if len(item) > max_characters:
             unit = "characters" if isinstance(item, str) else "token ids"

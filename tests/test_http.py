@@ -4,12 +4,13 @@ import base64
 import json
 import socket
 import struct
+import subprocess
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from harness import MINILM, SMALL, Server
+from harness import MINILM, SMALL, START_SECONDS, Server
 
 from embed_onnx import Model, native
 
@@ -344,7 +345,40 @@ def test_unknown_routes_and_methods(client: httpx.Client, method: str, path: str
     assert status == response.status_code
 
 
-def test_wrong_media_type(client: httpx.Client) -> None:
+@pytest.mark.parametrize(
+    ("declared", "status"),
+    [
+        pytest.param(None, 200, id="nothing"),
+        pytest.param("application/x-www-form-urlencoded", 200, id="curl"),
+        pytest.param("Application/X-WWW-Form-Urlencoded; charset=UTF-8", 200, id="curl-in-capitals"),
+        pytest.param("application/json; charset=utf-8", 200, id="json"),
+        pytest.param("text/plain", 415, id="text"),
+        pytest.param("multipart/form-data; boundary=x", 415, id="multipart"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/tokenize", "/embed", "/api/embed"])
+def test_what_a_body_is_declared_as(server: Server, path: str, declared: str | None, status: int) -> None:
+    """JSON without a declaration is read, but not from a web page, which may send that to any server."""
+    body = json.dumps({"inputs" if path == "/embed" else "input": "a", "model": MINILM})
+    headers = {} if declared is None else {"content-type": declared}
+    with httpx.Client(base_url=server.url, timeout=START_SECONDS) as client:
+        alone = client.post(path, content=body, headers=headers)
+        paged = client.post(path, content=body, headers=headers | {"origin": "https://evil.example"})
+
+    assert status == alone.status_code
+    assert (200 if "json" in str(declared) else 415) == paged.status_code
+
+
+def test_curl_without_a_content_type(server: Server) -> None:
+    """As people type it."""
+    ask = ["curl", "--silent", f"{server.url}/api/embed", "-d", f'{{"model": "{MINILM}", "input": "a"}}']
+
+    answer = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=START_SECONDS)
+
+    assert 384 == len(json.loads(answer.stdout)["embeddings"][0])
+
+
+def test_a_form(client: httpx.Client) -> None:
     response = client.post("/v1/embeddings", data={"input": "a"})
 
     assert "application/json" in error(response)["message"]

@@ -11,9 +11,16 @@ from harness import START_SECONDS, Server
 
 ERRORS_OF_ALL = {"400", "405", "408", "429", "431", "500"}
 TEI, OLLAMA = {"401", "422", "424"}, {"401"}
-BRIDGED = {"/embed": TEI, "/info": TEI, "/api/tags": OLLAMA, "/api/ps": OLLAMA, "/api/version": OLLAMA}
+BRIDGED = {
+    "/embed": TEI,
+    "/similarity": TEI,
+    "/info": TEI,
+    "/api/tags": OLLAMA,
+    "/api/ps": OLLAMA,
+    "/api/version": OLLAMA,
+}
 """What bridges answer besides; text-embeddings-inference has 422 and 424 for 400 and 500."""
-ABSENT = {"/embed": {"404", "500"}, "/info": {"500"}}
+ABSENT = {"/embed": {"404", "500"}, "/similarity": {"404", "500"}, "/info": {"500"}}
 
 
 def schemathesis(server: Server, folder: Path, *arguments: str) -> str:
@@ -77,7 +84,9 @@ def test_every_error_has_its_shape(server: Server, client: httpx.Client) -> None
     """
     schema = httpx.get(f"{server.url}/openapi.json", timeout=START_SECONDS).json()
     for path, operations in schema["paths"].items():
-        own = {"/embed": "TeiError", "/info": "TeiError"}.get(path, "ErrorResponse")
+        own = {"/embed": "TeiError", "/similarity": "TeiError", "/info": "TeiError"}.get(
+            path, "ErrorResponse"
+        )
         own = "OllamaError" if path.startswith("/api/") else own
         for operation in operations.values():
             for status, response in operation["responses"].items():

@@ -127,7 +127,7 @@ def test_left_is_taken_where_nothing_is_cut(client: httpx.Client) -> None:
 
 
 def test_what_is_not_here_is_a_404(client: httpx.Client) -> None:
-    for path in ("/embed_all", "/embed_sparse", "/rerank", "/predict", "/similarity", "/decode"):
+    for path in ("/embed_all", "/embed_sparse", "/rerank", "/predict", "/decode"):
         assert "there is no route" in ask(client, path, inputs="x").json()["error"]["message"]
     assert "send the texts as input" in ask(client, "/tokenize", inputs="x").json()["error"]["message"]
 
@@ -138,3 +138,35 @@ def test_the_root_tells_its_methods(client: httpx.Client) -> None:
 
     assert (204, "GET, HEAD, OPTIONS, POST") == (options.status_code, options.headers["allow"])
     assert 405 == client.delete("/").status_code
+
+
+def test_similarity(server: Server, minilm: Model) -> None:
+    """Cosines in the order of the sentences, to Hugging Face's own client."""
+    source, others = minilm.encode("a small dog"), minilm.encode(["a puppy", "", "a tax form"])
+
+    cosines = InferenceClient(model=f"{server.url}/similarity").sentence_similarity(
+        "a small dog", ["a puppy", "", "a tax form"]
+    )
+
+    assert np.allclose(others @ source, cosines, atol=1e-6)
+    assert cosines[0] > cosines[2]
+
+
+def test_parameters_of_similarity(client: httpx.Client) -> None:
+    """They are those of texts, in TEI's and in other words; what is wrong is refused in TEI's shape."""
+    inputs = {"source_sentence": "first " * 300 + "end", "sentences": ["end", "first " * 253 + "end"]}
+
+    left = ask(client, "/similarity", inputs=inputs, parameters={"truncation_direction": "left"}).json()
+    right = ask(client, "/similarity", inputs=inputs, parameters=None).json()
+
+    assert np.isclose(1, left[1])
+    assert right[1] < left[1]
+    for body, sentence in {
+        "truncate": ({"parameters": {"truncate": False}}, "maximum context length is 256 tokens"),
+        "prompt": ({"parameters": {"prompt_name": "nope"}}, "prompt_name 'nope' is unknown"),
+        "none": ({"inputs": {"source_sentence": "x", "sentences": []}}, "at least one text"),
+        "texts": ({"inputs": ["x"]}, "Expected `object`"),
+    }.values():
+        refused = ask(client, "/similarity", **{"inputs": inputs, **body})
+        assert (422, "Validation") == (refused.status_code, refused.json()["error_type"])
+        assert sentence in refused.json()["error"]

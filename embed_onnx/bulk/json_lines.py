@@ -1,13 +1,20 @@
 """JSON lines: an object a line, of which only the fields that are asked for are decoded."""
 
+import re
 from typing import Any
 
 import msgspec
 
+from embed_onnx import body
 from embed_onnx.bulk.inputs import Inputs
 from embed_onnx.bulk.lines import Lines
 from embed_onnx.bulk.records import Record, Units
 from embed_onnx.errors import SetupError
+
+CONSTANT = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(-?Infinity|NaN)')
+"""A string of JSON, or what Python writes for numbers that JSON does not have."""
+MARKED, MARK = rb'"\u0000%s\u0000"', re.compile(rb"\\u0000(-?Infinity|NaN)\\u0000")
+"""That as a string, and how it is known again."""
 
 
 def open_json(lines: Lines, inputs: Inputs) -> Units:
@@ -32,18 +39,41 @@ def open_json(lines: Lines, inputs: Inputs) -> Units:
 
 
 def _json_record(decoder: Any, line: str, number: int, inputs: Inputs, places: list[int]) -> Record:
+    constant = ""
     try:
-        values = msgspec.structs.astuple(decoder.decode(line))
-    except msgspec.ValidationError:
-        return Record(number, None, reason="the line is JSON and not an object")
+        try:
+            values = msgspec.structs.astuple(decoder.decode(line))
+        except msgspec.ValidationError:
+            return Record(number, None, reason="the line is JSON and not an object")
+        except msgspec.DecodeError:
+            values = msgspec.structs.astuple(decoder.decode(_tolerated(line)))
+            constant = _constant([values[0], *(values[place] for place in places)])
     except (ValueError, RecursionError) as err:
         return Record(number, None, reason=f"the line is not valid JSON: {err}")
+    if constant:
+        return Record(number, None, reason=f"a field has {constant}, which is not JSON; write null")
     if values[0] is msgspec.UNSET:
         return Record(number, None, reason=f"there is no field {inputs.field!r}")
     kept = [_kept(values[place]) for place in places]
     if inputs.id is not None and kept[0] is None:
         return Record(number, None, reason=f"the id, field {inputs.id!r}, is missing or null")
     return Record(number, values[0], kept)
+
+
+def _tolerated(line: str) -> bytes:
+    """A line that is not JSON, as other programs write it, as JSON.
+
+    Half of a surrogate pair is U+FFFD, as over HTTP. NaN and Infinity, which Python writes, become strings,
+    known again by their NULs, so that a line is lost only if it has them where they matter.
+    """
+    whole = body.replace_lone_surrogates(line.encode())
+    return CONSTANT.sub(lambda match: MARKED % match[1] if match[1] else match[0], whole)
+
+
+def _constant(values: list[Any]) -> str:
+    """Which of NaN and Infinity is in the first of some values that has one; empty if none has."""
+    match = MARK.search(msgspec.json.encode([value for value in values if value is not msgspec.UNSET]))
+    return match[1].decode() if match else ""
 
 
 def _kept(value: Any) -> Any:
