@@ -1,10 +1,13 @@
 """Haystack's embedders, 2 and 3, with their defaults."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+import client_programs
 import numpy as np
 import pytest
 from client_programs import Drive, Outcomes
-
-from embed_onnx import Model
+from harness import MINILM, Server
 
 
 @pytest.fixture(scope="module", params=["haystack2", "haystack3"])
@@ -37,7 +40,7 @@ def test_a_text(outcomes: Outcomes, expected: np.ndarray, case: str) -> None:
     assert np.allclose(expected[0], outcomes[case].vectors, atol=1e-6)
 
 
-def test_an_empty_document(outcomes: Outcomes, expected: np.ndarray, minilm: Model) -> None:
+def test_an_empty_document(outcomes: Outcomes, expected: np.ndarray) -> None:
     """On TEI's route it has the vector of the empty text, and its neighbours have theirs."""
     vectors = outcomes["tei_an_empty_document"].vectors
 
@@ -48,6 +51,18 @@ def test_an_empty_document(outcomes: Outcomes, expected: np.ndarray, minilm: Mod
 def test_an_empty_document_for_openai(outcomes: Outcomes) -> None:
     """OpenAI refuses empty texts, and Haystack then goes on without the vectors of the whole batch."""
     assert [None, None, None] == outcomes["openai_an_empty_document"].answer
+
+
+def test_an_empty_document_as_zeros(
+    serve: Callable[..., Server], expected: np.ndarray, tmp_path: Path
+) -> None:
+    """With the setting for it, its neighbours have their vectors."""
+    server = serve("--empty-texts", "zero", "--api-keys", "a-key")
+
+    outcomes = client_programs.run("haystack3", "haystack_client.py", [server.url, "a-key", MINILM], tmp_path)
+
+    zeros = np.zeros_like(expected[0])
+    assert np.array_equal([expected[0], zeros, expected[1]], outcomes["openai_an_empty_document"].vectors)
 
 
 def test_a_wrong_key(outcomes: Outcomes) -> None:

@@ -43,6 +43,10 @@ def test_cut_on_the_left(outcomes: Outcomes, minilm: Model) -> None:
     )
 
 
+def test_similarity(outcomes: Outcomes, expected: np.ndarray) -> None:
+    assert np.allclose(expected[1:] @ expected[0], outcomes["similarity"].vectors, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("case", "words"),
     [

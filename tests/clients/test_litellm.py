@@ -38,6 +38,11 @@ def test_dimensions(outcomes: Outcomes, expected_8: np.ndarray, provider: str) -
     assert np.array_equal(expected_8, outcomes[provider].vectors)
 
 
+def test_similarity(outcomes: Outcomes, expected: np.ndarray) -> None:
+    """Of the first text to each of the others."""
+    assert np.allclose(expected[1:] @ expected[0], outcomes["huggingface_similarity"].vectors, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("case", "kind"),
     [

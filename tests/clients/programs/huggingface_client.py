@@ -47,6 +47,10 @@ def cut_on_the_left() -> list[list[float]]:
     return answer(client().feature_extraction(words, truncate=True, truncation_direction="left"))
 
 
+def similarity() -> list[float]:
+    return client("/similarity").sentence_similarity(TEXTS[0], other_sentences=TEXTS[1:])
+
+
 def wrong_key() -> None:
     client(key="wrong").feature_extraction("x")
 
@@ -69,6 +73,7 @@ if __name__ == "__main__":
         not_normalized,
         dimensions,
         cut_on_the_left,
+        similarity,
         wrong_key,
         too_long,
         unknown_prompt,

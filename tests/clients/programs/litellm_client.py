@@ -55,6 +55,10 @@ def huggingface() -> list[list[float]]:
     return embed(f"huggingface/{MODEL}", f"{URL}/embed", input_type="embed")
 
 
+def huggingface_similarity() -> list[float]:
+    return embed(f"huggingface/{MODEL}", f"{URL}/similarity", input_type="similarity")
+
+
 def hosted_vllm() -> list[list[float]]:
     return embed(f"hosted_vllm/{MODEL}", VERSIONED)
 
@@ -145,6 +149,7 @@ if __name__ == "__main__":
         ollama,
         ollama_async,
         huggingface,
+        huggingface_similarity,
         hosted_vllm,
         lm_studio,
         infinity,
