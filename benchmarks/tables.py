@@ -42,7 +42,10 @@ def main() -> None:
     places = {
         README: {"figures": headline(files, results), "bulk": bulk(), "ray": on_ray()},
         DOCS / "benchmarks.md": {"figures": figures(files, results)},
-        DOCS / "architectures.md": {"architectures": architectures(record.read("architectures"))},
+        DOCS / "architectures.md": {
+            "architectures": architectures(record.read("architectures")),
+            "long": long_texts(record.read("long_texts")),
+        },
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
         DOCS / "scaling.md": {"figures": scaling()},
         DOCS / "ray.md": {"figures": on_ray()},
@@ -141,6 +144,24 @@ def _exported(row: Results) -> list[str]:
     mean, least = row["int8"]
     by = "native kernels" if row["kernels"] else "ONNX Runtime"
     return [by, f"{row['float32']:.6f}", f"{mean:.4f}, {least:.4f}"]
+
+
+def long_texts(file: Results) -> str:
+    """A length and an engine a row, in Markdown."""
+    head = ["tokens", "engine", "CPU seconds", "MB at the most", "of them beyond a short text"]
+    rows = [
+        [
+            f"{int(tokens):,}",
+            engine,
+            f"{row['cpu']:.1f}",
+            f"{row['most MB']:,.0f}",
+            f"{row['most MB'] - row['short MB']:,.0f}",
+        ]
+        for tokens, engines in file["results"]["tokens"].items()
+        for engine, row in engines.items()
+    ]
+    where = f"on one of {_machine(file)}, others using it at the same time"
+    return f"{markdown.table(head, rows)}\n\n{file['results']['model']}; `{file['command']}` {where}."
 
 
 def scaling() -> str:
