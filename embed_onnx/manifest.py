@@ -20,7 +20,7 @@ import msgspec
 
 from embed_onnx.errors import ArtifactError
 
-FORMAT = 2
+FORMAT = 3
 """Raised by one whenever an older runtime could misread a newer folder."""
 
 MANIFEST = "manifest.json"
@@ -32,6 +32,9 @@ LICENSE = "LICENSE"
 
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*"
 """Names are also folders and may be part of a URL: no ``..``, no leading dot, no colon."""
+
+SHORT_TOKENS = 5
+"""A text of fewer, special tokens included, is short: one rounding error is a large share of it."""
 
 PoolingMode = Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens", "weightedmean"]
 """The modes of Sentence-Transformers, under its names."""
@@ -91,12 +94,22 @@ class Module(Record, frozen=True):
     note: str = ""
 
 
-class Parity(Record, frozen=True, kw_only=True):
-    """Cosine of an artifact to its float32 original, measured at export through this runtime."""
+class Fidelity(Record, frozen=True, kw_only=True):
+    """Cosines to the float32 original of so many texts."""
 
     texts: int
     cosine_mean: float
     cosine_min: float
+
+
+class Parity(Fidelity, frozen=True, kw_only=True):
+    """Cosine of an artifact to its float32 original, measured at export through this runtime.
+
+    Its own figures are over texts of ``SHORT_TOKENS`` or more; ``short`` are those of the others, None where
+    there was none. Of artifacts before format 3, ``texts`` counts short ones too, and nothing else does.
+    """
+
+    short: Fidelity | None = None
 
 
 class Manifest(Record, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from embed_onnx import cpu, settings
 from embed_onnx.errors import SetupError
-from embed_onnx.manifest import Manifest, Parity
+from embed_onnx.manifest import SHORT_TOKENS, Fidelity, Manifest, Parity
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,9 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         """For the log: what runs the model, and how near that is to its original."""
         if self.parity is None:
             return f"{self.runs_on}, cosine to the original not measured"
-        mean, least = self.parity.cosine_mean, self.parity.cosine_min
-        return f"{self.runs_on}, cosine to the original {mean:.5f} on average, {least:.5f} at the least"
+        told = f"{self.runs_on}, cosine to the original {_figures(self.parity)}"
+        short = self.parity.short
+        return told if short is None else f"{told}; of texts under {SHORT_TOKENS} tokens {_figures(short)}"
 
     def of(self, manifest: Manifest) -> Self:
         """These, or none with the reason, for a model that they cannot run."""
@@ -129,3 +130,7 @@ def int8_peak(seconds: float) -> float | None:
     measure = _load().embed_onnx_int8_peak
     measure.argtypes, measure.restype = [ctypes.c_double], ctypes.c_double
     return float(measure(seconds))
+
+
+def _figures(fidelity: Fidelity) -> str:
+    return f"{fidelity.cosine_mean:.5f} on average, {fidelity.cosine_min:.5f} at the least"

@@ -38,7 +38,7 @@ class EmbedStage:
 
     ``artifact`` is a folder that every node has. The vectors go to ``output``, as Arrow's fixed-size lists of
     float32; a row whose text is null, empty or damaged, or cannot be embedded, has a null there. An actor
-    uses the cores of its ``num_cpus``.
+    uses the cores of its ``num_cpus``. ``literal_special_tokens`` is that of ``Model.load``.
 
     Raises:
         ArtifactError: The artifact is absent, damaged, or newer than this version.

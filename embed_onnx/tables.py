@@ -6,10 +6,13 @@ from rich.console import Console
 from rich.table import Table
 
 from embed_onnx import manifest, native, registry
+from embed_onnx.manifest import Fidelity
 from embed_onnx.native import Kernels
 from embed_onnx.settings import Settings
 
 MB = 1_000_000
+COSINES = ("cosine mean", "cosine min", "short texts: mean", "short texts: min")
+"""The columns that say how near a model is to its original."""
 WIDTH_OF_A_FILE = 160
 """Characters a line where the output is no terminal."""
 
@@ -24,8 +27,8 @@ def show(table: Table) -> None:
 
 def models(settings: Settings) -> Table:
     """A row a listed model: what its artifact is, or that there is none."""
-    columns = ("name", "aliases", "dimensions", "max tokens", "precision", "MB", "cosine mean", "cosine min")
-    table = Table(*columns, "runs on")
+    columns = ("name", "aliases", "dimensions", "max tokens", "precision", "MB", *COSINES, "runs on")
+    table = Table(*columns)
     kernels = native.find(settings.kernels)
     for entry in registry.wanted(settings):
         folder = settings.artifacts / entry.name
@@ -48,11 +51,17 @@ def models(settings: Settings) -> Table:
     return table
 
 
-def cosines(engine: Kernels) -> tuple[str, str]:
-    """The mean and the least cosine to the original of what runs a model, where they were measured."""
-    if engine.parity is None:
+def cosines(engine: Kernels) -> tuple[str, ...]:
+    """The cells of ``COSINES`` for what runs a model."""
+    parity = engine.parity
+    measured = (parity, None if parity is None else parity.short)
+    return tuple(cell for fidelity in measured for cell in _cells(fidelity))
+
+
+def _cells(fidelity: Fidelity | None) -> tuple[str, str]:
+    if fidelity is None:
         return "not measured", "not measured"
-    return f"{engine.parity.cosine_mean:.5f}", f"{engine.parity.cosine_min:.5f}"
+    return f"{fidelity.cosine_mean:.5f}", f"{fidelity.cosine_min:.5f}"
 
 
 def megabytes(folder: Path) -> float:

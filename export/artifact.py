@@ -14,7 +14,7 @@ from embed_onnx.models_file import Entry
 from export.errors import ExportError
 from export.sources import Checkpoint
 
-RECIPE = 4
+RECIPE = 5
 """Raised by one when the same checkpoint would give another artifact."""
 
 

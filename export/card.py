@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from embed_onnx.manifest import Precision, Record
+from embed_onnx.manifest import Parity, Precision, Record
 from export.machine import Machine
 
 REPORT, DATA = "report.md", "report.json"
@@ -68,9 +68,9 @@ class Scores(Record, frozen=True, kw_only=True):
 
 
 class Row(Record, frozen=True, kw_only=True):
-    """One way to run the model. ``cosines`` are to the original, a parity sentence each.
+    """One way to run the model. ``cosines`` are to the original, a text of ``parity`` each.
 
-    ``cosine_mean`` and ``cosine_min`` leave out sentences of a word or two, as the manifest does.
+    ``parity`` has their figures, of short texts and of others, as the manifest does.
     ``scores`` begin with all dimensions.
     """
 
@@ -78,8 +78,7 @@ class Row(Record, frozen=True, kw_only=True):
     megabytes: float
     speed: Speed
     cosines: list[float]
-    cosine_mean: float
-    cosine_min: float
+    parity: Parity
     scores: list[Scores]
 
 
@@ -89,7 +88,7 @@ class Card(Record, frozen=True, kw_only=True):
     ``artifacts`` has a row for each precision that could be made; ``refused`` says why another could not.
     """
 
-    format: int = 1
+    format: int = 2
     created: int
     command: str
     machine: Machine

@@ -11,7 +11,7 @@ import msgspec
 import torch
 
 from embed_onnx import cpu, tables
-from embed_onnx.manifest import Manifest, Precision
+from embed_onnx.manifest import SHORT_TOKENS, Manifest, Precision
 from embed_onnx.model import Model
 from export import convert, machine, measure, parity, scores, texts
 from export.card import Card, Facts, Measured, Row
@@ -46,7 +46,7 @@ def card_of(subject: Subject, given: Given, show: Show) -> Card:
     show("loading")
     torch.set_num_threads(cpu.usable_cores())
     original = convert.load(subject.checkpoint, attention=None)
-    work = measure.workload(given)
+    work = measure.workload(given, parity.messages(original))
     show.expect(work.count * (1 + len(subject.folders)))
     with contextlib.ExitStack() as stack:
         models = {name: stack.enter_context(Model.load(path)) for name, path in subject.folders.items()}
@@ -60,9 +60,8 @@ def card_of(subject: Subject, given: Given, show: Show) -> Card:
         this = models[subject.manifest.precision]
         num_tokens = sum(measure.num_tokens(this, timed))
         speeds = measure.speeds({name: engine.embed for name, engine in engines.items()}, timed, num_tokens)
-        counted = parity.counted(
-            measure.num_tokens(this, parity.sentences()), parity.FLOORS["int8"], subject.manifest
-        )
+        lengths = measure.num_tokens(this, work.texts["bare"])
+        long = parity.counted(lengths, SHORT_TOKENS, subject.manifest)
     show("scoring")
     scorer = Scorer(given, work, found[ORIGINAL], _similarity(original))
     rows = {}
@@ -73,8 +72,7 @@ def card_of(subject: Subject, given: Given, show: Show) -> Card:
             megabytes=engine.megabytes,
             speed=speeds[name],
             cosines=cosines.tolist(),
-            cosine_mean=float(cosines[counted].mean()),
-            cosine_min=float(cosines[counted].min()),
+            parity=parity.recorded(cosines, long),
             scores=[scorer.score(found[name], dimensions) for dimensions in _cuts(subject.manifest)],
         )
     return Card(

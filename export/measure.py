@@ -47,9 +47,9 @@ class Workload(msgspec.Struct, frozen=True):
         return sum(len(some) for some in self.texts.values())
 
 
-def workload(given: Given) -> Workload:
-    """The parity sentences, and what is given or, where nothing is, more sentences of our own."""
-    found: dict[Kind, list[str]] = {"bare": parity.sentences()}
+def workload(given: Given, messages: list[str]) -> Workload:
+    """The texts of parity, and what is given or, where nothing is, more sentences of our own."""
+    found: dict[Kind, list[str]] = {"bare": [*parity.sentences(), *messages]}
     neighbours = "these and others made up"
     if given.pairs is not None:
         found["text"] = list(dict.fromkeys([*given.pairs.left, *given.pairs.right]))
@@ -58,7 +58,7 @@ def workload(given: Given) -> Workload:
         found |= {"query": given.retrieval.queries, "document": given.retrieval.documents}
         neighbours = f"the documents of {given.retrieval.name}, for its queries"
     if len(found) == 1:
-        found["text"] = [*found["bare"], *texts.sentences(OWN_SENTENCES)]
+        found["text"] = [*parity.sentences(), *texts.sentences(OWN_SENTENCES)]
     return Workload(found, neighbours)
 
 

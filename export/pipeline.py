@@ -80,7 +80,7 @@ class _Stages(Show):
 
 
 def _table(done: Sequence[Done], kernels: Kernels) -> Table:
-    table = Table("name", "MB before", "MB after", "cosine mean", "cosine min", "seconds")
+    table = Table("name", "MB before", "MB after", *tables.COSINES, "seconds")
     for row in done:
         table.add_row(
             row.manifest.name,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from embed_onnx.manifest import Precision
+from embed_onnx.manifest import SHORT_TOKENS, Fidelity, Precision
 from export import histogram
 from export.card import Card, Row, Scores
 from export.markdown import literal, table
@@ -120,8 +120,10 @@ def summary(card: Card) -> tuple[list[str], list[list[str]]]:
     lines: dict[str, Callable[[Row], str]] = {
         "tokens a second": lambda row: f"{row.speed.median:,.0f}",
         "model, MB": lambda row: f"{row.megabytes:.1f}",
-        "cosine to the original: mean": lambda row: f"{row.cosine_mean:.5f}",
-        "cosine to the original: least": lambda row: f"{row.cosine_min:.5f}",
+        "cosine to the original: mean": lambda row: f"{row.parity.cosine_mean:.5f}",
+        "cosine to the original: least": lambda row: f"{row.parity.cosine_min:.5f}",
+        "short texts, cosine: mean": lambda row: _cosine(row.parity.short, "cosine_mean"),
+        "short texts, cosine: least": lambda row: _cosine(row.parity.short, "cosine_min"),
         "nearest ten that are the original's, %": lambda row: f"{100 * row.scores[0].neighbours:.1f}",
     }
     if measured.pairs is not None:
@@ -131,6 +133,10 @@ def summary(card: Card) -> tuple[list[str], list[list[str]]]:
         lines[f"recall@10 x 100, {literal(measured.retrieval)}"] = lambda row: _points(row.scores[0].recall)
     lines["runs on"] = lambda row: literal(row.runs_on)
     return ["", *found], [[name, *(cell(row) for row in found.values())] for name, cell in lines.items()]
+
+
+def _cosine(fidelity: Fidelity | None, name: str) -> str:
+    return "" if fidelity is None else f"{getattr(fidelity, name):.5f}"
 
 
 def _points(score: float | None) -> str:
@@ -152,7 +158,8 @@ def _data(card: Card) -> str:
     """What the figures of the first table stand for."""
     measured, model = card.measured, card.model
     lines = [
-        f"Cosines are over {measured.parity} sentences written for this, less those of a word or two.",
+        f"Cosines are over {card.original.parity.texts} texts written for this; short texts are "
+        f"{measured.parity - card.original.parity.texts} more, of fewer than {SHORT_TOKENS} tokens.",
         f"Nearest neighbours are looked for among {literal(measured.neighbours)}, by {model.similarity}.",
     ]
     if measured.pairs is not None:
@@ -232,9 +239,9 @@ def _how(card: Card) -> str:
 
 def _distance(card: Card) -> str:
     cosines = card.artifacts[card.precision].cosines
-    title = f"{card.model.name}, {card.precision}: {len(cosines)} sentences by their cosine to the original"
+    title = f"{card.model.name}, {card.precision}: {len(cosines)} texts by their cosine to the original"
     names = ("least", "5th percentile", "median", "greatest")
     values = np.percentile(cosines, [0, 5, 50, 100])
     told = ", ".join(f"{name} {value:.5f}" for name, value in zip(names, values, strict=True))
-    words = f"All {len(cosines)} sentences, those of a word or two as well: {told}."
+    words = f"All {len(cosines)} texts, the short ones as well: {told}."
     return f"{words}\n\n{histogram.svg(title, cosines)}"

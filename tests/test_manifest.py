@@ -101,6 +101,20 @@ def test_a_manifest_of_the_first_format_is_read(tmp_path):
     assert msgspec.structs.replace(SAMPLE, format=1) == manifest.read(tmp_path)
 
 
+def test_a_manifest_without_figures_of_short_texts_is_read(tmp_path):
+    """As they were up to format 2; what is of format 3 is not read by those who would not know of them."""
+    old = msgspec.to_builtins(SAMPLE) | {"format": 2}
+    for name in ("parity", "kernel_parity"):
+        old[name] = {"texts": 73, "cosine_mean": 0.998, "cosine_min": 0.99}
+    (tmp_path / manifest.MANIFEST).write_text(json.dumps(old))
+
+    found = manifest.read(tmp_path)
+
+    assert (73, 0.998, 0.99, None) == msgspec.structs.astuple(found.parity)
+    assert found.parity == found.kernel_parity
+    assert 3 == manifest.FORMAT
+
+
 def test_a_newer_format_is_called_newer_whatever_else_it_holds(tmp_path):
     write(tmp_path, format=manifest.FORMAT + 1, shards=3, pooling="attention")
 

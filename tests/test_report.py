@@ -135,12 +135,15 @@ def test_artifacts_are_scored_as_they_are_served(workshop: Path, given: Path, fo
 def test_both_precisions_are_side_by_side(found: Card) -> None:
     """float32 is the original; int8 is near it; each has a speed and a size."""
     assert ("int8", None, {"float32", "int8"}) == (found.precision, found.refused, set(found.artifacts))
-    assert found.artifacts["float32"].cosine_min >= 0.99999
-    assert 0.99 < found.artifacts["int8"].cosine_min < found.artifacts["float32"].cosine_min
+    assert found.artifacts["float32"].parity.cosine_min >= 0.99999
+    assert 0.99 < found.artifacts["int8"].parity.cosine_min < found.artifacts["float32"].parity.cosine_min
     for row in (found.original, *found.artifacts.values()):
         assert 0 < row.speed.least <= row.speed.median <= row.speed.most
         assert row.megabytes > 0
         assert found.measured.parity == len(row.cosines)
+        assert row.parity.short is not None
+        assert len(row.cosines) == row.parity.texts + row.parity.short.texts
+        assert min(row.cosines) == min(row.parity.cosine_min, row.parity.short.cosine_min)
     assert re.fullmatch(r"PyTorch, (sdpa|eager), batches of (8|32)", found.original.runs_on)
     assert ["Transformer (BertModel)", "Pooling (mean)", "Normalize"] == found.model.modules
     assert ("pairs.csv", 40, "task", 60) == (

@@ -172,8 +172,13 @@ def test_without_kernels(serve: Callable[..., Server], artifacts: Path) -> None:
 
     assert ["standard operators (kernels are off)"] * 2 == [model["runs_on"] for model in listed]
     assert msgspec.to_builtins(measured) == listed[0]["parity"]
-    cosines = f"{measured.cosine_mean:.5f} on average, {measured.cosine_min:.5f} at the least"
-    told = f"standard operators (kernels are off), cosine to the original {cosines}"
+    assert measured.short is not None
+    cosines, short = (
+        f"{of.cosine_mean:.5f} on average, {of.cosine_min:.5f} at the least"
+        for of in (measured, measured.short)
+    )
+    told = "standard operators (kernels are off), cosine to the original "
+    told += f"{cosines}; of texts under 5 tokens {short}"
     assert 1 == log.count(f"loaded {MINILM}: int8, {told}")
 
 
