@@ -11,9 +11,9 @@ from embed_onnx.native import Kernels
 from embed_onnx.settings import Settings
 
 MB = 1_000_000
-COSINES = ("cosine mean", "cosine min", "short texts: mean", "short texts: min")
+COSINES = ("cosine mean", "cosine min", "short: mean", "short: min")
 """The columns that say how near a model is to its original."""
-WIDTH_OF_A_FILE = 160
+WIDTH_OF_A_FILE = 200
 """Characters a line where the output is no terminal."""
 
 

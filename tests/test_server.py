@@ -170,7 +170,7 @@ def test_without_kernels(serve: Callable[..., Server], artifacts: Path) -> None:
     listed = WEB.get(f"{server.url}/v1/models").json()["data"]
     log = server.stop()
 
-    assert ["standard operators (kernels are off)"] * 2 == [model["runs_on"] for model in listed]
+    assert {"standard operators (kernels are off)"} == {model["runs_on"] for model in listed}
     assert msgspec.to_builtins(measured) == listed[0]["parity"]
     assert measured.short is not None
     cosines, short = (
