@@ -144,13 +144,14 @@ def _check_transformer(transformer: Any, checkpoint: Checkpoint, chain: Sequence
             f"{', '.join(map(str, transformer.modality_config))}, and only the states of texts' tokens are "
             "served; export a Sentence-Transformers model with a pooling, without a chat template"
         )
-    _, info = type(transformer.auto_model).from_pretrained(
-        checkpoint.folder,
-        subfolder=chain[0].path if chain else "",
-        local_files_only=True,
-        output_loading_info=True,
-        **TRANSFORMER,
-    )
+    with weights.readable(checkpoint.folder) as folder:
+        _, info = type(transformer.auto_model).from_pretrained(
+            folder,
+            subfolder=chain[0].path if chain else "",
+            local_files_only=True,
+            output_loading_info=True,
+            **TRANSFORMER,
+        )
     missing = [name for name in info["missing_keys"] if not name.startswith(NOT_POOLED)]
     if missing:
         raise ExportError(
