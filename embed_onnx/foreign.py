@@ -248,9 +248,9 @@ def _not_served(name: str, word: Word, value: msgspec.Raw) -> InvalidRequest:
 def _refuse_misspelt(name: str, fields: Fields, own: tuple[str, ...]) -> None:
     """Refuse an unknown field that is one of ours by another spelling, or holds the texts of another API."""
     plain = _snake(name)
-    texts = next((field for field in TEXTS if field in own), None)
-    if texts and plain in OTHER_TEXTS and plain not in own and texts not in fields:
-        raise InvalidRequest(f"{name} is not a field of this route; send the texts as {texts}", param=name)
+    texts = [field for field in TEXTS if field in own]
+    if plain in OTHER_TEXTS and plain not in own and texts and not fields.keys() & texts:
+        raise InvalidRequest(f"{name} is not a field of this route; send the texts as {texts[0]}", param=name)
     near = _nearest(plain, own)
     if near is not None:
         raise InvalidRequest(f"{name} is not a field of this route; did you mean {near}?", param=name)

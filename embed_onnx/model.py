@@ -34,7 +34,7 @@ from embed_onnx.native import Kernels
 from embed_onnx.options import InputType
 from embed_onnx.pooling import Vector
 from embed_onnx.scheduler import LANE_TIMEOUT, Scheduler
-from embed_onnx.tokenizer import Limit, Tokenizer, Tokens
+from embed_onnx.tokenizer import Limit, Piece, Tokenizer, Tokens
 
 INPUTS_A_SLICE = 64
 LENGTH_A_SLICE = 30_000
@@ -399,18 +399,37 @@ class Model:
         """
         await self.prepare_async()
         shown: list[tuple[Tokens, list[str]]] = []
-        num_tokens, most = 0, self._scheduler.queue_tokens
+        num_tokens = 0
         for part in _slices(inputs, len(self.prompt(options))):
             found = await self._tokenize_aside(part, options, first=len(shown))
             num_tokens += sum(item.num_tokens for item in found)
-            if num_tokens > most:
-                raise InvalidRequest(
-                    f"input has at least {num_tokens} tokens and at most {most} are shown; send several "
-                    "requests, or raise the server's --queue-tokens",
-                    param="input",
-                )
+            self._check_shown(num_tokens)
             shown += zip(found, await _aside(partial(self._words, found)), strict=True)
         return shown
+
+    async def show_pieces(self, texts: list[str], options: Options) -> list[list[Piece]]:
+        """All tokens of each text with its prompt, where they come from, without a cut; for an event loop.
+
+        Raises:
+            InvalidRequest: There are more tokens than would fit an empty queue.
+        """
+        tokenizer = (await self.prepare_async()).tokenizer
+        prompt = self.prompt(options)
+        split = partial(tokenizer.pieces, add_special_tokens=options.add_special_tokens)
+        shown: list[list[Piece]] = []
+        for text in texts:
+            shown.append(await _aside(partial(split, prompt + text)))
+            self._check_shown(sum(map(len, shown)))
+        return shown
+
+    def _check_shown(self, num_tokens: int) -> None:
+        most = self._scheduler.queue_tokens
+        if num_tokens > most:
+            raise InvalidRequest(
+                f"input has at least {num_tokens} tokens and at most {most} are shown; send several "
+                "requests, or raise the server's --queue-tokens",
+                param="input",
+            )
 
     async def _tokenize_aside(self, inputs: Inputs, options: Options, *, first: int) -> list[Tokens]:
         """``tokenize``, off the event loop; a few words take less time than the way to another thread."""

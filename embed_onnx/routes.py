@@ -40,6 +40,7 @@ from embed_onnx.options import Direction, TextOptions
 from embed_onnx.pooling import Vector
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
+from embed_onnx.tokenizer import Piece
 
 T = TypeVar("T")
 
@@ -321,21 +322,47 @@ def _check_prompted(prompt: str, inputs: int, max_body: int) -> None:
 )
 async def tokenize(
     data: Annotated[wire.TokenizeRequest, TOKENIZE_BODY], request: ApiRequest, state: State
-) -> wire.TokenizeResponse:
-    """Show what a model sees of each text: its tokens, special tokens included, cut at its limit."""
+) -> wire.TokenizeResponse | list[list[Piece]]:
+    """Show what a model sees of each text: its tokens, special tokens included, cut at its limit.
+
+    With `inputs` in place of `input`, all its tokens, and where in the text's bytes they come from, as
+    text-embeddings-inference does.
+    """
     registry: Registry = state.registry
     settings: Settings = state.settings
     _check_prompt(data, settings.max_characters)
+    sent = _one_of(data.input, data.inputs)
+    with_places = data.inputs is not msgspec.UNSET
     inputs = wire.parse_input(
-        data.input, max_inputs=settings.max_inputs, max_characters=settings.max_characters
+        sent,
+        max_inputs=settings.max_inputs,
+        max_characters=settings.max_characters,
+        empty_texts=with_places,
     )
+    texts = [item for item in inputs if isinstance(item, str)]
+    if with_places and len(texts) < len(inputs):
+        raise InvalidRequest("inputs is token ids; send texts", param="inputs")
     _check_prompted(data.prompt or "", len(inputs), settings.max_body)
     with registry.use(data.model) as (model, suffix):
         _tell(request, model=model.manifest.name, inputs=len(inputs))
-        work = _tokenized(model, inputs, _options(data, suffix, truncate=True))
+        options = _options(data, suffix, truncate=True)
+        if with_places:
+            pieces = model.show_pieces(texts, options)
+            return await _while_wanted(request, pieces, seconds=settings.request_timeout)
+        work = _tokenized(model, inputs, options)
         items = await _while_wanted(request, work, seconds=settings.request_timeout)
     _tell(request, tokens=sum(item.num_tokens for item in items))
     return wire.TokenizeResponse(model=model.manifest.name, data=items)
+
+
+def _one_of(ours: msgspec.Raw | msgspec.UnsetType, theirs: msgspec.Raw | msgspec.UnsetType) -> msgspec.Raw:
+    """The inputs of a request that has them in one of two fields."""
+    sent = [value for value in (ours, theirs) if not isinstance(value, msgspec.UnsetType)]
+    if not sent:
+        raise InvalidRequest("The request is not valid: missing required field `input`", param="input")
+    if len(sent) > 1:
+        raise InvalidRequest("input and inputs are both there; send one of them", param="inputs")
+    return sent[0]
 
 
 @post(

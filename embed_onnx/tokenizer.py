@@ -1,5 +1,6 @@
 """Texts to token ids, with every cut told. Wraps Hugging Face's ``tokenizers``."""
 
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,16 @@ class Tokens(msgspec.Struct, frozen=True):
     def truncated(self) -> bool:
         """Whether tokens were cut off."""
         return self.full_length > len(self.ids)
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """A token and the part of its text that it stands for, in bytes of UTF-8; a special one for none."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None = None
+    stop: int | None = None
 
 
 class Limit(NamedTuple):
@@ -172,6 +183,26 @@ class Tokenizer:
         """The vocabulary's entries for ids; "" where it has a hole."""
         special = self._special_words
         return [special.get(token_id) or self._tokenizer.id_to_token(token_id) or "" for token_id in ids]
+
+    def pieces(self, text: str, *, add_special_tokens: bool) -> list[Piece]:
+        """All tokens of a text, without a cut, and where in its UTF-8 they come from."""
+        (encoding,) = self._tokenizer.encode_batch([text], add_special_tokens=add_special_tokens)
+        # The library counts characters.
+        starts = [0, *itertools.accumulate(len(character.encode()) for character in text)]
+        return [
+            Piece(id=token_id, text=word, special=True)
+            if special
+            else Piece(
+                id=token_id, text=text[start:stop], special=False, start=starts[start], stop=starts[stop]
+            )
+            for token_id, word, special, (start, stop) in zip(
+                encoding.ids,
+                self.words(encoding.ids),
+                encoding.special_tokens_mask,
+                encoding.offsets,
+                strict=True,
+            )
+        ]
 
     def _cut(self, encoding: tokenizers.Encoding, limit: Limit) -> Tokens:
         full_length = len(self.template) + len(encoding)

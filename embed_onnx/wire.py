@@ -32,6 +32,7 @@ def input_schema(*, empty_texts: bool = False) -> dict[str, Any]:
 
 
 INPUT_SCHEMA = input_schema()
+TEXTS_SCHEMA = {"any_of": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}
 VECTOR_SCHEMA = {
     "any_of": [
         {"type": "array", "items": {"type": "number"}},
@@ -113,9 +114,17 @@ class TokenizeRequest(TextOptions, frozen=True, kw_only=True):
     """POST /tokenize."""
 
     input: Annotated[
-        msgspec.Raw,
+        msgspec.Raw | UnsetType,
         Meta(description="A text, a list of texts, or token ids.", extra_json_schema={"extra": INPUT_SCHEMA}),
-    ]
+    ] = UNSET
+    inputs: Annotated[
+        msgspec.Raw | UnsetType,
+        Meta(
+            description="In place of `input`, a text or a list of texts: the answer is that of "
+            "text-embeddings-inference, a list of tokens for each text, which is not cut.",
+            extra_json_schema={"extra": TEXTS_SCHEMA},
+        ),
+    ] = UNSET
     model: Annotated[str | None, Meta(description="Left out: the first model that is served.")] = None
 
 

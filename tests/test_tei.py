@@ -129,7 +129,6 @@ def test_left_is_taken_where_nothing_is_cut(client: httpx.Client) -> None:
 def test_what_is_not_here_is_a_404(client: httpx.Client) -> None:
     for path in ("/embed_all", "/embed_sparse", "/rerank", "/predict", "/decode"):
         assert "there is no route" in ask(client, path, inputs="x").json()["error"]["message"]
-    assert "send the texts as input" in ask(client, "/tokenize", inputs="x").json()["error"]["message"]
 
 
 def test_the_root_tells_its_methods(client: httpx.Client) -> None:
@@ -170,3 +169,44 @@ def test_parameters_of_similarity(client: httpx.Client) -> None:
         refused = ask(client, "/similarity", **{"inputs": inputs, **body})
         assert (422, "Validation") == (refused.status_code, refused.json()["error_type"])
         assert sentence in refused.json()["error"]
+
+
+def test_tokenize(client: httpx.Client) -> None:
+    """The shape of its answer: special tokens come from nowhere, others from some bytes of the text."""
+    (one, empty) = ask(client, "/tokenize", inputs=["Größe 😀 [SEP]", ""]).json()
+
+    special = {"start": None, "stop": None, "special": True}
+    assert {"id": 101, "text": "[CLS]", **special} == one[0]
+    assert {"id": 102, "text": "[SEP]", **special} == one[-1]
+    assert ["[CLS]", "[SEP]"] == [token["text"] for token in empty]
+    text = "Größe 😀 [SEP]".encode()
+    for token in one[1:-1]:
+        assert not token["special"]
+        assert token["text"] == text[token["start"] : token["stop"]].decode()
+    ours = client.post("/tokenize", json={"input": "Größe 😀 [SEP]"}).json()["data"][0]["ids"]
+    assert ours == [token["id"] for token in one]
+
+
+def test_tokenize_without_special_tokens_and_without_a_cut(client: httpx.Client) -> None:
+    (bare,) = ask(client, "/tokenize", inputs="hello world", add_special_tokens=False).json()
+    (long,) = ask(client, "/tokenize", inputs="word " * 400).json()
+
+    assert [("hello", 0, 5), ("world", 6, 11)] == [(t["text"], t["start"], t["stop"]) for t in bare]
+    assert 402 == len(long)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        pytest.param({}, "missing required field `input`", id="neither"),
+        pytest.param({"input": "a", "inputs": "a"}, "input and inputs are both there", id="both"),
+        pytest.param({"inputs": [1, 2]}, "inputs is token ids; send texts", id="ids"),
+        pytest.param({"inputs": []}, "empty list", id="none"),
+        pytest.param({"texts": ["a"]}, "send the texts as input", id="texts"),
+    ],
+)
+def test_tokenize_refuses(client: httpx.Client, body: dict[str, object], sentence: str) -> None:
+    answer = ask(client, "/tokenize", **body)
+
+    assert 400 == answer.status_code
+    assert sentence in answer.json()["error"]["message"]
