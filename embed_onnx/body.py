@@ -51,6 +51,7 @@ def _read_again(body: bytes, kind: type[T]) -> T:
     decoder: msgspec.json.Decoder[T] = _decoder(kind)
     if not issubclass(kind, TextOptions):
         return decode(body, decoder)
+    body = replace_lone_surrogates(body)  # once and for all, as ``foreign`` looks into values
     own = kind.__struct_fields__
     translation = foreign.translate(_fields(body, own), own)
     spellings = _spellings(kind)
@@ -117,13 +118,15 @@ def _decode_whole(json: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[D]) -
 
 
 def replace_lone_surrogates(json: bytes) -> bytes:
-    """JSON in which each escape of half of a surrogate pair is that of U+FFFD.
+    """JSON in which each escape of half of a surrogate pair is that of U+FFFD; as it is if it has too many.
 
     An escaped backslash is hidden meanwhile, as what comes after it is no escape; JSON has no NUL.
     """
     if b"\\u" not in json or b"\0" in json:
         return json
-    hidden = LONE_SURROGATE.sub(rb"\\ufffd", json.replace(b"\\\\", b"\0"), LONE_SURROGATES)
+    hidden, halves = LONE_SURROGATE.subn(rb"\\ufffd", json.replace(b"\\\\", b"\0"), LONE_SURROGATES + 1)
+    if halves > LONE_SURROGATES:
+        return json
     return hidden.replace(b"\0", b"\\\\")
 
 

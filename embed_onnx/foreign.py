@@ -12,7 +12,7 @@ import difflib
 import functools
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,8 +24,17 @@ NAME_LENGTH = 40
 """Longer names are no field's."""
 SIMILARITY, LENGTHS_APART = 0.8, 2
 """How near a name is to one of ours, by difflib's measure and in letters, to be that one misspelt."""
+WORD_SIMILARITY, WORD_LENGTH = 0.85, 7
+"""The same for a word of another API, which must be longer than many are: few letters are near too much."""
 HARMLESS = {"user"}
 """Of our own fields, those that may be misspelt, as they change no vector."""
+NESTED = (
+    *("parameters", "options", "config", "extra_body", "nvext"),
+    *("kwargs", "encode_kwargs", "model_kwargs", "embed_content_config"),
+)
+"""Objects that clients put fields into: Hugging Face's, Ollama's, Google's, NVIDIA's; OpenAI's by mistake."""
+NESTED_BYTES = 65_536
+"""Of such an object; each of its fields becomes an object of ours."""
 VALUE_LENGTH = 80
 """How much of a value an error repeats."""
 TEXTS = ("input", "inputs", "prompt")
@@ -42,7 +51,10 @@ OTHER_TEXTS = {
     "messages",
 }
 """What other APIs call them."""
-
+OTHER_MODELS = {
+    *("model_name", "model_id", "model_uid", "engine", "deployment", "deployment_id", "deployment_name")
+}
+"""What other APIs call the model; where it is named so alone, it would be the first one in silence."""
 
 VECTOR_FIELDS = ("dimensions", "normalize", "pooling")
 """Of our own, those that are about vectors alone."""
@@ -106,19 +118,21 @@ WORDS: dict[str, Word] = {
         "dimensions",
         "output_dimension output_dimensions output_dimensionality output_dim output_dims dim dims "
         "dimensionality matryoshka_dim matryoshka_dimension truncate_dim embedding_dim embedding_dimension "
-        "embedding_dimensions",
+        "embedding_dimensions embedding_size output_size vector_size num_dims n_dims",
     ),
     # Texts that are too long.
     **_same("truncate", "truncation auto_truncate"),
     **_same("truncation_direction", "truncation_side"),
     **_same(
         "max_tokens",
-        "max_length max_seq_length max_seq_len max_sequence_length max_input_tokens max_input_length "
+        "max_length max_len max_seq_length max_seq_len max_sequence_length max_input_tokens max_input_length "
         "truncate_input_tokens num_ctx",
     ),
     "truncate_prompt_tokens": Word(field="max_tokens", cuts=True),
     # Vectors of length 1.
-    **_same("normalize", "normalized normalize_embeddings normalize_embedding"),
+    **_same(
+        "normalize", "normalized normalize_embeddings normalize_embedding normalize_vectors l2_normalize"
+    ),
     "embd_normalize": Word(
         field="normalize",
         values={2: True, -1: False},
@@ -132,7 +146,7 @@ WORDS: dict[str, Word] = {
     ),
     **_served(
         "instruction instructions instruct task_instruction custom_instruction embed_instruction "
-        "query_instruction prefix prompt_template",
+        "query_instruction prefix query_prefix text_prefix prompt_template",
         (),
         NO_PREFIX,
     ),
@@ -143,7 +157,11 @@ WORDS: dict[str, Word] = {
         Word(field="encoding_format", values=FORMATS, vectors=True, remedy=FLOAT32),
     ),
     **_vectors("encoding_format", ["float"], "this route sends lists of numbers"),
-    **_vectors("output_dtype embed_dtype dtype precision", ["float", "float32", "fp32"], FLOAT32),
+    **_vectors(
+        "output_dtype embed_dtype embedding_dtype return_dtype dtype precision",
+        ["float", "float32", "fp32"],
+        FLOAT32,
+    ),
     **_vectors("quantization", ["none"], FLOAT32),
     **_vectors("endianness", ["little", "native"], "base64 is of little-endian numbers here"),
     # What is embedded.
@@ -159,14 +177,27 @@ WORDS: dict[str, Word] = {
 }
 """By name in snake case; their camel case is understood as well."""
 
-NAMES = tuple(sorted({*WORDS, *(re.sub(r"_(.)", lambda match: match[1].upper(), name) for name in WORDS)}))
-"""All of them, in snake case and in camel case."""
+LONG_WORDS = tuple(word for word in WORDS if len(word) >= WORD_LENGTH)
+"""Those of which a misspelt one is known."""
+
+NAMES = tuple(
+    sorted({*NESTED, *WORDS, *(re.sub(r"_(.)", lambda match: match[1].upper(), name) for name in WORDS)})
+)
+"""All of them, in snake case and in camel case, and the objects in which they may be."""
 
 Fields = dict[str, msgspec.Raw]
 """A JSON object whose values are not decoded yet."""
 NULL = msgspec.Raw(b"null")
 EMPTY: tuple[Any, ...] = ("", [], {})
 """Values that ask for nothing."""
+
+
+class _Field(NamedTuple):
+    """A field of a request: its name, where it is (``options.num_ctx``), and its value."""
+
+    name: str
+    path: str
+    value: msgspec.Raw
 
 
 class Translation(msgspec.Struct, frozen=True):
@@ -182,35 +213,75 @@ def translate(fields: Fields, own: tuple[str, ...]) -> Translation:
     Raises:
         InvalidRequest: One asks for what is not served, is one of ours misspelt, or contradicts another.
     """
-    ours = {name: value for name, value in fields.items() if name in own}
+    ours = {name: value for name, value in fields.items() if name in own and name not in NESTED}
     names: dict[str, str] = {}
     cut = False
-    unknown: list[str] = []
-    for name, value in fields.items():
-        if name in ours or value == NULL or len(name) > NAME_LENGTH:
+    unknown: list[_Field] = []
+    others = [_Field(name, name, value) for name, value in fields.items() if name not in (*own, *NESTED)]
+    for field in [*others, *_nested(fields, own)]:
+        if field.value == NULL or len(field.name) > NAME_LENGTH:
             continue
-        plain = _snake(name)
+        if field.name in own:
+            _set(ours, names, field.name, field)
+            continue
+        plain = _snake(field.name)
         if plain in own or plain not in WORDS:
-            unknown.append(name)
+            unknown.append(field)
             continue
         word = WORDS[plain]
         if word.vectors and VECTOR_FIELDS[0] not in own:
             continue
         cut |= word.cuts
-        field, meant = _meaning(name, word, value, own)
-        if field is None:
-            continue
-        if ours.get(field, NULL) not in (NULL, meant):
-            first = names.get(field, field)
-            raise InvalidRequest(
-                f"{first} and {name} are both there and differ; send one of them", param=name
-            )
-        ours[field], names[field] = meant, name
-    for name in unknown[:FIELDS_COMPARED]:
-        _refuse_misspelt(name, fields, own)
+        name, meant = _meaning(field.path, word, field.value, own)
+        if name is not None:
+            _set(ours, names, name, field._replace(value=meant))
+    for field in unknown[:FIELDS_COMPARED]:
+        _refuse_misspelt(field, ours, own)
     if cut and ours.get("truncate", NULL) == NULL:
         ours["truncate"] = msgspec.Raw(b"true")
     return Translation(ours, names)
+
+
+def _nested(fields: Fields, own: tuple[str, ...]) -> list[_Field]:
+    """What is in ``NESTED`` objects.
+
+    Raises:
+        InvalidRequest: One that the route has is something else than an object, or one is very large.
+    """
+    nested: list[_Field] = []
+    for place in NESTED:
+        value = fields.get(place, NULL)
+        if len(value) > NESTED_BYTES:
+            raise InvalidRequest(
+                f"{place} has {len(value)} bytes and at most {NESTED_BYTES} are taken; leave out what is not "
+                "an option",
+                param=place,
+            )
+        if bytes(value).startswith(b"{"):
+            inside = msgspec.json.decode(value, type=Fields)
+            nested += [_Field(name, f"{place}.{name}", each) for name, each in inside.items()]
+        elif value != NULL and place in own:
+            raise InvalidRequest(f"{place} is {_shown(value)}; send an object, or leave it out", param=place)
+    return nested
+
+
+def _set(ours: Fields, names: dict[str, str], name: str, field: _Field) -> None:
+    """Set a field of ours to what was sent elsewhere; of two limits, the lower one holds.
+
+    Raises:
+        InvalidRequest: It is there already and differs.
+    """
+    other = ours.get(name, NULL)
+    if other not in (NULL, field.value):
+        limits = [bytes(each) for each in (other, field.value)]
+        if name != "max_tokens" or not all(limit.isdigit() for limit in limits):
+            raise InvalidRequest(
+                f"{names.get(name, name)} and {field.path} are both there and differ; send one of them",
+                param=field.path,
+            )
+        if int(limits[0]) < int(limits[1]):
+            return
+    ours[name], names[name] = field.value, field.path
 
 
 def _meaning(
@@ -238,29 +309,42 @@ def _meaning(
 
 def _not_served(name: str, word: Word, value: msgspec.Raw) -> InvalidRequest:
     """Names the field, the value, and what can be done."""
-    sent = bytes(value).decode(errors="replace")
-    shown = sent if len(sent) <= VALUE_LENGTH else sent[:VALUE_LENGTH] + "..."
     taken = ", ".join(msgspec.json.encode(each).decode() for each in word.values or ())
     there = f"this server takes {taken}" if taken else "this server does not take it"
-    return InvalidRequest(f"{name} is {shown}, and {there}: {word.remedy}, or leave it out", param=name)
+    return InvalidRequest(
+        f"{name} is {_shown(value)}, and {there}: {word.remedy}, or leave it out", param=name
+    )
 
 
-def _refuse_misspelt(name: str, fields: Fields, own: tuple[str, ...]) -> None:
+def _shown(value: msgspec.Raw) -> str:
+    """A value as it was sent, or its beginning."""
+    sent = bytes(value).decode(errors="replace")
+    return sent if len(sent) <= VALUE_LENGTH else sent[:VALUE_LENGTH] + "..."
+
+
+def _refuse_misspelt(field: _Field, ours: Fields, own: tuple[str, ...]) -> None:
     """Refuse an unknown field that is one of ours by another spelling, or holds the texts of another API."""
-    plain = _snake(name)
-    texts = [field for field in TEXTS if field in own]
-    if plain in OTHER_TEXTS and plain not in own and texts and not fields.keys() & texts:
-        raise InvalidRequest(f"{name} is not a field of this route; send the texts as {texts[0]}", param=name)
+    plain, path = _snake(field.name), field.path
+    texts = [name for name in TEXTS if name in own]
+    absent = all(ours.get(name, NULL) == NULL for name in texts)
+    if plain in OTHER_TEXTS and plain not in own and texts and absent:
+        raise InvalidRequest(f"{path} is not a field of this route; send the texts as {texts[0]}", param=path)
+    if "model" in own and plain in OTHER_MODELS and ours.get("model", NULL) == NULL:
+        raise InvalidRequest(f"{path} is not a field of this route; send its name as model", param=path)
     near = _nearest(plain, own)
     if near is not None:
-        raise InvalidRequest(f"{name} is not a field of this route; did you mean {near}?", param=name)
+        raise InvalidRequest(f"{path} is not a field of this route; did you mean {near}?", param=path)
 
 
 @functools.lru_cache(maxsize=1024)
 def _nearest(name: str, own: tuple[str, ...]) -> str | None:
     """Which of our fields a name is, misspelt; None if it is something else."""
-    near = difflib.get_close_matches(name, set(own) - HARMLESS, n=1, cutoff=SIMILARITY)
-    return near[0] if near and abs(len(near[0]) - len(name)) <= LENGTHS_APART else None
+    for known, similarity in ((set(own) - HARMLESS, SIMILARITY), (LONG_WORDS, WORD_SIMILARITY)):
+        candidates = [each for each in known if abs(len(each) - len(name)) <= LENGTHS_APART]
+        near = difflib.get_close_matches(name, candidates, n=1, cutoff=similarity)
+        if near:
+            return near[0]
+    return None
 
 
 @functools.lru_cache(maxsize=1024)

@@ -520,7 +520,9 @@ class Model:
         elif asked is not None:
             known = ", ".join(prompts) or "no prompts"
             raise InvalidRequest(
-                f"prompt_name {asked[:80]!r} is unknown; this model has {known}", param="prompt_name"
+                f"prompt_name {asked[:80]!r} is unknown; this model has {known}; send one of them, or leave "
+                "it out",
+                param="prompt_name",
             )
         return next((name for name in candidates if name in prompts), self.manifest.default_prompt)
 

@@ -43,13 +43,20 @@ EMBEDDINGS_BODY = Body(
 Model = Annotated[str, Meta(description="A name or alias; `:latest` behind it changes nothing.")]
 
 
-class OllamaOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The only one of Ollama's options that changes an embedding; the others are accepted and ignored."""
-
-    num_ctx: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(description="A limit of tokens that is lower than the model's, special tokens included."),
-    ] = None
+Options = Annotated[
+    None,
+    Meta(
+        description="Of Ollama's options, `num_ctx` is a limit of tokens where it is lower than the model's; "
+        "the others are ignored, as they change no embedding.",
+        extra_json_schema={
+            "extra": {
+                "type": ["object", "null"],
+                "properties": {"num_ctx": {"type": ["integer", "null"], "minimum": 1}},
+            }
+        },
+    ),
+]
+"""The strict decoder takes null alone, so that ``foreign`` puts the options where they belong."""
 
 
 class OllamaRequest(EmbeddingOptions, frozen=True, kw_only=True):
@@ -63,12 +70,7 @@ class OllamaRequest(EmbeddingOptions, frozen=True, kw_only=True):
             extra_json_schema={"extra": INPUT_SCHEMA},
         ),
     ] = UNSET
-    options: OllamaOptions | None = None
-
-    def limit(self) -> int | None:
-        """The most tokens of a text, by whichever name it was sent."""
-        sent = [self.max_tokens, self.options.num_ctx if self.options else None]
-        return min((limit for limit in sent if limit is not None), default=None)
+    options: Options = None
 
 
 class OllamaResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +92,7 @@ class EmbeddingsRequest(EmbeddingOptions, frozen=True, kw_only=True):
     prompt: Annotated[
         str | None, Meta(description="The text to embed; nothing only has the model loaded.")
     ] = None
-    options: OllamaOptions | None = None
+    options: Options = None
 
 
 class EmbeddingsResponse(msgspec.Struct, frozen=True):
@@ -140,7 +142,7 @@ async def embed_prompt(
 ) -> Response[EmbeddingsResponse]:
     """Embed one text."""
     text = msgspec.Raw(msgspec.json.encode(data.prompt))
-    options = data.as_dict() | {"prompt": None, "options": data.options}
+    options = data.as_dict() | {"prompt": None}
     answer = await _embed(request, OllamaRequest(model=data.model, input=text, **options))
     vector = next(iter(answer.content.embeddings), msgspec.Raw(b"[]"))
     return Response(EmbeddingsResponse(vector), headers=answer.headers)
@@ -153,15 +155,22 @@ async def _embed(request: ApiRequest, data: OllamaRequest) -> Response[OllamaRes
     with registry.use(data.model) as (model, _):
         await model.prepare_async()
     loaded = time.perf_counter_ns()
+    nothing = data.input is UNSET or NOTHING.fullmatch(data.input)
+    if nothing and data.prompt:
+        raise InvalidRequest(
+            "prompt is put before each text, and there is none; send the text as input, or to POST "
+            "/api/embeddings",
+            param="prompt",
+        )
     vectors: list[msgspec.Raw] = []
     num_tokens, headers = 0, dict[str, str]()
-    if data.input is not UNSET and not NOTHING.fullmatch(data.input):
+    if data.input is not UNSET and not nothing:
         vectors, num_tokens, headers = await _vectors(
             request,
             wire.EmbeddingRequest(
                 input=data.input,
                 model=data.model,
-                **data.as_dict() | {"normalize": data.normalize is not False, "max_tokens": data.limit()},
+                **data.as_dict() | {"normalize": data.normalize is not False},
             ),
         )
     content = OllamaResponse(

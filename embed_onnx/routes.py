@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import re
 import time
 import uuid
 from collections.abc import Coroutine, Mapping
@@ -77,6 +78,8 @@ ERRORS = {
     500: "A bug, or a vector that is not finite.",
     503: "Models are loading, the server is going down, or the request took or would take too long.",
 }
+ABOUT_INPUT = r"^input(?=\[| (?:has|is|mixes) (?!not a field))|(?<=`\$\.)input\b"
+"""Where an error speaks of the field, but for the one that says that there is none of that name."""
 UNROUTED = (400, 405, 431)
 """What is refused before a route is found, and so in OpenAI's shape; but for 405 below Ollama's path."""
 
@@ -101,6 +104,11 @@ def answer_error(err: EmbedError) -> Response[wire.ErrorResponse]:
     return Response(
         wire.error_response(err), status_code=err.status, headers=err.headers, media_type=MediaType.JSON
     )
+
+
+def sentence(err: EmbedError, *, texts: str) -> str:
+    """What an error says, on a route that has its texts in another field than ``input``."""
+    return re.sub(ABOUT_INPUT, texts, str(err)) if err.param == "input" else str(err)
 
 
 class ApiRequest(Request[Any, Any, State]):

@@ -1,8 +1,10 @@
 """A bridge for clients of Hugging Face's text-embeddings-inference: its routes, fields, headers and errors.
 
-Its ``/embed`` becomes our ``/v1/embeddings`` and back. It serves one model; so does this bridge, the first.
+Its ``/embed`` becomes our ``/v1/embeddings`` and back. It serves one model; this bridge the first, unless a
+request names another.
 """
 
+import re
 import time
 from typing import Annotated
 
@@ -15,10 +17,10 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import Meta
 
-from embed_onnx import __version__, body, routes, wire
+from embed_onnx import __version__, routes, wire
 from embed_onnx.errors import EmbedError, InvalidRequest
 from embed_onnx.model import TOKENIZERS, Embedded
-from embed_onnx.options import EmbeddingOptions, TextOptions
+from embed_onnx.options import EmbeddingOptions
 from embed_onnx.registry import Registry
 from embed_onnx.routes import ApiRequest, read
 from embed_onnx.settings import Settings
@@ -27,6 +29,8 @@ STATUSES = {400: 422, 500: 424}
 """Where its statuses are others than ours."""
 ERROR_TYPES = {424: "Backend", 429: "Overloaded", 503: "Unhealthy"}
 """By its status; every other is a Validation error."""
+SENTENCES = re.compile(rb'\{\s*"(?:source_sentence|sentences)"')
+"""How the inputs of its /similarity begin."""
 POOLING = {"lasttoken": "last_token"}
 """Where its names are others than ours."""
 EMBED_BODY = Body(
@@ -39,6 +43,17 @@ SIMILARITY_BODY = Body(
 )
 
 
+Model = Annotated[str | None, Meta(description="Left out: the first model that is served.")]
+Nested = Annotated[
+    None,
+    Meta(
+        description="Any of the other fields, as Hugging Face's clients send some.",
+        extra_json_schema={"extra": {"type": ["object", "null"]}},
+    ),
+]
+"""The strict decoder takes null alone, so that ``foreign`` puts the fields where they belong."""
+
+
 class TeiRequest(EmbeddingOptions, frozen=True, kw_only=True):
     """POST /embed; without ``normalize``, vectors have length 1."""
 
@@ -49,26 +64,23 @@ class TeiRequest(EmbeddingOptions, frozen=True, kw_only=True):
             extra_json_schema={"extra": wire.input_schema(empty_texts=True)},
         ),
     ]
+    model: Model = None
+    parameters: Nested = None
 
 
-class SimilarityInputs(msgspec.Struct, frozen=True):
+class SimilarityInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A text, and those that it is compared with."""
 
     source_sentence: str
     sentences: list[str]
 
 
-class SimilarityRequest(msgspec.Struct, frozen=True, kw_only=True):
+class SimilarityRequest(EmbeddingOptions, frozen=True, kw_only=True):
     """POST /similarity."""
 
     inputs: SimilarityInputs
-    parameters: Annotated[
-        msgspec.Raw | msgspec.UnsetType,
-        Meta(
-            description="`truncate`, `truncation_direction`, `prompt_name` and the like.",
-            extra_json_schema={"extra": {"type": ["object", "null"]}},
-        ),
-    ] = msgspec.UNSET
+    model: Model = None
+    parameters: Nested = None
 
 
 class Pooling(msgspec.Struct, frozen=True):
@@ -113,7 +125,7 @@ class TeiError(msgspec.Struct, frozen=True):
 def answer_error(err: EmbedError) -> Response[TeiError]:
     """A failed request, with the status and in the shape that its clients know."""
     status = STATUSES.get(err.status, err.status)
-    body = TeiError(str(err), ERROR_TYPES.get(status, "Validation"))
+    body = TeiError(routes.sentence(err, texts="inputs"), ERROR_TYPES.get(status, "Validation"))
     return Response(body, status_code=status, headers=err.headers, media_type=MediaType.JSON)
 
 
@@ -123,22 +135,23 @@ def answer_error(err: EmbedError) -> Response[TeiError]:
     tags=["text-embeddings-inference"],
     responses={
         200: ResponseSpec(list[list[float]], description="A vector for each input.", generate_examples=False),
-        **routes.errors(401, 413, 415, 503, shape=TeiError, renumbered=STATUSES),
+        **routes.errors(401, 404, 413, 415, 503, shape=TeiError, renumbered=STATUSES),
     },
     summary="Embed texts, as text-embeddings-inference does",
 )
-async def embed(
-    data: Annotated[TeiRequest, EMBED_BODY], request: ApiRequest, state: State
-) -> Response[list[msgspec.Raw]]:
-    """Embed one input or many with the first model that is served; the answer is a list of vectors.
+async def embed(data: Annotated[TeiRequest, EMBED_BODY], request: ApiRequest) -> Response[list[msgspec.Raw]]:
+    """Embed one input or many; the answer is a list of vectors.
 
     `POST /` does the same, as clients that are given the server's URL alone send there.
     """
-    registry: Registry = state.registry
-    _, served = registry.served(None)
+    if SENTENCES.match(data.inputs):
+        raise InvalidRequest(
+            "inputs is an object with sentences, which POST /similarity takes; send it there, or send texts",
+            param="inputs",
+        )
     asked = wire.EmbeddingRequest(
         input=data.inputs,
-        model=served.name,
+        model=data.model,
         **data.as_dict() | {"normalize": data.normalize is not False},
     )
     _, embedded = await routes.embed(request, asked, empty_texts=True)
@@ -198,24 +211,20 @@ async def info(state: State) -> Info:
     "/similarity",
     status_code=200,
     tags=["text-embeddings-inference"],
-    responses=routes.errors(401, 413, 415, 503, shape=TeiError, renumbered=STATUSES),
+    responses=routes.errors(401, 404, 413, 415, 503, shape=TeiError, renumbered=STATUSES),
     summary="Compare a text with others, as text-embeddings-inference does",
 )
 async def similarity(
-    data: Annotated[SimilarityRequest, SIMILARITY_BODY], request: ApiRequest, state: State
+    data: Annotated[SimilarityRequest, SIMILARITY_BODY], request: ApiRequest
 ) -> Response[list[float]]:
-    """The cosines of a text to each of some others, by the first model that is served."""
-    registry: Registry = state.registry
-    _, served = registry.served(None)
+    """The cosines of a text to each of some others."""
     if not data.inputs.sentences:
         raise InvalidRequest("inputs.sentences is an empty list; send at least one text", param="inputs")
     texts = [data.inputs.source_sentence, *data.inputs.sentences]
-    sent = b"{}" if data.parameters in (msgspec.UNSET, msgspec.Raw(b"null")) else bytes(data.parameters)
     asked = wire.EmbeddingRequest(
         input=msgspec.Raw(msgspec.json.encode(texts)),
-        model=served.name,
-        normalize=True,
-        **body.read(sent, TextOptions).as_dict(),
+        model=data.model,
+        **data.as_dict() | {"normalize": True},
     )
     started: float = request.scope["state"]["started"]
     _, embedded = await routes.embed(request, asked, empty_texts=True)

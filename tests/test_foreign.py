@@ -22,6 +22,13 @@ ROUTES = {
     "/tokenize": {"input": TEXT},
 }
 
+OLLAMA_OPTIONS = """
+num_keep seed num_predict top_k top_p min_p tfs_z typical_p repeat_last_n temperature repeat_penalty
+presence_penalty frequency_penalty mirostat mirostat_tau mirostat_eta penalize_newline stop numa num_batch
+num_gqa num_gpu main_gpu low_vram f16_kv logits_all vocab_only use_mmap use_mlock embedding_only
+rope_frequency_base rope_frequency_scale num_thread draft_num_predict
+"""
+
 
 def vectors(answer: httpx.Response) -> np.ndarray:
     """The vectors of an answer, on whichever route."""
@@ -158,9 +165,75 @@ def test_what_is_refused(fields: dict[str, Any], sentence: str) -> None:
     assert str(error.param) in str(error)
 
 
+@pytest.mark.parametrize("place", foreign.NESTED)
+def test_fields_in_an_object(place: str) -> None:
+    """Wherever clients put them, they do what they mean; what changes no vector is ignored there as well."""
+    inside = {"outputDimensionality": 3, "truncate": False, "prompt_name": "query", "temperature": 0.5}
+
+    assert {"dimensions": 3, "truncate": False, "prompt_name": "query"} == read({"input": "a", place: inside})
+    assert {"dimensions": 3} == read({"input": "a", "dimensions": 3, place: {"dimensions": 3, "x": None}})
+    assert {} == read({"input": "a", place: {}})
+    assert {} == read({"input": "a", place: None})
+    for field, value, sentence in (
+        ("output_dtype", "int8", f'{place}.output_dtype is "int8"'),
+        ("dimension", 3, f"{place}.dimension is not a field of this route; did you mean dimensions?"),
+        ("dimensions", 4, f"dimensions and {place}.dimensions are both there and differ"),
+        ("normalize", "x", f"got `str` - at `$.{place}.normalize`"),
+    ):
+        assert sentence in str(refusal({"input": "a", "dimensions": 3, place: {field: value}}))
+
+
+def test_a_very_large_object_of_options() -> None:
+    """Each of its fields would become an object of ours."""
+    many = {str(number): 1 for number in range(10_000)}
+
+    assert "at most 65536 are taken" in str(refusal({"input": "a", "options": many}))
+
+
+@pytest.mark.parametrize("kind", [ollama.OllamaRequest, ollama.EmbeddingsRequest])
+def test_options_of_ollama(kind: type[msgspec.Struct]) -> None:
+    """All that its clients can send pass; what is none of them is refused where it is nearly one."""
+    ours = {"model": "m", "prompt": "a"}
+    options = dict.fromkeys(OLLAMA_OPTIONS.split(), 1)
+
+    assert {"model": "m"} == read(ours | {"options": options}, kind)
+    assert {"model": "m", "max_tokens": 8} == read(ours | {"options": options | {"num_ctx": 8}}, kind)
+    for name in ("num_ctxx", "num_ct", "nun_ctx", "numctx"):
+        assert "did you mean num_ctx?" in str(refusal(ours | {"options": {name: 8}}, kind))
+    for wrong in ([], "x", 5, True):
+        assert "send an object, or leave it out" in str(refusal(ours | {"options": wrong}, kind))
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        *(("output_dimensionn", "output_dimension"), ("truncate_prompt_token", "truncate_prompt_tokens")),
+        *(("embeding_types", "embedding_types"), ("endianess", "endianness"), ("modalty", "modality")),
+        *(("outputDimensionalty", "output_dimensionality"), ("num_ctxx", "num_ctx")),
+    ],
+)
+def test_a_word_of_another_api_that_is_misspelt(name: str, right: str) -> None:
+    assert f"did you mean {right}?" in str(refusal({"input": "a", name: 3}))
+
+
+@pytest.mark.parametrize(
+    "name", ["max_output_tokens", "prompt_id", "embedding_mode", "return_tensors", "request_id", "priority"]
+)
+def test_names_that_are_only_alike(name: str) -> None:
+    assert {} == read({"input": "a", name: 3})
+
+
+@pytest.mark.parametrize("name", ["model_name", "modelId", "engine", "deployment"])
+def test_the_model_under_another_name(name: str) -> None:
+    """It would be the first one, in silence."""
+    assert "send its name as model" in str(refusal({"input": "a", name: "small"}))
+    assert {"model": "m"} == read({"input": "a", "model": "m", name: "small"})
+
+
 @pytest.mark.parametrize("name", ["texts", "sentences", "inputs", "text", "contents"])
 def test_texts_under_another_name(name: str) -> None:
     assert "send the texts as input" in str(refusal({name: ["a"]}))
+    assert "send the texts as input" in str(refusal({name: ["a"], "input": None}))
 
 
 def test_each_route_knows_its_own_fields() -> None:
@@ -340,3 +413,12 @@ def test_a_long_text_beside_an_unknown_field_is_taken() -> None:
     request = body.read(json.dumps({"x": 1, "input": "a" * 500_000}).encode(), wire.EmbeddingRequest)
 
     assert 500_002 == len(request.input)
+
+
+def test_halves_of_surrogate_pairs_where_values_are_looked_at() -> None:
+    """In keys, in words of other APIs, and within objects of options."""
+    for fields in (r'"output_dtype": "\ud83d"', r'"options": {"output_dtype": "\ud83d"}'):
+        with pytest.raises(InvalidRequest, match="ufffd"):
+            body.read(b'{"input": "a", %s}' % fields.encode(), wire.EmbeddingRequest)
+    for fields in (r'"\ud83d": 1', r'"options": {"\ud83d": {"\ud83d": 1}}', r'"x": ["\ude00"]'):
+        body.read(b'{"input": "a", %s}' % fields.encode(), wire.EmbeddingRequest)

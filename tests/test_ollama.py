@@ -100,3 +100,22 @@ def test_the_client_hears_the_reason(theirs: ollama.Client) -> None:
         theirs.embed("nope", "x")
 
     assert 404 == refused.value.status_code
+
+
+@pytest.mark.parametrize("nothing", [{}, {"input": ""}, {"input": []}, {"input": None}], ids=str)
+def test_a_prompt_without_a_text(client: httpx.Client, nothing: dict[str, object]) -> None:
+    """The text of the older route, sent to the newer one, does not vanish."""
+    refused = client.post("/api/embed", json={"model": MINILM, "prompt": "a", **nothing})
+    loaded = client.post("/api/embed", json={"model": MINILM, **nothing})
+
+    assert 400 == refused.status_code
+    assert "send the text as input, or to POST /api/embeddings" in refused.json()["error"]
+    assert (200, []) == (loaded.status_code, loaded.json()["embeddings"])
+
+
+def test_fields_among_the_options(client: httpx.Client, minilm: Model) -> None:
+    asked = {"model": MINILM, "input": TEXTS, "options": {"dimensions": 8, "seed": 1}}
+
+    vectors = client.post("/api/embed", json=asked).json()["embeddings"]
+
+    assert np.array_equal(minilm.encode(TEXTS, dimensions=8), np.array(vectors, np.float32))

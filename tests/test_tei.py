@@ -3,7 +3,7 @@
 import httpx
 import numpy as np
 import pytest
-from harness import MINILM, Server
+from harness import MINILM, SMALL, Server
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
@@ -210,3 +210,72 @@ def test_tokenize_refuses(client: httpx.Client, body: dict[str, object], sentenc
 
     assert 400 == answer.status_code
     assert sentence in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/embed", "/"])
+def test_parameters(client: httpx.Client, minilm: Model, path: str) -> None:
+    """Where Hugging Face's own servers take them, they mean what they do beside the inputs."""
+    raw = ask(client, path, inputs=TEXTS, parameters={"normalize": False}).json()
+    cut = ask(
+        client, path, inputs=TEXTS, parameters={"dimensions": 3}, options={"wait_for_model": True}
+    ).json()
+    refused = ask(client, path, inputs="word " * 300, parameters={"truncate": False})
+
+    assert np.array_equal(minilm.encode(TEXTS, normalize=False), np.array(raw, np.float32))
+    assert np.array_equal(minilm.encode(TEXTS, dimensions=3), np.array(cut, np.float32))
+    assert (422, True) == (refused.status_code, "maximum context length is 256" in refused.json()["error"])
+    assert 422 == ask(client, path, inputs="a", parameters=["normalize"]).status_code
+
+
+def test_another_model(client: httpx.Client, small: Model) -> None:
+    """A model that a request names is the one that answers; one that is not served is refused."""
+    vectors = ask(client, inputs=TEXTS, model=SMALL).json()
+
+    assert np.array_equal(small.encode(TEXTS), np.array(vectors, np.float32))
+    refused = ask(client, inputs=TEXTS, model="nope")
+    assert (404, {"error", "error_type"}) == (refused.status_code, set(refused.json()))
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        pytest.param({"inputs": [["a"]]}, "- at `$.inputs[0][0]`", id="type"),
+        pytest.param({"inputs": 5}, "inputs is of the wrong type", id="number"),
+        pytest.param({"inputs": []}, "inputs is an empty list", id="empty-list"),
+        pytest.param({"inputs": [[]]}, "inputs[0] is empty", id="empty"),
+        pytest.param({"inputs": ["x"] * 2049}, "inputs has 2049 items", id="too-many"),
+        pytest.param({"inputs": [1, 2]}, "inputs[0] lacks the special tokens", id="foreign-ids"),
+        pytest.param(
+            {"input": "x"}, "input is not a field of this route; send the texts as inputs", id="input"
+        ),
+        pytest.param({"inputs": {"source_sentence": "a", "sentences": ["b"]}}, "POST /similarity", id="pair"),
+        pytest.param({"inputs": {"sentences": ["b"]}}, "inputs is an object with sentences", id="half"),
+        pytest.param({"inputs": "x", "prompt_name": ""}, "send one of them, or leave it out", id="no-prompt"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/embed", "/"])
+def test_errors_name_the_field(
+    client: httpx.Client, path: str, body: dict[str, object], sentence: str
+) -> None:
+    """It is ``inputs`` on these routes, whatever ours is called."""
+    answer = ask(client, path, **body)
+
+    assert (422, True) == (answer.status_code, sentence in answer.json()["error"]), answer.text
+
+
+@pytest.mark.parametrize("nested", [True, False], ids=["parameters", "beside"])
+def test_options_of_similarity(client: httpx.Client, minilm: Model, nested: bool) -> None:
+    """Also where they are not nested; the cosines are those of the vectors that are asked for."""
+    inputs = {"source_sentence": "Hello", "sentences": TEXTS}
+    fields = {"dimensions": 5, "prompt": "a: "}
+    expected = minilm.encode(["Hello", *TEXTS], dimensions=5, prompt="a: ")
+
+    cosines = ask(
+        client, "/similarity", inputs=inputs, **({"parameters": fields} if nested else fields)
+    ).json()
+
+    assert np.allclose(expected[1:] @ expected[0], cosines, atol=1e-6)
+    for wrong in ({"truncat": True}, {"prompt_name": "nope"}, {"output_dtype": "int8"}):
+        body = {"parameters": wrong} if nested else wrong
+        assert 422 == ask(client, "/similarity", inputs=inputs, **body).status_code
+    assert 422 == ask(client, "/similarity", inputs=inputs | {"truncate": True}).status_code
