@@ -33,6 +33,7 @@ from embed_onnx.errors import (
     TimedOut,
     WrongMediaType,
 )
+from embed_onnx.foreign import NULL
 from embed_onnx.keys import Key, Keys
 from embed_onnx.manifest import Manifest, TruncationSide
 from embed_onnx.metrics import Metrics
@@ -340,13 +341,17 @@ async def tokenize(
     settings: Settings = state.settings
     _check_prompt(data, settings.max_characters)
     sent = _one_of(data.input, data.inputs)
-    with_places = data.inputs is not msgspec.UNSET
-    inputs = wire.parse_input(
-        sent,
-        max_inputs=settings.max_inputs,
-        max_characters=settings.max_characters,
-        empty_texts=with_places,
-    )
+    with_places = sent is data.inputs
+    try:
+        inputs = wire.parse_input(
+            sent,
+            max_inputs=settings.max_inputs,
+            max_characters=settings.max_characters,
+            empty_texts=with_places,
+        )
+    except InvalidRequest as err:
+        texts_field = "inputs" if with_places else "input"
+        raise InvalidRequest(sentence(err, texts=texts_field), param=texts_field) from None
     texts = [item for item in inputs if isinstance(item, str)]
     if with_places and len(texts) < len(inputs):
         raise InvalidRequest("inputs is token ids; send texts", param="inputs")
@@ -365,9 +370,13 @@ async def tokenize(
 
 def _one_of(ours: msgspec.Raw | msgspec.UnsetType, theirs: msgspec.Raw | msgspec.UnsetType) -> msgspec.Raw:
     """The inputs of a request that has them in one of two fields."""
-    sent = [value for value in (ours, theirs) if not isinstance(value, msgspec.UnsetType)]
+    sent = [value for value in (ours, theirs) if not isinstance(value, msgspec.UnsetType) and value != NULL]
     if not sent:
-        raise InvalidRequest("The request is not valid: missing required field `input`", param="input")
+        raise InvalidRequest(
+            "The request is not valid: missing required field `input`, or `inputs` for the answer of "
+            "text-embeddings-inference",
+            param="input",
+        )
     if len(sent) > 1:
         raise InvalidRequest("input and inputs are both there; send one of them", param="inputs")
     return sent[0]

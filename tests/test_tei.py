@@ -201,7 +201,11 @@ def test_tokenize_without_special_tokens_and_without_a_cut(client: httpx.Client)
         pytest.param({}, "missing required field `input`", id="neither"),
         pytest.param({"input": "a", "inputs": "a"}, "input and inputs are both there", id="both"),
         pytest.param({"inputs": [1, 2]}, "inputs is token ids; send texts", id="ids"),
-        pytest.param({"inputs": []}, "empty list", id="none"),
+        pytest.param({"inputs": []}, "inputs is an empty list", id="none"),
+        pytest.param({"inputs": 5}, "inputs is of the wrong type", id="number"),
+        pytest.param({"inputs": ["a", 5]}, "at `$.inputs[1]`", id="mixed"),
+        pytest.param({"inputs": None}, "missing required field `input`", id="null"),
+        pytest.param({"inputs": None, "input": 5}, "input is of the wrong type", id="null-and-number"),
         pytest.param({"texts": ["a"]}, "send the texts as input", id="texts"),
     ],
 )
