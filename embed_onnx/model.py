@@ -518,10 +518,9 @@ class Model:
         elif asked in prompts:
             return asked
         elif asked is not None:
-            known = ", ".join(prompts) or "no prompts"
+            known = f"{', '.join(prompts)}; send one of them, or" if prompts else "no prompts;"
             raise InvalidRequest(
-                f"prompt_name {asked[:80]!r} is unknown; this model has {known}; send one of them, or leave "
-                "it out",
+                f"prompt_name {asked[:80]!r} is unknown; this model has {known} leave it out",
                 param="prompt_name",
             )
         return next((name for name in candidates if name in prompts), self.manifest.default_prompt)

@@ -464,4 +464,7 @@ def test_an_empty_prompt_name_is_unknown(client: httpx.Client) -> None:
     suffix = post(client, input="x", model=f"{SMALL}:")
 
     assert [400, 404] == [field.status_code, suffix.status_code]
-    assert "prompt_name '' is unknown; this model has query, document" == error(field)["message"]
+    assert (
+        "prompt_name '' is unknown; this model has query, document; send one of them, or leave it out"
+        == error(field)["message"]
+    )
