@@ -1,5 +1,6 @@
 """A command in a process of its own, which does not outlive this one."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -22,7 +23,8 @@ def run(command: Sequence[str], *, grace: float) -> int:
             return child.wait()
         except Interruption as interruption:
             child.send_signal(interruption.number)
-            child.wait(grace)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(grace)
             raise
         finally:
             child.kill()  # past the grace; nothing happens to one that has ended

@@ -99,9 +99,19 @@ def _is_server(folder: Path) -> bool:
         words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return False
-    if "serve" not in words or Path(words[0]).parent not in (Path(sys.executable).parent, Path()):
+    if "serve" not in words or not _is_of_here(folder, Path(words[0])):
         return False
     return not PROGRAMS.isdisjoint(Path(word).name for word in words[: words.index("serve")])
+
+
+def _is_of_here(folder: Path, program: Path) -> bool:
+    """Whether a process's program lies beside this Python, or was looked for in PATH; it may be relative."""
+    if program.parent == Path():
+        return True
+    try:
+        return (folder / "cwd" / program).parent.samefile(Path(sys.executable).parent)
+    except OSError:  # another user's, or in another file system
+        return program.parent == Path(sys.executable).parent
 
 
 def _listening(folder: Path) -> Iterator[Address]:
@@ -109,7 +119,7 @@ def _listening(folder: Path) -> Iterator[Address]:
     for table, state in LISTENING.items():
         path = folder / "net" / table
         for line in path.read_text().splitlines()[1:] if path.exists() else []:
-            words = line.split()
+            words = line.split(maxsplit=7 if table == "unix" else -1)  # a path may have blanks
             if table == "unix":
                 if len(words) == 8 and words[3] == state and f"socket:[{words[6]}]" in own:
                     yield Address(words[7])

@@ -14,6 +14,9 @@ from embed_onnx.settings import UNIX, Settings
 
 SOCKET_MASK = 0o117
 """A Unix socket is for its owner and its group, such as a proxy's user: mode 0660."""
+SOCKETS = Path("/proc/net/unix")
+UNCONNECTED = "01"
+"""What the kernel writes there for the state of a socket that is bound, whether or not it listens."""
 PORTS_TRIED = 10
 """Free ports that are tried until one is free at all addresses."""
 
@@ -58,6 +61,8 @@ def name(sock: socket.socket) -> str:
 def _bind_port(host: str, port: int) -> list[socket.socket]:
     try:
         return _bind_all(_addresses(host, port), tries=1 if port else PORTS_TRIED)
+    except UnicodeError:
+        raise SetupError(f"--host {host} is not a name of a host; choose another --host") from None
     except OSError as err:
         if err.errno == errno.EADDRINUSE:
             sentence = f"{host} port {port} is in use; stop what listens there, or choose another --port"
@@ -138,8 +143,23 @@ def _remove_stale(path: Path) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.connect(str(path))
     except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
+        if not _is_bound(path):
+            path.unlink(missing_ok=True)
+            return
     except OSError:
         return  # nothing is there, or nothing that may be replaced: to bind says which
-    else:
-        raise SetupError(f"{path} is in use; stop the server there, or choose another --host {UNIX}PATH")
+    raise SetupError(f"{path} is in use; stop the server there, or choose another --host {UNIX}PATH")
+
+
+def _is_bound(path: Path) -> bool:
+    """Whether a process has the socket that refuses connections: a server that exports or loads its models.
+
+    Only Linux says so, and only of this container's processes.
+    """
+    try:
+        lines = SOCKETS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return False
+    rows = [line.split(maxsplit=7) for line in lines]
+    places = [row[7] for row in rows if len(row) == 8 and row[5] == UNCONNECTED]
+    return any(os.path.realpath(place) == os.path.realpath(path) for place in places)

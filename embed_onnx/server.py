@@ -16,6 +16,7 @@ from embed_onnx.app import create_app
 from embed_onnx.errors import SetupError
 from embed_onnx.registry import Registry
 from embed_onnx.settings import Settings
+from embed_onnx.signals import Echoes
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class _Server(uvicorn.Server):
         self.failure: SetupError | None = None
         self._told = False
         """Whether a signal came that ends it."""
+        self._echoes = Echoes()
         self._registry = registry
         self._drain_timeout = settings.drain_timeout
         registry.scheduler.on_sick = self._give_up_lanes
@@ -83,6 +85,8 @@ class _Server(uvicorn.Server):
 
         uvicorn would raise the signal again at the end; a drained server exits with 0 instead.
         """
+        if self._echoes.is_echo(sig):
+            return
         if self._told:
             os._exit(1)
         self._told = self.should_exit = True

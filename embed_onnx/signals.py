@@ -6,9 +6,29 @@ signal that it has no handler for.
 
 import os
 import signal
+import time
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+ECHO_SECONDS = 0.2
+"""Some senders, such as timeout, send a signal twice: to a process, and to its group."""
+
+
+class Echoes:
+    """Signals that end a server, of which the first drains and a second one ends at once."""
+
+    def __init__(self) -> None:
+        self._first = 0
+        self._came = 0.0
+
+    def is_echo(self, number: int) -> bool:
+        """Whether a signal is the first over again, sent with it."""
+        if not self._first:
+            self._first, self._came = number, time.monotonic()
+            return False
+        return number == self._first and time.monotonic() - self._came < ECHO_SECONDS
 
 
 class Interruption(BaseException):

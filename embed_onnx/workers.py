@@ -18,6 +18,7 @@ import msgspec
 
 from embed_onnx import cpu
 from embed_onnx.errors import SetupError
+from embed_onnx.signals import Echoes
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class _Workers:
         self._running: dict[int, _Share] = {}
         """By process id."""
         self._stopping = False
+        self._echoes = Echoes()
         self._failure = ""
 
     def run(self) -> None:
@@ -120,7 +122,7 @@ class _Workers:
                 continue
             if number == signal.SIGHUP:
                 self._tell(number)
-            else:
+            elif not self._echoes.is_echo(number):
                 self._stop()
         if self._failure:
             raise SetupError(self._failure)

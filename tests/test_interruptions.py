@@ -130,6 +130,17 @@ def test_serve_that_exports(listed: Path, workers: str, number: int, code: int) 
         assert "listening" not in command.text
 
 
+def test_an_export_that_has_no_time_to_clean_up(listed: Path) -> None:
+    """It is killed when the server's own limit is over, and the server ends as it should all the same."""
+    with Command(listed, "serve", "--port", "0", "--drain-timeout", "0") as command:
+        command.wait_for(f"{SMALL}: exporting")
+
+        assert 0 == command.end(signal.SIGTERM)
+        assert [] == alive(listed)
+        assert "Traceback" not in command.text
+        assert command.text.endswith("embed-onnx: stopped before it served\n")
+
+
 def test_serve_that_is_killed_while_it_exports(listed: Path) -> None:
     """The export ends with it."""
     with Command(listed, "serve", "--port", "0") as command:

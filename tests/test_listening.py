@@ -195,6 +195,25 @@ def test_a_socket_that_a_killed_server_left_is_replaced(home: Path, tmp_path: Pa
     assert "precious" == path.read_text()
 
 
+def test_a_socket_of_a_server_that_does_not_listen_yet_is_in_use(tmp_path: Path) -> None:
+    """It refuses connections while it exports, as one does that nobody has any more."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    with listening.bound(Settings(host=f"unix:{tmp_path}/a b.sock")):
+        for other in (f"{tmp_path}/a b.sock", f"{tmp_path}/link/a b.sock"):
+            with (
+                pytest.raises(SetupError, match="is in use"),
+                listening.bound(Settings(host=f"unix:{other}")),
+            ):
+                pass
+        assert (tmp_path / "a b.sock").exists()
+
+
+@pytest.mark.parametrize("host", ["a..b", "." + "x" * 70, "-"])
+def test_a_host_that_cannot_be_one(host: str) -> None:
+    with pytest.raises(SetupError, match="choose another --host"), listening.bound(Settings(host=host)):
+        pass
+
+
 @pytest.mark.parametrize("name", ["no/folder/a.sock", "x" * 120])
 def test_a_socket_that_cannot_be_made(tmp_path: Path, name: str) -> None:
     with (

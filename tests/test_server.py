@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,6 +56,23 @@ def test_a_second_signal_ends_it_at_once(serve: Callable[..., Server]) -> None:
         server.finish()
 
     assert 1 == server.process.returncode
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_signal_that_is_sent_twice_drains(serve: Callable[..., Server], workers: str) -> None:
+    """As timeout does, to the process and to its group: no second one, which would end it at once."""
+    server = serve("--workers", workers, "--threads", "2")
+    server.wait_ready()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(embed, server.url, [LONG] * 100)
+        until(lambda: waiting(server.url) > 0)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.02)  # or the system makes one of them
+        server.process.send_signal(signal.SIGTERM)
+
+        assert 200 == answer.result().status_code
+    server.finish()
+    assert 0 == server.process.returncode
 
 
 def test_a_client_that_leaves_takes_its_work_along(serve: Callable[..., Server]) -> None:
