@@ -375,3 +375,49 @@ def test_reading_goes_on_at_any_record(tmp_path_factory: pytest.TempPathFactory,
         for block in whole:
             rest = [text for later in readers.blocks(found, block.after) for text in later.texts]
             assert expected[block.after.index :] == rest
+
+
+@pytest.mark.parametrize("ending", ["txt", "tsv", "csv", "jsonl"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("last", ["", "\r"])
+def test_files_of_carriage_returns_alone_are_refused(
+    tmp_path: Path, ending: str, encoding: str, last: str
+) -> None:
+    """Excel writes such for Macintosh; all of it would be one text."""
+    path = written(tmp_path, f"in.{ending}", f"text\rone\rtwo{last}".encode(encoding))
+
+    assert "has carriage returns and no line feeds" in refused(path, encoding=encoding)
+
+
+def test_carriage_returns_among_line_feeds_belong_to_texts(tmp_path: Path) -> None:
+    """As progress bars leave them in logs; a lone one at the end is the end of the only line."""
+    assert ["10%\r20%", "b"] == texts(written(tmp_path, "log.txt", "10%\r20%\r\nb\n"))
+    assert ["a"] == texts(written(tmp_path, "one.txt", "a\r"))
+    bad = written(tmp_path, "in.csv", 'text\n"a\rb"\na\rb\nc\n')
+    assert ["a\rb", "c"] == texts(bad)
+    assert [(3, "the row, up to line 3, is not valid CSV: a carriage return outside quotes")] == reasons(bad)
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.tsv", "in.csv.gz"])
+def test_a_table_of_nothing_is_called_empty(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, name, b"")
+
+    assert f"{path} is empty, and has not even a header; leave it out" == refused(path)
+    assert [] == texts(path, header=False, field="1")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("kind", ["txt", "csv", "jsonl"])
+def test_an_encoding_whose_mark_is_missing(tmp_path: Path, encoding: str, kind: str) -> None:
+    path = written(tmp_path, "in", "text\na\n".encode(f"{encoding}-be"))
+
+    told = refused(path, kind=kind, encoding=encoding)
+
+    assert f"{path} has no byte order mark, with which {encoding.upper()} begins" in told
+    assert f"--encoding {encoding}-le or {encoding}-be" in told
+
+
+@pytest.mark.parametrize("word", ["idna", "punycode"])
+def test_encodings_of_names_are_none_of_texts(word: str) -> None:
+    with pytest.raises(SetupError, match=f"--encoding '{word}' is not known"):
+        inputs.encoding(word)

@@ -25,6 +25,8 @@ FIELD = "text"
 UTF_8 = "utf-8"
 DELIMITERS: dict[Kind, str] = {"csv": ",", "tsv": "\t"}
 """Of the kinds that have one, unless --delimiter says otherwise."""
+OF_NAMES = {"idna", "punycode"}
+"""Encodings that Python has for names of hosts, not for texts."""
 INDEX, META, REJECTS = ".index.npy", ".meta.json", ".rejects.jsonl"
 """Suffixes of the files that may lie beside an output."""
 
@@ -134,9 +136,11 @@ def encoding(word: str) -> str:
         "".encode(word)  # unlike codecs.lookup, refuses codecs from bytes to bytes
         name = codecs.lookup(word).name
     except (LookupError, UnicodeError, ValueError):
+        name = ""
+    if not name or name in OF_NAMES:
         raise SetupError(
             f"--encoding {word!r} is not known; give one such as utf-8, utf-16, latin-1, cp1252 or shift_jis"
-        ) from None
+        )
     return UTF_8 if name == "utf-8-sig" else name
 
 

@@ -67,7 +67,7 @@ class Lines:
         self.quotes = 0
         """In what was left out of the line that was given last."""
         self._start: Callable[[int], bytes] = stream.peek
-        self._stream = stream if encoding == UTF_8 else _Recoded(stream, encoding)
+        self._stream = stream if encoding == UTF_8 else _Recoded(stream, encoding, file.path)
         self._digest = hashlib.blake2b(digest_size=16) if file.path == STANDARD_INPUT else None
 
     def __iter__(self) -> "Lines":
@@ -90,6 +90,8 @@ class Lines:
         while not piece.endswith(b"\n") and (piece := self._read()):
             self.cut = True
             self.quotes += piece.count(b'"')
+        if self.number == 1 and not piece:
+            _check_line_ends(line, self.path)
         return line.removeprefix(BYTE_ORDER_MARK) if self.number == 1 else line
 
     @property
@@ -119,12 +121,24 @@ class Lines:
 class _Recoded:
     """Lines of another encoding as UTF-8; what is not of that encoding is not valid UTF-8 either."""
 
-    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+    def __init__(self, stream: IO[bytes], encoding: str, path: str) -> None:
+        self._path = path
+        self._encoding = encoding
         self._text = io.TextIOWrapper(stream, encoding, errors="embed-onnx-unreadable", newline="\n")
 
     def readline(self, characters: int) -> bytes:
-        """A line, or so many characters of it."""
-        return self._text.readline(characters).encode(errors="surrogatepass")
+        """A line, or so many characters of it.
+
+        Raises:
+            SetupError: The stream does not begin as one of that encoding has to.
+        """
+        try:
+            return self._text.readline(characters).encode(errors="surrogatepass")
+        except UnicodeError:
+            raise SetupError(
+                f"{self._path} has no byte order mark, with which {self._encoding.upper()} begins; say in "
+                f"which order its bytes are, with --encoding {self._encoding}-le or {self._encoding}-be"
+            ) from None
 
 
 def _check_encoding(start: bytes, path: str, encoding: str) -> None:
@@ -141,6 +155,15 @@ def _check_encoding(start: bytes, path: str, encoding: str) -> None:
         raise SetupError(
             f"{path} has bytes of zero, which texts in UTF-8 do not; say what it is with --encoding, "
             "utf-16-le or utf-16-be for example"
+        )
+
+
+def _check_line_ends(only: bytes, path: str) -> None:
+    """Look at the only line of a file, which has no line feed, for what may be ends of lines."""
+    if b"\r" in only.rstrip(b"\r\n"):
+        raise SetupError(
+            f"{path} has carriage returns and no line feeds, as Excel's formats for Macintosh have; save it "
+            "in another format, or change its line ends, with tr '\\r' '\\n' for example"
         )
 
 

@@ -72,8 +72,10 @@ class _CsvRows:
         try:
             row = next(self._reader)
         except csv.Error as err:
+            # The module's own sentence is advice to programmers.
+            fault = "a carriage return outside quotes" if "new-line character" in str(err) else err
             return Record(
-                line, None, reason=f"the row, up to line {self._lines.number}, is not valid CSV: {err}"
+                line, None, reason=f"the row, up to line {self._lines.number}, is not valid CSV: {fault}"
             )
         return Record(line, row or None, reason="" if row else "the line is empty")
 
@@ -138,7 +140,9 @@ class _Table:
         )
 
     def _read_header(self, names: tuple[str, ...]) -> list[int]:
-        first = next(self._rows, Record(1, []))
+        first = next(self._rows, None)
+        if first is None:
+            raise SetupError(f"{self._path} is empty, and has not even a header; leave it out")
         if first.reason not in ("", "the line is empty"):
             raise SetupError(f"{self._path}: the header cannot be read: {first.reason}")
         header = first.text or []
