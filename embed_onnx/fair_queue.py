@@ -41,6 +41,11 @@ Rank = tuple[float, int, int]
 """A number that orders requests, the tokens that are left, and the arrival: the least goes first."""
 
 
+def is_short(lengths: Sequence[int], pack_tokens: int) -> bool:
+    """Whether one full pack finishes a request, by the tokens of its sequences."""
+    return len(lengths) == 1 or sum(lengths) <= pack_tokens
+
+
 class FairQueue(Generic[Request]):
     """Sequences of many requests, handed out in packs to ``lanes``; the order within a request is kept."""
 
@@ -192,7 +197,7 @@ class _Waiting:
     def __init__(self, lengths: Sequence[int], key: Hashable, pack_tokens: int, arrival: int) -> None:
         self.pack_tokens = pack_tokens
         self.tokens = sum(lengths)
-        self.short = len(lengths) == 1 or self.tokens <= pack_tokens
+        self.short = is_short(lengths, pack_tokens)
         self.line = self.short and self.tokens <= QUICK, key
         self.came = 0.0
         """What a long one's age is counted from."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from embed_onnx.fair_queue import is_short
 from embed_onnx.pooling import Vector
 
 QUADRATIC = 1024
@@ -44,6 +45,7 @@ class Job:
         self.unfinished = len(sequences)
         self.waiting_work = sum(work(len(ids)) for ids in sequences)
         """Of the sequences that no lane has taken yet."""
+        self.short = is_short([len(ids) for ids in sequences], encoder.pack_tokens)
         self.submitted = time.perf_counter()
         self.timeout = timeout
         self.deadline = self.submitted + timeout

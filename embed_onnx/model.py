@@ -247,9 +247,11 @@ class Model:
         described = manifest.read(folder)
         lanes = cpu.usable_cores() if threads is None else threads
         kernels = native.find()
-        kernels.set_threads(lanes)
         scheduler = Scheduler(lanes=lanes, queue_tokens=sys.maxsize, lane_timeout=lane_timeout)
+        scheduler.closed_sentence = "the model was closed; load it again"
+        kernels.set_threads(scheduler.lanes)
         model = cls(folder, described, scheduler, kernels, literal_special_tokens=literal_special_tokens)
+        scheduler.end_with(model)
         try:
             model.prepare()
         except ArtifactError:
@@ -258,7 +260,7 @@ class Model:
         return model
 
     def close(self) -> None:
-        """End the lanes; what waits fails."""
+        """End the lanes; what waits fails. A model that nobody has any more is closed by itself."""
         self._scheduler.close()
 
     def __enter__(self) -> Self:

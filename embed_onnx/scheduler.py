@@ -19,6 +19,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Self
 
 from embed_onnx import forks, jobs, late
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 TOO_LONG = "the request cannot be done within {:.3g} s; send fewer inputs at a time, or send it later"
 LANE_TIMEOUT = 120.0
 """Seconds."""
+MOST_LANES = 1024
 
 
 class Scheduler:
@@ -65,12 +67,9 @@ class Scheduler:
         queue_tokens: int,
         lane_timeout: float = LANE_TIMEOUT,
     ) -> None:
-        if lanes < 1:
-            raise SetupError(f"threads is {lanes}; give at least 1")
-        if not lane_timeout > 0:
-            raise SetupError(f"lane_timeout is {lane_timeout}; give more than 0 seconds")
+        _check_numbers(lanes, lane_timeout)
         self.queue_tokens = queue_tokens
-        self.lane_timeout = lane_timeout
+        self.lane_timeout = float(lane_timeout)
         self.on_sick: Callable[[], None] | None = None
         """Told, from a thread of the scheduler's, if lanes keep being replaced."""
         self.on_pack: Callable[[int, int, float], None] | None = None
@@ -79,8 +78,12 @@ class Scheduler:
         """Lanes that died or hung."""
         self.last_success = -math.inf
         """When a pack was last done, on the clock of ``time.monotonic``."""
+        self.closed_sentence: str | None = None
+        """What callers read once it is closed, if not that a server goes down."""
+        self._owner: Callable[[], object] = lambda: self
+        """None once nobody has what it works for."""
         self._replaced_at: deque[float] = deque(maxlen=self.SICK)
-        self._number = lanes
+        self._number = int(lanes)
         self._closing = False
         self._spoiled = False
         """Whether this process, or one it descends from, was forked while a lane was at a pack."""
@@ -92,6 +95,10 @@ class Scheduler:
         """Have nothing waiting, and no lanes yet."""
         self._speed = Speed()
         self._paces = Paces()
+        """Of long requests, as it is these that are refused if they would be late: for each token of a query
+        of a word or two, a lane takes several times as long."""
+        self._pack_paces = Paces()
+        """Of all packs."""
         self._queue: SharedQueue[Job] = SharedQueue(self._number)
         self._accepted: set[Job] = set()
         """Jobs whose future is open. Whoever takes a job out settles it; so each is settled once."""
@@ -214,7 +221,7 @@ class Scheduler:
             return job
         with self._lock:
             if self._closing:
-                raise Unavailable("the server is going down; send the request again")
+                raise Unavailable(self.closed_sentence or "the server is going down; send the request again")
             if not self._lanes:
                 self._start_in_child()
             self.check_room(sum(lengths), tenant)
@@ -310,7 +317,16 @@ class Scheduler:
             self._settled.wait_for(lambda: not self._accepted, timeout)
             late = list(self._accepted)
         for job in late:
-            self._fail(job, Unavailable("the server went down before this request was done; send it again"))
+            self._fail(
+                job,
+                Unavailable(
+                    self.closed_sentence or "the server went down before this request was done; send it again"
+                ),
+            )
+
+    def end_with(self, owner: object) -> None:
+        """Be closed by the watchdog, should nobody have the owner any more."""
+        self._owner = weakref.ref(owner)
 
     def close(self) -> None:
         """Fail what was accepted and is not done; end the lanes after the packs they run, or leave them."""
@@ -409,7 +425,7 @@ class Scheduler:
             if not any(job in self._accepted for job, _ in pack):
                 return  # the clients have left, or this took so long that the lane was given up
             self._speed.add(tokens, started, now)
-            self._paces.add(pack[0][0].encoder, jobs.pack_work(pack), now - started, computed)
+            self._measure(pack, now - started, computed)
             self.last_success = time.monotonic()
             for job, _ in pack:
                 job.unfinished -= 1
@@ -420,6 +436,13 @@ class Scheduler:
         for job in done:
             if self._claim(job):
                 job.future.set_result(job.vectors)
+
+    def _measure(self, pack: Pack, seconds: float, computed: float) -> None:
+        first = pack[0][0]
+        work = jobs.pack_work(pack)
+        self._pack_paces.add(first.encoder, work, seconds, computed)
+        if not first.short:
+            self._paces.add(first.encoder, work, seconds, computed)
 
     def _tell(self, sequences: int, tokens: int, seconds: float) -> None:
         """Have a pack counted before its requests are answered, which they are even if that fails."""
@@ -434,9 +457,12 @@ class Scheduler:
         """Replace lanes that died or hang, until the scheduler is closed."""
         interval = min(1.0, self.lane_timeout / 4)
         while not self._closed.wait(interval):
+            if self._owner() is None:
+                self.drain(timeout=0)
+                return
             for lane in self._all_lanes():
                 with self._lock:
-                    trouble = lane.look(interval, self.lane_timeout, self._paces)
+                    trouble = lane.look(interval, self.lane_timeout, self._pack_paces)
                     if self._closing and not lane.pack:
                         trouble = ""
                 if trouble:
@@ -511,3 +537,11 @@ class Scheduler:
                 self._settled.notify_all()
         # From here on the future cannot be cancelled; before, it may have been.
         return job.future.set_running_or_notify_cancel()
+
+
+def _check_numbers(lanes: object, lane_timeout: object) -> None:
+    """Refuse what callers in Python may give; those of numpy are numbers, too."""
+    if not isinstance(lanes, Integral) or not 1 <= int(lanes) <= MOST_LANES:
+        raise SetupError(f"threads is {lanes!r}; give a whole number from 1 to {MOST_LANES:,}")
+    if not isinstance(lane_timeout, Real) or not float(lane_timeout) > 0:
+        raise SetupError(f"lane_timeout is {lane_timeout!r}; give more than 0 seconds")

@@ -1,5 +1,6 @@
 """How fast lanes have been: all together, and each with one encoder."""
 
+import time
 from weakref import WeakKeyDictionary
 
 from embed_onnx.jobs import Encodes
@@ -8,6 +9,9 @@ KEPT = 0.99
 """How much of what was measured before still counts after one more pack."""
 ENOUGH = 20
 """Packs of an encoder after which its pace counts as measured."""
+FRESH_SECONDS = 60.0
+"""What was measured earlier says nothing any more: others may have used the machine then, and a pace by
+which requests are refused would never be measured again."""
 
 
 class Speed:
@@ -44,17 +48,24 @@ class Paces:
 
     def add(self, encoder: Encodes, work: float, seconds: float, computed: float) -> None:
         """Count one pack: its work, how long it took, and the processor time of its lane."""
-        self._of.setdefault(encoder, _Pace()).add(work, seconds, computed)
+        pace = self._fresh(encoder)
+        if pace is None:
+            pace = self._of[encoder] = _Pace()
+        pace.add(work, seconds, computed)
 
     def seconds(self, encoder: Encodes, work: float) -> float | None:
         """How long a lane takes for so much work; None before that was measured."""
-        pace = self._of.get(encoder)
+        pace = self._fresh(encoder)
         return pace.seconds * work / pace.work if pace is not None and pace.packs >= ENOUGH else None
 
     def computed(self, encoder: Encodes, work: float) -> float | None:
         """Its processor time, in the same way."""
-        pace = self._of.get(encoder)
+        pace = self._fresh(encoder)
         return pace.computed * work / pace.work if pace is not None and pace.packs >= ENOUGH else None
+
+    def _fresh(self, encoder: Encodes) -> "_Pace | None":
+        pace = self._of.get(encoder)
+        return None if pace is None or time.monotonic() - pace.measured > FRESH_SECONDS else pace
 
 
 class _Pace:
@@ -65,9 +76,12 @@ class _Pace:
         self.work = 0.0
         self.seconds = 0.0
         self.computed = 0.0
+        self.measured = 0.0
+        """When the last pack was, on the clock of ``time.monotonic``."""
 
     def add(self, work: float, seconds: float, computed: float) -> None:
         self.packs += 1
+        self.measured = time.monotonic()
         self.work = self.work * KEPT + work
         self.seconds = self.seconds * KEPT + seconds
         self.computed = self.computed * KEPT + computed

@@ -1,19 +1,23 @@
 """``Model.encode`` and ``encode_async``: what callers in Python get, and what they may do meanwhile."""
 
 import asyncio
+import copy
 import itertools
+import re
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from harness import MINILM, until
+from harness import MINILM, SMALL, until
 
 from embed_onnx import Model, dtypes
-from embed_onnx.errors import InvalidRequest, TextTooLong
+from embed_onnx.errors import InvalidRequest, SetupError, TextTooLong, Unavailable
 
 TEXTS = ["Hello", "a second, somewhat longer text", "third"]
 LONG = ["a sentence of about nine words, again and again. " * 30] * 400
@@ -177,6 +181,67 @@ def patient_interpreter():
     sys.setswitchinterval(1000)
     yield
     sys.setswitchinterval(before)
+
+
+def test_a_model_that_is_closed(artifacts) -> None:
+    """It says so, and not that some server goes down; closing it twice is nothing."""
+    model = Model.load(artifacts / SMALL, threads=1)
+    model.close()
+    model.close()
+
+    for ask in (lambda: model.encode("a"), lambda: asyncio.run(model.encode_async(["a"]))):
+        with pytest.raises(Unavailable, match="the model was closed; load it again"):
+            ask()
+    assert (1, 32) == copy.deepcopy(model).encode(["a"]).shape
+
+
+def test_a_model_that_is_closed_meanwhile(artifacts) -> None:
+    with Model.load(artifacts / MINILM, threads=1) as model, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(model.encode, ["some words " * 100] * 500)
+        until(lambda: model._scheduler.waiting_sequences)
+        model.close()
+
+        with pytest.raises(Unavailable, match="the model was closed; load it again"):
+            waiting.result()
+
+
+def test_a_model_that_nobody_has_any_more_leaves_no_threads(artifacts) -> None:
+    """Nobody closed it: programs that load many would fill up with lanes."""
+    before = set(threading.enumerate())
+    for _ in range(3):
+        Model.load(artifacts / SMALL, threads=2).encode(["a"])
+
+    until(lambda: set(threading.enumerate()) <= before)
+
+
+def test_a_program_that_embeds_as_it_ends(artifacts) -> None:
+    code = (
+        "import atexit, sys; from embed_onnx import Model; model = Model.load(sys.argv[1])\n"
+        "atexit.register(lambda: print(model.encode(['late'] * 300).shape))"
+    )
+    command = [sys.executable, "-c", code, str(artifacts / SMALL)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+    assert ("(300, 32)\n", "") == (done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", 10**9, float("nan")])
+def test_threads_that_are_none(artifacts, threads) -> None:
+    with pytest.raises(
+        SetupError, match=re.escape(f"threads is {threads!r}; give a whole number from 1 to 1,024")
+    ):
+        Model.load(artifacts / SMALL, threads=threads)
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, "3", None, float("nan")])
+def test_a_lane_timeout_that_is_none(artifacts, seconds) -> None:
+    with pytest.raises(SetupError, match=re.escape(f"lane_timeout is {seconds!r}; give more than 0 seconds")):
+        Model.load(artifacts / SMALL, lane_timeout=seconds)
+
+
+def test_numbers_of_numpy_are_numbers(artifacts) -> None:
+    with Model.load(artifacts / SMALL, threads=np.int64(1), lane_timeout=np.float32(9)) as model:
+        assert (32,) == model.encode("a").shape
 
 
 def test_inference_lets_go_of_the_gil(minilm: Model, patient_interpreter) -> None:

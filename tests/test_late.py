@@ -131,6 +131,28 @@ def test_a_model_that_nothing_was_measured_of_is_not_refused(scheduler: Schedule
     assert (3000, 1) == scheduler.submit(fast, [[1]] * 3000, timeout=10).future.result(60).shape
 
 
+def test_queries_say_nothing_of_lists(scheduler: Scheduler) -> None:
+    """For each token of a word or two, a lane takes several times as long as for one of a list."""
+    encoder = Sleeps(0.05)
+    for _ in range(2 * ENOUGH):
+        scheduler.submit(encoder, [[1]]).future.result(60)
+    encoder.seconds = 0.001
+
+    assert (1000, 1) == scheduler.submit(encoder, [[1]] * 1000, timeout=20).future.result(60).shape
+
+
+def test_a_pace_of_long_ago_says_nothing(
+    scheduler: Scheduler, slow: Sleeps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine may be faster by now, and who is refused is not measured: it would never be known."""
+    with pytest.raises(TimedOut):
+        scheduler.submit(slow, [[1]] * 5000, timeout=10)
+    slow.seconds = 0.0
+    monkeypatch.setattr("embed_onnx.speed.FRESH_SECONDS", -1.0)
+
+    assert (5000, 1) == scheduler.submit(slow, [[1]] * 5000, timeout=10).future.result(60).shape
+
+
 def test_what_waits_is_given_up_as_soon_as_it_is_late(scheduler: Scheduler, slow: Sleeps) -> None:
     """Others came that go before it; it fails long before its deadline, and no lane has worked for it."""
     first = scheduler.submit(slow, [[1]] * 400, timeout=600)
