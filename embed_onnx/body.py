@@ -48,6 +48,8 @@ def read(body: bytes, kind: type[T]) -> T:
 def _read_again(body: bytes, kind: type[T]) -> T:
     if body[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in body[:2]:
         raise InvalidRequest("The body is UTF-16 or UTF-32; send it as UTF-8")
+    if not body.strip():
+        raise InvalidRequest("the body is empty; send a JSON object")
     decoder: msgspec.json.Decoder[T] = _decoder(kind)
     if not issubclass(kind, TextOptions):
         return decode(body, decoder)

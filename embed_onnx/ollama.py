@@ -143,7 +143,11 @@ async def embed_prompt(
     """Embed one text."""
     text = msgspec.Raw(msgspec.json.encode(data.prompt))
     options = data.as_dict() | {"prompt": None}
-    answer = await _embed(request, OllamaRequest(model=data.model, input=text, **options))
+    try:
+        answer = await _embed(request, OllamaRequest(model=data.model, input=text, **options))
+    except InvalidRequest as err:  # it speaks of ours
+        err.args = (routes.sentence(err, texts="prompt").replace("prompt[0]", "prompt", 1),)
+        raise
     vector = next(iter(answer.content.embeddings), msgspec.Raw(b"[]"))
     return Response(EmbeddingsResponse(vector), headers=answer.headers)
 

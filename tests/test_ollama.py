@@ -119,3 +119,11 @@ def test_fields_among_the_options(client: httpx.Client, minilm: Model) -> None:
     vectors = client.post("/api/embed", json=asked).json()["embeddings"]
 
     assert np.array_equal(minilm.encode(TEXTS, dimensions=8), np.array(vectors, np.float32))
+
+
+def test_errors_of_the_older_route_name_its_field(client: httpx.Client) -> None:
+    for prompt, fields in (("word " * 300, {"truncate": False}), ("x" * 1_000_001, {})):
+        answer = client.post("/api/embeddings", json={"model": MINILM, "prompt": prompt, **fields})
+        assert (400, True) == (answer.status_code, answer.json()["error"].startswith("prompt has ")), (
+            answer.text
+        )

@@ -89,7 +89,7 @@ def test_unknown_fields_are_ignored(value):
 @pytest.mark.parametrize(
     ("body", "start"),
     [
-        pytest.param(b"", "The body is not valid JSON: ", id="empty"),
+        pytest.param(b"", "the body is empty; ", id="empty"),
         pytest.param(b'{"input": "a"', "The body is not valid JSON: ", id="cut-off"),
         pytest.param(b'{"input": "a"} b', "The body is not valid JSON: ", id="more-after-it"),
         pytest.param(b"{'input': 'a'}", "The body is not valid JSON: ", id="single-quotes"),
@@ -372,3 +372,9 @@ def test_a_list_as_large_as_openai_takes_of_full_inputs_is_taken():
     given = msgspec.Raw(msgspec.json.encode([[7] * 512] * 2048))
 
     assert [[7] * 512] * 2048 == wire.parse_input(given, max_inputs=2048, max_characters=1_000_000)
+
+
+@pytest.mark.parametrize("sent", [b"", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf \n"], ids=repr)
+def test_a_body_without_anything(sent: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="the body is empty; send a JSON object"):
+        body.read(sent, wire.EmbeddingRequest)
