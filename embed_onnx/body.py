@@ -13,20 +13,13 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
-from embed_onnx import foreign
+from embed_onnx import foreign, surrogates
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.options import TextOptions
 
 OTHER_BYTES = 262_144
 """Of a body with more beside the known fields, no others are looked at, as each becomes an object."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-LONE_SURROGATE = re.compile(
-    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
-)
-"""The escape of half of a pair, in JSON without escaped backslashes."""
-LONE_SURROGATES = 100_000
-"""As many are replaced, which takes 50 ms; JSON with more is refused."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 D = TypeVar("D")
@@ -53,7 +46,7 @@ def _read_again(body: bytes, kind: type[T]) -> T:
     decoder: msgspec.json.Decoder[T] = _decoder(kind)
     if not issubclass(kind, TextOptions):
         return decode(body, decoder)
-    body = replace_lone_surrogates(body)  # once and for all, as ``foreign`` looks into values
+    body = surrogates.replace_lone(body)  # once and for all, as ``foreign`` looks into values
     own = kind.__struct_fields__
     translation = foreign.translate(_fields(body, own), own)
     spellings = _spellings(kind)
@@ -113,23 +106,10 @@ def _decode_whole(json: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[D]) -
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        whole = replace_lone_surrogates(bytes(json))
+        whole = surrogates.replace_lone(bytes(json))
         if whole == json:
             raise
         return decoder.decode(whole)
-
-
-def replace_lone_surrogates(json: bytes) -> bytes:
-    """JSON in which each escape of half of a surrogate pair is that of U+FFFD; as it is if it has too many.
-
-    An escaped backslash is hidden meanwhile, as what comes after it is no escape; JSON has no NUL.
-    """
-    if b"\\u" not in json or b"\0" in json:
-        return json
-    hidden, halves = LONE_SURROGATE.subn(rb"\\ufffd", json.replace(b"\\\\", b"\0"), LONE_SURROGATES + 1)
-    if halves > LONE_SURROGATES:
-        return json
-    return hidden.replace(b"\0", b"\\\\")
 
 
 def _field(message: str) -> str | None:

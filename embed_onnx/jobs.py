@@ -7,9 +7,12 @@ from concurrent.futures import Future
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embed_onnx.fair_queue import is_short
-from embed_onnx.pooling import Vector
+
+Vector = NDArray[np.float32]
+"""[dimensions], or [sequences, dimensions]."""
 
 QUADRATIC = 1024
 """Tokens of a sequence at which attention takes as long as all else; of 8,192 tokens, each takes nine times

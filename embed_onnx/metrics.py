@@ -29,7 +29,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from embed_onnx import __version__, logs, wire
+from embed_onnx import __version__, logs
 from embed_onnx.model import Embedded
 from embed_onnx.registry import Registry
 
@@ -74,6 +74,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     embedded: Embedded | None = None
     embedded_ns: int = 0
     """When that was done, in nanoseconds of the epoch."""
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /page/load: what the page shows of the server; None where that is not known.
+
+    Counters since ``started``, in seconds of the epoch; requests but for those that ask how the server is.
+    """
+
+    tokens_total: float
+    requests_total: float
+    queue_tokens: float | None
+    memory_bytes: float | None
+    started: float | None
 
 
 class Metrics:
@@ -133,7 +146,7 @@ class Metrics:
         encode, content_type = choose_encoder(accept)
         return encode(self._shown), content_type
 
-    def load(self) -> wire.Load:
+    def load(self) -> Load:
         """What the page shows of all that."""
         self._refresh()
         samples = [sample for family in self._shown.collect() for sample in family.samples]
@@ -146,7 +159,7 @@ class Metrics:
             ]
             return sum(values) if values else None
 
-        return wire.Load(
+        return Load(
             tokens_total=total("embed_onnx_tokens_total") or 0,
             requests_total=total("embed_onnx_requests_total") or 0,
             queue_tokens=total("embed_onnx_queue_tokens"),

@@ -10,8 +10,7 @@ from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from embed_onnx import wire
-from embed_onnx.metrics import Metrics
+from embed_onnx.metrics import Load, Metrics
 from embed_onnx.routes import read, require_key
 
 FOLDER = Path(__file__).with_suffix("")
@@ -68,7 +67,7 @@ def page_file(request: Request[Any, Any, State], name: FromPath[str] = "index.ht
 
 
 @read("/page/load", include_in_schema=False, guards=[require_key])
-async def show_load(state: State) -> wire.Load:
+async def show_load(state: State) -> Load:
     """The server's load: /metrics, which proxies keep to themselves, has more of it."""
     metrics: Metrics = state.metrics
     return metrics.load()

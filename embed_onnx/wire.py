@@ -216,19 +216,6 @@ class Readiness(msgspec.Struct, frozen=True):
     seconds_since_success: float | None
 
 
-class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """GET /page/load: what the page shows of the server; None where that is not known.
-
-    Counters since ``started``, in seconds of the epoch; requests but for those that ask how the server is.
-    """
-
-    tokens_total: float
-    requests_total: float
-    queue_tokens: float | None
-    memory_bytes: float | None
-    started: float | None
-
-
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
     """OpenAI's four keys."""
 

@@ -22,6 +22,7 @@ LAYERS = [
     "keys",
     "options",
     "foreign",
+    "surrogates",
     "body",
     "wire",
     "pooling",

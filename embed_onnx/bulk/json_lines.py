@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from embed_onnx import body
+from embed_onnx import surrogates
 from embed_onnx.bulk.inputs import Inputs
 from embed_onnx.bulk.lines import Lines
 from embed_onnx.bulk.records import Record, Units
@@ -66,7 +66,7 @@ def _tolerated(line: str) -> bytes:
     Half of a surrogate pair is U+FFFD, as over HTTP. NaN and Infinity, which Python writes, become strings,
     known again by their NULs, so that a line is lost only if it has them where they matter.
     """
-    whole = body.replace_lone_surrogates(line.encode())
+    whole = surrogates.replace_lone(line.encode())
     return CONSTANT.sub(lambda match: MARKED % match[1] if match[1] else match[0], whole)
 
 
