@@ -14,7 +14,7 @@ from embed_onnx.models_file import Entry
 from export.errors import ExportError
 from export.sources import Checkpoint
 
-RECIPE = 5
+RECIPE = 6
 """Raised by one when the same checkpoint would give another artifact."""
 
 

@@ -25,6 +25,8 @@ from export.int8 import quantize_channels, quantize_rows
 TOLERANCE = 1e-4
 """Of the largest state: two orders of summing float32 differ by a hundredth of it."""
 COMPARED_TOKENS = (1, 2, 7, 24, 128, 512)
+PADDING_SHARE = 0.2
+"""Of the ids of one comparison: a text may hold the padding token, and has it attended to."""
 
 
 def write(encoder: Encoder, output: Path) -> Quantization:
@@ -94,7 +96,7 @@ def _texts(encoder: Encoder, quantized: bool) -> list[str]:
     if quantized:
         products = [functions.LINEAR_INT8, functions.QUANTIZE_TOKENS, functions.MATMUL_TOKENS]
     return [
-        functions.TOKEN_EMBEDDINGS,
+        functions.token_embeddings(after_padding=encoder.padding_position is not None),
         functions.encoder_layer(encoder.activation, relative=relative),
         *products,
         functions.ATTENTION_BIAS,
@@ -118,13 +120,18 @@ class _Parts:
         scale = np.ones((len(words), 1), np.float32)
         if self._quantized:
             words, scale = quantize_rows(words)
+        positions, padding_id = encoder.positions, []
+        if encoder.padding_position is not None:
+            positions = np.concatenate([encoder.padding_position[None], positions])
+            padding_id = [self.store("embeddings.padding_id", np.array([encoder.padding_id], np.int64))]
         inputs = [
             "input_ids",
             "attention_mask",
             self.store("embeddings.words", words),
             self.store("embeddings.word_scale", scale),
-            self.store("embeddings.positions", encoder.positions),
+            self.store("embeddings.positions", positions),
             *self._norm("embeddings.norm", encoder.norm),
+            *padding_id,
         ]
         return self.node("TokenEmbeddings", inputs, "embeddings", epsilon=encoder.epsilon)
 
@@ -164,10 +171,18 @@ class _Parts:
 
 
 def _inputs(encoder: Encoder) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Token ids and masks [batch, tokens]: a sequence of each length, then all but the longest together."""
+    """Token ids and masks [batch, tokens]: a sequence of each length, then all but the longest together.
+
+    The last are the longest again, with padding ids between its others.
+    """
     draw = np.random.default_rng(0)
     ids = np.array([number for number in range(len(encoder.words)) if number != encoder.padding_id])
     lengths = sorted({min(length, len(encoder.positions)) for length in COMPARED_TOKENS})
     alone = [np.ones((1, length), np.int64) for length in lengths]
     together = (np.arange(max(lengths[:-1])) < np.array(lengths[:-1])[:, None]).astype(np.int64)
-    return [(draw.choice(ids, mask.shape), mask) for mask in (*alone, together)]
+    inputs = [(draw.choice(ids, mask.shape), mask) for mask in (*alone, together)]
+    longest = alone[-1]
+    if encoder.padding_id is not None:
+        written = np.where(draw.random(longest.shape) < PADDING_SHARE, encoder.padding_id, inputs[-2][0])
+        inputs.append((written, longest))
+    return inputs

@@ -35,8 +35,8 @@ class UnknownFamily(Exception):
 class Family(msgspec.Struct, frozen=True, kw_only=True):
     """Names of modules, below ``layer`` where ``{}`` is a number; ``activation`` is a field of the config.
 
-    ``after_padding``: positions begin after the padding id. ``distances``: the table of attention biases
-    by distance.
+    ``after_padding``: positions begin after the padding id, which has the position of its number.
+    ``distances``: the table of attention biases by distance.
     """
 
     layer: str = "encoder.layer.{}."
@@ -124,12 +124,14 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
     """All that an encoder computes with; ``activation`` is one of ours.
 
     words [vocabulary, width]; positions [positions, width], from the first that is used, with token type 0
-    added; relative_bias [heads, 2 * positions - 1], by key - query + positions - 1.
+    added; padding_position [width], the same of padding ids in a text, None where they are like other tokens;
+    relative_bias [heads, 2 * positions - 1], by key - query + positions - 1.
     """
 
     words: Floats
     padding_id: int | None
     positions: Floats
+    padding_position: Floats | None
     relative_bias: Floats | None
     norm: Norm
     layers: tuple[Layer, ...]
@@ -177,16 +179,18 @@ def _read(model: Any, family: Family, take: Callable[[str], Floats]) -> Encoder:
     config, embeddings = model.config, model.embeddings
     padding_id = embeddings.word_embeddings.padding_idx
     positions = take("embeddings.position_embeddings.weight")
-    if family.after_padding:
-        positions = positions[padding_id + 1 :]
     if family.token_types:
         positions = positions + take("embeddings.token_type_embeddings.weight")[0]
+    padding_position = None
+    if family.after_padding:
+        padding_position, positions = positions[padding_id], positions[padding_id + 1 :]
     if family.distances:
         take(f"{family.distances}.weight")
     return Encoder(
         words=take("embeddings.word_embeddings.weight"),
         padding_id=padding_id,
         positions=positions,
+        padding_position=padding_position,
         relative_bias=_relative_bias(model, len(positions)) if family.distances else None,
         norm=_norm(take, "embeddings.LayerNorm"),
         layers=tuple(

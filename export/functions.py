@@ -18,6 +18,10 @@ integers are exact, and the same, on every CPU: also on those that add two produ
 **Masks.** 0 is padding. Equal numbers other than 0 are one sequence of their row: its tokens see each other
 and nothing else, and count their positions (0, 1, ...) by rank among themselves. Ones and zeros are the case
 of one sequence a row. The states of padding are zeros.
+
+**Padding ids in texts.** A padding id that is written in a text is a token like any other, except in models
+whose positions start after the padding id: there it has a position of its own, and those after it count as if
+it were not there.
 """
 
 from embed_onnx.manifest import Quantization
@@ -147,19 +151,37 @@ RELATIVE_ATTENTION_BIAS = f"""{HEADER}
         bias = Add (by_distance, by_sequence)
     }}"""
 
-# words int8 [vocabulary, width], word_scale [vocabulary, 1], positions [positions, width], gamma and
-# beta [width] -> states [batch, tokens, width]. ``Sum`` is ``Add`` here and below: ONNX Runtime may fuse
-# ``Add`` and ``LayerNormalization`` into one operator, which takes five times as long.
-TOKEN_EMBEDDINGS = f"""{HEADER}
+# A row of ``positions`` for each token, [batch, tokens].
+PLACES = f"""
+        same, places = {DOMAIN}.Sequences (attention_mask)"""
+PLACES_AFTER_PADDING = f"""
+        zero = Constant <value_int = 0> ()
+        is_padding = Equal (input_ids, padding_id)
+        counted = Where (is_padding, zero, attention_mask)
+        same, ranks = {DOMAIN}.Sequences (counted)
+        is_counted = Cast <to = 9> (counted)
+        one = Cast <to = 7> (is_counted)
+        places = Add (ranks, one)"""
+
+
+def token_embeddings(*, after_padding: bool) -> str:
+    """The text of ``TokenEmbeddings``, with or without an input ``padding_id``, int64 [1].
+
+    words int8 [vocabulary, width], word_scale [vocabulary, 1], positions [positions, width], gamma and beta
+    [width] -> states [batch, tokens, width]. With a padding id, the first row of ``positions`` is its own,
+    and other tokens count from the second, among themselves. ``Sum`` is ``Add`` here and below: ONNX Runtime
+    may fuse ``Add`` and ``LayerNormalization`` into one operator, which takes five times as long.
+    """
+    last_input, places = (", padding_id", PLACES_AFTER_PADDING) if after_padding else ("", PLACES)
+    return f"""{HEADER}
     TokenEmbeddings <epsilon> (
-        input_ids, attention_mask, words, word_scale, positions, gamma, beta
-    ) => (states) {{
-        same, ranks = {DOMAIN}.Sequences (attention_mask)
+        input_ids, attention_mask, words, word_scale, positions, gamma, beta{last_input}
+    ) => (states) {{{places}
         integers = Gather (words, input_ids)
         scales = Gather (word_scale, input_ids)
         unscaled = Cast <to = 1> (integers)
         word = Mul (unscaled, scales)
-        position = Gather (positions, ranks)
+        position = Gather (positions, places)
         both = Sum (word, position)
         normal = LayerNormalization <axis = -1, epsilon: float = @epsilon> (both, gamma, beta)
         states = {DOMAIN}.OnlyTokens (normal, attention_mask)

@@ -10,6 +10,7 @@ the comparison at other lengths is for: it passes an architecture, or refuses it
 """
 
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,6 +34,8 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 AXES = {0: "batch", 1: "tokens"}
 COMPARED_TOKENS = (1, 2, 7, 24, 128, 512, 1500)
 """The longest is beyond the windows of local attention that embedders use, and beyond the traced length."""
+PADDED_TOKENS = 24
+"""Of one more text, which holds padding ids: some models count positions by them."""
 TOLERANCE = 1e-3
 """Of the largest state: float32 sums in another order stay far below it, even through deep models."""
 WAY_OUT = "choose a model of another architecture"
@@ -131,9 +134,8 @@ def _compare(model: Any, path: Path, max_tokens: int) -> None:
     """
     graph = onnx_file.session(path)
     name = model.config.model_type
-    for length in sorted({min(length, max_tokens) for length in COMPARED_TOKENS}):
-        ids = _random_ids(model, length)
-        mask = np.ones_like(ids)
+    for ids in _compared_ids(model, max_tokens):
+        mask, length = np.ones_like(ids), ids.shape[1]
         try:
             actual = onnx_file.states(graph, ids, mask)
         except Exception as err:  # onnxruntime's exceptions share no base class
@@ -150,11 +152,16 @@ def _compare(model: Any, path: Path, max_tokens: int) -> None:
             )
 
 
-def _random_ids(model: Any, length: int) -> NDArray[np.int64]:
-    """Ids other than padding, [1, length]."""
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    ids = np.delete(np.arange(vocabulary), model.config.pad_token_id or 0)
-    return np.random.default_rng(length).choice(ids, (1, length))
+def _compared_ids(model: Any, max_tokens: int) -> Iterator[NDArray[np.int64]]:
+    """Ids other than padding, [1, length] for each length; then with padding ids, as a text may hold them."""
+    words = model.get_input_embeddings()
+    padding_id = getattr(words, "padding_idx", None) or max(model.config.pad_token_id or 0, 0)
+    ids = np.delete(np.arange(words.weight.shape[0]), padding_id)
+    for length in sorted({min(length, max_tokens) for length in COMPARED_TOKENS}):
+        yield np.random.default_rng(length).choice(ids, (1, length))
+    written = np.random.default_rng(0).choice(ids, (1, min(PADDED_TOKENS, max_tokens)))
+    written[:, ::3] = padding_id
+    yield written
 
 
 def _torch_states(model: Any, given: dict[str, NDArray[np.int64]]) -> Floats:

@@ -4,6 +4,7 @@ The reference quantises rows as the kernels do, so that both differ by roundings
 lies at the border of two integers becomes the one here and the other there, which moves the row a little.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ DOMAIN = "embed_onnx"
 EPSILON = 0.01
 """Far larger than in real models, so that another one is noticed."""
 VOCABULARY = 53
+PADDING_ID = 1
+"""Of embeddings whose positions start after it."""
 
 ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
     "gelu": lambda x: x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2))),
@@ -29,7 +32,6 @@ ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
     "relu": lambda x: np.maximum(x, 0),
     "silu": lambda x: x / (1 + np.exp(-x)),
 }
-EMBEDDINGS_WEIGHTS = ("words", "word_scale", "positions", "gamma", "beta")
 LAYER_WEIGHTS = (
     *("qkv_weight", "qkv_scale", "qkv_sum", "qkv_bias"),
     *("output_weight", "output_scale", "output_sum", "output_bias"),
@@ -125,13 +127,23 @@ def layer_weights(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
     return weights
 
 
-def embeddings_weights(rng: np.random.Generator, width: int, positions: int) -> dict[str, Array]:
+def embeddings_weights(
+    rng: np.random.Generator, width: int, positions: int, *, after_padding: bool
+) -> dict[str, Array]:
+    """With a row more of positions, the first, and the padding id that has it, if they start after that."""
     return {
         "words": rng.integers(-127, 128, (VOCABULARY, width)).astype(np.int8),
         "word_scale": rng.uniform(0.01, 0.02, (VOCABULARY, 1)).astype(np.float32),
-        "positions": rng.normal(size=(positions, width)).astype(np.float32),
+        "positions": rng.normal(size=(positions + after_padding, width)).astype(np.float32),
         **norm(rng, width),
+        **({"padding_id": np.array([PADDING_ID])} if after_padding else {}),
     }
+
+
+def random_ids(rng: np.random.Generator, shape: int | tuple[int, ...]) -> NDArray[np.int64]:
+    """Token ids, among which the padding id is a frequent one."""
+    ids = rng.integers(0, VOCABULARY, shape)
+    return np.where(rng.random(shape) < 0.2, PADDING_ID, ids)
 
 
 def layer_case(shape: Shape, mask: Array, *, activation: str = "gelu", seed: int = 0) -> Case:
@@ -170,14 +182,16 @@ def extreme_case(shape: Shape, mask: Array, pairs: tuple[tuple[int, int], ...]) 
     return case
 
 
-def embeddings_case(width: int, positions: int, mask: Array, *, seed: int = 0) -> Case:
+def embeddings_case(
+    width: int, positions: int, mask: Array, *, after_padding: bool = False, seed: int = 0
+) -> Case:
     rng = np.random.default_rng(seed)
     return Case(
         operator="TokenEmbeddings",
-        weights=embeddings_weights(rng, width, positions),
+        weights=embeddings_weights(rng, width, positions, after_padding=after_padding),
         attributes={"epsilon": EPSILON},
         inputs={
-            "input_ids": rng.integers(0, VOCABULARY, mask.shape),
+            "input_ids": random_ids(rng, mask.shape),
             "attention_mask": mask.astype(np.int64),
         },
     )
@@ -266,12 +280,20 @@ def layer(
     return out
 
 
+def places_in(ids: Array, padding_id: Array | None) -> list[int]:
+    """For each token of a sequence its row of the positions."""
+    if padding_id is None:
+        return list(range(len(ids)))
+    others = itertools.count(1)
+    return [0 if token_id == padding_id else next(others) for token_id in ids]
+
+
 def embeddings(weights: dict[str, Array], input_ids: Array, attention_mask: Array) -> Floats:
     out = np.zeros((*input_ids.shape, weights["words"].shape[1]))
     for row, places in sequences(attention_mask):
         ids = input_ids[row, places]
         words = weights["words"][ids].astype(np.float64) * weights["word_scale"][ids]
-        both = words + weights["positions"][: len(ids)]
+        both = words + weights["positions"][places_in(ids, weights.get("padding_id"))]
         out[row, places] = layer_norm(both, weights["gamma"], weights["beta"])
     return out
 
@@ -309,12 +331,17 @@ class Model:
     layers: int = 2
     activation: str = "gelu"
     limited: bool = False
+    after_padding: bool = False
     seed: int = 0
     parts: list[Case] = field(init=False)
 
     def __post_init__(self) -> None:
         nothing = np.zeros((1, 0), np.int64)
-        parts = [embeddings_case(self.shape.width, self.positions, nothing, seed=self.seed)]
+        parts = [
+            embeddings_case(
+                self.shape.width, self.positions, nothing, after_padding=self.after_padding, seed=self.seed
+            )
+        ]
         parts += [
             layer_case(self.shape, nothing, activation=self.activation, seed=self.seed + number)
             for number in range(1, self.layers + 1)
@@ -420,10 +447,14 @@ def every_case() -> dict[str, Case]:
             f"layer, {name}": layer_case(small, mask),
             f"layer with relative bias, {name}": layer_case(relative, mask),
             f"embeddings, {name}": embeddings_case(52, 40, mask),
+            f"embeddings after padding, {name}": embeddings_case(52, 40, mask, after_padding=True),
         }
     found |= {
         "relative bias at full length": layer_case(relative, numbered(relative.positions)),
         "embeddings at full length": embeddings_case(33, 40, numbered(40, 39)),
+        "embeddings after padding at full length": embeddings_case(
+            33, 40, numbered(40, 39), after_padding=True
+        ),
         "1,000 sequences of a token": layer_case(
             Shape(width=16, heads=2, head_size=8, hidden=16), numbered(*([1] * 1000))
         ),

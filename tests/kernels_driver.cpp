@@ -212,7 +212,9 @@ std::string run_embeddings_case(const Engine& engine, const Case& given, const S
                          held(given, "beta").as<float>()};
   const size_t count = sequences.rows() * width;
   const auto output = block<float>(count);
-  run_embeddings(engine, {table, words.shape.at(0), held(given, "positions").shape.at(0)}, sequences,
+  const bool after_padding = given.count("padding_id");
+  const int64_t padding_id = after_padding ? *held(given, "padding_id").as<int64_t>() : Vocabulary::kNoPadding;
+  run_embeddings(engine, {table, words.shape.at(0), held(given, "positions").shape.at(0), padding_id}, sequences,
                  held(given, "input_ids").as<int64_t>(), output.get());
   return floats(output.get(), count);
 }

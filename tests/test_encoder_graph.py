@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from embed_onnx import native
+from embed_onnx.errors import SetupError
 from export import encoder_graph, families, functions
 from export.errors import ExportError
 from export.families import Encoder, UnknownFamily
@@ -30,12 +32,16 @@ forms = pytest.mark.parametrize(
 class Form:
     """A file of an encoder, opened."""
 
-    def __init__(self, model: onnx.ModelProto, level: int = 99, inlining: str = "0") -> None:
+    def __init__(
+        self, model: onnx.ModelProto, level: int = 99, inlining: str = "0", library: Path | None = None
+    ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.graph_optimization_level = ort.GraphOptimizationLevel(level)
         options.add_session_config_entry("session.disable_aot_function_inlining", inlining)
         options.log_severity_level = 4
+        if library is not None:
+            options.register_custom_ops_library(str(library))
         self._session = ort.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
@@ -71,6 +77,17 @@ def random_ids(*shape: int) -> np.ndarray:
     return np.random.default_rng(3).integers(5, 300, shape)
 
 
+def with_padding(encoder: Encoder, ids: np.ndarray, share: float = 0.3) -> np.ndarray:
+    """Ids, some of them the padding id, as of a text in which it is written."""
+    chosen = np.random.default_rng(ids.size).random(ids.shape) < share
+    return np.where(chosen, encoder.padding_id, ids)
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of rows."""
+    return (a * b).sum(axis=-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
+
+
 def torch_states(model: Any, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         output = model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
@@ -92,8 +109,73 @@ def test_states_are_those_of_pytorch(opened, architecture):
     int8 = opened[architecture, True](ids, mask)[mask == 1]
 
     np.testing.assert_allclose(float32, expected, atol=FLOAT32)
-    lengths = np.linalg.norm(int8, axis=1) * np.linalg.norm(expected, axis=1)
-    assert ((int8 * expected).sum(axis=1) / lengths).min() > 0.999
+    assert cosines(int8, expected).min() > 0.999
+
+
+PADDED_TEXTS = {
+    "alone": [True],
+    "only padding": [True] * 6,
+    "first": [True, True, False, False, False],
+    "last": [False, False, False, True],
+    "among words": [False, True, False, False, True, True, False, False],
+    "at full length": np.arange(small_models.MAX_TOKENS) % 5 == 2,
+    "once at full length": np.arange(small_models.MAX_TOKENS) == 1,
+}
+"""Which tokens of a text are the padding token."""
+
+
+@pytest.mark.parametrize("written", PADDED_TEXTS.values(), ids=PADDED_TEXTS)
+@architectures
+def test_padding_ids_in_a_text_are_those_of_pytorch(opened, encoders, architecture, written):
+    """Attended to, as sentence-transformers does: in the families that count past them, and in the others."""
+    ids = np.where(written, encoders[architecture].padding_id, random_ids(1, len(written)))
+    expected = torch_states(small_models.build(architecture), ids, np.ones_like(ids))[0]
+
+    np.testing.assert_allclose(opened[architecture, False].alone(ids[0]), expected, atol=FLOAT32)
+    assert cosines(opened[architecture, True].alone(ids[0]), expected).min() > 0.999
+
+
+@pytest.mark.parametrize("engine", ["auto", "avx512vnni", "avxvnni", "avx2", "neon"])
+@architectures
+def test_kernels_place_padding_ids_as_the_functions_do(opened, encoders, architecture, engine):
+    """In texts alone, and in packs with padding between them."""
+    try:
+        kernels = native.find(engine)
+    except SetupError as err:
+        pytest.skip(str(err))
+    if kernels.library is None:
+        pytest.skip(kernels.reason)
+    kernels.choose()
+    native_form = Form(encoder_graph.build(encoders[architecture], quantized=True), library=kernels.library)
+    mask = np.tile([1, 0, 2, 1, 3], 12)[None]
+    ids = with_padding(encoders[architecture], random_ids(*mask.shape))
+
+    states = native_form(ids, mask)
+
+    for number in (1, 2, 3):
+        sequence = ids[mask == number]
+        np.testing.assert_array_equal(states[mask == number], native_form.alone(sequence))
+        expected = torch_states(
+            small_models.build(architecture), sequence[None], np.ones_like(sequence[None])
+        )
+        assert cosines(states[mask == number], expected[0]).min() > 0.999
+        assert cosines(states[mask == number], opened[architecture, True].alone(sequence)).min() > 0.999
+
+
+def test_a_file_without_a_padding_id_counts_padding_ids_too(encoders):
+    """Files that were exported before there was one, with kernels and without."""
+    earlier = encoder_graph.build(replace(encoders["roberta"], padding_position=None), quantized=True)
+    library = native.find().library
+    ids = random_ids(20)
+    forms = [Form(earlier), *([Form(earlier, library=library)] if library else [])]
+
+    states = [form.alone(ids) for form in forms]
+
+    expected = torch_states(small_models.build("roberta"), ids[None], np.ones((1, 20), np.int64))[0]
+    assert ["attention_mask", "input_ids"] == sorted(value.name for value in earlier.graph.input)
+    assert 7 == len(earlier.graph.node[0].input)
+    for found in states:
+        assert cosines(found, expected).min() > 0.999
 
 
 @pytest.mark.parametrize(
@@ -140,10 +222,10 @@ def masks(draw):
 @pytest.mark.parametrize("architecture", ["bert", "mpnet", "roberta"])
 @settings(max_examples=30, deadline=None)
 @given(mask=masks())
-def test_a_sequence_in_a_row_of_others_is_as_if_alone(opened, architecture, mask):
+def test_a_sequence_in_a_row_of_others_is_as_if_alone(opened, encoders, architecture, mask):
     """Holes, left padding, several sequences a row, rows of padding: its states are the same."""
     form = opened[architecture, False]
-    ids = random_ids(*mask.shape)
+    ids = with_padding(encoders[architecture], random_ids(*mask.shape))
 
     states = form(ids, mask)
 
@@ -156,11 +238,11 @@ def test_a_sequence_in_a_row_of_others_is_as_if_alone(opened, architecture, mask
 
 
 @architectures
-def test_packed_int8_is_as_if_alone(opened, architecture):
+def test_packed_int8_is_as_if_alone(opened, encoders, architecture):
     """Three sequences that fill a row longer than the positions go round in it, with padding between them."""
     form = opened[architecture, True]
     mask = np.tile([1, 0, 2, 3], 24)[None]
-    ids = random_ids(*mask.shape)
+    ids = with_padding(encoders[architecture], random_ids(*mask.shape))
 
     states = form(ids, mask)
 
@@ -219,7 +301,8 @@ def test_the_file_keeps_to_the_contract(encoders):
         (node.domain, node.op_type) for node in model.graph.node
     ]
     assert ["input_ids", "attention_mask"] == list(first.input[:2])
-    assert [(int8, (300, 32)), (float32, (300, 1)), (float32, (48, 32)), *norm] == [
+    padding_id = (onnx.TensorProto.INT64, (1,))
+    assert [(int8, (300, 32)), (float32, (300, 1)), (float32, (49, 32)), *norm, padding_id] == [
         types[name] for name in first.input[2:]
     ]
     assert [first.output[0], "attention_mask"] == list(layer.input[:2])
@@ -332,3 +415,13 @@ def test_positions_are_checked_to_the_last(encoders, tmp_path):
 
     with pytest.raises(ExportError, match="states of 48 tokens are"):
         encoder_graph.check(replace(right, positions=positions), saved(right, tmp_path / "model.onnx"))
+
+
+def test_the_position_of_padding_ids_is_checked(encoders, tmp_path):
+    right = encoders["mpnet"]
+    other = right.padding_position.copy()
+    other[0] += 0.1
+
+    for wrong in (other, None):
+        with pytest.raises(ExportError, match="states of 48 tokens are"):
+            encoder_graph.check(replace(right, padding_position=wrong), saved(right, tmp_path / "model.onnx"))

@@ -50,8 +50,11 @@ MODELS = {
     "pairs of weights within the limit": Model(
         Shape(width=52, heads=2, head_size=26, hidden=100), positions=80, layers=3, limited=True
     ),
-    "relative": Model(
-        Shape(width=64, heads=4, head_size=16, hidden=77, positions=70), positions=70, activation="silu"
+    "relative, after padding": Model(
+        Shape(width=64, heads=4, head_size=16, hidden=77, positions=70),
+        positions=70,
+        activation="silu",
+        after_padding=True,
     ),
 }
 SMALL = Shape(width=16, heads=2, head_size=8, hidden=20, positions=12)
@@ -176,7 +179,7 @@ Sequences = list[np.ndarray]
 def texts() -> Sequences:
     """The ids of sequences, some longer than all tiles and tasks."""
     rng = np.random.default_rng(1)
-    return [rng.integers(0, VOCABULARY, length) for length in (1, 70, 2, 6, 7, 49, 1, 13, 48, 33, 16, 5)]
+    return [kernel_cases.random_ids(rng, length) for length in (1, 70, 2, 6, 7, 49, 1, 13, 48, 33, 16, 5)]
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +304,7 @@ def fails(sentence: str) -> Iterator[None]:
     assert type(failed.value).__module__.startswith("onnxruntime")
 
 
-EMBEDDINGS = embeddings_case(16, 12, numbered(3, 4))
+EMBEDDINGS = embeddings_case(16, 12, numbered(3, 4), after_padding=True)
 LAYER = layer_case(SMALL, numbered(3, 4))
 
 
@@ -367,6 +370,14 @@ def test_a_damaged_file(case: Case, name: str) -> None:
 
         with fails(f"{case.operator}: .* the file is damaged, export the model again"):
             open_session(damaged.model())
+
+
+@pytest.mark.parametrize("wrong", [-1, VOCABULARY, HIGHEST, LOWEST])
+def test_a_padding_id_outside_the_vocabulary(wrong: int) -> None:
+    damaged = replace(EMBEDDINGS, weights=EMBEDDINGS.weights | {"padding_id": np.array([wrong])})
+
+    with fails("TokenEmbeddings: its padding_id does not fit its tables; the file is damaged"):
+        open_session(damaged.model())
 
 
 @pytest.mark.parametrize("case", [EMBEDDINGS, LAYER], ids=lambda case: case.operator)
@@ -441,7 +452,7 @@ def test_a_mask_with_other_axes(case: Case, shape: tuple[int, ...]) -> None:
 # ---- any ids and masks
 
 numbers = st.sampled_from([0, 1, 2, -1, HIGHEST, LOWEST, 1 << 32, 5]) | st.integers(LOWEST, HIGHEST)
-words = st.integers(0, VOCABULARY - 1)
+words = st.integers(0, VOCABULARY - 1) | st.just(kernel_cases.PADDING_ID)
 any_words = words | st.sampled_from([-1, VOCABULARY, HIGHEST, LOWEST])
 
 
@@ -455,7 +466,7 @@ def fuzzed(draw: st.DrawFn) -> dict[str, np.ndarray]:
     }
 
 
-FUZZED = Model(SMALL, positions=SMALL.positions, layers=1, activation="relu")
+FUZZED = Model(SMALL, positions=SMALL.positions, layers=1, activation="relu", after_padding=True)
 
 
 @pytest.fixture(scope="module")

@@ -135,6 +135,7 @@ def wrong_cases() -> list[tuple[str, Case]]:
     ]
     found += [
         ("a sequence has 13 tokens", embeddings_case(16, 12, numbered(2, 13))),
+        ("a sequence has 13 tokens", embeddings_case(16, 12, numbered(2, 13), after_padding=True)),
         ("a sequence has 41 tokens", layer_case(shape, numbered(41))),
         ("EncoderLayer: num_heads is 5,", replace(layer, attributes=layer.attributes | {"num_heads": 5})),
         (

@@ -10,20 +10,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_models
 from harness import MINILM, WEB, Server, run
 from harness import embed as ask
 
-from embed_onnx import Model
+from embed_onnx import Model, native
 from embed_onnx.model import Options
+from embed_onnx.models_file import Entry
+from export import pipeline
 
 WRITTEN = "first [SEP] second[PAD] [CLS]"
 CLS, SEP, PAD = 101, 102, 0
+FAMILIES = ("distilbert", "mpnet", "roberta")
+"""The last two number positions from the padding id on."""
 
 
 @pytest.fixture(scope="module")
 def literal(artifacts: Path) -> Iterator[Model]:
     with Model.load(artifacts / MINILM, literal_special_tokens=True) as model:
         yield model
+
+
+@pytest.fixture(scope="module")
+def padding_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoints of small models, and their artifacts."""
+    folder = tmp_path_factory.mktemp("padding")
+    entries = [
+        Entry(name=name, repo=name, folder=small_models.save(folder / name, name)) for name in FAMILIES
+    ]
+    pipeline.export_all(entries, folder / "artifacts", force=False)
+    return folder
 
 
 def ids(model: Model, text: str) -> list[int]:
@@ -96,3 +112,32 @@ def test_embed_takes_the_setting(home: Path, literal: Model) -> None:
 
     assert done.returncode == 0, done.stderr
     assert np.array_equal(literal.encode(WRITTEN), np.array(json.loads(done.stdout)["embedding"], np.float32))
+
+
+PADDED = (
+    "[PAD]",
+    "some words [PAD] [PAD] and more",
+    "[PAD]words",
+    "words[PAD]",
+    " [PAD] a" * 40,
+    "no padding",
+)
+
+
+@pytest.mark.parametrize("kernels", ["auto", "off"])
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_padding_in_a_text_is_what_it_is_to_sentence_transformers(
+    padding_models: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, kernels: str
+) -> None:
+    """Some models count the positions of other tokens past it; alone and beside other texts."""
+    from sentence_transformers import SentenceTransformer
+
+    original = SentenceTransformer(str(padding_models / architecture), device="cpu")
+    expected = original.encode(list(PADDED), batch_size=1, show_progress_bar=False)
+    monkeypatch.setenv(native.VARIABLE, kernels)
+    with Model.load(padding_models / "artifacts" / architecture) as model:
+        together = model.encode(list(PADDED))
+        alone = np.concatenate([model.encode([text]) for text in PADDED])
+
+    assert np.array_equal(together, alone)
+    assert np.einsum("td,td->t", expected, together).min() > 0.999

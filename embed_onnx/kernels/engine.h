@@ -126,7 +126,7 @@ struct Engine {
   void (*quantize)(const Pass&, int first, int last);
   void (*attend)(const Pass&, int group, char* scratch);
   void (*transform)(const Pass&, int first, int last, char* scratch);
-  // One token: its id and its position in its sequence, to its state, [width].
+  // One token: its id and the row of its position, to its state, [width].
   void (*embed)(const Embeddings&, int64_t id, int position, float* state);
   // Multiply-adds a second of one core, with nothing but the dot product instruction, timed for `seconds`.
   double (*peak)(double seconds);

@@ -18,6 +18,7 @@ struct Tensor {
 
   const float* floats() const { return static_cast<const float*>(data); }
   const int8_t* bytes() const { return static_cast<const int8_t*>(data); }
+  const int64_t* integers() const { return static_cast<const int64_t*>(data); }
 };
 
 // A product as the graph has it: weight [inputs, outputs]; scale, sum, bias [outputs].

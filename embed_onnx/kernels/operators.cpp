@@ -143,15 +143,15 @@ class Context {
 };
 
 Sequences sequences_of(const Tensor& mask) {
-  return Sequences(static_cast<const int64_t*>(mask.data), mask.shape[0], mask.shape[1]);
+  return Sequences(mask.integers(), mask.shape[0], mask.shape[1]);
 }
 
-// input_ids, attention_mask, words, word_scale, positions, gamma, beta -> states
+// input_ids, attention_mask, words, word_scale, positions, gamma, beta, padding_id -> states; the last may be missing.
 class TokenEmbeddings {
  public:
   static constexpr const char* name = "TokenEmbeddings";
-  static constexpr size_t inputs = 7, optional = 7;
-  static int type(size_t input) { return input < 2 ? ort::kInt64 : input == 2 ? ort::kInt8 : ort::kFloat; }
+  static constexpr size_t inputs = 8, optional = 7;
+  static int type(size_t input) { return input < 2 || input == 7 ? ort::kInt64 : input == 2 ? ort::kInt8 : ort::kFloat; }
 
   explicit TokenEmbeddings(const Info& info) : engine_(engine_in_use()), epsilon_(info.number("epsilon")) {
     const Tensor words = info.weights(2, "words"), scale = info.weights(3, "word_scale");
@@ -163,6 +163,7 @@ class TokenEmbeddings {
     if (!fits)
       throw std::invalid_argument(
           "TokenEmbeddings: the shapes of its tables do not fit each other; the file is damaged, export the model again");
+    if (info.inputs() > 7) read_padding_id(info.weights(7, "padding_id"), words.shape[0], positions.shape[0]);
   }
 
   void run(const Context& context) const {
@@ -177,13 +178,21 @@ class TokenEmbeddings {
                            positions.floats(),
                            context.input(5, "gamma").floats(),
                            context.input(6, "beta").floats()};
-    run_embeddings(engine_, {table, words.shape[0], positions.shape[0]}, sequences_of(mask),
-                   static_cast<const int64_t*>(ids.data), context.output(mask, width));
+    run_embeddings(engine_, {table, words.shape[0], positions.shape[0], padding_id_}, sequences_of(mask), ids.integers(),
+                   context.output(mask, width));
   }
 
  private:
+  void read_padding_id(const Tensor& id, int64_t words, int64_t positions) {
+    if (id.shape != std::vector<int64_t>{1} || id.integers()[0] < 0 || id.integers()[0] >= words || positions < 1)
+      throw std::invalid_argument(
+          "TokenEmbeddings: its padding_id does not fit its tables; the file is damaged, export the model again");
+    padding_id_ = id.integers()[0];
+  }
+
   const Engine& engine_;
   float epsilon_;
+  int64_t padding_id_ = Vocabulary::kNoPadding;
 };
 
 // states, attention_mask, weights... -> states; the order of the weights is that of `read`.

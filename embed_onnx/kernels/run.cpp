@@ -117,18 +117,21 @@ void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequen
 
 void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,
                     float* states) {
-  check_length(sequences, vocabulary.positions);
+  check_length(sequences, vocabulary.positions - vocabulary.first());
   clear_padding(sequences, vocabulary.table.width, states);
   const Pack pack = sequences.pack();
-  for (int sequence = 0; sequence < pack.sequences; sequence++)
+  for (int sequence = 0; sequence < pack.sequences; sequence++) {
+    int next = vocabulary.first();
     for (int i = pack.starts[sequence]; i < pack.starts[sequence + 1]; i++) {
       const int32_t row = pack.rows[i];
       if (ids[row] < 0 || ids[row] >= vocabulary.words)
         throw std::invalid_argument("the token id " + std::to_string(ids[row]) + " is outside the vocabulary, 0 to " +
                                     std::to_string(vocabulary.words - 1));
-      engine.embed(vocabulary.table, ids[row], i - pack.starts[sequence],
+      const int position = ids[row] == vocabulary.padding_id ? 0 : next++;
+      engine.embed(vocabulary.table, ids[row], position,
                    states + static_cast<size_t>(row) * vocabulary.table.width);
     }
+  }
 }
 
 }  // namespace embed_onnx

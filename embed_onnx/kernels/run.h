@@ -6,11 +6,17 @@
 
 namespace embed_onnx {
 
-// A table of embeddings with its limits.
+// A table of embeddings with its limits. Where there is a padding id, the first position is its own, and the other
+// tokens of a sequence count from the second, among themselves.
 struct Vocabulary {
   Embeddings table;
   int64_t words;
   int64_t positions;
+  int64_t padding_id;  // kNoPadding if it is a token like any other
+
+  int first() const { return padding_id == kNoPadding ? 0 : 1; }
+
+  static constexpr int64_t kNoPadding = -1;
 };
 
 // The engine that models are laid out for from now on. Throws std::runtime_error if the processor supports none.
