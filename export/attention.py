@@ -25,13 +25,15 @@ from export.branches import SHORT, Attention, Branches
 
 
 def rewrite(path: Path, max_tokens: int) -> str | None:
-    """Rewrite a file whose limit of tokens is that; says why not, if it is left as it is."""
+    """Rewrite a file whose limit of tokens is that; says why its memory stays quadratic, if that matters."""
     if max_tokens <= SHORT:
-        return f"its limit is {max_tokens} tokens"
+        return None
     try:
         tensors = axes.read(path)
     except Exception as err:  # onnxruntime's exceptions share no base class
         return f"its graph fails: {err}"
+    if not any(tensor.quadratic for tensor in tensors.values()):
+        return None
     model = onnx.load(path)
     try:
         nodes = _rewritten(model, tensors, max_tokens)
@@ -87,7 +89,7 @@ def _without_shapes(node: onnx.NodeProto, tensors: dict[str, axes.Tensor]) -> It
             first = (BATCHES, TOKENS).index(axis)
             yield helper.make_node("Shape", ["input_ids"], [name], start=first, end=first + 1)
         else:
-            raise NotCut(f"the shape of {node.input[0]} is asked for, and does not follow tokens alone")
+            raise NotCut(f"the shape of {node.input[0]} does not follow tokens alone")
         parts.append(name)
     yield helper.make_node("Concat", parts, node.output, axis=0)
 
@@ -110,7 +112,7 @@ def _attentions(graph: Graph) -> list[Attention]:
                 needed.update(other.input)
         found.append(Attention(node, nodes[::-1]))
     if not found:
-        raise NotCut("nothing in it grows with the square of the tokens")
+        raise NotCut("no product of shares and values is known in it")
     return found
 
 

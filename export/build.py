@@ -41,7 +41,7 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         show("exporting")
         graph = Path(scratch) / "optimized.onnx"
-        _export(original, checkpoint, graph)
+        original = _export(original, checkpoint, graph)
         onnx_file.copy(graph, folder)
         if original.head:
             head.write(original.head, original.pooled, folder / manifest.HEAD)
@@ -67,18 +67,26 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
     return made
 
 
-def _export(original: Original, checkpoint: Checkpoint, graph: Path) -> None:
-    """Write the float32 graph of token states: the transformer, or the table of embeddings."""
+def _export(original: Original, checkpoint: Checkpoint, graph: Path) -> Original:
+    """Write the float32 graph of token states: the transformer, or the table of embeddings.
+
+    The original, its first module with a note if long texts need much memory.
+    """
     module = original.torch[0]
     if original.static:
         static.write_graph(module, graph)
-        return
+        return original
     try:
         tokenizer.check(module)
         tokenizer.check_converted(module.tokenizer, original.folder, parity.sentences())
-        transformer.to_onnx(module, graph, max_tokens=tokenizer.max_tokens(module))
+        quadratic = transformer.to_onnx(module, graph, max_tokens=tokenizer.max_tokens(module))
     except ExportError as err:
         raise ExportError(f"{checkpoint.source.repo} cannot be exported: {err}") from err
+    if quadratic is None:
+        return original
+    first, *others = original.modules
+    note = f"attention needs memory in proportion to the square of a text's tokens, as {quadratic}"
+    return replace(original, modules=(replace(first, note=note), *others))
 
 
 def _write_tokenizer(original: Original, folder: Path) -> None:

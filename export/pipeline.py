@@ -38,7 +38,8 @@ def export_all(entries: Sequence[Entry], artifacts: Path, *, force: bool) -> Non
     tables.show(_table(done, kernels))
     for row in done:
         for note in [module.note for module in row.manifest.modules if module.note]:
-            Console().print(f"{row.manifest.name}: {note}")
+            line = f"{row.manifest.name}: {note}"
+            Console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _export(entry: Entry, folder: Path, show: "_Stages", force: bool) -> Done:

@@ -47,8 +47,10 @@ class _AnyEncoder(TextEncoderOnnxConfig):  # type: ignore[misc]  # optimum has n
     NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
 
 
-def to_onnx(module: Any, output: Path, *, max_tokens: int) -> None:
+def to_onnx(module: Any, output: Path, *, max_tokens: int) -> str | None:
     """Write the graph of sentence-transformers' ``Transformer``: token ids and a mask to token states.
+
+    Says why the memory of its attention grows with the square of a text's tokens, where it does.
 
     Raises:
         ExportError: It cannot be exported, or what was exported is another model.
@@ -67,7 +69,7 @@ def to_onnx(module: Any, output: Path, *, max_tokens: int) -> None:
                 do_validation=False,  # done below, at more lengths
             )
             optimize.optimize(Path(scratch) / MODEL, output)
-            attention.rewrite(output, max_tokens)
+            quadratic = attention.rewrite(output, max_tokens)
         except Exception as err:  # whatever a model's own code raises when it is traced
             if is_exhausted(err):
                 raise
@@ -76,6 +78,7 @@ def to_onnx(module: Any, output: Path, *, max_tokens: int) -> None:
                 f"({type(err).__name__}: {_first_line(err)}); {WAY_OUT}"
             ) from err
     _compare(model, output, max_tokens)
+    return quadratic
 
 
 def _description(module: Any) -> OnnxConfig:

@@ -15,7 +15,9 @@ import small_models
 import torch
 from sentence_transformers import SentenceTransformer
 
-from export import attention, axes, functions, onnx_file, optimize, quantize, transformer, windows
+from embed_onnx import manifest
+from embed_onnx.models_file import Entry
+from export import attention, axes, functions, onnx_file, optimize, pipeline, quantize, transformer, windows
 from export.blocks import Graph
 from export.branches import ROWS, SHORT
 from export.windows import Window
@@ -207,7 +209,7 @@ def test_up_to_the_shortest_limit_nothing_changes(tmp_path: Path) -> None:
     path = plain_graph(original, tmp_path)
     before = path.read_bytes()
 
-    assert f"its limit is {SHORT} tokens" == attention.rewrite(path, SHORT)
+    assert attention.rewrite(path, SHORT) is None
     assert before == path.read_bytes()
 
 
@@ -220,6 +222,30 @@ def test_what_cannot_be_cut_is_left_as_it_is(tmp_path: Path, name: str) -> None:
 
     assert attention.rewrite(path, LIMIT)
     assert before == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "reason"),
+    [
+        ("deberta", SHORT + 1, "GatherElements is not computed in blocks"),
+        ("opt", SHORT + 1, "ScatterND is not computed in blocks"),
+        ("opt", SHORT, None),
+        ("electra", SHORT + 1, None),
+    ],
+)
+def test_an_export_says_what_stays_quadratic(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, limit: int, reason: str | None
+) -> None:
+    """In one line, where texts may be long enough for it to matter; it is kept in the manifest."""
+    module(tmp_path, name, limit)
+    entry = Entry(name="small", repo=name, folder=tmp_path / name)
+
+    pipeline.export_all([entry], tmp_path / "artifacts", force=False)
+
+    lines = [line for line in capsys.readouterr().out.splitlines() if "square" in line]
+    note = f"attention needs memory in proportion to the square of a text's tokens, as {reason}"
+    assert ([f"small: {note}"] if reason else []) == lines
+    assert (note if reason else "") == manifest.read(tmp_path / "artifacts" / "small").modules[0].note
 
 
 MEMORY = """
