@@ -706,7 +706,7 @@ def test_a_damaged_journal_is_refused(embed: Embed, tmp_path: Path, monkeypatch:
         ({"in.txt": b"a"}, {"id": "n"}, "lines of text have none"),
         ({"in.csv": b"a,b\n1,2\n"}, {}, "0 columns 'text' and must have one; its header is a, b"),
         ({"in.csv": b"text,text\n1,2\n"}, {}, "2 columns 'text'"),
-        ({"in.csv": b""}, {}, "0 columns 'text'"),
+        ({"in.csv": b""}, {}, "is empty, and has not even a header; leave it out"),
         ({"in.parquet": b"no"}, {}, "cannot be read as Parquet"),
         ({"in.jsonl": b"{}"}, {"keep": ("embedding",)}, "has a column 'embedding' of its own"),
         ({"in.jsonl": b"{}"}, {"id": "n", "output": "out.npy"}, "a .npy file holds vectors alone"),
