@@ -32,7 +32,13 @@ def input_schema(*, empty_texts: bool = False) -> dict[str, Any]:
 
 
 INPUT_SCHEMA = input_schema()
-TEXTS_SCHEMA = {"any_of": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}
+TEXTS_SCHEMA = {
+    "any_of": [
+        {"type": "string"},
+        {"type": "array", "minItems": 1, "items": {"type": "string"}},
+        {"type": "null"},
+    ]
+}
 VECTOR_SCHEMA = {
     "any_of": [
         {"type": "array", "items": {"type": "number"}},

@@ -20,7 +20,7 @@ JSON_TYPE = {"content-type": "application/json"}
 TEXTS = [text for text in NAUGHTY if text]
 LOG_LINE = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING) "
-    r"(listening on http://[\d.:]+|loaded [\w-]+: int8, [\w ]+, cosine to the original [\w ,.]+"
+    r"(listening on http://[\d.:]+|loaded [\w-]+: int8, [\w ]+, cosine to the original [\w ,.;]+"
     r"|running as root; a user of its own, with no rights but to read, is safer"
     r"|draining: accepted requests have 30 s to finish"
     r"|(GET|POST) (unknown|/[\w/{}:]*) \d{3}"
