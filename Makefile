@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 EXPORT  := $(VENV)/.export
 DEV     := $(VENV)/.dev
-KERNELS := embed_onnx/kernels/embed_onnx_kernels.so
+KERNELS := embed_onnx/engine/kernels/embed_onnx_kernels.so
 CLIENTS := $(patsubst tests/clients/requirements/%.txt,$(VENV)/clients/%/.made,$(wildcard tests/clients/requirements/*.txt))
 comma   := ,
 
@@ -35,8 +35,8 @@ $(DEV): pyproject.toml hatch_build.py
 
 # Installing has compiled the kernels, where there is a compiler. This does it again when one of their files changes;
 # it is made by itself, as make would not see that installing has just done it.
-$(KERNELS): $(wildcard embed_onnx/kernels/*.cpp embed_onnx/kernels/*.h embed_onnx/kernels/build.py)
-	$(BIN)/python embed_onnx/kernels/build.py || echo "going on without kernels"
+$(KERNELS): $(wildcard embed_onnx/engine/kernels/*.cpp embed_onnx/engine/kernels/*.h embed_onnx/engine/kernels/build.py)
+	$(BIN)/python embed_onnx/engine/kernels/build.py || echo "going on without kernels"
 
 # Other projects' clients, which do not go together, each in an environment of its own, made anew if its requirements are
 # others than those it was made of. Where one cannot be made, without a network say, its tests are skipped with the
@@ -71,5 +71,5 @@ wheel: setup
 	ls dist/*.whl
 
 clean:
-	rm -rf $(VENV) artifacts build dist .mypy_cache .pytest_cache .ruff_cache embed_onnx/kernels/*.so
+	rm -rf $(VENV) artifacts build dist .mypy_cache .pytest_cache .ruff_cache embed_onnx/engine/kernels/*.so
 	find . -name __pycache__ -prune -exec rm -rf {} +

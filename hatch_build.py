@@ -12,12 +12,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class KernelsBuildHook(BuildHookInterface):
-    """Runs embed_onnx/kernels/build.py, which knows how."""
+    """Runs embed_onnx/engine/kernels/build.py, which knows how."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - the interface
         """Compile, and make the wheel one for this platform."""
         spec = importlib.util.spec_from_file_location(
-            "build_kernels", Path(self.root, "embed_onnx/kernels/build.py")
+            "build_kernels", Path(self.root, "embed_onnx/engine/kernels/build.py")
         )
         assert spec is not None  # noqa: S101 - narrows the type
         assert spec.loader is not None  # noqa: S101

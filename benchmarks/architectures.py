@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from benchmarks import record
-from embed_onnx import manifest
-from embed_onnx.models_file import Entry
-from export import pipeline
-from export.errors import ExportError
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx_export import pipeline
+from embed_onnx_export.errors import ExportError
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 import small_models

@@ -17,10 +17,12 @@ from onnx import numpy_helper, parser
 from sentence_transformers import SentenceTransformer
 
 from benchmarks import peers, quality, record
-from embed_onnx import manifest, native
-from embed_onnx.encoder import Encoder
-from embed_onnx.tokenizer import Tokenizer
-from export import encoder_graph, families, functions, int8
+from embed_onnx.artifact import manifest
+from embed_onnx.engine import native
+from embed_onnx.engine.encoder import Encoder
+from embed_onnx.models.tokenizer import Tokenizer
+from embed_onnx_export.graph import int8
+from embed_onnx_export.graph.bert import encoder_graph, families, functions
 
 ORIGINAL = "PyTorch, float32"
 OPERATORS, KERNELS = "standard operators", "kernels"

@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import record, stats, texts
-from embed_onnx import Model, cpu
-from embed_onnx.model import Options
+from embed_onnx import Model
+from embed_onnx.models.model import Options
+from embed_onnx.system import cpu
 
 MODEL = "all-MiniLM-L6-v2"
 KINDS = (".npy", ".jsonl", ".parquet")

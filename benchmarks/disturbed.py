@@ -22,7 +22,7 @@ import msgspec
 from benchmarks import peers, record, stats, texts
 from benchmarks.servers import OURS, Server
 from benchmarks.traffic import Pool, at_rate
-from embed_onnx import manifest
+from embed_onnx.artifact import manifest
 
 CONNECTIONS = 64
 SLOW_CLIENTS = 100

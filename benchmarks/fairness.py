@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks import peers, record, stats, texts
 from benchmarks.servers import OURS, Server
-from embed_onnx.native import LIBRARY
+from embed_onnx.engine.native import LIBRARY
 
 ROOT = Path(__file__).parent.parent
 WORDS = 60

@@ -21,7 +21,7 @@ from benchmarks import engines, peers, record, stats, texts
 from benchmarks.engines import Worker
 from benchmarks.servers import OPTIMUM, OURS, TORCH, Server
 from benchmarks.traffic import Pool, Request, at_rate, closed
-from export import machine
+from embed_onnx_export.report import machine
 
 CLOSED_CONNECTIONS = (1, 4, 16)
 OPEN_CONNECTIONS = 64

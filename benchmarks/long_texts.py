@@ -17,7 +17,9 @@ from typing import Any
 import torch
 
 from benchmarks import record, stats
-from export import attention, quantize, transformer
+from embed_onnx_export.graph import quantize
+from embed_onnx_export.graph.exporters import optimum
+from embed_onnx_export.graph.long_texts import attention
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 import small_models
@@ -69,7 +71,7 @@ def _graphs(folder: Path, name: str) -> None:
 
     module = SentenceTransformer(str(folder / "checkpoint"), device="cpu")[0]
     float32 = folder / ("float32.onnx" if name == "int8.onnx" else "old_float32.onnx")
-    transformer.to_onnx(module, float32, max_tokens=LIMIT)
+    optimum.to_onnx(module, float32, max_tokens=LIMIT)
     quantize.quantize(float32, folder / name)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import engines, peers, record, stats
 from benchmarks.engines import AVX2, PYTORCH, Worker
-from export import datasets, machine, scores
+from embed_onnx_export.report import datasets, machine, scores
 
 KINDS = ("sts", "retrieval")
 ALONE_TEXTS = 100

@@ -42,7 +42,7 @@ class RayServer(Server):
             "http_options": {"host": "127.0.0.1", "port": self.port},
             "applications": [
                 {
-                    "import_path": "embed_onnx.ray_app:app",
+                    "import_path": "embed_onnx.ray.serve:app",
                     "args": {
                         "artifacts": str(artifacts),
                         "models": str(artifacts / "none.txt"),

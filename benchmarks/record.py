@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from export import machine
+from embed_onnx_export.report import machine
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks import engines, peers, record, stats, texts
 from benchmarks.engines import OURS, Worker
-from embed_onnx import native
-from export import machine
+from embed_onnx.engine import native
+from embed_onnx_export.report import machine
 
 GRIDS = {
     peers.SMALL: ((1, 8), (1, 32), (1, 128), (16, 16), (16, 64), (32, 128)),

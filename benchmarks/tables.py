@@ -13,7 +13,7 @@ from benchmarks import chart, peers, record, summary
 from benchmarks.engines import OURS
 from benchmarks.load import BULK, DURING, IDLE
 from benchmarks.speed import MIXED
-from export import markdown
+from embed_onnx_export.report import markdown
 
 ROOT = Path(__file__).parent.parent
 README, DOCS = ROOT / "README.md", ROOT / "docs"

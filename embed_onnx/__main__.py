@@ -1,12 +1,12 @@
 """``python -m embed_onnx`` is ``embed-onnx``."""
 
-from embed_onnx import signals
+from embed_onnx.system import signals
 
 
 def main() -> None:
     """Run a command, with its signals handled before anything that takes time to import."""
     signals.handle()
-    from embed_onnx import cli  # noqa: PLC0415 - after the handlers
+    from embed_onnx.cli import main as cli  # noqa: PLC0415 - after the handlers
 
     cli.main()
 

@@ -12,11 +12,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from embed_onnx import dtypes, pooling
-from embed_onnx.dtypes import DType
+from embed_onnx.engine import dtypes, pooling
+from embed_onnx.engine.dtypes import DType
+from embed_onnx.engine.pooling import Vector
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.model import Model, OneOrMore
-from embed_onnx.pooling import Vector
+from embed_onnx.models.model import Model, OneOrMore
 
 
 class LangChainEmbeddings:

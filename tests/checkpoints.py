@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from embed_onnx.models_file import Entry
-from export import convert, sources
-from export.errors import ExportError
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx_export.checkpoint import convert, sources
+from embed_onnx_export.errors import ExportError
 
 
 def load(folder: Path) -> convert.Original:

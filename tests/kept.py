@@ -17,11 +17,9 @@ from harness import MINILM, ROOT, SMALL, run
 CACHE = ROOT / ".cache" / "tests"
 SOURCES = (
     "export",
-    *(
-        f"embed_onnx/{name}.py"
-        for name in ("encoder", "manifest", "models_file", "native", "pooling", "tokenizer")
-    ),
-    "embed_onnx/kernels",
+    "embed_onnx/artifact",
+    "embed_onnx/engine",
+    "embed_onnx/models/tokenizer.py",
     "tests/small_models.py",
     "tests/kept.py",
 )

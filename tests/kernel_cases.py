@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export import int8
+from embed_onnx_export.graph import int8
 
 Array = NDArray[np.generic]
 Floats = NDArray[np.float64]

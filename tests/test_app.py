@@ -15,9 +15,10 @@ from litestar import Litestar
 from litestar.openapi.spec import OpenAPI
 from onnx import numpy_helper
 
-from embed_onnx import manifest, registry
-from embed_onnx.app import create_app
-from embed_onnx.registry import Registry
+from embed_onnx.artifact import manifest
+from embed_onnx.http.app import create_app
+from embed_onnx.models import registry
+from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
 

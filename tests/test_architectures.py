@@ -14,10 +14,12 @@ import small_models
 import torch
 from small_models import OTHER_TOKENS
 
-from embed_onnx import Model, manifest
-from embed_onnx.models_file import Entry
-from export import onnx_file, parity, pipeline
-from export.errors import ExportError
+from embed_onnx import Model
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx_export import parity, pipeline
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph import onnx_file
 
 TESTED = (
     "albert", "big_bird", "deberta-v2", "electra", "ernie", "gemma3_text", "gpt2", "llama", "mistral",
@@ -136,7 +138,7 @@ def test_a_graph_that_computes_something_else_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rotary positions that change with the length, if the check of the config did not know them."""
-    from export import transformer
+    from embed_onnx_export.graph.exporters import optimum
 
     dynamic = {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}, "max_position_embeddings": 64}
     folder = small_models.save(tmp_path / "model", "qwen3", **dynamic)
@@ -144,7 +146,7 @@ def test_a_graph_that_computes_something_else_is_refused(
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"max_seq_length": 160}))
 
     known = refusal(tmp_path, folder)
-    monkeypatch.setattr(transformer, "_check_config", lambda *_: None)
+    monkeypatch.setattr(optimum, "_check_config", lambda *_: None)
     unknown = refusal(tmp_path, folder)
 
     assert "its rope_scaling is dynamic" in known

@@ -13,15 +13,16 @@ import pytest
 import stacks
 from harness import clean_environment, until
 
-from embed_onnx import manifest
-from embed_onnx.models_file import Entry
-from export import artifact, build, pipeline, sources
-from export.errors import ExportError
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx_export import artifact, build, pipeline
+from embed_onnx_export.checkpoint import sources
+from embed_onnx_export.errors import ExportError
 
 EXPORT = """
 import sys, time
 from pathlib import Path
-from export import artifact
+from embed_onnx_export import artifact
 with artifact.staged(Path(sys.argv[1]), waiting=lambda: print("waiting", flush=True)) as new:
     (new / "model.onnx").write_bytes(b"half")
     print("at work", flush=True)

@@ -15,12 +15,16 @@ import small_models
 import torch
 from sentence_transformers import SentenceTransformer
 
-from embed_onnx import manifest
-from embed_onnx.models_file import Entry
-from export import attention, axes, functions, onnx_file, optimize, pipeline, quantize, transformer, windows
-from export.blocks import Graph
-from export.branches import ROWS, SHORT
-from export.windows import Window
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx_export import pipeline
+from embed_onnx_export.graph import onnx_file, optimize, quantize
+from embed_onnx_export.graph.bert import functions
+from embed_onnx_export.graph.exporters import optimum
+from embed_onnx_export.graph.long_texts import attention, axes, windows
+from embed_onnx_export.graph.long_texts.blocks import Graph
+from embed_onnx_export.graph.long_texts.branches import ROWS, SHORT
+from embed_onnx_export.graph.long_texts.windows import Window
 
 LIMIT = 1100
 """Tokens: more than four blocks of a window."""
@@ -73,7 +77,7 @@ def module(folder: Path, name: str, limit: int, **changes: Any) -> Any:
 def write(original: Any, path: Path, limit: int) -> None:
     """The graph that the exporter writes, which it has compared with PyTorch."""
     with warnings.catch_warnings(action="ignore"):  # PyTorch's, about its exporter and about tracing
-        transformer.to_onnx(original, path, max_tokens=limit)
+        optimum.to_onnx(original, path, max_tokens=limit)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +104,7 @@ def test_states_are_those_of_pytorch_at_every_length(exported: Any, name: str) -
 
     for length in LENGTHS:
         ids = ids_of(length)
-        expected = transformer._torch_states(model, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        expected = optimum._torch_states(model, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
         actual = onnx_file.states(session, ids, np.ones_like(ids))
 
         assert np.abs(expected - actual).max() <= CLOSE * np.abs(expected).max(), length
@@ -147,12 +151,12 @@ def test_windows_are_exact(tmp_path: Path, name: str) -> None:
 def plain_graph(original: Any, folder: Path) -> Path:
     """The graph as optimum exports it, simplified and not rewritten."""
     with warnings.catch_warnings(action="ignore"):
-        transformer.onnx_export_from_model(
+        optimum.onnx_export_from_model(
             original.auto_model,
             folder / "plain",
-            task=transformer.TASK,
+            task=optimum.TASK,
             opset=functions.OPSET,
-            custom_onnx_configs={"model": transformer._description(original)},
+            custom_onnx_configs={"model": optimum._description(original)},
             do_validation=False,
         )
     optimize.optimize(folder / "plain" / "model.onnx", folder / "plain.onnx")

@@ -16,10 +16,11 @@ from harness import SMALL, START_SECONDS, Server
 from litestar import Litestar
 from raw_http import request
 
-from embed_onnx import protocol, registry
-from embed_onnx.app import create_app
-from embed_onnx.protocol import Protocol
-from embed_onnx.registry import Registry
+from embed_onnx.http import connection
+from embed_onnx.http.app import create_app
+from embed_onnx.http.connection import Protocol
+from embed_onnx.models import registry
+from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
 
@@ -233,7 +234,7 @@ async def fetch(slow: socket.socket) -> bytes:
 
 def test_answers_that_are_not_fetched_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that has waited longest is given up for a new one; the others are there to be fetched."""
-    monkeypatch.setattr(protocol, "UNFETCHED_BYTES", 70_000_000)
+    monkeypatch.setattr(connection, "UNFETCHED_BYTES", 70_000_000)
     config = uvicorn.Config(answer_much, lifespan="off", log_config=None)
     state = uvicorn.server.ServerState()
     paused = asyncio.Semaphore(0)

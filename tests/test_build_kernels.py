@@ -9,10 +9,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from embed_onnx.kernels import build
-from embed_onnx.kernels.build import BuildError
+from embed_onnx.engine.kernels import build
+from embed_onnx.engine.kernels.build import BuildError
 
-ROOT = Path(build.__file__).parents[2]
+ROOT = Path(build.__file__).parents[3]
 NO_COMPILER = "there is no C++ compiler; install g++ or clang"
 
 
@@ -124,7 +124,7 @@ def hatch_build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A source tree with the build script and, from an earlier build, a library."""
-    folder = tmp_path / "tree" / "embed_onnx" / "kernels"
+    folder = tmp_path / "tree/embed_onnx/engine/kernels"
     folder.mkdir(parents=True)
     (folder / "build.py").write_text(Path(build.__file__).read_text())
     (folder / build.LIBRARY.name).write_text("of an earlier build")
@@ -148,7 +148,7 @@ def test_installed_without_a_compiler(
 
     assert {"artifacts": [], "pure_python": True} == build_data
     assert f"embed-onnx is installed without its kernels: {NO_COMPILER}\n" == capfd.readouterr().err
-    assert ["build.py"] == [path.name for path in (tree / "embed_onnx/kernels").iterdir()]
+    assert ["build.py"] == [path.name for path in (tree / "embed_onnx/engine/kernels").iterdir()]
 
 
 def test_installed_with_a_compiler(
@@ -160,7 +160,7 @@ def test_installed_with_a_compiler(
     compiler(tools, "g++", f'[ "$1" = -dumpmachine ] && echo x86_64-linux-gnu && exit; {write_output}')
     build_data = install(hatch_build, tree)
 
-    library = "embed_onnx/kernels/embed_onnx_kernels.so"
+    library = "embed_onnx/engine/kernels/embed_onnx_kernels.so"
     expected = {"artifacts": [library], "pure_python": False, "tag": "py3-none-linux_x86_64"}
     assert expected == build_data
     assert "compiled\n" == (tree / library).read_text()

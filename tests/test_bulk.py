@@ -26,18 +26,19 @@ from hypothesis import strategies as st
 from sentence_transformers.util.quantization import quantize_embeddings
 from small_models import MAX_TOKENS, WIDTH
 
-from embed_onnx import Model, dtypes
+from embed_onnx import Model
 from embed_onnx.bulk import inputs, journal, lines, parquet, readers
 from embed_onnx.bulk.readers import Block, Position
 from embed_onnx.bulk.run import Choice, Target, embed_files, embed_texts
 from embed_onnx.bulk.writers import Meta
+from embed_onnx.engine import dtypes
 from embed_onnx.errors import SetupError
 from embed_onnx.settings import Settings
 
 KINDS = [".npy", ".jsonl", ".parquet"]
 WORDS = ["a", "small", "model", "reads", "few", "words", "and", "learns", "where", "they", "end"]
 IMPATIENT = """
-from embed_onnx import cli
+from embed_onnx.cli import main as cli
 from embed_onnx.bulk import journal
 journal.COMMIT_SECONDS = 0.02
 cli.main()
@@ -47,7 +48,7 @@ INTERRUPTIBLE = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int
 """The same where whoever started the tests ignores interrupts."""
 FRAGILE = """
 import os, sys
-from embed_onnx import cli
+from embed_onnx.cli import main as cli
 from embed_onnx.bulk import journal
 journal.COMMIT_SECONDS = 0
 steps = int(sys.argv.pop(1))
@@ -66,7 +67,7 @@ cli.main()
 """The program, which ends at once at the n-th call that changes what is on the disk for good."""
 PEAK = """
 import atexit, pathlib
-from embed_onnx import cli
+from embed_onnx.cli import main as cli
 status = pathlib.Path("/proc/self/status")
 atexit.register(lambda: print(next(line.split()[1] for line in status.open() if line.startswith("VmHWM"))))
 cli.main()

@@ -9,10 +9,11 @@ import openai
 import pytest
 from harness import MINILM, SMALL, WEB, Server
 
-from embed_onnx import manifest, registry
-from embed_onnx.catalog import Catalog
+from embed_onnx.artifact import manifest
 from embed_onnx.errors import ModelNotFound
-from embed_onnx.registry import Registry
+from embed_onnx.models import registry
+from embed_onnx.models.catalog import Catalog
+from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
 TAGGED = "nomic-embed-text:v1.5"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from embed_onnx import cgroup, cpu
+from embed_onnx.system import cgroup, cpu
 
 
 class Machine:
@@ -218,7 +218,7 @@ def test_this_machine_has_at_least_one_core() -> None:
 
 ENTERED = """
 import pathlib, sys
-from embed_onnx import cgroup
+from embed_onnx.system import cgroup
 pathlib.Path(sys.argv[1], "cgroup.procs").write_text("0")
 print(cgroup.cpu_quota())
 """

@@ -13,8 +13,8 @@ from checkpoints import load, refusal
 from harness import run
 from stacks import edit
 
-from export import progress
-from export.progress import Show
+from embed_onnx_export import progress
+from embed_onnx_export.progress import Show
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of ModernBERT's imports
 

@@ -17,7 +17,7 @@ import yaml
 from harness import MINILM, PROGRAM, START_SECONDS, Server, clean_environment, free_port, until
 
 from embed_onnx import __version__
-from embed_onnx.server import GRACE_SECONDS
+from embed_onnx.http.server import GRACE_SECONDS
 from embed_onnx.settings import Settings, knobs
 
 ROOT = Path(__file__).parent.parent

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embed_onnx import dtypes
+from embed_onnx.engine import dtypes
 from embed_onnx.errors import InvalidRequest
 
 RNG = np.random.default_rng(5)

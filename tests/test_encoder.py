@@ -8,10 +8,11 @@ import pytest
 from harness import SMALL
 from onnx import TensorProto, helper, numpy_helper
 
-from embed_onnx import manifest, native
-from embed_onnx.encoder import Encoder
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.engine import native
+from embed_onnx.engine.encoder import Encoder
 from embed_onnx.errors import ArtifactError, InferenceFailed
-from embed_onnx.manifest import Manifest
 
 
 @pytest.fixture(scope="module")

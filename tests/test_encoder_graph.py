@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from embed_onnx import native
+from embed_onnx.engine import native
 from embed_onnx.errors import SetupError
-from export import encoder_graph, families, functions
-from export.errors import ExportError
-from export.families import Encoder, UnknownFamily
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph.bert import encoder_graph, families, functions
+from embed_onnx_export.graph.bert.families import Encoder, UnknownFamily
 
 FLOAT32 = 2e-5
 """How far float32 sums in another order may end up, in states of about 1."""

@@ -5,8 +5,9 @@ import re
 import msgspec
 import pytest
 
-from embed_onnx import errors, wire
+from embed_onnx import errors
 from embed_onnx.errors import EmbedError, Overloaded, SetupError, TimedOut, Unavailable
+from embed_onnx.http import wire
 
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type)]
 ANSWERS = [kind for kind in CLASSES if issubclass(kind, EmbedError)]

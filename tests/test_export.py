@@ -15,11 +15,16 @@ from checkpoints import Bomb, load, refusal
 from harness import MINILM, SMALL, run
 from stacks import edit
 
-from embed_onnx import Model, manifest, native
-from embed_onnx.model import Options
-from embed_onnx.models_file import Entry
-from export import artifact, convert, int8, parity, pipeline, scores, sources
-from export.errors import ExportError
+from embed_onnx import Model
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.engine import native
+from embed_onnx.models.model import Options
+from embed_onnx_export import artifact, parity, pipeline
+from embed_onnx_export.checkpoint import convert, sources
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph import int8
+from embed_onnx_export.report import scores
 
 EXPORTS = [
     *((name, "int8") for name in small_models.ARCHITECTURES),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from embed_onnx.fair_queue import AGEING, QUICK, FairQueue
+from embed_onnx.scheduling.fair_queue import AGEING, QUICK, FairQueue
 
 LENGTHS = st.lists(st.integers(1, 600), min_size=1, max_size=6)
 PACK_TOKENS = {"one by one": 0, "small": 64, "large": 256}

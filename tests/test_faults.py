@@ -15,7 +15,7 @@ FAULTY = (
     "-c",
     """
 import time
-from embed_onnx import cli, encoder
+from embed_onnx.cli import main as cli; from embed_onnx.engine import encoder
 
 whole = encoder.Encoder.encode
 

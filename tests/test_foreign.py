@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from harness import MINILM, SMALL, Server
 
-from embed_onnx import Model, body, foreign, ollama, tei, wire
+from embed_onnx import Model
 from embed_onnx.errors import InvalidRequest
+from embed_onnx.http import body, foreign, ollama, tei, wire
 
 TEXT = "a text of some words, of which there are more than a few"
 ROUTES = {

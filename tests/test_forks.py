@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from harness import MINILM, SMALL, clean_environment
 
-from embed_onnx import Model, manifest
+from embed_onnx import Model
+from embed_onnx.artifact import manifest
 from embed_onnx.errors import ArtifactError
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
@@ -24,7 +25,7 @@ HANG_SECONDS = 120
 BEGINNING = """
 import asyncio, multiprocessing, os, sys, threading, time
 import numpy as np
-from embed_onnx import Model, forks
+from embed_onnx import Model; from embed_onnx.system import forks
 
 folder, texts = sys.argv[1], ["a text", "another one", *[f"number {n} " * n for n in range(40)]]
 
@@ -173,7 +174,7 @@ def test_a_fork_while_a_lane_hangs(program) -> None:
     """The child says at once what to do, and can do it; the parent goes on."""
     told = program(
         """
-from embed_onnx.encoder import Encoder
+from embed_onnx.engine.encoder import Encoder
 
 forks.SECONDS = 0.2
 whole, gate = Encoder.encode, threading.Event()
@@ -230,8 +231,8 @@ def test_an_app_that_was_loaded_before_the_fork(program) -> None:
         """
 from pathlib import Path
 from litestar.testing import TestClient
-from embed_onnx import registry
-from embed_onnx.app import create_app
+from embed_onnx.models import registry
+from embed_onnx.http.app import create_app
 from embed_onnx.settings import Settings
 
 settings = Settings(artifacts=Path(folder).parent, models=Path("none"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from harness import clean_environment, until
 
-from embed_onnx import health
-from embed_onnx.health import Address
+from embed_onnx.http import health
+from embed_onnx.http.health import Address
 
 
 @pytest.mark.parametrize("way", ["absolute", "relative", "through-a-link", "looked-for"])

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from harness import MINILM, SMALL, START_SECONDS, Server
 
-from embed_onnx import Model, native
+from embed_onnx import Model
+from embed_onnx.engine import native
 
 ROUTES = ["/v1/embeddings", "/embeddings"]
 

@@ -1,87 +1,31 @@
-"""The shape of the code: imports point one way, and serving loads nothing heavy."""
+"""The shape of the code: floors, on which imports point down, and nothing heavy in what serves."""
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from harness import ROOT
 
-PACKAGE = Path(__file__).parent.parent / "embed_onnx"
-LAYERS = [
-    "errors",
-    "signals",
-    "child",
-    "cgroup",
-    "cpu",
-    "forks",
-    "manifest",
-    "models_file",
-    "origins",
-    "settings",
-    "keys",
-    "options",
-    "foreign",
-    "surrogates",
-    "body",
-    "wire",
-    "pooling",
-    "dtypes",
-    "native",
-    "literal_tokens",
-    "tokenizer",
-    "stop",
-    "encoder",
-    "fair_queue",
-    "shared_queue",
-    "jobs",
-    "speed",
-    "lane",
-    "late",
-    "scheduler",
-    "model",
-    "adapters",
-    "catalog",
-    "registry",
-    "logs",
-    "metrics",
-    "tracing",
-    "routes",
-    "model_list",
-    "azure",
-    "page",
-    "docs",
-    "tei",
-    "ollama",
-    "ollama_models",
-    "admission",
-    "memory",
-    "app",
-    "protocol",
-    "listening",
-    "server",
-    "workers",
-    "bulk.inputs",
-    "bulk.parquet",
-    "bulk.records",
-    "bulk.lines",
-    "bulk.json_lines",
-    "bulk.separated",
-    "bulk.readers",
-    "bulk.writers",
-    "bulk.journal",
-    "bulk.progress",
-    "bulk.run",
-    "ray_env",
-    "ray_data",
-    "ray_proxy",
-    "ray_app",
-    "tables",
-    "health",
-    "cli",
-    "__main__",
+PACKAGE = ROOT / "embed_onnx"
+GROUND = ("errors", "origins", "settings", "surrogates", "system")
+FLOORS = [
+    [GROUND],
+    [("artifact",)],
+    [("engine",), ("scheduling",)],
+    [("models",)],
+    [("adapters",), ("observe",)],
+    [("bulk",), ("http",)],
+    [("ray",)],
+    [("cli", "__main__")],
 ]
-"""A file of the package imports only from files before it."""
+"""From the ground up, the rooms of each floor: what lies in a folder, or the files of one row. Code imports
+from its own room and from floors below it."""
+PLACES = {place: (floor, room) for floor, rooms in enumerate(FLOORS) for room in rooms for place in room}
+DIALECTS = ("azure", "ollama", "tei")
+"""Other servers' wires, which know nothing of each other."""
 FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
     for path in PACKAGE.rglob("*.py")
@@ -102,32 +46,56 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def test_every_file_has_its_place() -> None:
-    assert set(LAYERS) == set(FILES)
+def ours(name: str) -> set[str]:
+    """The files of this package that one of them imports."""
+    names = (full for full in imported(FILES[name]) if full.startswith("embed_onnx."))
+    return {full.removeprefix("embed_onnx.") for full in names} & set(FILES)
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_imports_point_one_way(name: str) -> None:
-    ours = {full.removeprefix("embed_onnx.") for full in imported(FILES[name])}
+def place(name: str) -> str:
+    """The folder of a file, or the file itself where it is in none."""
+    return name.partition(".")[0]
 
-    assert ours & set(LAYERS) <= set(LAYERS[: LAYERS.index(name)])
+
+def test_every_file_has_its_floor() -> None:
+    assert set(PLACES) == {place(name) for name in FILES}
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_imports_point_down(name: str) -> None:
+    floor, room = PLACES[place(name)]
+
+    upward = {other for other in ours(name) if place(other) not in room and PLACES[place(other)][0] >= floor}
+
+    assert set() == upward
+
+
+def test_no_files_import_each_other() -> None:
+    TopologicalSorter({name: ours(name) for name in FILES}).prepare()  # a CycleError names them
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_dialects_do_not_import_each_other(name: str) -> None:
+    others = {f"http.{other}" for other in DIALECTS if other != name}
+
+    assert set() == ours(f"http.{name}") & others
 
 
 @pytest.mark.parametrize(
     ("package", "owners"),
     [
-        ("onnxruntime", ["encoder"]),
-        ("tokenizers", ["tokenizer"]),
-        ("uvicorn", ["protocol", "server"]),
-        ("uvicorn.protocols", ["protocol"]),
-        ("httptools", ["protocol"]),
-        ("prometheus_client", ["metrics"]),
-        ("pyarrow", ["bulk.parquet", "ray_data"]),
-        ("ray", ["ray_app", "ray_data", "ray_env"]),
+        ("onnxruntime", ["engine.encoder"]),
+        ("tokenizers", ["models.tokenizer"]),
+        ("uvicorn", ["http.connection", "http.server"]),
+        ("uvicorn.protocols", ["http.connection"]),
+        ("httptools", ["http.connection"]),
+        ("prometheus_client", ["observe.metrics"]),
+        ("pyarrow", ["bulk.parquet", "ray.data"]),
+        ("ray", ["ray.data", "ray.env", "ray.serve"]),
     ],
 )
 def test_one_file_owns_a_library(package: str, owners: list[str]) -> None:
-    """Each library is wrapped in one place; of uvicorn, the protocol is one and the process the other."""
+    """Each library is wrapped in one place; of uvicorn, the connection is one and the process the other."""
     users = [
         user
         for user, path in FILES.items()
@@ -139,14 +107,16 @@ def test_one_file_owns_a_library(package: str, owners: list[str]) -> None:
 
 def test_only_the_command_line_knows_of_export() -> None:
     users = [
-        user for user, path in FILES.items() if any(name.split(".")[0] == "export" for name in imported(path))
+        user
+        for user, path in FILES.items()
+        if any(name.split(".")[0] == "embed_onnx_export" for name in imported(path))
     ]
 
-    assert ["cli"] == users
+    assert ["cli.main"] == users
 
 
 @pytest.mark.parametrize(
-    "module", ["embed_onnx.server", "embed_onnx.cli", "embed_onnx.bulk.run", "embed_onnx"]
+    "module", ["embed_onnx.http.server", "embed_onnx.cli.main", "embed_onnx.bulk.run", "embed_onnx"]
 )
 def test_serving_loads_nothing_heavy(module: str) -> None:
     """A fresh interpreter that imports the server or the command line has no torch in it."""
@@ -161,7 +131,7 @@ def test_help_loads_next_to_nothing() -> None:
     """--help must be instant: neither onnxruntime nor numpy nor litestar is imported for it."""
     code = (
         "import sys; sys.argv = ['embed-onnx', 'serve', '--help']\n"
-        "from embed_onnx.cli import main\n"
+        "from embed_onnx.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "print(sorted({'onnxruntime', 'numpy', 'litestar', 'tokenizers'} & set(sys.modules)))"

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from harness import MINILM, SMALL, until
 
-from embed_onnx import Model, dtypes
+from embed_onnx import Model
+from embed_onnx.engine import dtypes
 from embed_onnx.errors import InvalidRequest, SetupError, TextTooLong, Unavailable
 
 TEXTS = ["Hello", "a second, somewhat longer text", "third"]

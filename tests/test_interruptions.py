@@ -297,7 +297,8 @@ before = set(sys.modules)
 handle = embed_onnx.__main__.signals.handle
 def first():
     handle()
-    heavy = {"rich_click", "click", "msgspec", "embed_onnx.cli", "embed_onnx.settings"} & set(sys.modules)
+    slow = {"rich_click", "click", "msgspec", "embed_onnx.cli.main", "embed_onnx.settings"}
+    heavy = slow & set(sys.modules)
     print(heavy, signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
     sys.exit()
 embed_onnx.__main__.signals.handle = first

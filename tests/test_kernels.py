@@ -27,7 +27,7 @@ from kernel_cases import (
     numbered,
 )
 
-from embed_onnx import native
+from embed_onnx.engine import native
 from embed_onnx.errors import SetupError
 
 KERNELS = native.find("auto")

@@ -25,7 +25,7 @@ from kernel_cases import (
     numbered,
 )
 
-from embed_onnx.kernels import build
+from embed_onnx.engine.kernels import build
 
 SOURCE = Path(__file__).with_name("kernels_driver.cpp")
 LAUNCHER = os.environ.get("KERNELS_TEST_LAUNCHER", "")

@@ -19,12 +19,13 @@ from harness import MINILM, SMALL, START_SECONDS, Server, run
 from litestar import Litestar, Request, get
 from litestar.datastructures import State
 
-from embed_onnx import keys, registry, wire
-from embed_onnx.app import create_app
 from embed_onnx.errors import SetupError
-from embed_onnx.keys import Key, Keys
-from embed_onnx.registry import Registry
-from embed_onnx.routes import require_admin, require_key
+from embed_onnx.http import keys, wire
+from embed_onnx.http.app import create_app
+from embed_onnx.http.keys import Key, Keys
+from embed_onnx.http.routes import require_admin, require_key
+from embed_onnx.models import registry
+from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
 A, B = "a" * 64, "b" * 64

@@ -13,10 +13,11 @@ import pytest
 from harness import until
 from onnx import TensorProto, helper
 
-from embed_onnx import cpu, encoder
+from embed_onnx.engine import encoder
+from embed_onnx.engine.pooling import Vector
 from embed_onnx.errors import InferenceFailed, SetupError
-from embed_onnx.pooling import Vector
-from embed_onnx.scheduler import Scheduler
+from embed_onnx.scheduling.scheduler import Scheduler
+from embed_onnx.system import cpu
 
 
 class Spins:

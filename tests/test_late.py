@@ -10,12 +10,12 @@ from harness import until
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embed_onnx.engine.pooling import Vector
 from embed_onnx.errors import Overloaded, TimedOut
-from embed_onnx.jobs import Job
-from embed_onnx.late import HOPE, late
-from embed_onnx.pooling import Vector
-from embed_onnx.scheduler import Scheduler
-from embed_onnx.speed import ENOUGH, Paces
+from embed_onnx.scheduling.jobs import Job
+from embed_onnx.scheduling.late import HOPE, late
+from embed_onnx.scheduling.scheduler import Scheduler
+from embed_onnx.scheduling.speed import ENOUGH, Paces
 
 
 class Sleeps:
@@ -149,7 +149,7 @@ def test_a_pace_of_long_ago_says_nothing(
     with pytest.raises(TimedOut):
         scheduler.submit(slow, [[1]] * 5000, timeout=10)
     slow.seconds = 0.0
-    monkeypatch.setattr("embed_onnx.speed.FRESH_SECONDS", -1.0)
+    monkeypatch.setattr("embed_onnx.scheduling.speed.FRESH_SECONDS", -1.0)
 
     assert (5000, 1) == scheduler.submit(slow, [[1]] * 5000, timeout=10).future.result(60).shape
 

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from harness import PROGRAM, START_SECONDS, Server, clean_environment, run, until
 
-from embed_onnx import listening
 from embed_onnx.errors import SetupError
+from embed_onnx.http import listening
 from embed_onnx.settings import Settings
 
 

@@ -14,10 +14,11 @@ import small_models
 from harness import MINILM, WEB, Server, run
 from harness import embed as ask
 
-from embed_onnx import Model, native
-from embed_onnx.model import Options
-from embed_onnx.models_file import Entry
-from export import pipeline
+from embed_onnx import Model
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.engine import native
+from embed_onnx.models.model import Options
+from embed_onnx_export import pipeline
 
 WRITTEN = "first [SEP] second[PAD] [CLS]"
 CLS, SEP, PAD = 101, 102, 0

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from embed_onnx.logs import LINES_WAITING, JsonFormatter, TextFormatter, frames
+from embed_onnx.observe.logs import LINES_WAITING, JsonFormatter, TextFormatter, frames
 
 CREATED = 1_750_000_000.0
 
 
 def record(message: str, *args: object, **fields: Any) -> logging.LogRecord:
     """A record of a known time; ``exc_info`` and other fields by keyword."""
-    made = logging.LogRecord("embed_onnx.app", logging.INFO, __file__, 1, message, args, None)
+    made = logging.LogRecord("embed_onnx.http.app", logging.INFO, __file__, 1, message, args, None)
     made.created = CREATED
     vars(made).update(fields)
     return made
@@ -61,7 +61,7 @@ def test_a_json_line_has_its_fields_as_keys():
     assert datetime.fromisoformat(line.pop("time")).timestamp() == CREATED
     assert line == {
         "level": "INFO",
-        "logger": "embed_onnx.app",
+        "logger": "embed_onnx.http.app",
         "message": "GET /",
         "request_id": "r1",
         "timing": "infer=3ms",
@@ -116,7 +116,7 @@ def test_frames_leave_out_what_errors_say():
 
 LOGGING = """
 import logging, sys, time
-from embed_onnx import logs
+from embed_onnx.observe import logs
 with logs.to_stderr("text"):
     for number in range(int(sys.argv[1])):
         logging.getLogger("embed_onnx").info("line %d %s", number, "x" * 200)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_onnx import manifest
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.manifest import Manifest, Parity, Quantization, Source
 from embed_onnx.errors import ArtifactError
-from embed_onnx.manifest import Manifest, Parity, Quantization, Source
 
 SAMPLE = Manifest(
     name="owner/small-model",

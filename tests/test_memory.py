@@ -16,13 +16,14 @@ needs_glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), 
 OFTEN = (
     sys.executable,
     "-c",
-    "from embed_onnx import cli, memory; memory.TRIM_SECONDS = 0.5; cli.main()",
+    "from embed_onnx.cli import main as cli; from embed_onnx.system import memory; "
+    "memory.TRIM_SECONDS = 0.5; cli.main()",
 )
 """The program, which trims so often that a test need not wait."""
 FRAGMENTED = """
 import os
 from benchmarks.servers import resident_mb
-from embed_onnx import memory
+from embed_onnx.system import memory
 
 large = bytearray(8_000_000)
 del large  # from now on, the heap takes blocks up to this size
@@ -51,7 +52,7 @@ def test_a_trim_gives_back_what_is_free_within_the_heap() -> None:
 
 def test_without_such_a_call_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with musl."""
-    from embed_onnx import memory
+    from embed_onnx.system import memory
 
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     memory._call.cache_clear()

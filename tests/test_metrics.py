@@ -15,9 +15,11 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from embed_onnx import __version__, keys, registry
-from embed_onnx.app import create_app
-from embed_onnx.registry import Registry
+from embed_onnx import __version__
+from embed_onnx.http import keys
+from embed_onnx.http.app import create_app
+from embed_onnx.models import registry
+from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_onnx import models_file
+from embed_onnx.artifact import models_txt
+from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import ModelsFileError
-from embed_onnx.models_file import Entry
 
 WORDS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,6}", fullmatch=True)
 NOT_A_SOURCE = "is neither NAME, OWNER/NAME, OWNER/NAME@REVISION nor ./FOLDER"
@@ -24,7 +24,7 @@ def read(folder: Path, text: str | bytes) -> list[Entry]:
     """The entries of a models file with that text."""
     path = folder / "models.txt"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return models_file.read(path)
+    return models_txt.read(path)
 
 
 def write(entry: Entry) -> str:
@@ -205,7 +205,7 @@ def test_a_missing_file_names_the_way_out(tmp_path):
     path = tmp_path / "models.txt"
 
     with pytest.raises(ModelsFileError) as caught:
-        models_file.read(path)
+        models_txt.read(path)
 
     expected = f"{path} cannot be read: No such file or directory; name another with --models"
     assert expected == str(caught.value)
@@ -275,4 +275,4 @@ def test_names_are_folders_and_do_not_lie_inside_each_other(tmp_path):
     with pytest.raises(
         ModelsFileError, match="'owner/model' and 'owner' would be one folder inside the other"
     ):
-        models_file.read(tmp_path / "models.txt")
+        models_txt.read(tmp_path / "models.txt")

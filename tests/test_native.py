@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from embed_onnx import native
+from embed_onnx.artifact.manifest import Fidelity, Manifest, Parity, Quantization, Source
+from embed_onnx.engine import native
+from embed_onnx.engine.native import Kernels
 from embed_onnx.errors import SetupError
-from embed_onnx.manifest import Fidelity, Manifest, Parity, Quantization, Source
-from embed_onnx.native import Kernels
 
 MANIFEST = Manifest(
     name="small",
@@ -236,7 +236,7 @@ def test_helpers_give_way() -> None:
     """A lone text's threads go after the event loop, too."""
     program = """
 import os
-from embed_onnx import cpu, native
+from embed_onnx.system import cpu; from embed_onnx.engine import native
 before = set(os.listdir("/proc/self/task"))
 native.find().set_threads(3)
 helpers = set(os.listdir("/proc/self/task")) - before

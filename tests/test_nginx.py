@@ -14,7 +14,7 @@ import pytest
 from harness import MINILM, START_SECONDS, WEB, Server, free_port, metrics, until, waiting
 from nginx import Nginx
 
-from embed_onnx.server import KEEP_ALIVE_SECONDS
+from embed_onnx.http.server import KEEP_ALIVE_SECONDS
 from embed_onnx.settings import Settings
 
 SITE = (Path(__file__).parent.parent / "deploy/nginx.conf").read_text()

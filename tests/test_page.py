@@ -19,7 +19,7 @@ from browsing import Visit, contrast
 from harness import MINILM, SMALL, Server
 from playwright.sync_api import Browser, expect
 
-from embed_onnx import page as served
+from embed_onnx.http import playground as served
 
 TEXTS = ["The cat sleeps.", "A cat is asleep.", "Shares fell on Monday.", "The market closed lower."]
 DASH = "\N{EN DASH}"

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from embed_onnx import pooling
-from embed_onnx.manifest import PoolingMode
+from embed_onnx.artifact.manifest import PoolingMode
+from embed_onnx.engine import pooling
 
 MODES = get_args(PoolingMode)
 NUMBERS = st.floats(-10, 10, width=32, allow_subnormal=False)

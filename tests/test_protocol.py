@@ -15,7 +15,7 @@ import pytest
 from harness import START_SECONDS, WEB, Server, metrics, until, waiting
 from raw_http import Answer, Connection, embed, request
 
-from embed_onnx.protocol import MAX_HEADER_BYTES
+from embed_onnx.http.connection import MAX_HEADER_BYTES
 
 ROUTES = [
     "/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/v1/models/small", "/models", "/health",

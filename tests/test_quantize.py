@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from export import functions, int8, quantize
-from export.int8 import quantize_channels, quantize_rows
+from embed_onnx_export.graph import int8, quantize
+from embed_onnx_export.graph.bert import functions
+from embed_onnx_export.graph.int8 import quantize_channels, quantize_rows
 
 ROUNDING = 2e-5
 """Of float32, in steps: 255 times the precision of a division."""

@@ -26,8 +26,9 @@ from harness import MINILM, SMALL, START_SECONDS, WEB, Server, clean_environment
 from ray.cluster_utils import Cluster
 from test_openai_client import openai_client  # noqa: F401 - a fixture
 
-from embed_onnx import Model, ray_proxy
+from embed_onnx import Model
 from embed_onnx.errors import SetupError
+from embed_onnx.ray import proxy
 from embed_onnx.settings import RaySettings
 
 pytestmark = pytest.mark.ray
@@ -37,7 +38,7 @@ CORES, ACTOR_CORES = 7, 4
 for one, both replicas, and what reads and writes."""
 SECONDS = 300
 """A hang is a failure: far more than Ray takes for anything here, on a busy machine too."""
-APP = "embed_onnx.ray_app:app"
+APP = "embed_onnx.ray.serve:app"
 REPLICAS = 2
 PER_REPLICA = ("test_health_ready_metrics",)
 """Looks for its own request in the metrics, which are those of the replica that is asked for them."""
@@ -73,7 +74,7 @@ def environment() -> Iterator[dict[str, str]]:
         "RAY_AUTH_MODE": "disabled",  # it would leave a token in the home folder
         "RAY_raylet_start_wait_time_s": "120",
         "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "1",  # 32 processes by default, which look into the files
-        **dict([ray_proxy.CALLBACK]),
+        **dict([proxy.CALLBACK]),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
@@ -159,10 +160,10 @@ def replicas(cluster: Cluster) -> list[int]:
 @pytest.mark.filterwarnings("ignore:Using extra keyword arguments on `Field`:DeprecationWarning")  # Ray's
 def test_settings_are_options_of_ray() -> None:
     """Cores, replicas and the time to drain."""
-    from embed_onnx import ray_app
+    from embed_onnx.ray import serve
 
-    fixed = ray_app.options(RaySettings(replicas=2, drain_timeout=7))
-    scaled = ray_app.options(RaySettings(replicas=2, max_replicas=8, threads=3))
+    fixed = serve.options(RaySettings(replicas=2, drain_timeout=7))
+    scaled = serve.options(RaySettings(replicas=2, max_replicas=8, threads=3))
 
     assert {"num_cpus": 1} == fixed["ray_actor_options"]
     assert (2, 7) == (fixed["num_replicas"], fixed["graceful_shutdown_timeout_s"])
@@ -171,7 +172,7 @@ def test_settings_are_options_of_ray() -> None:
         "autoscaling_config"
     ]
     with pytest.raises(SetupError, match="max_replicas is 1 and replicas 2"):
-        ray_app.options(RaySettings(replicas=2, max_replicas=1))
+        serve.options(RaySettings(replicas=2, max_replicas=1))
 
 
 BODIES = [
@@ -307,7 +308,7 @@ def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, min
 
     assert REPLICAS == len(before)
     assert [] == wrong
-    assert {(503, ray_proxy.LOST)} == set(refused)
+    assert {(503, proxy.LOST)} == set(refused)
 
 
 @pytest.fixture
@@ -374,7 +375,7 @@ def test_a_prefix_keys_and_the_end(
 
 ROWS = 4000
 EMBED = """
-from embed_onnx.ray_data import embed_parquet
+from embed_onnx.ray.data import embed_parquet
 
 choice = {{"artifact": {artifact!r}, "dimensions": 64, "block_rows": 100}}
 embed_parquet({source!r}, {target!r}, actors=2, cores={cores}, **choice)

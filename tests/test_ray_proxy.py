@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from embed_onnx.ray_proxy import LOST, NO_REPLICA, Proxy
+from embed_onnx.ray.proxy import LOST, NO_REPLICA, Proxy
 
 
 def ask(*messages: dict[str, Any], request_id: str = "mine") -> httpx.Response:

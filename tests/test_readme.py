@@ -48,11 +48,11 @@ def test_figures_are_those_of_the_results() -> None:
 def test_file_tree_is_complete() -> None:
     """Every file of the packages has its remark, and there is no other."""
     tree = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8")
-    named = re.findall(r"^ +(\w+\.py) ", tree, re.MULTILINE)
-    folders = ("embed_onnx", "embed_onnx/bulk", "export")
-    found = [path.name for folder in folders for path in (ROOT / folder).glob("*.py")]
+    named = re.findall(r"^ +(?:\w+/)*(\w+\.py) ", tree, re.MULTILINE)
+    files = [path for folder in ("embed_onnx", "export") for path in (ROOT / folder).rglob("*.py")]
+    names = [path.name for path in files if path.parent.name != "kernels" and not path.name.startswith("__")]
 
-    assert sorted(name for name in found if not name.startswith("__")) == sorted(named)
+    assert sorted(names) == sorted(named)
 
 
 def test_curl(server: Server, tmp_path: Path) -> None:
@@ -94,12 +94,12 @@ def test_error_example(server: Server) -> None:
 
 
 def test_models_example(tmp_path: Path) -> None:
-    from embed_onnx import models_file
+    from embed_onnx.artifact import models_txt
 
     (example,) = [block for block in blocks("") if block.startswith(MINILM)]
     (tmp_path / "models.txt").write_text(example)
 
-    entries = models_file.read(tmp_path / "models.txt")
+    entries = models_txt.read(tmp_path / "models.txt")
 
     assert [MINILM, "BAAI/bge-small-en-v1.5", "support-v2"] == [entry.name for entry in entries]
 

@@ -14,13 +14,16 @@ import pytest
 from harness import MINILM, SMALL, START_SECONDS, until
 from litestar.datastructures import State
 
-from embed_onnx import Model, keys, manifest, registry, routes
-from embed_onnx.app import create_app
+from embed_onnx import Model
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.manifest import Source
+from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import ArtifactError, ModelNotFound, SetupError, Unavailable
-from embed_onnx.manifest import Source
-from embed_onnx.model import Options
-from embed_onnx.models_file import Entry
-from embed_onnx.registry import Registry
+from embed_onnx.http import keys, routes
+from embed_onnx.http.app import create_app
+from embed_onnx.models import registry
+from embed_onnx.models.model import Options
+from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
 

@@ -18,26 +18,26 @@ from scipy import stats
 from sentence_transformers import SentenceTransformer
 from sklearn.metrics import ndcg_score
 
-from embed_onnx import Model, manifest
-from embed_onnx.models_file import Entry
-from export import (
-    artifact,
+from embed_onnx import Model
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx_export import artifact, pipeline
+from embed_onnx_export.checkpoint import sources
+from embed_onnx_export.errors import DatasetError
+from embed_onnx_export.graph import int8
+from embed_onnx_export.report import (
     card,
     datasets,
     histogram,
-    int8,
     machine,
     markdown,
-    pipeline,
     report,
     report_text,
     scores,
-    sources,
     texts,
 )
-from export.card import Card
-from export.datasets import Given
-from export.errors import DatasetError
+from embed_onnx_export.report.card import Card
+from embed_onnx_export.report.datasets import Given
 
 WORDS = ["cat", "dog", "sun", "rain", "bread", "code", "a", "numbers", "letters", "dots", "12", "345"]
 ODD = 'odd \u2028 "text"'

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from harness import until
 
-from embed_onnx import cpu
+from embed_onnx.engine.pooling import Vector
 from embed_onnx.errors import InferenceFailed, InvalidRequest, Overloaded, Unavailable
-from embed_onnx.lane import Lane
-from embed_onnx.pooling import Vector
-from embed_onnx.scheduler import Scheduler
+from embed_onnx.scheduling.lane import Lane
+from embed_onnx.scheduling.scheduler import Scheduler
+from embed_onnx.system import cpu
 
 
 class Sums:

@@ -17,10 +17,12 @@ import openai
 import pytest
 from harness import MINILM, SMALL, START_SECONDS, Server, at_start, run
 
-from embed_onnx import Model, manifest, registry
-from embed_onnx import server as server_module
+from embed_onnx import Model
+from embed_onnx.artifact import manifest
 from embed_onnx.errors import ArtifactError
-from embed_onnx.registry import Registry
+from embed_onnx.http import server as server_module
+from embed_onnx.models import registry
+from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
 ROOT = Path(__file__).parent.parent

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from harness import MINILM, START_SECONDS, WEB, Server, at_start, embed, metrics, run, until, waiting
 
-from embed_onnx import manifest
+from embed_onnx.artifact import manifest
 
 LONG = "a sentence of about nine words, again and again. " * 40
 
@@ -332,7 +332,7 @@ def test_an_artifact_of_a_newer_format(copied: Path) -> None:
 
 def test_a_model_that_does_not_load_ends_the_server(copied: Path) -> None:
     """Whole by its hashes but no model: one sentence, exit code 1, no traceback."""
-    from embed_onnx import manifest
+    from embed_onnx.artifact import manifest
 
     folder = copied / "artifacts/small"
     (folder / "model.onnx").write_bytes(b"no model")

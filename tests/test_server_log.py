@@ -14,7 +14,7 @@ import httpx
 import pytest
 from harness import MINILM, START_SECONDS, WEB, Server, clean_environment, metrics
 
-from embed_onnx.logs import LINES_WAITING
+from embed_onnx.observe.logs import LINES_WAITING
 
 MARKER = "xyzzymarker"
 JSON = {"content-type": "application/json"}

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embed_onnx.shared_queue import SharedQueue
+from embed_onnx.scheduling.tenant_queue import SharedQueue
 
 STEPS = st.lists(
     st.one_of(

@@ -9,14 +9,14 @@ from pathlib import Path
 import httpx
 from harness import START_SECONDS, Server, until
 
-from embed_onnx import workers
+from embed_onnx.http import workers
 
 RELOADED_EARLY = (
     sys.executable,
     "-c",
     """
 import os, signal
-from embed_onnx import cli
+from embed_onnx.cli import main as cli
 
 cli._export_missing = lambda *_: os.kill(os.getpid(), signal.SIGHUP)
 cli.main()
@@ -25,7 +25,7 @@ cli.main()
 """The server, which is told to reload while it would export."""
 ORPHAN = """
 import time
-from embed_onnx import child
+from embed_onnx.system import child
 
 child.end_with_parent(0)
 time.sleep(60)

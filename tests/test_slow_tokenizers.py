@@ -8,10 +8,10 @@ import pytest
 import small_models
 import transformers
 
-from embed_onnx.tokenizer import Tokenizer
-from export import parity
-from export import tokenizer as exported
-from export.errors import ExportError
+from embed_onnx.models.tokenizer import Tokenizer
+from embed_onnx_export import parity
+from embed_onnx_export.checkpoint import tokenizer as exported
+from embed_onnx_export.errors import ExportError
 
 CORPUS = [*small_models.CORPUS * 20, *parity.sentences()]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from harness import MINILM, run
 
-from embed_onnx import manifest
-from embed_onnx.models_file import Entry
-from export import sources
-from export.errors import ExportError
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx_export.checkpoint import sources
+from embed_onnx_export.errors import ExportError
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 REPO = "somebody/tiny"

@@ -20,13 +20,15 @@ from stacks import STATIC_WIDTH
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from embed_onnx import Model, manifest
+from embed_onnx import Model
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.manifest import Module
+from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.manifest import Module
-from embed_onnx.model import Options
-from embed_onnx.models_file import Entry
-from export import convert, head, modules, parity, pipeline, sources
-from export.errors import ExportError
+from embed_onnx.models.model import Options
+from embed_onnx_export import parity, pipeline
+from embed_onnx_export.checkpoint import convert, head, modules, sources
+from embed_onnx_export.errors import ExportError
 
 NAMES = ("modes", "unpooled", "long", "truncated", "lowered", "plain", "static", "static-dense")
 INT8 = ("long", "static")

@@ -6,7 +6,8 @@ import pytest
 from rich.table import Table
 from test_native import FOUND, MANIFEST, needs_kernels
 
-from embed_onnx import manifest, tables
+from embed_onnx.artifact import manifest
+from embed_onnx.models import tables
 from embed_onnx.settings import Settings
 
 

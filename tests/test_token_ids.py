@@ -12,7 +12,7 @@ from harness import MINILM, SMALL, run
 
 from embed_onnx import Model
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.model import Options
+from embed_onnx.models.model import Options
 
 OPENAI = [
     pytest.param([[15339, 1917]], "[0]", id="hello-world"),

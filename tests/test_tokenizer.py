@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import models, processors
 
 from embed_onnx.errors import ArtifactError
-from embed_onnx.tokenizer import Tokenizer
+from embed_onnx.models.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import models
 
-from embed_onnx.tokenizer import Tokenizer
-from export import tokenizer as exported
+from embed_onnx.models.tokenizer import Tokenizer
+from embed_onnx_export.checkpoint import tokenizer as exported
 
 LIMIT = 8
 UNKNOWN = "ж" * 24 + " "

@@ -12,7 +12,7 @@ from checkpoints import load
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from small_models import WIDTH
 
-from export import weights
+from embed_onnx_export.checkpoint import weights
 
 TEXTS = ["a small model", "reads a few words"]
 

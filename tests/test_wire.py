@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from embed_onnx import body, wire
 from embed_onnx.errors import InvalidRequest
+from embed_onnx.http import body, wire
 
 MIXED = "The request is not valid: Expected `{}`, got `{}` - at `$.input[{}]`"
 DEEP = b"[" * 100_000 + b"]" * 100_000

@@ -8,7 +8,7 @@ from harness import START_SECONDS, until
 
 PARENT = """
 import itertools, os, signal, socket, sys, time
-from embed_onnx import workers
+from embed_onnx.http import workers
 from embed_onnx.errors import SetupError
 
 folder, child, number, cores, seconds = sys.argv[1:]

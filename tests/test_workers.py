@@ -11,7 +11,7 @@ import httpx
 import pytest
 from harness import START_SECONDS, WEB, Server, at_start, embed, figure, metrics, run, until, waiting
 
-from embed_onnx import workers
+from embed_onnx.http import workers
 
 
 def children(server: Server) -> set[int]:

@@ -13,7 +13,7 @@ import numpy as np
 
 
 def onnx(path: str) -> Callable[[np.ndarray], object]:
-    """A graph, in a session like those of ``embed_onnx.encoder``."""
+    """A graph, in a session like those of ``embed_onnx.engine.encoder``."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

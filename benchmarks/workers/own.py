@@ -2,7 +2,8 @@
 
 import protocol
 
-from embed_onnx import Model, native
+from embed_onnx import Model
+from embed_onnx.engine import native
 
 
 def load(artifact: str, threads: int) -> protocol.Encode:

@@ -26,7 +26,7 @@ import msgspec
 from embed_onnx.bulk.inputs import REJECTS, STANDARD_INPUT, Inputs
 from embed_onnx.bulk.readers import Position, Reject
 from embed_onnx.bulk.writers import MAIN, Meta, Writer
-from embed_onnx.dtypes import DType
+from embed_onnx.engine.dtypes import DType
 from embed_onnx.errors import SetupError
 
 COMMIT_SECONDS = 2.0

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from embed_onnx.bulk.inputs import Column, Inputs
-from embed_onnx.dtypes import DType, Stored
+from embed_onnx.engine.dtypes import DType, Stored
 from embed_onnx.errors import SetupError
 
 METADATA = b"embed_onnx"

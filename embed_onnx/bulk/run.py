@@ -16,20 +16,23 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from embed_onnx import __version__, dtypes, manifest, registry
+from embed_onnx import __version__
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.bulk import journal, readers, writers
 from embed_onnx.bulk.inputs import Inputs, belongs
 from embed_onnx.bulk.journal import Journal, Plan
 from embed_onnx.bulk.progress import Progress
 from embed_onnx.bulk.readers import Block
 from embed_onnx.bulk.writers import Meta, Rows, Writer
-from embed_onnx.dtypes import DType
+from embed_onnx.engine import dtypes
+from embed_onnx.engine.dtypes import DType
+from embed_onnx.engine.pooling import Vector
 from embed_onnx.errors import InferenceFailed, InvalidRequest, SetupError
-from embed_onnx.model import Model, Options
-from embed_onnx.models_file import Entry
-from embed_onnx.pooling import Vector
+from embed_onnx.models import registry
+from embed_onnx.models.model import Model, Options
 from embed_onnx.settings import Settings
-from embed_onnx.signals import Interruption
+from embed_onnx.system.signals import Interruption
 
 CALIBRATION_ROWS = 4096
 """Rows, of the first, over which the ranges of int8 are taken."""

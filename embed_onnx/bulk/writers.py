@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 from numpy.lib import format as npy_format
 
-from embed_onnx import dtypes
 from embed_onnx.bulk import readers
 from embed_onnx.bulk.inputs import INDEX, META, Column, Inputs
-from embed_onnx.dtypes import DType, Stored
+from embed_onnx.engine import dtypes
+from embed_onnx.engine.dtypes import DType, Stored
 from embed_onnx.errors import SetupError
 
 OWN_COLUMNS = ("index", "id", "num_tokens", "truncated", "embedding")

@@ -1,0 +1,1 @@
+"""What lies on disk between exporting and serving: the manifest, and models.txt."""

@@ -1,0 +1,83 @@
+"""How the numbers of a vector are stored: float32, float16, int8 or bits; numpy alone.
+
+The formulas are those of ``quantize_embeddings`` in Sentence-Transformers. int8 has a range a dimension.
+Vectors can be compared only if they have the same ranges, so queries take those of the documents.
+"""
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embed_onnx.engine.pooling import Vector
+from embed_onnx.errors import InvalidRequest
+
+DType = Literal["float32", "float16", "int8", "ubinary"]
+NUMPY: dict[DType, np.dtype[Any]] = {
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "int8": np.dtype("i1"),
+    "ubinary": np.dtype("u1"),
+}
+"""What a stored number is, little-endian; of ``ubinary``, a byte is eight dimensions."""
+
+Ranges = NDArray[np.float32]
+"""[2, dimensions]: the least and the greatest value of each dimension."""
+Stored = NDArray[Any]
+"""[..., width(dtype, dimensions)]."""
+
+
+def width(dtype: DType, dimensions: int) -> int:
+    """Stored numbers of a vector."""
+    return -(-dimensions // 8) if dtype == "ubinary" else dimensions
+
+
+def ranges(vectors: Vector) -> Ranges:
+    """The ranges over vectors, float32 [rows, dimensions], of at least one row."""
+    found: Ranges = np.vstack([vectors.min(axis=0), vectors.max(axis=0)])
+    return found
+
+
+def convert(vectors: Vector, dtype: DType, calibrated: Ranges | None = None) -> Stored:
+    """Vectors, float32 [..., dimensions], as they are stored.
+
+    int8 cuts a range into 255 steps, of which -128 is the first; what is outside of it is clipped. Without
+    ``calibrated`` ranges, they are those of the vectors. A bit of ubinary is 1 where the number is above
+    zero, the first dimension in the highest bit.
+
+    Raises:
+        InvalidRequest: The type is unknown, or the ranges do not fit it or the vectors.
+    """
+    if dtype not in NUMPY:
+        known = ", ".join(get_args(DType))
+        raise InvalidRequest(f"dtype {dtype!r} is unknown; it is one of {known}", param="dtype")
+    if dtype == "int8":
+        return _spread(vectors, _own_ranges(vectors) if calibrated is None else _fitting(calibrated, vectors))
+    if calibrated is not None:
+        raise InvalidRequest(f"ranges are for int8, and dtype is {dtype}; leave them out", param="ranges")
+    if dtype == "ubinary":
+        return np.packbits(vectors > 0, axis=-1)
+    return vectors.astype(NUMPY[dtype], copy=False)
+
+
+def _own_ranges(vectors: Vector) -> Ranges:
+    if vectors.ndim == 1 or len(vectors) == 1:
+        raise InvalidRequest(
+            "one vector has no ranges for int8; give those of many, from dtypes.ranges", param="ranges"
+        )
+    return ranges(vectors) if len(vectors) else np.zeros((2, vectors.shape[-1]), np.float32)
+
+
+def _fitting(given: Ranges, vectors: Vector) -> Ranges:
+    found, wanted = np.asarray(given, np.float32), (2, vectors.shape[-1])
+    if found.shape != wanted:
+        raise InvalidRequest(f"ranges are {list(found.shape)} and must be {list(wanted)}", param="ranges")
+    return found
+
+
+def _spread(vectors: Vector, calibrated: Ranges) -> Stored:
+    low, high = calibrated
+    steps = (high - low) / 255
+    steps = np.where(steps == 0, 1, steps)
+    stored: Stored = (np.clip(np.floor((vectors - low) / steps), 0, 255) - 128).astype(np.int8)
+    return stored

@@ -1,0 +1,137 @@
+"""The native kernels: whether they are here, which instruction set they use and, if not, why.
+
+An int8 model of the BERT family runs anywhere: its operators are defined in model.onnx itself, by
+standard ones. Where this library is registered with ONNX Runtime, its kernels take their place.
+"""
+
+import ctypes
+import functools
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+import msgspec
+from msgspec.structs import replace
+
+from embed_onnx import settings
+from embed_onnx.artifact.manifest import SHORT_TOKENS, Fidelity, Manifest, Parity
+from embed_onnx.errors import SetupError
+from embed_onnx.system import cpu
+
+log = logging.getLogger(__name__)
+
+LIBRARY = Path(__file__).parent / "kernels" / "embed_onnx_kernels.so"
+VARIABLE = settings.PREFIX + "KERNELS"
+ACTIVATION_BITS = 8
+"""Of an int8 file's own functions, as it is exported now; earlier ones have fewer and are less accurate."""
+
+
+class Kernels(msgspec.Struct, frozen=True, kw_only=True):
+    """``library`` is what a session registers, None without kernels; ``reason`` then says why.
+
+    Those ``of`` a model have its ``parity`` with them, if it was measured, and a ``remedy``, if there is one
+    for what it loses by them.
+    """
+
+    library: Path | None = None
+    instruction_set: str = ""
+    reason: str = ""
+    parity: Parity | None = None
+    remedy: str = ""
+
+    @property
+    def runs_on(self) -> str:
+        """For people: what runs the model, and why."""
+        if self.library is None:
+            return f"standard operators ({'; '.join(filter(None, (self.reason, self.remedy)))})"
+        return f"{self.instruction_set} kernels"
+
+    @property
+    def told(self) -> str:
+        """For the log: what runs the model, and how near that is to its original."""
+        if self.parity is None:
+            return f"{self.runs_on}, cosine to the original not measured"
+        told = f"{self.runs_on}, cosine to the original {_figures(self.parity)}"
+        short = self.parity.short
+        return told if short is None else f"{told}; of texts under {SHORT_TOKENS} tokens {_figures(short)}"
+
+    def of(self, manifest: Manifest) -> Self:
+        """These, or none with the reason, for a model that they cannot run."""
+        if manifest.packed and self.library is not None:
+            return replace(self, parity=manifest.kernel_parity)
+        made, reason, remedy = manifest.quantization, self.reason, ""
+        if not manifest.packed:
+            told = made.no_kernel if made else "its precision is float32"
+            reason = told or "it is not of the BERT family"
+        bits = made.activation_bits if made else None
+        if bits is not None and bits < ACTIVATION_BITS:
+            remedy = f"activations have {bits} bits; export it again for {ACTIVATION_BITS}"
+        return type(self)(reason=reason, parity=manifest.parity, remedy=remedy)
+
+    def choose(self) -> None:
+        """Make the sessions that are created from now on use this instruction set."""
+        if self.library is not None:
+            _load().embed_onnx_choose(self.instruction_set.encode())
+
+    def set_threads(self, threads: int) -> None:
+        """Let a caller who is alone have the help of others, so many threads in all.
+
+        They give way, as lanes do.
+        """
+        if self.library is None:
+            return
+        # A thread is as nice as the one that starts it.
+        with ThreadPoolExecutor(1, initializer=cpu.give_way) as starter:
+            started = starter.submit(_load().embed_onnx_set_threads, threads).result()
+        if not started:
+            log.warning("no %d threads can be started: a lone text is embedded by one", threads)
+
+
+def find(wanted: str | None = None) -> Kernels:
+    """The kernels to use: "auto", "off", or those of an instruction set by name.
+
+    Raises:
+        SetupError: An instruction set is named, and there are no kernels for it here.
+    """
+    wanted = wanted or os.environ.get(VARIABLE) or "auto"
+    if wanted == "off":
+        return Kernels(reason="kernels are off")
+    found = _find(wanted)
+    if found.library is None and wanted != "auto":
+        raise SetupError(f"the kernels {wanted!r} cannot be used: {found.reason}; auto uses what there is")
+    return found
+
+
+@functools.cache
+def _find(wanted: str) -> Kernels:
+    if not LIBRARY.exists():
+        return Kernels(reason="built without a C++ compiler; install one, and embed-onnx again")
+    try:
+        library = _load()
+    except OSError as err:
+        return Kernels(reason=f"{LIBRARY.name} cannot be loaded: {err}")
+    if not library.embed_onnx_choose(wanted.encode()):
+        return Kernels(reason=f"this processor cannot run {'them' if wanted == 'auto' else wanted}")
+    return Kernels(library=LIBRARY, instruction_set=library.embed_onnx_instruction_set().decode())
+
+
+@functools.cache
+def _load() -> ctypes.CDLL:
+    library = ctypes.CDLL(str(LIBRARY))
+    library.embed_onnx_instruction_set.restype = ctypes.c_char_p
+    return library
+
+
+def int8_peak(seconds: float) -> float | None:
+    """Multiply-adds a second of one core that does nothing else; None without kernels."""
+    if find().library is None:
+        return None
+    measure = _load().embed_onnx_int8_peak
+    measure.argtypes, measure.restype = [ctypes.c_double], ctypes.c_double
+    return float(measure(seconds))
+
+
+def _figures(fidelity: Fidelity) -> str:
+    return f"{fidelity.cosine_mean:.5f} on average, {fidelity.cosine_min:.5f} at the least"

@@ -1,0 +1,1 @@
+"""The server: connections, processes, and a file for each wire."""

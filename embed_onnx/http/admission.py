@@ -1,0 +1,71 @@
+"""What the bodies of all requests together may hold: bounded memory however many clients send at a time.
+
+Their vectors are bounded by the scheduler's queue, and answers that are not fetched by ``protocol``.
+"""
+
+from collections import Counter
+
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, WebSocketReceiveMessage
+
+from embed_onnx.scheduling.scheduler import Scheduler
+from embed_onnx.settings import Settings
+
+
+class Admission(ASGIMiddleware):
+    """Refuses a request whose body would be too many bytes with those of all others.
+
+    What has arrived counts until it is answered, as what was made from it lives as long. The length that a
+    request declares must fit before its body is read, but counts for nothing: who sends no body locks
+    out nobody.
+    """
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, settings: Settings, scheduler: Scheduler) -> None:
+        self._limit = settings.max_pending
+        self._scheduler = scheduler
+        self._pending = 0
+        self._pending_of: Counter[str] = Counter()
+        """By the name of the API key."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Answer a request, unless reading its body raises ``Overloaded``."""
+        key, arrived = "", 0
+
+        async def receive_counted() -> HTTPReceiveMessage | WebSocketReceiveMessage:
+            nonlocal key, arrived
+            if not arrived:
+                key = scope["state"].get("key_name", "")  # known by now: the guards come before the body
+                self._check_room(key, _declared(scope), 0)
+            message = await receive()
+            if message["type"] == "http.request" and message["body"]:
+                size = len(message["body"])
+                self._check_room(key, arrived + size, arrived)
+                arrived += size
+                self._pending += size
+                self._pending_of[key] += size
+            return message
+
+        try:
+            await next_app(scope, receive_counted, send)
+        finally:
+            self._pending -= arrived
+            self._pending_of[key] -= arrived
+
+    def _check_room(self, key: str, size: int, arrived: int) -> None:
+        """Refuse a body that comes to so many bytes, of which some have arrived, if it does not fit now.
+
+        Raises:
+            Overloaded: It does not fit.
+        """
+        own = self._pending_of[key] - arrived if key else 0
+        what = "bytes of requests are being worked on"
+        self._scheduler.check_share(what, self._pending - arrived, own, size, self._limit)
+
+
+def _declared(scope: Scope) -> int:
+    """Bytes of a body, where the request says how many."""
+    declared = dict(scope["headers"]).get(b"content-length", b"")
+    return int(declared) if declared.isdigit() else 0

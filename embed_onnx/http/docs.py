@@ -1,0 +1,120 @@
+"""/docs and /openapi.json: Swagger UI from the disk, and the schema that it shows.
+
+Every address in them is relative, so that they work below any path of a proxy.
+"""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from litestar import MediaType, Request, Response, Router
+from litestar.datastructures import State
+from litestar.exceptions import NotFoundException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Server
+from litestar.params import FromPath
+from litestar.serialization import encode_json
+
+from embed_onnx import __version__
+from embed_onnx.http.routes import read
+
+SWAGGER_UI = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>embed-onnx API</title>
+  <link rel="icon" href="{root}page/icon.svg" type="image/svg+xml">
+  <link rel="stylesheet" href="{root}docs/files/swagger-ui.css">
+  <script src="{root}docs/files/swagger-ui-bundle.js"></script>
+</head>
+<body>
+  <div id="swagger-container"></div>
+  <script>
+    SwaggerUIBundle({{url: "{root}openapi.json", dom_id: "#swagger-container", deepLinking: true}});
+  </script>
+</body>
+</html>
+"""
+SECURITY_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key of the server; `/admin/reload` asks for an admin's.",
+    },
+    "api-key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "api-key",
+        "description": "The same key, as clients of Azure send it.",
+    },
+}
+
+
+@read("/docs", include_in_schema=False, media_type=MediaType.HTML)
+async def show_docs(request: Request[Any, Any, State]) -> str:
+    """Swagger UI; its files lie above ``/docs/`` as they do beside ``/docs``."""
+    # The path as it came: Litestar takes the last slash away.
+    return PAGE.format(root="../" if request.scope.get("raw_path", b"").endswith(b"/") else "")
+
+
+@read("/docs/files/{name:str}", include_in_schema=False, sync_to_thread=True)
+def docs_file(name: FromPath[str]) -> Response[bytes]:
+    """One of Swagger UI's files, from the installed package ``swagger-ui-py``: no internet is needed.
+
+    Raises:
+        NotFoundException: It is none of those that the page loads.
+    """
+    if name not in SWAGGER_UI:
+        raise NotFoundException
+    package = importlib.util.find_spec("swagger_ui")
+    assert package is not None  # noqa: S101 - a dependency
+    assert package.origin is not None  # noqa: S101
+    content = (Path(package.origin).parent / "static" / name).read_bytes()
+    return Response(content, media_type=SWAGGER_UI[name])
+
+
+@read("/openapi.json", include_in_schema=False)
+async def openapi_json(request: Request[Any, Any, State], state: State) -> Response[bytes]:
+    """The OpenAPI schema, where tools look for it; made once, as that takes 20 ms."""
+    if state.openapi_json is None:
+        schema = request.app.openapi_schema.to_schema()
+        _drop_head(schema)
+        if state.api_keys:
+            _ask_for_keys(schema)
+        state.openapi_json = encode_json(schema)
+    return Response(state.openapi_json, media_type=MediaType.JSON)
+
+
+def _drop_head(schema: dict[str, Any]) -> None:
+    """Every GET is also a HEAD; twice as many operations would say no more."""
+    for operations in schema["paths"].values():
+        operations.pop("head", None)
+
+
+def _ask_for_keys(schema: dict[str, Any]) -> None:
+    """Say which operations need a key: those that may answer with 401."""
+    schema["components"]["securitySchemes"] = SECURITY_SCHEMES
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            if "401" in operation["responses"]:
+                operation["security"] = [{name: []} for name in SECURITY_SCHEMES]
+
+
+class _NoPages(Router):
+    """Takes none of Litestar's own pages, which load from absolute paths and do not answer HEAD."""
+
+    def register(self, value: Any) -> list[Any]:  # noqa: ARG002 - the signature is Litestar's
+        return []
+
+
+def config() -> OpenAPIConfig:
+    """What Litestar makes the schema from."""
+    return OpenAPIConfig(
+        title="embed-onnx",
+        version=__version__,
+        description="Sentence embeddings on CPUs, over OpenAI's embeddings API.",
+        servers=[Server(url="./")],
+        openapi_router=_NoPages("/docs", route_handlers=[]),
+    )

@@ -1,0 +1,80 @@
+"""The page at ``/`` to try the server with: static files that ask the API as any client, and its load."""
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+
+from embed_onnx.http.routes import read, require_key
+from embed_onnx.observe.metrics import Load, Metrics
+
+FOLDER = Path(__file__).with_suffix("")
+MEDIA_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
+FILES = (
+    "index.html",
+    "page.css",
+    "icon.svg",
+    "page.js",
+    "api.js",
+    "code.js",
+    "dom.js",
+    "heatmap.js",
+    "load.js",
+    "map.js",
+    "vectors.js",
+)
+HEADERS = {
+    # Nothing but this server's own files runs, is shown or is asked, and no string becomes markup.
+    "content-security-policy": "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self'",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        ]
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-cache",  # kept, and asked after: a new version is seen at once
+}
+
+
+@read(["/", "/page/{name:str}"], include_in_schema=False, sync_to_thread=False)
+def page_file(request: Request[Any, Any, State], name: FromPath[str] = "index.html") -> Response[bytes]:
+    """A file of the page, or 304 where the client has it.
+
+    Raises:
+        NotFoundException: It is none of those that the page loads.
+    """
+    if name not in FILES:
+        raise NotFoundException
+    content, tag = _read(name)
+    headers = {**HEADERS, "etag": tag}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(b"", status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[Path(name).suffix])
+
+
+@read("/page/load", include_in_schema=False, guards=[require_key])
+async def show_load(state: State) -> Load:
+    """The server's load: /metrics, which proxies keep to themselves, has more of it."""
+    metrics: Metrics = state.metrics
+    return metrics.load()
+
+
+@functools.cache
+def _read(name: str) -> tuple[bytes, str]:
+    """A file's bytes and their entity tag; read once, as an installed file does not change."""
+    content = (FOLDER / name).read_bytes()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'

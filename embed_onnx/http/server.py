@@ -1,0 +1,139 @@
+"""uvicorn around the app: signals, draining."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from embed_onnx.errors import SetupError
+from embed_onnx.http import connection, listening, routes
+from embed_onnx.http.app import create_app
+from embed_onnx.models.registry import Registry
+from embed_onnx.settings import Settings
+from embed_onnx.system.signals import Echoes
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than clients and load balancers keep an idle connection (5 to 60 s): whoever closes it first must
+not be the server, or a request that is on its way just then is lost."""
+GRACE_SECONDS = 5
+"""Past the drain's limit, for the last answers to be written."""
+
+
+def serve(
+    registry: Registry,
+    settings: Settings,
+    socks: list[socket.socket],
+    *,
+    on_reload: Callable[[], None] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what was accepted.
+
+    ``on_reload`` hears of a reload that a client asked for.
+
+    Raises:
+        SetupError: A model could not be loaded.
+    """
+    server = _Server(registry, settings, on_reload)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, server.handle_exit)  # from now on, and not only once the event loop runs
+    _warn_of_root()
+    server.run(sockets=socks)
+    if server.failure is not None:
+        raise server.failure
+
+
+def _warn_of_root() -> None:
+    if os.geteuid() == 0:
+        log.warning("running as root; a user of its own, with no rights but to read, is safer")
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, registry: Registry, settings: Settings, on_reload: Callable[[], None] | None) -> None:
+        self.failure: SetupError | None = None
+        self._told = False
+        """Whether a signal came that ends it."""
+        self._echoes = Echoes()
+        self._registry = registry
+        self._drain_timeout = settings.drain_timeout
+        registry.scheduler.on_sick = self._give_up_lanes
+        self._app = create_app(registry, settings, on_failure=self._give_up, on_reload=on_reload)
+        super().__init__(
+            uvicorn.Config(
+                self._app,
+                access_log=False,  # the app writes a line a request itself
+                log_config=None,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                http=connection.limited(
+                    header_seconds=settings.header_timeout, answer_seconds=settings.request_timeout
+                ),
+                ws="none",
+                timeout_graceful_shutdown=int(settings.drain_timeout) + GRACE_SECONDS,
+            )
+        )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """The first signal drains; a second one ends the process at once.
+
+        uvicorn would raise the signal again at the end; a drained server exits with 0 instead.
+        """
+        if self._echoes.is_echo(sig):
+            return
+        if self._told:
+            os._exit(1)
+        self._told = self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say where; SIGHUP reloads from now on."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is there now stays: to look through it would stop every request for about 50 ms
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        for sock in sockets or []:
+            log.info("listening on %s", listening.name(sock))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening and let accepted requests finish; the registry fails those that are late."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # there is nothing left to reload for
+        log.info("draining: accepted requests have %g s to finish", self._drain_timeout)
+        draining = asyncio.create_task(asyncio.to_thread(self._registry.drain, self._drain_timeout))
+        await super().shutdown(sockets)
+        await draining
+
+    def _reload(self) -> None:
+        """Serve what is listed and exported now; the log says what became of it."""
+        reloading = asyncio.create_task(routes.reload(self._app.state))
+        reloading.add_done_callback(_tell_reload)
+
+    def _give_up_lanes(self) -> None:
+        scheduler = self._registry.scheduler
+        self._give_up(
+            SetupError(
+                f"{scheduler.SICK} lanes died or hung within {scheduler.SICK_SECONDS:g} s; "
+                "the process ends, so that whatever supervises it starts it again"
+            )
+        )
+
+    def _give_up(self, err: SetupError) -> None:
+        self.failure = err
+        self.should_exit = True
+
+
+def _tell_reload(reloading: asyncio.Task[list[str]]) -> None:
+    """Say what is served after a reload, or why that has not changed."""
+    if reloading.cancelled():
+        return
+    err = reloading.exception()
+    if err is None:
+        log.info("reloaded; served are %s", ", ".join(reloading.result()))
+    else:
+        log.error("not reloaded, what was served is still served: %s", err)

@@ -1,0 +1,1 @@
+"""One served model, and all of them by name."""

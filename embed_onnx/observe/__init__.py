@@ -1,0 +1,1 @@
+"""A finished request, seen by the log, by Prometheus and by OpenTelemetry."""

@@ -1,0 +1,288 @@
+"""What Prometheus sees. One object an app, so that several apps in one process do not share counts.
+
+Names follow those of Hugging Face's text-embeddings-inference where both have the thing, with units.
+Labels are words of this server's own, so that no client can make series: routes, served models,
+names of keys, codes of errors.
+
+Where PROMETHEUS_MULTIPROC_DIR was set before this file was imported, the processes that share the
+folder are told of as one, by whichever of them is asked.
+"""
+
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from embed_onnx import __version__
+from embed_onnx.models.model import Embedded
+from embed_onnx.models.registry import Registry
+from embed_onnx.observe import logs
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which no dashboard uses
+
+M = TypeVar("M", bound=MetricWrapperBase)
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+SECONDS = (*(0.0005 * 2**n for n in range(11)), 1, 2, 4, 8, 16, 32, 64)
+"""Each bucket is twice the last: one short text takes about 1 ms, a full queue a minute."""
+SEQUENCES = tuple(2**n for n in range(12))
+"""1 to 2048, the most inputs of a request."""
+TOKENS = tuple(2**n for n in range(14))
+"""1 to 8192, the longest sequences that models take."""
+REQUEST_TOKENS = tuple(4**n for n in range(11))
+"""1 to a million, what the queue holds."""
+
+
+PROBES = ("/health", "/ready", "/metrics", "/page/load")
+"""Asked every few seconds how the server is: no work of it, and lines that would bury the others."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""Told by name; a client may make up others."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer as metrics, log and trace tell it, in words of a bounded number but for the request's id."""
+
+    request_id: str
+    method: str
+    route: str
+    """The path's template, or "unknown"."""
+    status: int
+    seconds: float
+    key: str = ""
+    """The name of the API key; empty: none was asked for."""
+    error: str = ""
+    """A failure's code or, where it has none, its type."""
+    model: str = ""
+    """The served name; empty where the request named none that is served."""
+    inputs: int = 0
+    tokens: int = 0
+    embedded: Embedded | None = None
+    embedded_ns: int = 0
+    """When that was done, in nanoseconds of the epoch."""
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /page/load: what the page shows of the server; None where that is not known.
+
+    Counters since ``started``, in seconds of the epoch; requests but for those that ask how the server is.
+    """
+
+    tokens_total: float
+    requests_total: float
+    queue_tokens: float | None
+    memory_bytes: float | None
+    started: float | None
+
+
+class Metrics:
+    """Counts and timings. Lanes call ``pack``, the event loop all else."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._collectors = CollectorRegistry()
+        self._children: dict[tuple[MetricWrapperBase, *tuple[str, ...]], Any] = {}
+        self._followed: dict[Counter, int] = {}
+        self._count_requests()
+        self._count_work()
+        self._queue_tokens = self._gauge("queue_tokens", "Tokens that wait")
+        self._queue_size = self._gauge("queue_size", "Sequences that wait")
+        self._gauge("lanes", "Packs that run at the same time").set(registry.scheduler.lanes)
+        self._lanes_replaced = self._counter("lanes_replaced", "Lanes that died or hung and were replaced")
+        self._lines_dropped = self._counter(
+            "log_lines_dropped", "Log lines dropped as nobody read standard error"
+        )
+        self._models_ready = self._gauge(
+            "models_ready",
+            "Models that can embed: all of them, or none while loading or draining",
+            mode="livemax",
+        )
+        build = {
+            "version": __version__,
+            "instruction_set": registry.kernels.instruction_set or "none",
+            "onnxruntime": importlib.metadata.version("onnxruntime"),
+        }
+        self._gauge(
+            "build_info", "What serves: its version, its kernels', ONNX Runtime's", *build, mode="livemax"
+        ).labels(**build).set(1)
+        self._shown = _shown(self._collectors)
+        registry.scheduler.on_pack = self.pack
+
+    def answered(self, answer: Answer) -> None:
+        """Book an answer, when it begins to leave."""
+        self._at(self._requests, answer.method, answer.route, str(answer.status)).inc()
+        self._at(self._duration, answer.route).observe(answer.seconds)
+        if answer.error:
+            self._at(self._failures, answer.error).inc()
+        if answer.key:
+            self._at(self._key_requests, answer.key).inc()
+        if answer.embedded is not None:
+            self._embedded(answer, answer.embedded)
+        self._refresh()
+
+    def pack(self, sequences: int, tokens: int, seconds: float) -> None:
+        """Book a pack that a lane has run."""
+        self._pack_sequences.observe(sequences)
+        self._pack_tokens.observe(tokens)
+        self._pack_seconds.observe(seconds)
+
+    def page(self, accept: str = "") -> tuple[bytes, str]:
+        """A page and its content type: OpenMetrics if ``accept`` asks for it, else Prometheus' text."""
+        self._refresh()
+        encode, content_type = choose_encoder(accept)
+        return encode(self._shown), content_type
+
+    def load(self) -> Load:
+        """What the page shows of all that."""
+        self._refresh()
+        samples = [sample for family in self._shown.collect() for sample in family.samples]
+
+        def total(name: str) -> float | None:
+            values = [
+                sample.value
+                for sample in samples
+                if sample.name == name and sample.labels.get("route") not in PROBES
+            ]
+            return sum(values) if values else None
+
+        return Load(
+            tokens_total=total("embed_onnx_tokens_total") or 0,
+            requests_total=total("embed_onnx_requests_total") or 0,
+            queue_tokens=total("embed_onnx_queue_tokens"),
+            memory_bytes=total("process_resident_memory_bytes"),
+            started=total("process_start_time_seconds"),
+        )
+
+    def _count_requests(self) -> None:
+        self._requests = self._counter(
+            "requests", "Answers, by route and HTTP status", "method", "route", "status"
+        )
+        self._failures = self._counter(
+            "request_failures", "Failed requests, by the error's code or, where it has none, its type", "code"
+        )
+        self._duration = self._histogram(
+            "request_duration_seconds", "From a request's headers to its answer's", SECONDS, "route"
+        )
+        self._key_requests = self._counter("key_requests", "Requests, by the name of their API key", "key")
+        self._key_tokens = self._counter("key_tokens", "Tokens embedded, by the name of the API key", "key")
+
+    def _count_work(self) -> None:
+        self._tokens = self._counter("tokens", "Tokens embedded, special tokens included", "model")
+        self._inputs = self._counter("inputs", "Inputs embedded", "model")
+        self._truncated = self._counter("truncated_inputs", "Inputs cut at the model's limit", "model")
+        self._request_inputs = self._histogram("request_inputs", "Inputs of a request", SEQUENCES, "model")
+        self._request_tokens = self._histogram(
+            "request_tokens", "Tokens of a request", REQUEST_TOKENS, "model"
+        )
+        self._tokenization = self._histogram(
+            "request_tokenization_duration_seconds", "A request's tokenization", SECONDS, "model"
+        )
+        self._queueing = self._histogram(
+            "request_queue_duration_seconds",
+            "From a request's queueing to its first sequence's start",
+            SECONDS,
+            "model",
+        )
+        self._inference = self._histogram(
+            "request_inference_duration_seconds",
+            "From a request's first sequence's start to the last one's end",
+            SECONDS,
+            "model",
+        )
+        self._pack_sequences = self._histogram("batch_next_size", "Sequences of a pack", SEQUENCES)
+        self._pack_tokens = self._histogram("batch_next_tokens", "Tokens of a pack", TOKENS)
+        self._pack_seconds = self._histogram(
+            "batch_inference_duration_seconds", "A pack's run on its lane", SECONDS
+        )
+
+    def _embedded(self, answer: Answer, embedded: Embedded) -> None:
+        model = answer.model
+        self._at(self._tokens, model).inc(answer.tokens)
+        self._at(self._inputs, model).inc(answer.inputs)
+        self._at(self._truncated, model).inc(sum(item.truncated for item in embedded.tokens))
+        self._at(self._request_inputs, model).observe(answer.inputs)
+        self._at(self._request_tokens, model).observe(answer.tokens)
+        self._at(self._tokenization, model).observe(embedded.tokenize_seconds)
+        self._at(self._queueing, model).observe(embedded.queue_seconds)
+        self._at(self._inference, model).observe(embedded.infer_seconds)
+        if answer.key:
+            self._at(self._key_tokens, answer.key).inc(answer.tokens)
+
+    def _refresh(self) -> None:
+        """Copy what is counted elsewhere, at every answer too: another process may be asked for the page."""
+        scheduler = self._registry.scheduler
+        self._queue_tokens.set(scheduler.waiting_tokens)
+        self._queue_size.set(scheduler.waiting_sequences)
+        self._models_ready.set(len(self._registry.manifests) if self._registry.state == "ready" else 0)
+        self._follow(self._lanes_replaced, scheduler.replaced)
+        self._follow(self._lines_dropped, logs.lines_dropped())
+
+    def _follow(self, counter: Counter, total: int) -> None:
+        """Raise a counter to what is counted elsewhere."""
+        if more := total - self._followed.get(counter, 0):
+            counter.inc(more)
+            self._followed[counter] = total
+
+    def _at(self, metric: M, *labels: str) -> M:
+        """The child of a metric with these labels; ``labels`` of the library takes a third of all this."""
+        child = self._children.get((metric, *labels))
+        if child is None:
+            child = self._children[metric, *labels] = metric.labels(*labels)
+        return child
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"embed_onnx_{name}", text, labels, registry=self._collectors)
+
+    def _gauge(
+        self, name: str, text: str, *labels: str, mode: Literal["livesum", "livemax"] = "livesum"
+    ) -> Gauge:
+        return Gauge(f"embed_onnx_{name}", text, labels, registry=self._collectors, multiprocess_mode=mode)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"embed_onnx_{name}", text, labels, buckets=buckets, registry=self._collectors)
+
+
+class _Workers(Collector):
+    """Memory and processor time of all processes; prometheus_client has them for one alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterator[Metric]:
+        """Sums over the processes that live."""
+        sums: dict[str, Metric] = {}
+        for path in self._folder.glob("gauge_livesum_*.db"):
+            pid = path.stem.rpartition("_")[2]
+            for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
+                if metric.name in sums:
+                    (before,), (more,) = sums[metric.name].samples, metric.samples
+                    metric.samples = [more._replace(value=before.value + more.value)]
+                if metric.name in ("process_resident_memory_bytes", "process_cpu_seconds"):
+                    sums[metric.name] = metric
+        yield from sums.values()
+
+
+def _shown(own: CollectorRegistry) -> CollectorRegistry:
+    """What a page is made of: this process' own, or those of every process that shares the folder."""
+    if MULTIPROCESS not in os.environ:
+        ProcessCollector(registry=own)
+        return own
+    shared = CollectorRegistry()
+    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    shared.register(_Workers(Path(os.environ[MULTIPROCESS])))
+    return shared

@@ -1,0 +1,135 @@
+"""The app on Ray Serve: ``serve run embed_onnx.ray.serve:app``.
+
+Every replica is a whole server, with all models, and lanes and a queue of its own; Ray's proxies take the
+place of uvicorn. Settings come from the variables of ``embed-onnx serve`` and those of ``RaySettings``.
+"""
+
+import contextlib
+import os
+from typing import Any
+
+import msgspec
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from ray import serve
+
+from embed_onnx import settings
+from embed_onnx.errors import EmbedError, SetupError, Unavailable
+from embed_onnx.http.app import create_app
+from embed_onnx.models import registry
+from embed_onnx.models.registry import Registry
+from embed_onnx.observe import logs
+from embed_onnx.ray import env, proxy
+from embed_onnx.settings import RaySettings
+
+# For proxies of a Ray that is started here; others have it from those who start them.
+os.environ.setdefault(*proxy.CALLBACK)
+
+ONGOING = 1000
+"""Requests that Ray hands to a replica at a time. Many: the server bounds its queue itself, in tokens, and
+lets short requests pass long ones."""
+ONGOING_A_CORE = 2
+"""Requests at a replica, for each of its cores, beyond which Ray starts another one."""
+
+
+def app(words: dict[str, str]) -> serve.Application:
+    """The application, from variables and from ``serve run``'s NAME=VALUE, which come first.
+
+    Raises:
+        SetupError: A setting is wrong.
+    """
+    chosen = settings.from_environment(RaySettings, **words)
+    return serve.deployment(Replica, **options(chosen)).bind(chosen)
+
+
+def options(chosen: RaySettings) -> dict[str, Any]:
+    """What Ray is told of a deployment.
+
+    Raises:
+        SetupError: There are to be fewer replicas at most than at the least.
+    """
+    cores = chosen.threads or 1
+    given = {
+        "name": "embed-onnx",
+        "ray_actor_options": {"num_cpus": cores},
+        "max_ongoing_requests": ONGOING,
+        "graceful_shutdown_timeout_s": chosen.drain_timeout,
+        "logging_config": {"enable_access_log": False},  # the app writes a line a request itself
+    }
+    if not chosen.max_replicas:
+        return given | {"num_replicas": chosen.replicas}
+    if chosen.max_replicas < chosen.replicas:
+        raise SetupError(
+            f"max_replicas is {chosen.max_replicas} and replicas {chosen.replicas}; give it as many, or 0"
+        )
+    scale = {
+        "min_replicas": chosen.replicas,
+        "max_replicas": chosen.max_replicas,
+        "target_ongoing_requests": ONGOING_A_CORE * cores,
+    }
+    return given | {"autoscaling_config": scale}
+
+
+@serve.ingress()
+class Replica:
+    """One server. It is ready once its models are loaded, and healthy while it can embed."""
+
+    def __init__(self, chosen: RaySettings) -> None:
+        self._settings = msgspec.structs.replace(chosen, threads=chosen.threads or env.cores())
+        self._closing = contextlib.ExitStack()
+        self._closing.enter_context(logs.to_stderr(chosen.log_format))
+        self._registry = Registry(registry.wanted(self._settings), self._settings)
+        self._closing.callback(self._registry.close)
+        self._registry.scheduler.on_sick = self._note_sick
+        self._sick = False
+        self._registry.load()
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        """The app, as Ray asks for it once this is made."""
+        inner = _without_request_id(create_app(self._registry, self._settings))
+
+        async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._hold_asked()
+            await inner(scope, receive, send)
+
+        return outer
+
+    async def _hold_asked(self) -> None:
+        """Have requests that name the same model in Ray's header come here from now on, if it is served."""
+        name = serve.get_multiplexed_model_id()
+        with contextlib.suppress(EmbedError):  # the app says what is wrong; names of no model would pile up
+            self._registry.served(name)
+            await self._hold(name)
+
+    @serve.multiplexed(max_num_models_per_replica=-1)  # type: ignore[untyped-decorator]
+    async def _hold(self, name: str) -> None:
+        """What Ray calls to load a model. They are loaded already, or will be when they are needed."""
+
+    async def check_health(self) -> None:
+        """Embed a token, unless something was embedded just now; Ray replaces a replica that cannot.
+
+        Raises:
+            Unavailable: It was not embedded, or lanes die again and again.
+        """
+        if self._sick:
+            raise Unavailable("lanes died or hung again and again; the log may say why")
+        await self._registry.check_alive()
+
+    def __del__(self) -> None:
+        self._closing.close()
+
+    def _note_sick(self) -> None:
+        self._sick = True
+
+
+def _without_request_id(inner: ASGIApp) -> ASGIApp:
+    """Leave out the request id of answers: Ray's proxy, which gave it to the request, adds it again."""
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [pair for pair in message["headers"] if pair[0] != b"x-request-id"]
+            await send(message)
+
+        await inner(scope, receive, send_on)
+
+    return outer

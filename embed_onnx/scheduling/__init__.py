@@ -1,0 +1,1 @@
+"""Which waiting sequences run next, and the threads that run them; knows sequences by length."""

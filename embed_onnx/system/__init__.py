@@ -1,0 +1,1 @@
+"""This process and its machine: cores, priorities, signals, forks, memory."""

@@ -1,0 +1,302 @@
+"""The chain of modules that a checkpoint is, read and checked before anything of it is loaded.
+
+modules.json lists them in order. What is served: a Transformer and a Pooling, or a StaticEmbedding, which
+pools itself; then any of Dense, LayerNorm, Dropout and Normalize. Everything else is refused by its name.
+"""
+
+import importlib
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import msgspec
+import safetensors
+import tokenizers
+import torch
+
+from embed_onnx.artifact.manifest import Positive
+from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
+from embed_onnx_export.errors import ExportError
+
+KIND = re.compile(
+    r"sentence_transformers\.(?:models|sentence_transformer\.modules|base\.modules)(?:\.\w+)?\.(\w+)"
+)
+"""The types in modules.json: their paths have changed over the years, the last names have not."""
+FIRST = ("Transformer", "StaticEmbedding")
+AFTER = ("Dense", "LayerNorm", "Dropout", "Normalize")
+WEIGHED = (*FIRST, "Dense", "LayerNorm")
+"""Modules with weights of their own."""
+WAYS_OUT = {
+    "CLIPModel": "images are not served; export a model of texts",
+    "Router": "save the route that you need as a model of its own, with SentenceTransformer(modules=[...])",
+    "Asym": "save the route that you need as a model of its own, with SentenceTransformer(modules=[...])",
+    "WordEmbeddings": "StaticEmbedding is the table of words that is served",
+    "BoW": "it gives counts of words, which need no model server",
+}
+SENTENCE = "sentence_embedding"
+"""What modules after the pooling read and write."""
+CONFIGS = (
+    CONFIG, "sentence_bert_config.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json",
+)  # fmt: skip
+"""What sentence-transformers and transformers read of a module besides its weights and tokenizer.json."""
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+T = TypeVar("T")
+
+
+class Module(msgspec.Struct, frozen=True):
+    """One module: its class by its last name, and its folder inside the checkpoint, "" for that itself."""
+
+    kind: str
+    path: str
+
+
+class _Listed(msgspec.Struct):
+    """An entry of modules.json."""
+
+    type: str
+    path: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What config_sentence_transformers.json says; of the whole model, where modules say their own."""
+
+    model_type: str = "SentenceTransformer"
+    prompts: dict[str, str | None] = {}
+    default_prompt_name: str | None = None
+    truncate_dim: Positive | None = None
+    matryoshka_dimensions: tuple[Positive, ...] | None = None
+
+
+class DenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """config.json of a Dense; an unknown field would be an unknown computation."""
+
+    in_features: Positive
+    out_features: Positive
+    bias: bool = True
+    activation_function: str = "torch.nn.modules.activation.Tanh"
+    module_input_name: str = SENTENCE
+    module_output_name: str | None = None
+    use_residual: bool = False
+
+    def activation(self) -> type[torch.nn.Module] | None:
+        """Its class, if the name is that of one in torch."""
+        path, _, name = self.activation_function.rpartition(".")
+        try:
+            found = getattr(importlib.import_module(path), name, None) if path.startswith("torch.") else None
+        except ImportError:
+            return None
+        return found if isinstance(found, type) and issubclass(found, torch.nn.Module) else None
+
+
+class _NormalizeConfig(msgspec.Struct):
+    """config.json of a Normalize, which has one since sentence-transformers 6."""
+
+    module_input_name: str = SENTENCE
+    module_output_name: str | None = None
+
+
+class _TransformerConfig(msgspec.Struct):
+    """What is asked of the config.json of a transformer, before transformers reads all of it."""
+
+    auto_map: dict[str, Any] = {}
+    matryoshka_dimensions: tuple[Positive, ...] | None = None
+
+
+def read(checkpoint: Checkpoint) -> tuple[Module, ...]:
+    """The modules of a checkpoint in order; none where it has no modules.json, a plain transformers model.
+
+    Raises:
+        ExportError: One of them is not served, lacks its weights, or would run code or a pickle of its own.
+    """
+    folder = checkpoint.folder
+    chain = _chain(folder) if (folder / MODULES).is_file() else ()
+    settings = read_settings(folder)
+    if settings.model_type != "SentenceTransformer":
+        raise ExportError(
+            f"{folder.name} is a {settings.model_type}; only models that are a SentenceTransformer are served"
+        )
+    for module in chain or (Module("Transformer", ""),):
+        _check(module, checkpoint)
+    return chain
+
+
+def read_settings(folder: Path) -> Settings:
+    """config_sentence_transformers.json, or the defaults where it is absent."""
+    path = folder / "config_sentence_transformers.json"
+    return decode(path, Settings) if path.is_file() else Settings()
+
+
+def matryoshka(folder: Path, chain: tuple[Module, ...], dimensions: int) -> tuple[int, ...]:
+    """The dimensions that a model says it was trained to be cut to, ascending, if it does."""
+    declared = read_settings(folder).matryoshka_dimensions
+    config = folder / (chain[0].path if chain else "") / CONFIG
+    if declared is None and config.is_file():
+        declared = decode(config, _TransformerConfig).matryoshka_dimensions
+    return tuple(sorted({number for number in declared or () if number <= dimensions}))
+
+
+def decode(path: Path, kind: type[T]) -> T:
+    """A JSON file as a struct.
+
+    Raises:
+        ExportError: It cannot be read, or is not that.
+    """
+    try:
+        # As transformers parses them, NaN and long numbers included.
+        return msgspec.convert(json.loads(path.read_text(encoding="utf-8")), kind)
+    except (OSError, ValueError, RecursionError) as err:  # msgspec's errors are ValueErrors
+        raise ExportError(f"{path} cannot be read: {err}; get the checkpoint again, or correct it") from None
+
+
+def _chain(folder: Path) -> tuple[Module, ...]:
+    found = []
+    for listed in decode(folder / MODULES, list[_Listed]):
+        path = PurePosixPath(listed.path)
+        if path.is_absolute() or ".." in path.parts:
+            raise ExportError(f"{folder / MODULES} has the path {listed.path!r}, which leaves the folder")
+        kind = KIND.fullmatch(listed.type)
+        name = kind[1] if kind else listed.type
+        if name not in (*FIRST, "Pooling", *AFTER):
+            way_out = WAYS_OUT.get(name, "export a model without it, or serve it with sentence-transformers")
+            raise ExportError(
+                f"{folder.name} has the module {listed.type}, which is not served; {way_out}. Served are "
+                f"{', '.join((*FIRST, 'Pooling', *AFTER))}"
+            )
+        found.append(Module(name, "" if path == PurePosixPath() else str(path)))
+    names = [module.kind for module in found]
+    start = 2 if names[:2] == ["Transformer", "Pooling"] else 1
+    if names[:start] not in (["Transformer", "Pooling"], ["StaticEmbedding"]) or set(names[start:]) - set(
+        AFTER
+    ):
+        raise ExportError(
+            f"{folder.name} chains {', '.join(names) or 'nothing'}; served is Transformer and Pooling, or "
+            f"StaticEmbedding alone, and then any of {', '.join(AFTER)}"
+        )
+    return tuple(found)
+
+
+def _check(module: Module, checkpoint: Checkpoint) -> None:
+    """Refuse a module that is damaged, or is more than data."""
+    folder = checkpoint.folder / module.path
+    if module.kind != "Normalize" and not folder.is_dir():
+        raise ExportError(
+            f"{checkpoint.folder} lacks the folder {module.path} of its {module.kind}; get it again"
+        )
+    for path in (folder / name for name in CONFIGS):
+        if path.is_file():
+            decode(path, Any)
+    if module.kind in FIRST:
+        _check_tokenizer(folder)
+    if module.kind == "Transformer":
+        _check_transformer(folder)
+    if module.kind in WEIGHED:
+        _check_weights(module, checkpoint)
+    if module.kind == "Dense":
+        _check_dense(folder)
+    if module.kind == "Normalize" and (folder / CONFIG).is_file() and module.path:
+        _check_names(folder, decode(folder / CONFIG, _NormalizeConfig))
+
+
+def _check_tokenizer(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return  # transformers may make one of the vocabulary
+    try:
+        tokenizers.Tokenizer.from_file(str(path))
+    except Exception as err:  # the library raises bare Exception
+        raise ExportError(f"{path} is damaged: {err}; get the checkpoint again") from None
+
+
+def _check_transformer(folder: Path) -> None:
+    if (folder / "adapter_config.json").is_file():
+        raise ExportError(
+            f"{folder} holds a PEFT adapter (adapter_config.json) and not a whole model; merge it with "
+            "PEFT's merge_and_unload(), save that with save_pretrained(), and export what was saved"
+        )
+    if not (folder / CONFIG).is_file():
+        raise ExportError(
+            f"{folder} holds no {CONFIG}, so it is no model of transformers; get the checkpoint again"
+        )
+    foreign = [
+        name for name in decode(folder / CONFIG, _TransformerConfig).auto_map if name.startswith("Auto")
+    ]
+    if foreign:
+        raise ExportError(
+            f"{folder / CONFIG} names code of its own for {', '.join(foreign)} (auto_map), and remote code "
+            "is never run; export a model whose architecture is part of transformers"
+        )
+
+
+def _check_weights(module: Module, checkpoint: Checkpoint) -> None:
+    """Safetensors only: an index may name pickles as its shards, and a file elsewhere is not the weights."""
+    folder = checkpoint.folder / module.path
+    sharded = folder / "model.safetensors.index.json"
+    single = folder / "model.safetensors"
+    files = [single.name]
+    if module.kind == "Transformer" and sharded.is_file() and not single.is_file():
+        files = sorted(set(decode(sharded, _Index).weight_map.values()))
+    if not all(name.endswith(".safetensors") and (folder / name).is_file() for name in files):
+        raise _no_weights(module, checkpoint)
+    for name in files:
+        try:
+            safetensors.safe_open(folder / name, "np")
+        except Exception as err:
+            raise ExportError(f"{folder / name} is damaged: {err}; get the checkpoint again") from None
+
+
+class _Index(msgspec.Struct):
+    """model.safetensors.index.json: the file of each tensor."""
+
+    weight_map: dict[str, str]
+
+
+def _no_weights(module: Module, checkpoint: Checkpoint) -> ExportError:
+    folder, source = checkpoint.folder / module.path, checkpoint.source
+    downloaded = source.revision is not None
+    model = source.repo if downloaded else str(checkpoint.folder)
+    pickles = any(path for pattern in PICKLES for path in folder.glob(pattern))
+    missing = f"{model} has no .safetensors weights of its {module.kind} in {module.path or 'its folder'}"
+    if not pickles and not downloaded:
+        return ExportError(f"{missing}; get it again, or save it again with save_pretrained()")
+    target = f"./{source.repo.rpartition('/')[2]}-safetensors"
+    return ExportError(
+        f"{missing}, and pickles are never read; if you trust them, convert them and export ./{target[2:]}: "
+        f'python -c "from sentence_transformers import SentenceTransformer as S; '
+        f'S({json.dumps(model)[1:-1]!r}).save_pretrained({target!r}, safe_serialization=True)"'
+    )
+
+
+def _check_dense(folder: Path) -> None:
+    config = decode(folder / CONFIG, DenseConfig)
+    _check_names(folder, config)
+    if config.activation() is None:
+        raise ExportError(
+            f"{folder / CONFIG} has the activation {config.activation_function}, which is no class of "
+            "torch.nn and would be code of its own (sentence-transformers takes Tanh in its place); save the "
+            "Dense with an activation of torch.nn"
+        )
+    expected: dict[str, tuple[int, ...]] = {"linear.weight": (config.out_features, config.in_features)}
+    if config.bias:
+        expected["linear.bias"] = (config.out_features,)
+    if config.use_residual and config.in_features != config.out_features:
+        expected["residual.weight"] = (config.out_features, config.in_features)
+    with safetensors.safe_open(folder / "model.safetensors", "np") as file:
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    for name, shape in expected.items():
+        if found.get(name) != shape:
+            raise ExportError(
+                f"the Dense in {folder} has {name} of the shape {found.get(name, 'none')}, and its {CONFIG} "
+                f"says {shape}; correct in_features and out_features, or save it again"
+            )
+
+
+def _check_names(folder: Path, config: DenseConfig | _NormalizeConfig) -> None:
+    for name in (config.module_input_name, config.module_output_name or config.module_input_name):
+        if name != SENTENCE:
+            raise ExportError(
+                f"the module in {folder} reads or writes {name}, and only {SENTENCE} is served; vectors of "
+                "tokens need a multi-vector server"
+            )

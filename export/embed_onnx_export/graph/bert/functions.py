@@ -1,0 +1,253 @@
+"""The functions that an int8 model.onnx defines for itself, as text: standard operators and nothing else.
+
+Any runtime runs these bodies; our native library brings faster kernels for ``TokenEmbeddings`` and
+``EncoderLayer`` under the same names.
+
+**Products.** ONNX Runtime's own dynamic quantisation takes one range from a whole tensor, so that its
+widest token costs all others their precision. Here each token has its own minimum and scale,
+
+    x = scale * rows + minimum,    rows in 0..STEPS
+
+and a product with weights W = channel_scale * w comes back as
+
+    x W = scale * channel_scale * (rows w) + minimum * channel_sum,    channel_sum = channel_scale * sum(w)
+
+Weights and tokens have 8 bits each. ``int8`` bounds what two neighbouring weights sum to, so that the
+integers are exact, and the same, on every CPU: also on those that add two products in 16 bits.
+
+**Masks.** 0 is padding. Equal numbers other than 0 are one sequence of their row: its tokens see each other
+and nothing else, and count their positions (0, 1, ...) by rank among themselves. Ones and zeros are the case
+of one sequence a row. The states of padding are zeros.
+
+**Padding ids in texts.** A padding id that is written in a text is a token like any other, except in models
+whose positions start after the padding id: there it has a position of its own, and those after it count as if
+it were not there.
+"""
+
+from embed_onnx.artifact.manifest import Quantization
+from embed_onnx_export.graph import int8
+
+OPSET = 20
+"""Of every file: the first with Gelu. Understood by every ONNX Runtime that this project supports."""
+IR_VERSION = 9
+"""The first with that opset."""
+DOMAIN = "embed_onnx"
+STEPS = 255
+QUANTIZATION = Quantization(
+    weight_bits=8,
+    weight_scales="channel",
+    weight_pair_sum=int8.LARGEST_PAIR,
+    activation_bits=8,
+    activation_scales="token",
+    embedding_scales="row",
+)
+"""The same for the manifest."""
+ACTIVATIONS = {
+    "gelu": "active = Gelu (raised)",
+    "gelu_tanh": 'active = Gelu <approximate = "tanh"> (raised)',
+    "relu": "active = Relu (raised)",
+    "silu": "gate = Sigmoid (raised) active = Mul (raised, gate)",
+}
+"""What ``EncoderLayer`` can do between its last two products, by the value of its attribute."""
+HEADER = f'<domain: "{DOMAIN}", opset_import: ["" : {OPSET}, "{DOMAIN}" : 1]>'
+
+# x [..., tokens, width] float32 -> rows, uint8 in the same shape; scale, minimum [..., tokens, 1].
+QUANTIZE_TOKENS = f"""{HEADER}
+    QuantizeTokens (x) => (rows, scale, minimum) {{
+        last_axis = Constant <value_ints = [-1]> ()
+        minimum = ReduceMin (x, last_axis)
+        maximum = ReduceMax (x, last_axis)
+        range = Sub (maximum, minimum)
+        steps = Constant <value = float {{{STEPS}.0}}> ()
+        unbounded = Div (range, steps)
+        smallest = Constant <value = float {{1e-30}}> ()
+        scale = Max (unbounded, smallest)
+        above = Sub (x, minimum)
+        exact = Div (above, scale)
+        rounded = Round (exact)
+        rows = Cast <to = 2> (rounded)
+    }}"""
+
+# w [width, channels] int8; channel_scale, channel_sum [channels] -> y [..., tokens, channels]
+MATMUL_TOKENS = f"""{HEADER}
+    MatMulTokens (rows, scale, minimum, w, channel_scale, channel_sum) => (y) {{
+        sums = MatMulInteger (rows, w)
+        integers = Cast <to = 1> (sums)
+        by_token = Mul (integers, scale)
+        by_channel = Mul (by_token, channel_scale)
+        offset = Mul (minimum, channel_sum)
+        y = Add (by_channel, offset)
+    }}"""
+
+LINEAR_INT8 = f"""{HEADER}
+    Linear (x, weight, channel_scale, channel_sum, bias) => (y) {{
+        rows, scale, minimum = {DOMAIN}.QuantizeTokens (x)
+        product = {DOMAIN}.MatMulTokens (rows, scale, minimum, weight, channel_scale, channel_sum)
+        y = Add (product, bias)
+    }}"""
+
+# The same with float32 weights, which are compared with the original before anything is quantised.
+LINEAR_FLOAT32 = f"""{HEADER}
+    Linear (x, weight, channel_scale, channel_sum, bias) => (y) {{
+        product = MatMul (x, weight)
+        y = Add (product, bias)
+    }}"""
+
+# attention_mask int64 [batch, tokens] -> same, whether two tokens are of one sequence, [batch, tokens,
+# tokens]; ranks int64 [batch, tokens], 0 for padding, of which there may be more than positions.
+SEQUENCES = f"""{HEADER}
+    Sequences (attention_mask) => (same, ranks) {{
+        middle = Constant <value_ints = [1]> ()
+        last = Constant <value_ints = [2]> ()
+        keys = Unsqueeze (attention_mask, middle)
+        queries = Unsqueeze (attention_mask, last)
+        same = Equal (queries, keys)
+        ones = Cast <to = 7> (same)
+        previous = Constant <value_int = -1> ()
+        earlier = Trilu <upper = 0> (ones, previous)
+        counts = ReduceSum <keepdims = 0> (earlier, last)
+        is_token = Cast <to = 9> (attention_mask)
+        zero = Constant <value_int = 0> ()
+        ranks = Where (is_token, counts, zero)
+    }}"""
+
+ONLY_TOKENS = f"""{HEADER}
+    OnlyTokens (states, attention_mask) => (kept) {{
+        last = Constant <value_ints = [2]> ()
+        is_token = Cast <to = 9> (attention_mask)
+        factor = Cast <to = 1> (is_token)
+        factors = Unsqueeze (factor, last)
+        kept = Mul (states, factors)
+    }}"""
+
+# attention_mask -> bias [batch, 1, tokens, tokens]: 0 within a sequence, and between two of them a number
+# that leaves nothing of a weight. Padding sees padding, so that no row of the softmax is empty.
+ATTENTION_BIAS = f"""{HEADER}
+    AttentionBias (attention_mask) => (bias) {{
+        same, ranks = {DOMAIN}.Sequences (attention_mask)
+        heads_axis = Constant <value_ints = [1]> ()
+        seen = Unsqueeze (same, heads_axis)
+        nothing = Constant <value = float {{0.0}}> ()
+        never = Constant <value = float {{-3.4e38}}> ()
+        bias = Where (seen, nothing, never)
+    }}"""
+
+# relative_bias [heads, 2P - 1] -> bias [batch, heads, tokens, tokens]
+RELATIVE_ATTENTION_BIAS = f"""{HEADER}
+    RelativeAttentionBias (attention_mask, relative_bias) => (bias) {{
+        same, ranks = {DOMAIN}.Sequences (attention_mask)
+        middle = Constant <value_ints = [1]> ()
+        last = Constant <value_ints = [2]> ()
+        key_ranks = Unsqueeze (ranks, middle)
+        query_ranks = Unsqueeze (ranks, last)
+        distances = Sub (key_ranks, query_ranks)
+        columns = Shape <start = 1, end = 2> (relative_bias)
+        two = Constant <value_int = 2> ()
+        no_distance = Div (columns, two)
+        at = Add (distances, no_distance)
+        heads_first = Gather <axis = 1> (relative_bias, at)
+        by_distance = Transpose <perm = [1, 0, 2, 3]> (heads_first)
+        by_sequence = {DOMAIN}.AttentionBias (attention_mask)
+        bias = Add (by_distance, by_sequence)
+    }}"""
+
+# A row of ``positions`` for each token, [batch, tokens].
+PLACES = f"""
+        same, places = {DOMAIN}.Sequences (attention_mask)"""
+PLACES_AFTER_PADDING = f"""
+        zero = Constant <value_int = 0> ()
+        is_padding = Equal (input_ids, padding_id)
+        counted = Where (is_padding, zero, attention_mask)
+        same, ranks = {DOMAIN}.Sequences (counted)
+        is_counted = Cast <to = 9> (counted)
+        one = Cast <to = 7> (is_counted)
+        places = Add (ranks, one)"""
+
+
+def token_embeddings(*, after_padding: bool) -> str:
+    """The text of ``TokenEmbeddings``, with or without an input ``padding_id``, int64 [1].
+
+    words int8 [vocabulary, width], word_scale [vocabulary, 1], positions [positions, width], gamma and beta
+    [width] -> states [batch, tokens, width]. With a padding id, the first row of ``positions`` is its own,
+    and other tokens count from the second, among themselves. ``Sum`` is ``Add`` here and below: ONNX Runtime
+    may fuse ``Add`` and ``LayerNormalization`` into one operator, which takes five times as long.
+    """
+    last_input, places = (", padding_id", PLACES_AFTER_PADDING) if after_padding else ("", PLACES)
+    return f"""{HEADER}
+    TokenEmbeddings <epsilon> (
+        input_ids, attention_mask, words, word_scale, positions, gamma, beta{last_input}
+    ) => (states) {{{places}
+        integers = Gather (words, input_ids)
+        scales = Gather (word_scale, input_ids)
+        unscaled = Cast <to = 1> (integers)
+        word = Mul (unscaled, scales)
+        position = Gather (positions, places)
+        both = Sum (word, position)
+        normal = LayerNormalization <axis = -1, epsilon: float = @epsilon> (both, gamma, beta)
+        states = {DOMAIN}.OnlyTokens (normal, attention_mask)
+    }}"""
+
+
+def encoder_layer(activation: str, *, relative: bool) -> str:
+    """The text of ``EncoderLayer`` for one of ``ACTIVATIONS``, with or without a bias by distance.
+
+    states [batch, tokens, width] -> y in the same shape. The columns of ``qkv_weight`` [width, 3 * width] are
+    all heads' queries, then all keys, then all values. The attribute ``activation`` is for the kernel: no
+    body can choose by a string, so that the body has only the one.
+    """
+    last_input, bias = "", f"{DOMAIN}.AttentionBias (attention_mask)"
+    if relative:
+        last_input, bias = (
+            ", relative_bias",
+            f"{DOMAIN}.RelativeAttentionBias (attention_mask, relative_bias)",
+        )
+    return f"""{HEADER}
+    EncoderLayer <num_heads, epsilon, activation> (
+        states, attention_mask,
+        qkv_weight, qkv_scale, qkv_sum, qkv_bias,
+        output_weight, output_scale, output_sum, output_bias,
+        attention_gamma, attention_beta,
+        up_weight, up_scale, up_sum, up_bias,
+        down_weight, down_scale, down_sum, down_bias,
+        output_gamma, output_beta{last_input}
+    ) => (y) {{
+        qkv = {DOMAIN}.Linear (states, qkv_weight, qkv_scale, qkv_sum, qkv_bias)
+        queries, keys, values = Split <axis = -1, num_outputs = 3> (qkv)
+
+        num_heads = Constant <value_int: int = @num_heads> ()
+        width = Shape <start = -1> (queries)
+        head_size = Div (width, num_heads)
+        head_size_float = Cast <to = 1> (head_size)
+        root = Sqrt (head_size_float)
+        small_queries = Div (queries, root)
+
+        batch_and_tokens = Constant <value_ints = [0, 0, -1]> ()
+        by_head = Concat <axis = 0> (batch_and_tokens, head_size)
+        queries_by_head = Reshape (small_queries, by_head)
+        keys_by_head = Reshape (keys, by_head)
+        values_by_head = Reshape (values, by_head)
+        q = Transpose <perm = [0, 2, 1, 3]> (queries_by_head)
+        k = Transpose <perm = [0, 2, 3, 1]> (keys_by_head)
+        v = Transpose <perm = [0, 2, 1, 3]> (values_by_head)
+
+        products = MatMul (q, k)
+        bias = {bias}
+        scores = Add (products, bias)
+        shares = Softmax <axis = -1> (scores)
+        mixed = MatMul (shares, v)
+        by_token = Transpose <perm = [0, 2, 1, 3]> (mixed)
+        attended = Reshape (by_token, batch_and_tokens)
+
+        output = {DOMAIN}.Linear (attended, output_weight, output_scale, output_sum, output_bias)
+        around_attention = Sum (states, output)
+        x = LayerNormalization <axis = -1, epsilon: float = @epsilon>
+            (around_attention, attention_gamma, attention_beta)
+
+        raised = {DOMAIN}.Linear (x, up_weight, up_scale, up_sum, up_bias)
+        {ACTIVATIONS[activation]}
+        lowered = {DOMAIN}.Linear (active, down_weight, down_scale, down_sum, down_bias)
+        around_both = Sum (x, lowered)
+        normal = LayerNormalization <axis = -1, epsilon: float = @epsilon>
+            (around_both, output_gamma, output_beta)
+        y = {DOMAIN}.OnlyTokens (normal, attention_mask)
+    }}"""

@@ -1,0 +1,1 @@
+"""Ways to a float32 graph, one a file."""

@@ -1,0 +1,1 @@
+"""Attention of long texts in blocks, written into a graph."""

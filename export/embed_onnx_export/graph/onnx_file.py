@@ -1,0 +1,46 @@
+"""ONNX files: read, written and run; of a large model, the weights lie in a second file beside it."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from embed_onnx.artifact.manifest import DATA, MODEL
+from embed_onnx_export.graph.int8 import Floats
+
+LARGEST = 2**31 - 2**20
+"""Bytes of one file: protobuf ends at 2 GB, less some room for the graph's own text. ``DATA`` has the weights
+of a larger one."""
+
+
+def save(model: onnx.ModelProto, path: Path) -> None:
+    """Write a file in the place of whatever was there, its weights beside it where they are too large."""
+    beside = path.with_name(DATA)
+    beside.unlink(missing_ok=True)  # it would be appended to
+    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    onnx.save(model, path, save_as_external_data=size > LARGEST, location=DATA)
+
+
+def copy(path: Path, folder: Path) -> None:
+    """Copy a file, and its weights where they lie beside it, into a folder that has no model yet."""
+    shutil.copy(path, folder / MODEL)
+    if path.with_name(DATA).exists():
+        shutil.copy(path.with_name(DATA), folder)
+
+
+def session(model: Path | onnx.ModelProto) -> ort.InferenceSession:
+    """A file, or a model of less than 2 GB, opened on one core."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    opened = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return ort.InferenceSession(opened, options, providers=["CPUExecutionProvider"])
+
+
+def states(opened: ort.InferenceSession, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Floats:
+    """Ids and mask [batch, tokens] to states [batch, tokens, width]."""
+    given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    (found,) = opened.run(None, {argument.name: given[argument.name] for argument in opened.get_inputs()})
+    return np.asarray(found, np.float32)

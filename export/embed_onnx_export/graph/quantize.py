@@ -1,0 +1,146 @@
+"""int8 of any other encoder: optimum's graph, its products and its word embeddings replaced where they are.
+
+Activations keep their graph; ``functions`` says how a product is computed, one range a token. Weights that
+several nodes share, as ALBERT's layers do, stay one. Convolutions stay float32.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper, parser
+
+from embed_onnx.artifact.manifest import Quantization
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph import onnx_file
+from embed_onnx_export.graph.bert import functions
+from embed_onnx_export.graph.int8 import quantize_channels, quantize_rows
+
+
+def quantize(path: Path, output: Path) -> Quantization:
+    """Write the int8 form of a float32 graph; says how it was made.
+
+    Raises:
+        ExportError: The graph has no table of word embeddings.
+    """
+    model = onnx.load(path)
+    tables = (tensor for tensor in model.graph.initializer if _is_table(tensor))
+    rewrite = _Rewrite({tensor.name: tensor for tensor in tables})
+    for node in model.graph.node:
+        rewrite.add(node)
+    if not rewrite.found_embeddings:
+        raise ExportError("the exported graph has no table of word embeddings; set precision=float32")
+    _replace(model.graph, rewrite)
+    texts = (functions.QUANTIZE_TOKENS, functions.MATMUL_TOKENS)
+    model.functions.extend(parser.parse_function(text) for text in texts)
+    model.opset_import.append(helper.make_opsetid(functions.DOMAIN, 1))
+    onnx_file.save(model, output)
+    return functions.QUANTIZATION
+
+
+MOVES = ("Cast", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+"""What ids may go through on their way to the table of word embeddings."""
+
+
+class _Rewrite:
+    """Copies a graph's nodes, replacing products with tables of weights and the look-up of input_ids."""
+
+    def __init__(self, tables: dict[str, onnx.TensorProto]) -> None:
+        self._tables = tables
+        self._ids = {"input_ids"}
+        self._quantized: set[str] = set()
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.found_embeddings = False
+
+    def add(self, node: onnx.NodeProto) -> None:
+        """Copy or replace the next node."""
+        if node.op_type == "Gather" and node.input[0] in self._tables and self._gives_rows(node):
+            self._add_embeddings(node)
+        elif node.op_type == "MatMul" and node.input[1] in self._tables:
+            self._add_product(node)
+        elif node.op_type == "Gemm" and node.input[1] in self._tables and _is_plain(node):
+            self._add_biased_product(node)
+        else:
+            self.nodes.append(node)
+            if node.op_type in MOVES and node.input[0] in self._ids:
+                self._ids.update(node.output)
+
+    def _gives_rows(self, node: onnx.NodeProto) -> bool:
+        return node.input[1] in self._ids and _attributes(node).get("axis", 0) == 0
+
+    def _add_embeddings(self, node: onnx.NodeProto) -> None:
+        self.found_embeddings = True
+        (table, ids), out = node.input, node.output[0]
+        values, scales = quantize_rows(numpy_helper.to_array(self._tables[table]))
+        self._store(f"{table}.int8", values)
+        self._store(f"{table}.scale", scales)
+        self._node("Gather", [f"{table}.int8", ids], [f"{out}.int8"])
+        self._node("Gather", [f"{table}.scale", ids], [f"{out}.row_scale"])
+        self._node("Cast", [f"{out}.int8"], [f"{out}.float"], to=onnx.TensorProto.FLOAT)
+        self._node("Mul", [f"{out}.float", f"{out}.row_scale"], [out])
+
+    def _add_biased_product(self, node: onnx.NodeProto) -> None:
+        x, weights, bias = node.input
+        product = f"{node.output[0]}.product"
+        plain = helper.make_node("MatMul", [x, weights], [product], name=node.name)
+        self._add_product(plain, transposed=bool(_attributes(node).get("transB")))
+        self._node("Add", [product, bias], node.output)
+
+    def _add_product(self, node: onnx.NodeProto, *, transposed: bool = False) -> None:
+        x, weights = node.input
+        tokens = [f"{x}.rows", f"{x}.scale", f"{x}.minimum"]
+        if x not in self._quantized:  # query, key and value share their input
+            self._quantized.add(x)
+            self._node("QuantizeTokens", [x], tokens, domain=functions.DOMAIN)
+        constants = [f"{weights}.int8", f"{weights}.scale", f"{weights}.sum"]
+        if constants[0] not in self.initializers:
+            values = numpy_helper.to_array(self._tables[weights])
+            arrays: tuple[NDArray[Any], ...] = quantize_channels(values.T if transposed else values)
+            for name, array in zip(constants, arrays, strict=True):
+                self._store(name, array)
+        self._node(
+            "MatMulTokens", [*tokens, *constants], node.output, domain=functions.DOMAIN, name=node.name
+        )
+
+    def _store(self, name: str, array: NDArray[Any]) -> None:
+        self.initializers[name] = numpy_helper.from_array(array, name)
+
+    def _node(self, kind: str, inputs: list[str], outputs: Sequence[str], **attributes: Any) -> None:
+        self.nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
+
+
+def _is_table(tensor: onnx.TensorProto) -> bool:
+    """Whether it has rows, or channels, that can have scales of their own."""
+    return tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 2
+
+
+def _is_plain(node: onnx.NodeProto) -> bool:
+    """Whether a Gemm is x W + bias, of W or of W transposed."""
+    values = _attributes(node)
+    factors = {values.get("alpha", 1.0), values.get("beta", 1.0)}
+    return len(node.input) == 3 and factors == {1.0} and not values.get("transA")
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _names(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    """All that nodes read, the branches of an If included."""
+    for node in nodes:
+        yield from node.input
+        for attribute in node.attribute:
+            yield from _names(attribute.g.node)
+
+
+def _replace(graph: onnx.GraphProto, rewrite: _Rewrite) -> None:
+    """Give the graph the new nodes, and the initializers that they use."""
+    del graph.node[:]
+    graph.node.extend(rewrite.nodes)
+    used = set(_names(rewrite.nodes))
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend([*kept, *rewrite.initializers.values()])

@@ -1,0 +1,174 @@
+"""How far an artifact is from its original: the same texts through both, compared by cosine.
+
+The original runs in PyTorch, by sentence-transformers itself; the artifact runs through the
+runtime that serves it. Too far, and there is no artifact.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from embed_onnx.artifact.manifest import (
+    MODEL,
+    SHORT_TOKENS,
+    TOKENIZER,
+    Fidelity,
+    Manifest,
+    Parity,
+    Precision,
+)
+from embed_onnx.engine.encoder import Encoder
+from embed_onnx.engine.native import Kernels
+from embed_onnx.models.tokenizer import Tokenizer
+from embed_onnx_export.checkpoint.convert import Original
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.report import scores
+
+Cosines = NDArray[np.float64]
+
+SENTENCES = Path(__file__).with_name("sentences.json")
+"""Short and long, over the limit, several scripts, emoji, code, single words; written for this."""
+MESSAGES = Path(__file__).with_name("messages.json")
+"""What people send besides: a word or a few, runs of punctuation, special tokens as text, rare scripts."""
+OWN_SPECIAL = 8
+"""So many of a tokenizer's own special tokens are written in texts."""
+PROMPTED = 8
+"""Of so many sentences or messages, one is compared after each prompt as well."""
+
+
+class Floor(msgspec.Struct, frozen=True):
+    """The least cosine, on average and for any one sentence of at least ``tokens`` tokens."""
+
+    mean: float
+    least: float
+    tokens: int
+
+
+FLOORS: dict[Precision, Floor] = {
+    "float32": Floor(0.99999, 0.99999, tokens=0),
+    "int8": Floor(0.993, 0.975, tokens=SHORT_TOKENS),
+}
+"""Of sentences. Messages are on record and have no floor: their least is that of one odd text."""
+
+
+def sentences() -> list[str]:
+    """The sentences that every artifact is compared on, and must be near for."""
+    return msgspec.json.decode(SENTENCES.read_bytes(), type=list[str])
+
+
+def messages(original: Original) -> list[str]:
+    """What else an artifact is compared on, some of it with special tokens of its own tokenizer."""
+    found = msgspec.json.decode(MESSAGES.read_bytes(), type=list[str])
+    tokenizer = original.torch[0].tokenizer if original.static else original.torch.tokenizer.backend_tokenizer
+    added = tokenizer.get_added_tokens_decoder().values()
+    special = [token.content for token in added if token.special][:OWN_SPECIAL]
+    found += [text for token in special for text in (token, f"some words {token} and more")]
+    return list(dict.fromkeys(found))
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """What the original gives for texts: token ids, and float32 vectors [texts, dimensions].
+
+    The sentences and messages come first, as they are; then some of them after each prompt of the model.
+    ``floored`` are the sentences.
+    """
+
+    prompts: list[str]
+    texts: list[str]
+    floored: list[bool]
+    ids: list[list[int]]
+    vectors: NDArray[np.float32]
+
+
+def reference(original: Original) -> Reference:
+    """Run the texts through the original, once for all artifacts that are compared with it.
+
+    One by one: some architectures let the padding of a batch into a text's vector.
+    """
+    model = original.torch
+    prompts = ["", *dict.fromkeys(prompt for prompt in original.prompts.values() if prompt)]
+    kinds = {True: sentences(), False: messages(original)}
+    cases = [
+        (prompt, text, floored)
+        for prompt in prompts
+        for floored, texts in kinds.items()
+        for text in texts[:: PROMPTED if prompt else 1]
+    ]
+    ids = [model.preprocess([text], prompt=prompt)["input_ids"] for prompt, text, _ in cases]
+    vectors = [model.encode([text], prompt=prompt, show_progress_bar=False) for prompt, text, _ in cases]
+    return Reference(
+        prompts=[prompt for prompt, _, _ in cases],
+        texts=[prompt + text for prompt, text, _ in cases],
+        floored=[floored for _, _, floored in cases],
+        ids=[found.flatten().tolist() for found in ids],
+        vectors=np.concatenate(vectors).astype(np.float32),
+    )
+
+
+def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kernels) -> Parity:
+    """Compare an artifact folder, as these kernels or standard operators run it, with its original.
+
+    Raises:
+        ExportError: A text has other token ids, or the vectors of sentences are below the floor.
+    """
+    tokenizer = Tokenizer(
+        folder / TOKENIZER, max_tokens=manifest.max_tokens, truncation_side=manifest.truncation_side
+    )
+    tokens = tokenizer.encode(expected.texts)
+    _check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
+    encoder = Encoder(folder / MODEL, manifest, kernels)
+    lengths = [item.num_tokens for item in tokens]
+    places, found = [], []
+    for place, (prompt, item) in enumerate(zip(expected.prompts, tokens, strict=True)):
+        skipped = 0 if manifest.include_prompt or not prompt else tokenizer.prompt_length(prompt)
+        if item.num_tokens > skipped:  # of no token, serving makes no vector
+            places.append(place)
+            found.append(encoder.encode([item.ids], skipped=skipped)[0])
+    cosines = scores.cosines(np.array(found), expected.vectors[places])
+    floor = FLOORS[manifest.precision]
+    bound = np.array(expected.floored) & counted(lengths, floor.tokens, manifest)
+    _check_floor(cosines[bound[places]], floor, manifest)
+    return recorded(cosines, counted(lengths, SHORT_TOKENS, manifest)[places])
+
+
+def _check_floor(cosines: Cosines, floor: Floor, manifest: Manifest) -> None:
+    if cosines.mean() >= floor.mean and cosines.min() >= floor.least:  # not so for NaN
+        return
+    way_out = "set precision=float32 on its line" if manifest.precision == "int8" else "report this as a bug"
+    raise ExportError(
+        f"{manifest.name} as {manifest.precision} is too far from the original: cosine {cosines.mean():.5f} "
+        f"on average and {cosines.min():.5f} at least, and the floor is {floor.mean} and {floor.least}; "
+        f"{way_out}"
+    )
+
+
+def counted(num_tokens: Sequence[int], least: int, manifest: Manifest) -> NDArray[np.bool_]:
+    """Which texts, of so many tokens each, have that many at the least, or as many as the model takes."""
+    return np.array(num_tokens) >= min(least, manifest.max_tokens or least)
+
+
+def recorded(cosines: Cosines, long: NDArray[np.bool_]) -> Parity:
+    """The record of texts by their cosines, of which some are not short."""
+    short = None if long.all() else Fidelity(**_figures(cosines[~long]))
+    return Parity(**_figures(cosines[long]), short=short)
+
+
+def _figures(cosines: Cosines) -> dict[str, Any]:
+    return {
+        "texts": len(cosines),
+        "cosine_mean": float(cosines.mean()),
+        "cosine_min": float(cosines.min()),
+    }
+
+
+def _check_tokens(texts: list[str], found: list[list[int]], expected: list[list[int]]) -> None:
+    for text, ids, right in zip(texts, found, expected, strict=True):
+        if ids != right:
+            raise ExportError(
+                f"the tokenizer gives other ids than sentence-transformers for {text[:60]!r}: "
+                f"{ids[:8]}... instead of {right[:8]}...; report this as a bug"
+            )

@@ -1,0 +1,208 @@
+"""Files to measure with: pairs of sentences with scores, and a retrieval task in BEIR's layout.
+
+    FILE.csv       score,sentence1,sentence2
+    FOLDER/        corpus.jsonl   {"_id": "d1", "title": "perhaps", "text": "..."} a line
+                   queries.jsonl  {"_id": "q1", "text": "..."} a line
+                   qrels.tsv      query-id, corpus-id, score; or qrels/test.tsv
+
+Their texts are kept in memory only; messages name a file and a line, and no text.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from embed_onnx_export.errors import DatasetError
+
+PAIR_COLUMNS = ("score", "sentence1", "sentence2")
+JUDGEMENT_COLUMNS = ("query-id", "corpus-id", "score")
+
+
+class Pairs(msgspec.Struct, frozen=True):
+    """Pairs of sentences, and how alike people find each."""
+
+    name: str
+    left: list[str]
+    right: list[str]
+    scores: list[float]
+
+
+class Retrieval(msgspec.Struct, frozen=True):
+    """Documents, and the queries that some of them answer.
+
+    ``gains`` are by the document's place. ``same`` is the place of the document that is the query itself, by
+    its id, or -1: as BEIR does, it is not ranked, unless it is said to answer the query. ``left_out`` are
+    judgements of documents or queries that are not there, as samples of a corpus have them.
+    """
+
+    name: str
+    documents: list[str]
+    queries: list[str]
+    gains: list[dict[int, float]]
+    same: list[int]
+    left_out: int = 0
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What a report is to measure with."""
+
+    pairs: Pairs | None = None
+    retrieval: Retrieval | None = None
+
+
+class _Text(msgspec.Struct, frozen=True):
+    """A line of corpus.jsonl or queries.jsonl."""
+
+    id: str = msgspec.field(name="_id")
+    text: str
+    title: str | None = None
+
+    @property
+    def full(self) -> str:
+        """What BEIR embeds."""
+        return f"{self.title or ''} {self.text}".strip()
+
+
+def read(sts: Path | None, beir: Path | None) -> Given:
+    """What is given, read whole.
+
+    Raises:
+        DatasetError: A file cannot be read, or a line of it is wrong.
+    """
+    return Given(
+        None if sts is None else read_pairs(sts),
+        None if beir is None else read_retrieval(beir),
+    )
+
+
+def read_pairs(path: Path) -> Pairs:
+    """Pairs of sentences with scores.
+
+    Raises:
+        DatasetError: The file cannot be read, a column or value is missing, or every score is the same.
+    """
+    pairs = Pairs(path.name, [], [], [])
+    for line, row in _rows(path, PAIR_COLUMNS, ","):
+        score, left, right = row
+        pairs.scores.append(_number(score, path, line))
+        pairs.left.append(left)
+        pairs.right.append(right)
+    if len(set(pairs.scores)) < 2:
+        _refuse(
+            path, None, f"has {len(pairs.scores)} pairs and no two different scores; a ranking needs them"
+        )
+    return pairs
+
+
+def read_retrieval(folder: Path) -> Retrieval:
+    """A retrieval task; queries that nothing answers are left out, and judgements of what is not there.
+
+    Raises:
+        DatasetError: A file cannot be read, a line is wrong, an id stands twice, or no query has an answer.
+    """
+    corpus, queries = folder / "corpus.jsonl", folder / "queries.jsonl"
+    judgements = next(
+        (path for path in (folder / "qrels.tsv", folder / "qrels" / "test.tsv") if path.is_file()),
+        folder / "qrels.tsv",
+    )
+    documents, asked = _texts(corpus), _texts(queries)
+    places = {name: place for place, name in enumerate(documents)}
+    gains: dict[str, dict[int, float]] = {}
+    left_out = 0
+    for line, (query, document, score) in _rows(judgements, JUDGEMENT_COLUMNS, "\t"):
+        gain = _number(score, judgements, line)
+        if query not in asked or document not in documents:
+            left_out += 1
+        elif gain > 0:
+            gains.setdefault(query, {})[places[document]] = gain
+    if not gains:
+        reason = "has no line with a score above 0; without an answer nothing can be scored"
+        if left_out:
+            reason += f" ({left_out} lines are of texts that {queries.name} or {corpus.name} does not have)"
+        _refuse(judgements, None, reason)
+    return Retrieval(
+        name=folder.resolve().name,
+        documents=list(documents.values()),
+        queries=[asked[query] for query in gains],
+        gains=list(gains.values()),
+        same=[_same(places.get(query, -1), found) for query, found in gains.items()],
+        left_out=left_out,
+    )
+
+
+def _same(place: int, answers: dict[int, float]) -> int:
+    return -1 if place in answers else place
+
+
+def _rows(path: Path, columns: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The values of those columns, row by row, and the line that each row ends at."""
+    reader = csv.DictReader(
+        _lines(path),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,  # TSV has no quotes
+        strict=True,
+    )
+    try:
+        header = reader.fieldnames or []
+        missing = [column for column in columns if column not in header]
+        if missing:
+            names, between = ", ".join(columns), "commas" if delimiter == "," else "tabs"
+            reason = f"has no column {', '.join(missing)}; name {names} there, with {between} between"
+            _refuse(path, 1, reason)
+        for row in reader:
+            values = [row[column] for column in columns]
+            if None in row or not all(values):
+                reason = f"has not one value for each column ({', '.join(header)}); fill it in"
+                _refuse(path, reader.line_num, reason)
+            yield reader.line_num, values
+    except csv.Error as err:
+        reason = f"is no CSV: {err}; quote a value with a comma, and double the quotes in it"
+        _refuse(path, reader.reader.line_num, reason)
+
+
+def _texts(path: Path) -> dict[str, str]:
+    """Texts by id."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            item = msgspec.json.decode(line, type=_Text)
+        except ValueError as err:
+            _refuse(path, number, f'is not {{"_id": "...", "text": "..."}}: {err}; correct it')
+        if item.id in found:
+            _refuse(path, number, f"has the id {item.id!r} once more; an id stands once")
+        found[item.id] = item.full
+    if not found:
+        _refuse(path, None, "is empty; it needs a line at least")
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines with their ends, cut where csv and JSON lines end: texts may hold other separators."""
+    try:
+        return list(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
+    except OSError as err:
+        raise DatasetError(f"{path} cannot be read: {err.strerror}; see to the path and the files") from None
+    except UnicodeDecodeError as err:
+        line = err.object[: err.start].count(b"\n") + 1
+        _refuse(path, line, f"is not UTF-8 (byte {err.start} of the file); save it as UTF-8")
+
+
+def _number(text: str, path: Path, line: int) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        _refuse(path, line, f"has the score {text[:20]!r}, which is no number; write one such as 3.5")
+    return number
+
+
+def _refuse(path: Path, line: int | None, reason: str) -> NoReturn:
+    raise DatasetError(f"{path}{'' if line is None else f', line {line}'} {reason}")

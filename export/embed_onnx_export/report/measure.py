@@ -1,0 +1,197 @@
+"""What a report card is made of: the same texts through the original and its artifacts, scored and timed."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import transformers
+
+from embed_onnx.engine import pooling
+from embed_onnx.models.model import Model, Options
+from embed_onnx_export import parity
+from embed_onnx_export.checkpoint.convert import Original
+from embed_onnx_export.report import scores, texts
+from embed_onnx_export.report.card import Scores, Speed
+from embed_onnx_export.report.datasets import Given
+from embed_onnx_export.report.scores import Floats, Places
+
+Kind = Literal["bare", "text", "query", "document"]
+"""How a text is meant: without any prompt, with the default one, or as retrieval has it."""
+Embed = Callable[[Kind, Sequence[str]], Floats]
+Vectors = Mapping[Kind, Floats]
+"""A row for each text of a ``Workload``."""
+
+BATCHES = (8, 32)
+"""Of these PyTorch gets the faster one: small ones pad less, large ones keep more cores busy."""
+TEXTS_A_STEP = 128
+OWN_SENTENCES = 300
+"""Besides those of parity, where nothing is given to rank."""
+ROUNDS = 5
+TURN_SECONDS = 1.5
+"""About so long each engine runs in a round, if 32 to 400 texts are enough for that."""
+PAUSE = 0.05
+"""Threads of the engine before may spin for a moment."""
+
+
+class Workload(msgspec.Struct, frozen=True):
+    """The texts that are embedded, and where neighbours are looked for."""
+
+    texts: dict[Kind, list[str]]
+    neighbours: str
+
+    @property
+    def count(self) -> int:
+        """Of all kinds together."""
+        return sum(len(some) for some in self.texts.values())
+
+
+def workload(given: Given, messages: list[str]) -> Workload:
+    """The texts of parity, and what is given or, where nothing is, more sentences of our own."""
+    found: dict[Kind, list[str]] = {"bare": [*parity.sentences(), *messages]}
+    neighbours = "these and others made up"
+    if given.pairs is not None:
+        found["text"] = list(dict.fromkeys([*given.pairs.left, *given.pairs.right]))
+        neighbours = f"the sentences of {given.pairs.name}"
+    if given.retrieval is not None:
+        found |= {"query": given.retrieval.queries, "document": given.retrieval.documents}
+        neighbours = f"the documents of {given.retrieval.name}, for its queries"
+    if len(found) == 1:
+        found["text"] = [*parity.sentences(), *texts.sentences(OWN_SENTENCES)]
+    return Workload(found, neighbours)
+
+
+def of_original(original: Original, batch: int) -> Embed:
+    """PyTorch, as a user of sentence-transformers calls it."""
+    model = original.torch
+    ways: dict[Kind, Callable[..., Any]] = {
+        "bare": partial(model.encode, prompt=""),
+        "text": model.encode,
+        "query": model.encode_query,
+        "document": model.encode_document,
+    }
+
+    def embed(kind: Kind, given: Sequence[str]) -> Floats:
+        vectors = ways[kind](list(given), batch_size=batch, show_progress_bar=False)
+        return np.asarray(vectors, np.float32)
+
+    return embed
+
+
+def of_artifact(model: Model) -> Embed:
+    """An artifact, with prompts as ``encode_query`` and ``encode_document`` choose them."""
+    options: dict[Kind, dict[str, Any]] = {
+        "bare": {"prompt": ""},
+        "text": {},
+        "query": {"prompt_name": "query"},
+        "document": {"prompt_name": "document"},
+    }
+    return lambda kind, given: model.encode(list(given), **options[kind])
+
+
+def attention(original: Original) -> str:
+    """The name of the attention that the original runs with; empty for one without."""
+    found = (
+        module for module in original.torch.modules() if isinstance(module, transformers.PreTrainedModel)
+    )
+    return next((str(module.config._attn_implementation) for module in found), "")
+
+
+def best_batch(original: Original, given: Sequence[str]) -> int:
+    """The batch size that is fastest for some texts."""
+    of_original(original, BATCHES[0])("bare", given)  # not counted: lazy allocations
+    return min(BATCHES, key=lambda batch: _seconds(of_original(original, batch), given))
+
+
+def vectors(embed: Embed, work: Workload, advance: Callable[[int], None]) -> Vectors:
+    """Embed a workload, long texts first, telling ``advance`` of each so many that are done."""
+    found: dict[Kind, Floats] = {}
+    for kind, given in work.texts.items():
+        order = sorted(range(len(given)), key=lambda place: -len(given[place]))
+        parts = []
+        for first in range(0, len(order), TEXTS_A_STEP):
+            part = [given[place] for place in order[first : first + TEXTS_A_STEP]]
+            parts.append(embed(kind, part))
+            advance(len(part))
+        found[kind] = np.concatenate(parts)[np.argsort(order)]
+    return found
+
+
+class Scorer:
+    """Scores vectors of a workload by what was given, and by the neighbours that the original finds."""
+
+    def __init__(self, given: Given, work: Workload, original: Vectors, similarity: str) -> None:
+        self._given, self._dot = given, similarity == "dot"
+        places = {text: place for place, text in enumerate(work.texts.get("text", []))}
+        self._pairs = (
+            None
+            if given.pairs is None
+            else [[places[text] for text in side] for side in (given.pairs.left, given.pairs.right)]
+        )
+        self._expected = self._ranked(original)
+
+    def score(self, found: Vectors, dimensions: int) -> Scores:
+        """Scores of vectors cut to so many dimensions."""
+        short = {kind: rows[:, :dimensions] for kind, rows in found.items()}
+        ranked = self._ranked(short)
+        spearman = None
+        if self._given.pairs is not None and self._pairs is not None:
+            left, right = (short["text"][places] for places in self._pairs)
+            spearman = scores.spearman(scores.cosines(left, right), self._given.pairs.scores)
+        task = self._given.retrieval
+        return Scores(
+            dimensions=dimensions,
+            neighbours=scores.overlap(self._expected, ranked),
+            spearman=spearman,
+            ndcg=None if task is None else scores.ndcg(ranked, task.gains),
+            recall=None if task is None else scores.recall(ranked, task.gains),
+        )
+
+    def _ranked(self, found: Vectors) -> Places:
+        """Ten documents a query or, without a retrieval task, ten other sentences a sentence."""
+        task = self._given.retrieval
+        if task is not None:
+            return scores.nearest(
+                self._comparable(found["query"]), self._comparable(found["document"]), task.same
+            )
+        rows = self._comparable(found["text"])
+        return scores.nearest(rows, rows, range(len(rows)))
+
+    def _comparable(self, rows: Floats) -> Floats:
+        return rows if self._dot else pooling.normalize(rows)
+
+
+def timed_texts(embed: Embed) -> list[str]:
+    """As many texts of mixed length as this engine embeds in one turn."""
+    few = texts.mixed(32)
+    return texts.mixed(int(np.clip(len(few) * TURN_SECONDS / _seconds(embed, few), 32, 400)))
+
+
+def num_tokens(model: Model, given: Sequence[str]) -> list[int]:
+    """Tokens of each text, special ones included, without a prompt."""
+    return [item.num_tokens for item in model.tokenize(list(given), Options(prompt=""))]
+
+
+def speeds(ways: Mapping[str, Embed], given: Sequence[str], tokens: int) -> dict[str, Speed]:
+    """Tokens a second of each, for texts of so many tokens; in turns, as the machine has its spells."""
+    names = list(ways)
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    for name in names:
+        ways[name]("bare", given)  # not counted: lazy allocations
+    for turn in range(ROUNDS):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            time.sleep(PAUSE)
+            taken[name].append(tokens / _seconds(ways[name], given))
+    return {
+        name: Speed(median=float(np.median(rates)), least=min(rates), most=max(rates))
+        for name, rates in taken.items()
+    }
+
+
+def _seconds(embed: Embed, given: Sequence[str]) -> float:
+    started = time.perf_counter()
+    embed("bare", given)
+    return time.perf_counter() - started

@@ -1,0 +1,64 @@
+"""``embed-onnx report``: finds an artifact and its original, makes its other precision, writes the card."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from embed_onnx.artifact.manifest import Precision
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.engine import native
+from embed_onnx_export import artifact, progress
+from embed_onnx_export.checkpoint import sources
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.progress import Show
+from embed_onnx_export.report import card, report_text
+from embed_onnx_export.report.datasets import Given
+
+OTHER: dict[Precision, Precision] = {"int8": "float32", "float32": "int8"}
+
+
+def report_all(entries: Sequence[Entry], artifacts: Path, given: Given) -> list[Path]:
+    """Write the report cards of artifacts, one after the other; says where.
+
+    Raises:
+        ExportError: An artifact is absent or out of date, or cannot be measured; those before it are done.
+        SetupError: There are no such kernels here as the environment names.
+    """
+    native.find()  # said now, and not after minutes of measuring
+    return [_report(entry, artifacts / entry.name, given) for entry in entries]
+
+
+def _report(entry: Entry, folder: Path, given: Given) -> Path:
+    with progress.shown() as bars:
+        show = Show(bars, f"{entry.name}: report")
+        show("finding")
+        checkpoint = sources.find(entry)
+        made = artifact.up_to_date(entry, checkpoint, folder)
+        if made is None:
+            raise ExportError(
+                f"{folder} holds no artifact of {entry.name} as it is listed now; "
+                f"run `embed-onnx export {entry.name}` first"
+            )
+        from embed_onnx_export import build  # noqa: PLC0415 - torch takes seconds to import
+        from embed_onnx_export.report import comparison  # noqa: PLC0415 - torch takes seconds to import
+
+        with (
+            progress.explained(entry.name, folder, show),
+            tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as scratch,
+        ):
+            other = Path(scratch) / "other"
+            refused = None
+            other.mkdir()
+            try:
+                build.build(replace(entry, precision=OTHER[entry.precision]), checkpoint, other, show)
+            except ExportError as err:
+                refused = str(err)
+            folders = {made.precision: folder}
+            if refused is None:
+                folders[OTHER[made.precision]] = other
+            found = comparison.card_of(comparison.Subject(made, checkpoint, folders, refused), given, show)
+            card.write(found, report_text.markdown(found), folder)
+        show("done")
+    return folder / card.REPORT
