@@ -20,7 +20,7 @@ from embed_onnx.artifact.models_txt import Entry
 from embed_onnx_export import pipeline
 from embed_onnx_export.errors import ExportError
 
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 import small_models
 
 

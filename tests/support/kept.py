@@ -20,8 +20,8 @@ SOURCES = (
     "embed_onnx/artifact",
     "embed_onnx/engine",
     "embed_onnx/models/tokenizer.py",
-    "tests/small_models.py",
-    "tests/kept.py",
+    "tests/support/small_models.py",
+    "tests/support/kept.py",
 )
 ENDINGS = {".py", ".so", ".json"}
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "sentence-transformers", "tokenizers", "torch", "transformers")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from harness import Server, clean_environment
+from harness import ROOT, Server, clean_environment
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 UNREACHABLE = ("ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EAI_AGAIN", "E401", "E403")
 """What npm says where there is no registry for it."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import MINILM, START_SECONDS, WEB, Server, clean_environment
+from harness import MINILM, ROOT, START_SECONDS, WEB, Server, clean_environment
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -193,7 +193,7 @@ def test_without_the_extra(home: Path, tmp_path: Path) -> None:
     """A sentence says what to install."""
     (tmp_path / "opentelemetry").mkdir()
     (tmp_path / "opentelemetry/__init__.py").touch()
-    path = f"{tmp_path}:{Path(__file__).parent.parent}"
+    path = f"{tmp_path}:{ROOT}"
 
     code, line = serve_and_fail(home, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1", PYTHONPATH=path)
 

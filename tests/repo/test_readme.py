@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import MINILM, Server, clean_environment, embed
+from harness import MINILM, ROOT, Server, clean_environment, embed
 
 from embed_onnx import settings
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ import msgspec
 import no_network
 import openai
 import pytest
-from harness import MINILM, SMALL, START_SECONDS, Server, at_start, run
+from harness import MINILM, ROOT, SMALL, START_SECONDS, Server, at_start, run
 
 from embed_onnx import Model
 from embed_onnx.artifact import manifest
@@ -25,7 +25,6 @@ from embed_onnx.models import registry
 from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
-ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"
 SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 
@@ -33,7 +32,7 @@ SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 @pytest.fixture
 def isolated(tmp_path: Path) -> dict[str, str]:
     """Variables with which a Python process forbids itself the network before it does anything else."""
-    (tmp_path / "no_network.py").symlink_to(TESTS / "no_network.py")
+    (tmp_path / "no_network.py").symlink_to(TESTS / "support" / "no_network.py")
     return at_start(tmp_path, "import no_network\n\nno_network.forbid()\n")
 
 
@@ -261,7 +260,7 @@ def test_root_is_warned_and_served(server: Server) -> None:
 
 
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-PROOF = re.compile(r"`tests/(test_\w+\.py)::(test_\w+)`")
+PROOF = re.compile(r"`tests/(\w+/test_\w+\.py)::(test_\w+)`")
 
 
 @pytest.mark.parametrize(("file", "name"), PROOF.findall(SECURITY + RELIABILITY))
@@ -278,5 +277,5 @@ def test_every_promise_has_a_proof() -> None:
     promises = [row for row in rows if not row.startswith("| ---")]
 
     assert len(promises) >= 15
-    assert [] == [row for row in promises if "`tests/test_" not in row.rpartition("|")[0].split(" | ")[-1]]
+    assert [] == [row for row in promises if "::test_" not in row.rpartition("|")[0].split(" | ")[-1]]
     assert len(PROOF.findall(SECURITY)) == "".join(promises).count("::test_")

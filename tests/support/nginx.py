@@ -15,7 +15,7 @@ import httpx
 import pytest
 from harness import START_SECONDS, free_port, until
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 class Nginx:

@@ -3,15 +3,13 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from harness import Server, embed, metrics
+from harness import ROOT, Server, embed, metrics
 
 from benchmarks import cost, peers, record
 from benchmarks.cost import SHAPES, Work, core_seconds
 
-ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
 SPEED = record.read("speed")
 WORK = Work(texts=1000, tokens=100, layers=6, width=384)

@@ -14,13 +14,12 @@ import httpx
 import kubernetes_validate
 import pytest
 import yaml
-from harness import MINILM, PROGRAM, START_SECONDS, Server, clean_environment, free_port, until
+from harness import MINILM, PROGRAM, ROOT, START_SECONDS, Server, clean_environment, free_port, until
 
 from embed_onnx import __version__
 from embed_onnx.http.server import GRACE_SECONDS
 from embed_onnx.settings import Settings, knobs
 
-ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 IMAGE = f"embed-onnx:{__version__}"
 HOME = "/srv/embed-onnx"
@@ -396,7 +395,7 @@ def confined() -> list[str]:
     allowed, refused = rules["SystemCallFilter"]
     calls = system_calls(*allowed.split()) - system_calls(*refused.removeprefix("~").split())
     families = rules["RestrictAddressFamilies"][0].split()
-    script = str(ROOT / "tests/confined.py")
+    script = str(ROOT / "tests/support/confined.py")
     return [sys.executable, script, ",".join(sorted(calls)), ",".join(families)]
 
 

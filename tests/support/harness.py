@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from embed_onnx.settings import PREFIX
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 """Of the checkout."""
 MINILM = "all-MiniLM-L6-v2"
 SMALL = "small"

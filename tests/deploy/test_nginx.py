@@ -6,18 +6,17 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import nginx
 import pytest
-from harness import MINILM, START_SECONDS, WEB, Server, free_port, metrics, until, waiting
+from harness import MINILM, ROOT, START_SECONDS, WEB, Server, free_port, metrics, until, waiting
 from nginx import Nginx
 
 from embed_onnx.http.server import KEEP_ALIVE_SECONDS
 from embed_onnx.settings import Settings
 
-SITE = (Path(__file__).parent.parent / "deploy/nginx.conf").read_text()
+SITE = (ROOT / "deploy/nginx.conf").read_text()
 DEFAULTS = Settings()
 REQUEST = {"model": MINILM, "input": "Hello", "encoding_format": "base64"}
 

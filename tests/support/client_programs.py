@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import pytest
 
-PROGRAMS = Path(__file__).parent / "clients" / "programs"
-ENVIRONMENTS = Path(__file__).parent.parent / ".venv" / "clients"
+PROGRAMS = Path(__file__).parents[1] / "clients" / "programs"
+ENVIRONMENTS = Path(__file__).parents[2] / ".venv" / "clients"
 OPENAI_VOCABULARY = "litellm/lib/*/site-packages/litellm/litellm_core_utils/tokenizers"
 """Where LiteLLM's package has the tables of OpenAI's ids, named as in tiktoken's cache."""
 TEXTS = ["Hello", "a second, somewhat longer text", "naïve café, 東京", "third " * 40]

@@ -4,15 +4,14 @@ import importlib.util
 import json
 import re
 from collections import Counter
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from harness import Server, embed, metrics
+from harness import ROOT, Server, embed, metrics
 from prometheus_client.parser import text_string_to_metric_families
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
+DEPLOY = ROOT / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana-dashboard.json").read_text())
 CHARTS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 FROM_PROMETHEUS = {"instance"}

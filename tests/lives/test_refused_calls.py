@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import PROGRAM, SMALL, START_SECONDS, Server, clean_environment, embed
+from harness import PROGRAM, ROOT, SMALL, START_SECONDS, Server, clean_environment, embed
 from refused import RESOURCES
 
 from embed_onnx import Model
 
-SCRIPT = str(Path(__file__).parent / "refused.py")
+SCRIPT = str(ROOT / "tests" / "support" / "refused.py")
 OTHERS = ("getpriority", "sched_getaffinity", "madvise", "mlock", "sched_yield")
 PRIORITY = "the system refuses to lower the priority of threads that compute"
 AFFINITY = "the system refuses to keep each worker to cores of its own"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from harness import ROOT
 
 from embed_onnx import settings
 from embed_onnx.errors import SetupError
@@ -148,7 +149,7 @@ def test_a_word_that_is_no_setting():
 
 
 def test_settings_of_ray_in_the_docs():
-    page = (Path(__file__).parent.parent / "docs" / "ray.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
     added = settings.knobs(RaySettings)[len(settings.knobs()) :]
 
     rows = [f"| `{knob.variable}` | `{knob.shown}` | {knob.help} |" for knob in added]
