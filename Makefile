@@ -1,4 +1,5 @@
-# setup | serve | test | check | clients | soak | wheel | clean. EMBED_ONNX_PORT=8123 make serve picks another port.
+# setup | serve | quick | check | test | test-FOLDER | clients | soak | wheel | clean.
+# EMBED_ONNX_PORT=8123 make serve picks another port; make check CLIENTS= leaves other projects' clients out of the set-up.
 
 PYTHON  ?= python3
 VENV    := .venv
@@ -7,9 +8,10 @@ EXPORT  := $(VENV)/.export
 DEV     := $(VENV)/.dev
 KERNELS := embed_onnx/engine/kernels/embed_onnx_kernels.so
 CLIENTS := $(patsubst tests/clients/requirements/%.txt,$(VENV)/clients/%/.made,$(wildcard tests/clients/requirements/*.txt))
+QUICK   := tests/unit tests/kernels tests/inproc tests/http
 comma   := ,
 
-.PHONY: setup serve test check clients soak wheel clean
+.PHONY: setup serve quick test check clients soak wheel clean
 
 setup: $(DEV)
 	@$(MAKE) --no-print-directory $(KERNELS)
@@ -58,8 +60,16 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# What to run after every change.
+quick: setup
+	$(BIN)/pytest $(QUICK)
+
 test: check
 	$(BIN)/pytest
+
+# The tests of one folder: make test-kernels.
+test-%: setup
+	$(BIN)/pytest tests/$*
 
 # What takes its time to show: overload and memory, SOAK_SECONDS each.
 soak: setup
