@@ -9,6 +9,8 @@ DEV     := $(VENV)/.dev
 KERNELS := embed_onnx/engine/kernels/embed_onnx_kernels.so
 CLIENTS := $(patsubst tests/clients/requirements/%.txt,$(VENV)/clients/%/.made,$(wildcard tests/clients/requirements/*.txt))
 QUICK   := tests/unit tests/kernels tests/inproc tests/http
+# A process for each core; the tests of a file stay together, as they share what is dear to make.
+PARALLEL := --numprocesses auto --dist loadscope
 comma   := ,
 
 .PHONY: setup serve quick test check clients soak wheel clean
@@ -62,10 +64,10 @@ check: setup
 
 # What to run after every change.
 quick: setup
-	$(BIN)/pytest $(QUICK)
+	$(BIN)/pytest $(PARALLEL) $(QUICK)
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 # The tests of one folder: make test-kernels.
 test-%: setup
