@@ -63,7 +63,7 @@ class Lines:
         self.number = 0
         """Of the line that was given last."""
         self.cut = False
-        """Whether any was too long; whoever has looked takes it back."""
+        """Whether any was too long; the reader that asks resets it."""
         self.quotes = 0
         """In what was left out of the line that was given last."""
         self._start: Callable[[int], bytes] = stream.peek

@@ -85,7 +85,7 @@ class _CsvLines:
 
     def __init__(self, lines: Lines) -> None:
         self.open = False
-        """Whether a quote is, after the lines of a row so far; whoever begins a row takes it back."""
+        """Whether a quote is, after the lines of a row so far; a reader that begins a row resets it."""
         self._lines = lines
 
     def __iter__(self) -> "_CsvLines":

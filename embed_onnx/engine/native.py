@@ -53,9 +53,9 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         """For the log: what runs the model, and how near that is to its original."""
         if self.parity is None:
             return f"{self.runs_on}, cosine to the original not measured"
-        told = f"{self.runs_on}, cosine to the original {_figures(self.parity)}"
+        line = f"{self.runs_on}, cosine to the original {_figures(self.parity)}"
         short = self.parity.short
-        return told if short is None else f"{told}; of texts under {SHORT_TOKENS} tokens {_figures(short)}"
+        return line if short is None else f"{line}; of texts under {SHORT_TOKENS} tokens {_figures(short)}"
 
     def of(self, manifest: Manifest) -> Self:
         """These, or none with the reason, for a model that they cannot run."""

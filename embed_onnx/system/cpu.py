@@ -72,6 +72,6 @@ def run_on(wanted: set[int]) -> None:
             )
 
 
-# Each is taken for good by whoever warns.
+# Each is taken for good by the thread that warns.
 _warned_of_priority = threading.Lock()
 _warned_of_affinity = threading.Lock()

@@ -106,7 +106,7 @@ def test_a_prompt_called_latest_is_a_prompt(listed: Callable[..., Catalog]) -> N
 def test_an_alias_that_hides_a_prompt_is_logged(
     listed: Callable[..., Catalog], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The alias counts, as it was written down; and whoever wrote it hears what it costs."""
+    """The alias counts, as it was written down; and the log says what it hides."""
     with caplog.at_level(logging.WARNING):
         plain = listed(MINILM, f"./checkpoint name={SMALL} alias={TAGGED}")
     quiet = caplog.text

@@ -18,7 +18,7 @@ from harness import MINILM, PROGRAM, SMALL, START_SECONDS, at_start, clean_envir
 ENDING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 AS_SHELLS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 HEARD = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-"""Run at a process's start, as whoever started the tests may ignore Ctrl-C, and children inherit that."""
+"""Run at the start of a process: children inherit an ignored Ctrl-C from the program that runs the tests."""
 
 
 class Command:
