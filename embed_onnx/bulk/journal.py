@@ -28,9 +28,11 @@ from embed_onnx.bulk.readers import Position, Reject
 from embed_onnx.bulk.writers import MAIN, Meta, Writer
 from embed_onnx.engine.dtypes import DType
 from embed_onnx.errors import SetupError
+from embed_onnx.system.signals import Interruption
 
 COMMIT_SECONDS = 2.0
 """The most written work that a kill costs, besides the blocks that are being embedded."""
+JOURNAL = "journal.json"
 REJECTS_FILE = "rejects.jsonl"
 
 
@@ -100,7 +102,7 @@ class Journal:
         for name, file in self._files.items():
             _sync(file)
             self.state.sizes[name] = file.tell()
-        _replace(self._folder / "journal.json", msgspec.json.encode(self.state))
+        _replace(self._folder / JOURNAL, msgspec.json.encode(self.state))
         self._committed = time.monotonic()
 
     def finish(self, meta: Meta) -> None:
@@ -124,7 +126,7 @@ class Journal:
                 (self._folder / name).replace(f"{self._output}{suffix}")
         _sync_folder(self._output.parent)
         # The journal goes first: without it, nobody takes the rest for a run.
-        (self._folder / "journal.json").unlink()
+        (self._folder / JOURNAL).unlink()
         shutil.rmtree(self._folder)
 
     def _open(self) -> None:
@@ -163,10 +165,11 @@ class Journal:
 
 @contextmanager
 def at(output: Path, plan: Plan, writer: Writer, *, restart: bool) -> Iterator[Journal]:
-    """The journal of an output: a run that was killed is gone on with, unless ``restart``.
+    """The journal of an output: a run that was killed continues, unless ``restart``.
 
     Raises:
         SetupError: Another process is at it, or what is there is of another plan, or damaged.
+        Interruption: A signal came; it says that the run can continue, from when there is a journal.
     """
     with _locked(output):
         if restart:
@@ -175,6 +178,10 @@ def at(output: Path, plan: Plan, writer: Writer, *, restart: bool) -> Iterator[J
         try:
             journal._open()
             yield journal
+        except Interruption as interruption:
+            if (folder(output) / JOURNAL).exists():
+                interruption.sentence += "; the same command goes on from here"
+            raise
         finally:
             journal._close()
 
@@ -209,7 +216,7 @@ def read_state(output: Path) -> State | None:
     Raises:
         SetupError: It cannot be read.
     """
-    found: State | None = _read(folder(output) / "journal.json", State)
+    found: State | None = _read(folder(output) / JOURNAL, State)
     return found
 
 

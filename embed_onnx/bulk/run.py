@@ -32,7 +32,6 @@ from embed_onnx.errors import InferenceFailed, InvalidRequest, SetupError
 from embed_onnx.models import registry
 from embed_onnx.models.model import Model, Options
 from embed_onnx.settings import Settings
-from embed_onnx.system.signals import Interruption
 
 CALIBRATION_ROWS = 4096
 """Rows, of the first, over which the ranges of int8 are taken."""
@@ -228,14 +227,10 @@ def _run(engine: _Engine, run: Journal, writer: Writer, plan: Plan) -> None:
     made = _made(engine, plan.inputs, run)
     if plan.dtype == "int8" and run.state.ranges is None:
         made = _calibrated(made, run)
-    try:
-        with Progress(plan.inputs.size, done=run.state.rows) as progress:
-            for item in made:
-                _write(item, run, writer, plan)
-                progress.add(len(item.tokens), sum(item.tokens), item.block.read)
-    except Interruption as interruption:
-        interruption.sentence += "; the same command goes on from here"
-        raise
+    with Progress(plan.inputs.size, done=run.state.rows) as progress:
+        for item in made:
+            _write(item, run, writer, plan)
+            progress.add(len(item.tokens), sum(item.tokens), item.block.read)
 
 
 def _made(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Made]:
