@@ -12,7 +12,6 @@ A run that was killed leaves more in the files than the journal knows of; the ne
 reads on where the journal says. At the end files are renamed to their places, the output last.
 """
 
-import fcntl
 import os
 import shutil
 import time
@@ -23,6 +22,7 @@ from typing import IO, Any
 
 import msgspec
 
+from embed_onnx import files
 from embed_onnx.bulk.inputs import REJECTS, STANDARD_INPUT, Inputs
 from embed_onnx.bulk.readers import Position, Reject
 from embed_onnx.bulk.writers import MAIN, Meta, Writer
@@ -100,9 +100,9 @@ class Journal:
     def commit(self) -> None:
         """Make what was appended, and the state, last."""
         for name, file in self._files.items():
-            _sync(file)
+            files.sync(file)
             self.state.sizes[name] = file.tell()
-        _replace(self._folder / JOURNAL, msgspec.json.encode(self.state))
+        files.replace(self._folder / JOURNAL, msgspec.json.encode(self.state))
         self._committed = time.monotonic()
 
     def finish(self, meta: Meta) -> None:
@@ -115,7 +115,7 @@ class Journal:
                 places[REJECTS_FILE] = REJECTS
             for name in places:
                 with (self._folder / name).open("rb") as file:
-                    _sync(file)
+                    files.sync(file)
             self.state.finished = places
             self.commit()
         if not self.state.rejected:
@@ -124,7 +124,7 @@ class Journal:
         for name, suffix in sorted(self.state.finished.items(), key=lambda place: place[1] == MAIN):
             if (self._folder / name).exists():
                 (self._folder / name).replace(f"{self._output}{suffix}")
-        _sync_folder(self._output.parent)
+        files.sync_folder(self._output.parent)
         # The journal goes first: without it, nobody takes the rest for a run.
         (self._folder / JOURNAL).unlink()
         shutil.rmtree(self._folder)
@@ -138,7 +138,7 @@ class Journal:
         state = read_state(self._output)
         if state is None or (state.position == Position() and state.finished is None):
             _clear(self._folder)
-            _replace(self._folder / "plan.json", msgspec.json.encode(self._plan))
+            files.replace(self._folder / "plan.json", msgspec.json.encode(self._plan))
             for name, begun in zip(
                 (*self._writer.names, REJECTS_FILE), (*self._writer.start(), b""), strict=True
             ):
@@ -189,12 +189,14 @@ def at(output: Path, plan: Plan, writer: Writer, *, restart: bool) -> Iterator[J
 @contextmanager
 def _locked(output: Path) -> Iterator[None]:
     """Be the only process at an output."""
+
+    def refuse() -> None:
+        raise SetupError(f"another process is writing {output}; wait for it, or end it")
+
     folder(output).mkdir(exist_ok=True)
-    with (folder(output) / "lock").open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SetupError(f"another process is writing {output}; wait for it, or end it") from None
+    lock = folder(output) / "lock"
+    lock.touch()
+    with files.locked(lock, busy=refuse):
         yield
 
 
@@ -239,8 +241,8 @@ def _read(path: Path, kind: Any) -> Any:
         raise SetupError(f"{path} cannot be read: {err}; begin again with --restart") from None
 
 
-def _check_plan(begun: Plan | None, now: Plan, output: Path) -> None:
-    differences = ["its plan is gone"] if begun is None else _differences(begun, now)
+def _check_plan(old_plan: Plan | None, new_plan: Plan, output: Path) -> None:
+    differences = ["its plan is gone"] if old_plan is None else _differences(old_plan, new_plan)
     if differences:
         raise SetupError(
             f"{folder(output)} holds an unfinished run of another command: {'; '.join(differences)}. "
@@ -248,18 +250,20 @@ def _check_plan(begun: Plan | None, now: Plan, output: Path) -> None:
         )
 
 
-def _differences(begun: Plan, now: Plan) -> list[str]:
+def _differences(old_plan: Plan, new_plan: Plan) -> list[str]:
     """In words."""
-    old, new = _flat(begun), _flat(now)
-    found = [f"{name} was {old[name]!r} and is {new[name]!r}" for name in old if old[name] != new[name]]
-    files = {file.path: file for file in begun.inputs.files}
-    others = {file.path: file for file in now.inputs.files}
-    found += [f"the input {path} is gone" for path in files.keys() - others.keys()]
-    found += [f"the input {path} is new" for path in others.keys() - files.keys()]
-    found += [f"{path} has changed" for path in files.keys() & others.keys() if files[path] != others[path]]
-    if not found and begun != now:
-        found.append("the inputs have another order")
-    return found
+    old, new = _flat(old_plan), _flat(new_plan)
+    sentences = [f"{name} was {old[name]!r} and is {new[name]!r}" for name in old if old[name] != new[name]]
+    before = {file.path: file for file in old_plan.inputs.files}
+    after = {file.path: file for file in new_plan.inputs.files}
+    sentences += [f"the input {path} is gone" for path in before.keys() - after.keys()]
+    sentences += [f"the input {path} is new" for path in after.keys() - before.keys()]
+    sentences += [
+        f"{path} has changed" for path in before.keys() & after.keys() if before[path] != after[path]
+    ]
+    if not sentences and old_plan != new_plan:
+        sentences.append("the inputs have another order")
+    return sentences
 
 
 def _flat(plan: Plan) -> dict[str, Any]:
@@ -279,26 +283,3 @@ def _clear(path: Path) -> None:
     for found in path.iterdir():
         if found.name != "lock":
             found.unlink()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that is there as a whole or not at all, whatever happens."""
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        file.write(content)
-        _sync(file)
-    new.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

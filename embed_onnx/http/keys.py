@@ -9,7 +9,6 @@ passwords, which can be guessed, and a key is 256 random bits, which cannot.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import hmac
 import logging
@@ -17,12 +16,12 @@ import os
 import re
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
+from embed_onnx import files
 from embed_onnx.errors import SetupError
 from embed_onnx.settings import Settings
 
@@ -208,13 +207,8 @@ def _changing(path: Path) -> Iterator[Path]:
     """The file behind links, with its folder locked, so that two changes at a time are both kept."""
     try:
         real = path.resolve()
-        folder = os.open(real.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        with files.locked(real.parent):
             yield real
-            os.fsync(folder)
-        finally:
-            os.close(folder)
     except OSError as err:
         raise SetupError(
             f"the key file {path} cannot be written: {err.strerror}; it must be in a folder that is there "
@@ -223,17 +217,4 @@ def _changing(path: Path) -> Iterator[Path]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file aside and rename it, so that readers see the old or the new; new ones have mode 0600."""
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            if path.exists():
-                old = path.stat()
-                os.fchown(descriptor, old.st_uid, old.st_gid)  # the server's user goes on reading it
-                os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        Path(aside).replace(path)
-    finally:
-        Path(aside).unlink(missing_ok=True)
+    files.replace(path, text.encode(), mode=0o600)  # of an old file, the server's user goes on reading it

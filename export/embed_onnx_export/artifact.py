@@ -1,12 +1,10 @@
 """Artifact folders: complete or absent, and made again when their source has changed."""
 
 import contextlib
-import fcntl
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from embed_onnx import files
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.artifact.models_txt import Entry
@@ -37,80 +35,19 @@ def check_target(entry: Entry, target: Path) -> None:
 
 @contextlib.contextmanager
 def staged(target: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[Path]:
-    """A new folder that takes the place of ``target`` when the block ends well with files in it.
+    """A new folder that takes the place of ``target`` when the block ends without an error and filled it.
 
-    It lies in a folder beside the target, which one export at a time has locked and removes at the end;
-    another waits for that, after a call of ``waiting``. What a killed export leaves there is removed by the
-    next one, which first puts back the artifact that it may have set aside.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}-export")
-    new, old = aside / "new", aside / "old"
-    with _locked(aside, waiting):
-        _put_back(old, target)
-        for left in list(aside.iterdir()):
-            shutil.rmtree(left, ignore_errors=True)
-        try:
-            new.mkdir()
-            yield new
-            if any(new.iterdir()):
-                if target.exists():
-                    target.rename(old)
-                new.rename(target)
-        finally:
-            _put_back(old, target)
-            shutil.rmtree(aside, ignore_errors=True)  # NFS keeps what is open; the next export tries again
-
-
-def _put_back(old: Path, target: Path) -> None:
-    """Undo the first half of a replacement whose second half did not come."""
-    if old.exists() and not target.exists():
-        old.rename(target)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of a folder, made if need be; the kernel unlocks it when a process is killed."""
-    descriptor = _lock(folder, waiting)
-    while not _is_at(descriptor, folder):  # removed by the one who had its lock
-        os.close(descriptor)
-        descriptor = _lock(folder, waiting)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(folder: Path, waiting: Callable[[], None]) -> int:
-    """A descriptor of a folder that is locked, unless it was removed meanwhile: then of what it was.
+    It lies in a folder beside the target. One export at a time works there; another one calls ``waiting``
+    and waits for it.
 
     Raises:
-        ExportError: It is a file or a link.
+        ExportError: The folder beside the target is a file or a link.
     """
-    while True:
-        with contextlib.suppress(FileExistsError):  # exist_ok would look again, and it may be gone by then
-            folder.mkdir()
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                descriptor = os.open(folder, os.O_DIRECTORY | os.O_NOFOLLOW)
-            except NotADirectoryError:
-                raise ExportError(
-                    f"{folder} is in the way of an export and is no folder; delete it"
-                ) from None
-            break
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        waiting()
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor
-
-
-def _is_at(descriptor: int, folder: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), folder.stat())
-    except FileNotFoundError:
-        return False
+    workspace = target.with_name(f".{target.name}-export")
+    if workspace.is_symlink() or workspace.is_file():
+        raise ExportError(f"{workspace} is in the way of an export and is no folder; delete it")
+    with files.replacing_folder(target, workspace, busy=waiting) as new:
+        yield new
 
 
 def up_to_date(entry: Entry, checkpoint: Checkpoint, folder: Path) -> Manifest | None:

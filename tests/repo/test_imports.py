@@ -10,7 +10,7 @@ import pytest
 from harness import ROOT
 
 PACKAGE = ROOT / "embed_onnx"
-GROUND = ("errors", "origins", "settings", "surrogates", "system")
+GROUND = ("errors", "files", "origins", "settings", "surrogates", "system")
 FLOORS = [
     [GROUND],
     [("artifact",)],

@@ -1,10 +1,10 @@
 """report.json: what a report card says, as data. It lies beside an artifact and is no part of it."""
 
-import contextlib
 from pathlib import Path
 
 import msgspec
 
+from embed_onnx import files
 from embed_onnx.artifact.manifest import Parity, Precision, Record
 from embed_onnx_export.report.machine import Machine
 
@@ -108,12 +108,5 @@ def exists(folder: Path) -> bool:
 
 def write(card: Card, text: str, folder: Path) -> None:
     """Write both files, the one for people last; each is whole or is not there."""
-    raw = msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n"
-    for name, content in ((DATA, raw), (REPORT, text.encode())):
-        unfinished = folder / f".{name}"
-        try:
-            unfinished.write_bytes(content)
-            unfinished.replace(folder / name)
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
+    files.replace(folder / DATA, msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
+    files.replace(folder / REPORT, text.encode())
