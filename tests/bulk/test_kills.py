@@ -1,0 +1,187 @@
+"""Runs that are killed or interrupted at any moment: the same command makes the output whole."""
+
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from bulk_runs import IMPATIENT, KINDS, beside, started, texts_of, write_lines
+from harness import SMALL, START_SECONDS, clean_environment, run, until
+
+FRAGILE = """
+import os, sys
+from embed_onnx.cli import main as cli
+from embed_onnx.bulk import journal
+journal.COMMIT_SECONDS = 0
+steps = int(sys.argv.pop(1))
+def fragile(call):
+    def step(*given, **named):
+        global steps
+        steps -= 1
+        if steps == 0:
+            os._exit(9)
+        return call(*given, **named)
+    return step
+os.fsync, os.rename, os.replace = fragile(os.fsync), fragile(os.rename), fragile(os.replace)
+os.unlink, os.rmdir = fragile(os.unlink), fragile(os.rmdir)
+cli.main()
+"""
+"""The program, which ends at once at the n-th call that changes what is on the disk for good."""
+INTERRUPTIBLE = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{IMPATIENT}"
+"""The same where whoever started the tests ignores interrupts."""
+
+
+def test_an_interrupt_keeps_what_was_done(home: Path, tmp_path: Path) -> None:
+    """It ends at once, without a traceback, and the same command goes on."""
+    source, output = write_lines(tmp_path / "in.txt", texts_of(8000)), tmp_path / "out.npy"
+    command = ["embed", str(source), "--model", SMALL, "-o", str(output)]
+    journal = tmp_path / "out.npy.partial/journal.json"
+    process = started(*command, cwd=home, program=INTERRUPTIBLE)
+    until(lambda: journal.exists() and json.loads(journal.read_bytes()).get("rows", 0))
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=START_SECONDS)
+    interrupted = json.loads(journal.read_bytes())["rows"]
+
+    assert 130 == process.returncode
+    assert told.endswith("stopped by SIGINT; the same command goes on from here\n")
+    assert 0 < interrupted < 8000
+    assert 0 == run(*command, cwd=home).returncode
+    assert 8000 == len(np.load(output, mmap_mode="r"))
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "dtype"),
+    [
+        (".txt", ".npy", "float16"),
+        (".csv", ".jsonl", "int8"),
+        (".parquet", ".parquet", "int8"),
+    ],
+)
+def test_killed_and_run_again_until_it_ends(
+    home: Path, tmp_path: Path, source: str, kind: str, dtype: str
+) -> None:
+    """kill -9 at random moments of the work: the output is that of a run which nobody killed, to the byte."""
+    rng = random.Random(kind)
+    texts = texts_of(6000)
+    for place in range(0, 6000, 97):
+        texts[place] = ""
+    given, output, whole = tmp_path / f"in{source}", tmp_path / f"out{kind}", tmp_path / f"w{kind}"
+    columns = write_input(given, texts)
+    command = ["embed", str(given), *columns, "--model", SMALL, "--dtype", dtype, "-o"]
+
+    kills = 0
+    for _ in range(5):
+        kills += kill_at_work([*command, str(output)], output, home, rng.random() * 0.15)
+    done = started(*command, str(output), cwd=home)
+    _, told = done.communicate(timeout=START_SECONDS)
+    assert 2 == done.returncode, told
+    assert 2 == run(*command, str(whole), cwd=home).returncode
+
+    assert kills >= 2
+    assert whole.read_bytes() == output.read_bytes()
+    assert beside(whole) == beside(output)
+    for suffix in beside(whole):
+        assert Path(f"{whole}{suffix}").read_bytes() == Path(f"{output}{suffix}").read_bytes()
+
+
+def write_input(path: Path, texts: list[str]) -> list[str]:
+    """Write texts as a file of the kind that its name says; the flags that choose its columns."""
+    if path.suffix == ".txt":
+        write_lines(path, texts)
+        return []
+    table = pa.table({"name": [f"n{place}" for place in range(len(texts))], "text": texts})
+    if path.suffix == ".csv":
+        pa_csv.write_csv(table, path)
+    else:
+        pq.write_table(table, path, row_group_size=1000)
+    return ["--id", "name"]
+
+
+def kill_at_work(command: list[str], output: Path, home: Path, seconds: float) -> int:
+    """Start a run, kill it after so long at work; 1 if it was at work then."""
+    place = Path(f"{output}.partial/journal.json")
+    before = place.read_bytes() if place.exists() else b""
+    process = started(*command, cwd=home)
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and (not place.exists() or place.read_bytes() == before):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.kill()
+    process.communicate()
+    return int(process.returncode == -9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ended_at_any_step_of_writing(home: Path, tmp_path: Path, kind: str) -> None:
+    """The process is gone at its 2nd, 3rd, ... sync, rename or removal: what follows makes it whole."""
+    source, output, whole = (
+        write_lines(tmp_path / "in.txt", texts_of(400)),
+        tmp_path / f"o{kind}",
+        tmp_path / f"w{kind}",
+    )
+    command = ["embed", str(source), "--model", SMALL, "-o"]
+    assert 0 == run(*command, str(whole), cwd=home).returncode
+
+    ended = []
+    for steps in [2, 5, 9, *range(4, 40, 3), 100]:
+        process = started(str(steps), *command, str(output), cwd=home, program=FRAGILE)
+        _, told = process.communicate(timeout=START_SECONDS)
+        ended.append(process.returncode)
+        assert process.returncode in (0, 9), told
+        if output.exists():
+            assert whole.read_bytes() == output.read_bytes()
+        if process.returncode == 0:
+            break
+
+    assert 0 == ended[-1]
+    assert len(ended) > 4
+    assert beside(whole) == beside(output)
+
+
+def test_standard_input_goes_on_with_the_same(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed run passes over what it has read; other bytes in its place are refused."""
+    output = tmp_path / "out.npy"
+    content = "".join(f"{text}\n" for text in texts_of(400))
+    command = ["embed", "-", "--model", SMALL, "-o", str(output)]
+    program = [sys.executable, "-c", FRAGILE, "22", *command]
+    killed = subprocess.run(program, cwd=home, env=clean_environment(), input=content, text=True, check=False)
+    assert 9 == killed.returncode
+
+    other = run(*command, cwd=home, stdin="x" + content)
+    short = run(*command, cwd=home, stdin="")
+    same = run(*command, cwd=home, stdin=content)
+
+    assert [1, 1, 0] == [done.returncode for done in (other, short, same)], same.stderr
+    assert "standard input is not what it was before" in other.stderr
+    assert 400 == len(np.load(output))
+
+
+def test_standard_input_of_a_run_that_stopped_at_its_end(home: Path, tmp_path: Path) -> None:
+    """All is embedded, and only files are to be renamed; yet other bytes are another input."""
+    output = tmp_path / "out.npy"
+    command = ["embed", "-", "--model", SMALL, "-o", str(output)]
+    (tmp_path / "out.npy.meta.json").mkdir()
+    stopped = run(*command, cwd=home, stdin="a\nb\n")
+    (tmp_path / "out.npy.meta.json").rmdir()
+
+    more = run(*command, cwd=home, stdin="a\nb\nc\n")
+    other = run(*command, cwd=home, stdin="a\nc\n")
+    same = run(*command, cwd=home, stdin="a\nb\n")
+
+    assert [1, 1, 1, 0] == [done.returncode for done in (stopped, more, other, same)], same.stderr
+    assert "standard input is not what it was before" in more.stderr
+    assert "standard input is not what it was before" in other.stderr
+    assert 2 == len(np.load(output))
