@@ -12,7 +12,7 @@ from embed_onnx import Model
 
 files = sorted(Path(sys.argv[1]).rglob("*.txt"))
 with Model.load("artifacts/all-MiniLM-L6-v2") as model:
-    index = faiss.IndexFlatIP(model.manifest.dimensions)  # vectors have length 1: products are cosines
+    index = faiss.IndexFlatIP(model.manifest.output.dimensions)  # vectors have length 1: products are cosines
     index.add(model.encode([file.read_text(encoding="utf-8") for file in files]))
     scores, places = index.search(model.encode([sys.argv[2]]), min(3, len(files)))
 for score, place in zip(scores[0], places[0], strict=True):

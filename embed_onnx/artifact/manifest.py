@@ -14,13 +14,13 @@ nothing is guessed from the names of files. An artifact is a folder:
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from embed_onnx.errors import ArtifactError
 
-FORMAT = 3
+FORMAT = 4
 """Raised by one whenever an older runtime could misread a newer folder."""
 
 MANIFEST = "manifest.json"
@@ -112,13 +112,30 @@ class Parity(Fidelity, frozen=True, kw_only=True):
     short: Fidelity | None = None
 
 
+class Dense(Record, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
+    """One vector a text: states are pooled, go through the head if there is one, and are normalised and cut.
+
+    ``pooling`` takes the states of all tokens, without those of a prompt unless ``include_prompt``; several
+    modes follow one another. ``dimensions`` is the length of the vector, and ``matryoshka`` are those that
+    the model was trained to be cut to.
+    """
+
+    dimensions: Positive
+    matryoshka: tuple[Positive, ...] = ()
+    pooling: Annotated[tuple[PoolingMode, ...], msgspec.Meta(min_length=1)]
+    include_prompt: bool = True
+    normalize: bool
+
+
+Output = Dense
+"""What comes out of a model, by ``kind``: the union of a struct for each kind, of which there is one."""
+
+
 class Manifest(Record, frozen=True, kw_only=True):
     """One artifact. ``max_tokens`` counts special tokens, None is no limit; ``created`` is in Unix seconds.
 
-    ``modules`` is the whole chain in order. After model.onnx, serving does ``pooling``, without the tokens of
-    a prompt unless ``include_prompt``, ``head``, ``normalize``, and a cut to ``dimensions``. ``matryoshka``:
-    the dimensions that the model was trained to be cut to. ``static``: its states are rows of a table,
-    whatever tokens are beside them.
+    ``modules`` is the whole chain in order, and ``output`` what comes after model.onnx. ``static``: its
+    states are rows of a table, whatever tokens are beside them.
 
     ``parity`` is that of standard operators; ``kernel_parity`` that of the native kernels, where they can run
     the model and the machine that exported it had them.
@@ -131,15 +148,11 @@ class Manifest(Record, frozen=True, kw_only=True):
     created: int
     source: Source
     recipe: int
-    dimensions: Positive
-    matryoshka: tuple[Positive, ...] = ()
+    output: Output
     max_tokens: Positive | None
     truncation_side: TruncationSide = "right"
     modules: tuple[Module, ...] = ()
     static: bool = False
-    pooling: Annotated[tuple[PoolingMode, ...], msgspec.Meta(min_length=1)]
-    include_prompt: bool = True
-    normalize: bool
     prompts: dict[str, str] = {}
     default_prompt: str | None = None
     precision: Precision
@@ -159,6 +172,9 @@ class Manifest(Record, frozen=True, kw_only=True):
         """Whether there is a head.onnx."""
         return any(module.runs_in == HEAD for module in self.modules)
 
+
+_FLAT_FORMAT = 3
+"""The last format whose manifests had the fields of ``Dense`` among their own: every model was dense."""
 
 _UNSEALED = "?" * 64
 """Where a manifest's own sha256 will stand."""
@@ -188,7 +204,7 @@ def is_name(text: str) -> bool:
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of an artifact folder.
+    """The manifest of an artifact folder; one of an older format is as it would be written now.
 
     Raises:
         ArtifactError: It is absent, malformed, or of a newer format.
@@ -196,17 +212,26 @@ def read(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         raw = path.read_bytes()
-        found = msgspec.json.decode(raw, type=_Header).format
-        if found > FORMAT:
+        number = msgspec.json.decode(raw, type=_Header).format
+        if number > FORMAT:
             raise ArtifactError(
-                f"{path} has format {found} and this version reads up to {FORMAT}; "
+                f"{path} has format {number} and this version reads up to {FORMAT}; "
                 "upgrade embed-onnx, or export the model again with this version"
             )
+        if number <= _FLAT_FORMAT:
+            return msgspec.convert(_with_output(msgspec.json.decode(raw)), Manifest)
         return msgspec.json.decode(raw, type=Manifest)
     except FileNotFoundError:
         raise ArtifactError(f"{folder} holds no {MANIFEST}; run `embed-onnx export` to make it") from None
     except (OSError, ValueError, RecursionError) as err:  # msgspec's errors are ValueErrors
         raise ArtifactError(f"{path} cannot be read: {err}; export the model again") from None
+
+
+def _with_output(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a manifest of ``_FLAT_FORMAT`` or an older one, as they are now."""
+    others = {name: value for name, value in fields.items() if name not in Dense.__struct_fields__}
+    dense = {name: value for name, value in fields.items() if name in Dense.__struct_fields__}
+    return {**others, "format": FORMAT, "output": {"kind": "dense", **dense}}
 
 
 def write(manifest: Manifest, folder: Path) -> None:

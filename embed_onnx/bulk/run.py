@@ -183,7 +183,7 @@ def _plan(inputs: Inputs, engine: _Engine, dtype: DType) -> Plan:
         precision=described.precision,
         runs_on=engine.model.kernels.runs_on,
         prompt=engine.model.prompt(options),
-        dimensions=options.dimensions or described.dimensions,
+        dimensions=options.dimensions or described.output.dimensions,
         dtype=dtype,
         truncate=options.truncate,
         literal_special_tokens=engine.model.literal_special_tokens,

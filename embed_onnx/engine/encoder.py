@@ -43,9 +43,9 @@ class Encoder:
         packed = PACK_TOKENS if self.kernels.library is not None else 0
         self.pack_tokens = PACK_TOKENS_STATIC if manifest.static else packed
         """The most tokens of several sequences in one call; 0: one sequence a call."""
-        self.dimensions = manifest.dimensions
-        self._modes = manifest.pooling
-        self._normalize = manifest.normalize
+        self.dimensions = manifest.output.dimensions
+        self._modes = manifest.output.pooling
+        self._normalize = manifest.output.normalize
         self._session = self._open(path)
         self._inputs = [argument.name for argument in self._session.get_inputs()]
         self._head = self._open(path.with_name(HEAD)) if manifest.head else None

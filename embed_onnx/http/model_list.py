@@ -58,7 +58,7 @@ async def list_models_simply(
     language, agent = (request.headers.get(name, "") for name in CLIENT_HEADERS)
     if language or CLIENT_NAME in agent:
         return _cards(registry)
-    dims = {name: wire.Dim(manifest.dimensions) for name, manifest in registry.manifests.items()}
+    dims = {name: wire.Dim(manifest.output.dimensions) for name, manifest in registry.manifests.items()}
     return wire.SimpleModelList(
         data=wire.SimpleModels(dims), generated=datetime.now(UTC).isoformat(), id=str(uuid.uuid4())
     )
@@ -78,15 +78,15 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> wire.ModelCard:
         owned_by=manifest.source.repo.partition("/")[0] if "/" in manifest.source.repo else "local",
         root=match.served,
         aliases=catalog.aliases(match.served),
-        dimensions=manifest.dimensions,
+        dimensions=manifest.output.dimensions,
         max_tokens=manifest.max_tokens,
-        pooling=list(manifest.pooling),
+        pooling=list(manifest.output.pooling),
         precision=manifest.precision,
         runs_on=engine.runs_on,
         parity=engine.parity,
         prompts=manifest.prompts,
         default_prompt=manifest.default_prompt,
-        matryoshka=manifest.matryoshka,
+        matryoshka=manifest.output.matryoshka,
     )
 
 

@@ -172,7 +172,7 @@ async def show_model(data: Annotated[ModelRequest, MODEL_BODY], state: State) ->
         "general.basename": match.served,
         "general.parameter_count": _parameters(described),
         f"{FAMILY}.context_length": described.max_tokens,
-        f"{FAMILY}.embedding_length": described.dimensions,
+        f"{FAMILY}.embedding_length": described.output.dimensions,
     }
     return Description(
         details=tag.details,
@@ -245,7 +245,7 @@ def _tag(match: Match, catalog: Catalog) -> Tag:
             parameter_size=_in_units(_parameters(described)),
             quantization_level=described.precision,
             context_length=described.max_tokens,
-            embedding_length=described.dimensions,
+            embedding_length=described.output.dimensions,
         ),
     )
 

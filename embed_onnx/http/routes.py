@@ -303,10 +303,11 @@ def _check_pooling(asked: str | None, served: Manifest) -> None:
     if asked is None:
         return
     plain = "".join(filter(str.isalpha, asked.lower())).removesuffix("tokens").removesuffix("token")
-    own = "".join(served.pooling).removesuffix("token")
+    own = "".join(served.output.pooling).removesuffix("token")
     if {"average": "mean", "avg": "mean"}.get(plain, plain) != own:
+        modes = "+".join(served.output.pooling)
         raise InvalidRequest(
-            f"pooling is {asked[:80]!r}, and {served.name} pools by {'+'.join(served.pooling)}; leave it out",
+            f"pooling is {asked[:80]!r}, and {served.name} pools by {modes}; leave it out",
             param="pooling",
         )
 

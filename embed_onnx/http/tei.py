@@ -196,7 +196,7 @@ async def info(state: State) -> Info:
         model_sha=found.source.revision,
         model_dtype=found.precision,
         served_model_name=found.name,
-        model_type=ModelType(Pooling("+".join(POOLING.get(mode, mode) for mode in found.pooling))),
+        model_type=ModelType(Pooling("+".join(POOLING.get(mode, mode) for mode in found.output.pooling))),
         # Neither is limited but by the tokens that may wait; a request has one at least.
         max_concurrent_requests=settings.queue_tokens,
         max_batch_tokens=settings.queue_tokens,

@@ -465,7 +465,7 @@ class Model:
             tokens = tokenizer.encode([prompt + text for text in texts], limit)
             if options.zeros:
                 tokens = [item if text else Tokens([], 0) for item, text in zip(tokens, texts, strict=True)]
-            if prompt and not self.manifest.include_prompt:
+            if prompt and not self.manifest.output.include_prompt:
                 skipped = tokenizer.prompt_length(prompt, limit)
                 tokens = [msgspec.structs.replace(item, skipped=skipped) for item in tokens]
         elif texts:
@@ -487,8 +487,8 @@ class Model:
     def _embedded(self, job: Job, tokens: list[Tokens], options: Options, started: float) -> Embedded:
         """The result of a finished job."""
         vectors = _with_zeros(job.vectors, tokens)
-        if options.dimensions is not None and options.dimensions < self.manifest.dimensions:
-            again = self.manifest.normalize and options.normalize is not False
+        if options.dimensions is not None and options.dimensions < self.manifest.output.dimensions:
+            again = self.manifest.output.normalize and options.normalize is not False
             vectors = pooling.cut(vectors, options.dimensions, renormalize=again)
         if options.normalize:
             vectors = pooling.unit(vectors)
@@ -590,9 +590,9 @@ class Model:
         )
 
     def _check_dimensions(self, options: Options) -> None:
-        asked, has = options.dimensions, self.manifest.dimensions
+        asked, has = options.dimensions, self.manifest.output.dimensions
         if asked is not None and not 1 <= asked <= has:
-            trained = ", ".join(map(str, self.manifest.matryoshka))
+            trained = ", ".join(map(str, self.manifest.output.matryoshka))
             best = f", and was trained for {trained}" if trained else ""
             raise InvalidRequest(
                 f"dimensions is {asked}; this model takes 1 to {has}{best}", param="dimensions"

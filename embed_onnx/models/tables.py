@@ -43,7 +43,7 @@ def models(settings: Settings) -> Table:
         table.add_row(
             entry.name,
             aliases,
-            str(found.dimensions),
+            str(found.output.dimensions),
             "no limit" if found.max_tokens is None else str(found.max_tokens),
             found.precision,
             f"{megabytes(folder):.1f}",

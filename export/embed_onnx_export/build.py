@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import Manifest, Parity, Quantization
+from embed_onnx.artifact.manifest import Dense, Manifest, Parity, Quantization
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx_export import parity
@@ -109,15 +109,17 @@ def _draft(entry: Entry, checkpoint: Checkpoint, original: Original, float32_byt
         created=int(time.time()),
         source=checkpoint.source,
         recipe=RECIPE,
-        dimensions=original.dimensions,
-        matryoshka=original.matryoshka,
+        output=Dense(
+            dimensions=original.dimensions,
+            matryoshka=original.matryoshka,
+            pooling=original.pooling,
+            include_prompt=original.include_prompt,
+            normalize=original.normalize,
+        ),
         max_tokens=original.max_tokens,
         modules=original.modules,
         static=original.static,
         truncation_side=original.truncation_side,
-        pooling=original.pooling,
-        include_prompt=original.include_prompt,
-        normalize=original.normalize,
         prompts=original.prompts,
         default_prompt=original.default_prompt,
         precision="float32",

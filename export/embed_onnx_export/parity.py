@@ -124,7 +124,7 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
     lengths = [item.num_tokens for item in tokens]
     places, found = [], []
     for place, (prompt, item) in enumerate(zip(expected.prompts, tokens, strict=True)):
-        skipped = 0 if manifest.include_prompt or not prompt else tokenizer.prompt_length(prompt)
+        skipped = 0 if manifest.output.include_prompt or not prompt else tokenizer.prompt_length(prompt)
         if item.num_tokens > skipped:  # of no token, serving makes no vector
             places.append(place)
             found.append(encoder.encode([item.ids], skipped=skipped)[0])

@@ -115,7 +115,7 @@ def test_the_artifact_holds_what_it_says(workshop: Path) -> None:
     assert {"model.onnx", "tokenizer.json", "LICENSE", "manifest.json"} == set(found.sha256)
     assert set(found.sha256) == {path.name for path in folder.iterdir()}
     assert manifest.sha256(workshop / "two" / "model.safetensors") == found.source.files["model.safetensors"]
-    assert ("cls", "max") == found.pooling
+    assert ("cls", "max") == found.output.pooling
     assert small_models.PROMPTS == found.prompts
     assert {f.name for f in (workshop / "artifacts").iterdir()} == {
         "other",
@@ -167,10 +167,10 @@ def test_minilm_in_int8(artifacts: Path) -> None:
     assert (artifacts / MINILM / "model.onnx").stat().st_size < found.float32_bytes / 3
     assert ("apache-2.0", 384, 256, ("mean",), True) == (
         found.source.license,
-        found.dimensions,
+        found.output.dimensions,
         found.max_tokens,
-        found.pooling,
-        found.normalize,
+        found.output.pooling,
+        found.output.normalize,
     )
 
 

@@ -173,7 +173,12 @@ def test_the_manifest_says_where_each_module_runs(workshop: Path) -> None:
         Module("Dropout", None),
     )
     assert expected == found.modules
-    assert (24, (8, 24), True, True) == (found.dimensions, found.matryoshka, found.head, found.normalize)
+    assert (24, (8, 24), True, True) == (
+        found.output.dimensions,
+        found.output.matryoshka,
+        found.head,
+        found.output.normalize,
+    )
     assert {"head.onnx", "model.onnx", "tokenizer.json", "manifest.json"} == set(found.sha256)
 
 
@@ -207,7 +212,7 @@ def test_a_saved_truncation_cuts_as_sentence_transformers_does(workshop: Path) -
     with load(workshop, "truncated") as model:
         (vector,), (shorter,) = model.encode(texts[:1]), model.encode(texts[:1], dimensions=5)
 
-    assert (12, 12, 5) == (model.manifest.dimensions, len(vector), len(shorter))
+    assert (12, 12, 5) == (model.manifest.output.dimensions, len(vector), len(shorter))
     np.testing.assert_allclose(np.linalg.norm(expected), np.linalg.norm(vector), rtol=1e-5)
     np.testing.assert_allclose(expected[:5] / np.linalg.norm(expected[:5]), shorter, atol=1e-5)
 

@@ -1,8 +1,11 @@
 """The in-process API against sentence-transformers, and the promise of batch invariance."""
 
 import asyncio
+import hashlib
 import itertools
+import json
 import random
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -120,7 +123,8 @@ def test_input_types_name_prompts_too(home: Path, small: Model) -> None:
 
 def test_matryoshka_dimensions_are_named(home: Path, small: Model) -> None:
     """Any number up to the model's works; the error says which ones it was trained for."""
-    changed = with_manifest(home, small, matryoshka=(8, 16))
+    output = msgspec.structs.replace(small.manifest.output, matryoshka=(8, 16))
+    changed = with_manifest(home, small, output=output)
 
     with pytest.raises(InvalidRequest, match="takes 1 to 32, and was trained for 8, 16"):
         changed.encode(["x"], dimensions=33)
@@ -128,6 +132,28 @@ def test_matryoshka_dimensions_are_named(home: Path, small: Model) -> None:
         assert np.array_equal(
             small.encode(["x"], dimensions=dimensions), changed.encode(["x"], dimensions=dimensions)
         )
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_an_artifact_of_an_older_format_is_served_as_it_is(
+    home: Path, tmp_path: Path, small: Model, number: int
+) -> None:
+    """Its manifest has the fields of a dense output among its own, and a seal of its own text."""
+    folder = tmp_path / SMALL
+    shutil.copytree(home / "artifacts" / SMALL, folder)
+    fields = json.loads((folder / "manifest.json").read_text())
+    dense = fields.pop("output")
+    del dense["kind"]
+    if number == 2:
+        for parity in filter(None, (fields["parity"], fields["kernel_parity"])):
+            del parity["short"]
+    fields["sha256"]["manifest.json"] = "?" * 64
+    text = json.dumps({**fields, **dense, "format": number}, indent=2)
+    (folder / "manifest.json").write_text(text.replace("?" * 64, hashlib.sha256(text.encode()).hexdigest()))
+
+    with Model.load(folder) as older:
+        assert small.manifest.output == older.manifest.output
+        assert np.array_equal(small.encode(["a few words"]), older.encode(["a few words"]))
 
 
 def with_manifest(home: Path, model: Model, **changes: Any) -> Model:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from embed_onnx.artifact.manifest import Fidelity, Manifest, Parity, Quantization, Source
+from embed_onnx.artifact.manifest import Dense, Fidelity, Manifest, Parity, Quantization, Source
 from embed_onnx.engine import native
 from embed_onnx.engine.native import Kernels
 from embed_onnx.errors import SetupError
@@ -18,10 +18,8 @@ MANIFEST = Manifest(
     created=1_750_000_000,
     source=Source(repo="owner/small", files={}),
     recipe=1,
-    dimensions=32,
+    output=Dense(dimensions=32, pooling=("mean",), normalize=True),
     max_tokens=48,
-    pooling=("mean",),
-    normalize=True,
     precision="int8",
     quantization=Quantization(
         weight_bits=8,

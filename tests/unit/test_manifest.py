@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import Manifest, Parity, Quantization, Source
+from embed_onnx.artifact.manifest import (
+    Dense,
+    Fidelity,
+    Manifest,
+    Module,
+    Parity,
+    Quantization,
+    Source,
+)
 from embed_onnx.errors import ArtifactError
 
 SAMPLE = Manifest(
@@ -20,10 +28,8 @@ SAMPLE = Manifest(
     created=1_750_000_000,
     source=Source(repo="owner/small-model", revision="abc", license="mit", files={"config.json": "12"}),
     recipe=1,
-    dimensions=384,
+    output=Dense(dimensions=384, pooling=("mean", "cls"), normalize=True),
     max_tokens=256,
-    pooling=("mean", "cls"),
-    normalize=True,
     prompts={"query": "query: ", "passage": "passage: "},
     default_prompt="query",
     precision="int8",
@@ -43,6 +49,80 @@ SAMPLE = Manifest(
 )
 
 
+FORMAT_3 = """\
+{
+  "format": 3,
+  "name": "e5-small",
+  "created": 1750000000,
+  "source": {
+    "repo": "intfloat/e5-small",
+    "requested": null,
+    "revision": "abc",
+    "license": "mit",
+    "files": {
+      "config.json": "12"
+    }
+  },
+  "recipe": 6,
+  "dimensions": 384,
+  "matryoshka": [
+    128,
+    256
+  ],
+  "max_tokens": 512,
+  "truncation_side": "right",
+  "modules": [
+    {
+      "text": "Transformer",
+      "runs_in": "model.onnx",
+      "note": ""
+    },
+    {
+      "text": "Pooling",
+      "runs_in": "numpy",
+      "note": ""
+    },
+    {
+      "text": "Normalize",
+      "runs_in": "numpy",
+      "note": ""
+    }
+  ],
+  "static": false,
+  "pooling": [
+    "mean",
+    "cls"
+  ],
+  "include_prompt": false,
+  "normalize": true,
+  "prompts": {
+    "query": "query: "
+  },
+  "default_prompt": "query",
+  "precision": "float32",
+  "quantization": null,
+  "packed": false,
+  "parity": {
+    "texts": 73,
+    "cosine_mean": 0.9999,
+    "cosine_min": 0.9998,
+    "short": {
+      "texts": 20,
+      "cosine_mean": 0.9999,
+      "cosine_min": 0.9997
+    }
+  },
+  "kernel_parity": null,
+  "float32_bytes": 90000000,
+  "sha256": {
+    "model.onnx": "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c",
+    "tokenizer.json": "dba36bffa5cab0f922d087a3aeb179f9d4e745df40b323e1b1471402848c8a3e",
+    "manifest.json": "ef5447a070cdc87d29980fe2f3fceb3efc30e15beb05321e0159d2ed5013a533"
+  }
+}
+"""
+"""As version 0.1.0 wrote it, beside a model.onnx of "weights" and a tokenizer.json of "words"."""
+
 WRONG = {"model.onnx": "0" * 64, "tokenizer.json": "0" * 64}
 """Digests that no file has."""
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -53,6 +133,17 @@ def write(folder: Path, **changes: Any) -> Path:
     """A folder with the sample's manifest, some of its fields changed."""
     (folder / manifest.MANIFEST).write_text(json.dumps(msgspec.to_builtins(SAMPLE) | changes))
     return folder
+
+
+def flat(**changes: Any) -> dict[str, Any]:
+    """The sample's fields as they were up to format 3, when what comes out stood among the others."""
+    fields = msgspec.to_builtins(SAMPLE)
+    dense = fields.pop("output")
+    del dense["kind"]
+    return fields | dense | changes
+
+
+DENSE = msgspec.to_builtins(SAMPLE)["output"]
 
 
 def sentence(folder: Path) -> str:
@@ -89,21 +180,17 @@ def test_fields_with_defaults_may_be_absent_except_the_format(tmp_path):
 
 def test_a_manifest_of_the_first_format_is_read(tmp_path):
     """From before there were heads, prompts that are not pooled, and models without a limit."""
+    old = flat(format=1)
     for name in ("modules", "static", "include_prompt", "matryoshka"):
-        assert name in msgspec.to_builtins(SAMPLE)
-    old = {
-        name: value
-        for name, value in msgspec.to_builtins(SAMPLE).items()
-        if name not in ("modules", "static", "include_prompt", "matryoshka")
-    }
-    (tmp_path / manifest.MANIFEST).write_text(json.dumps(old | {"format": 1}))
+        del old[name]
+    (tmp_path / manifest.MANIFEST).write_text(json.dumps(old))
 
-    assert msgspec.structs.replace(SAMPLE, format=1) == manifest.read(tmp_path)
+    assert SAMPLE == manifest.read(tmp_path)
 
 
 def test_a_manifest_without_figures_of_short_texts_is_read(tmp_path):
     """As they were up to format 2; what is of format 3 is not read by those who would not know of them."""
-    old = msgspec.to_builtins(SAMPLE) | {"format": 2}
+    old = flat(format=2)
     for name in ("parity", "kernel_parity"):
         old[name] = {"texts": 73, "cosine_mean": 0.998, "cosine_min": 0.99}
     (tmp_path / manifest.MANIFEST).write_text(json.dumps(old))
@@ -112,7 +199,65 @@ def test_a_manifest_without_figures_of_short_texts_is_read(tmp_path):
 
     assert (73, 0.998, 0.99, None) == msgspec.structs.astuple(found.parity)
     assert found.parity == found.kernel_parity
-    assert 3 == manifest.FORMAT
+
+
+def test_a_manifest_of_the_third_format_is_read_and_verified(tmp_path):
+    """Every fact of it, in today's shape; its seal is that of the text as it was written."""
+    (tmp_path / manifest.MANIFEST).write_text(FORMAT_3)
+    (tmp_path / "model.onnx").write_text("weights")
+    (tmp_path / "tokenizer.json").write_text("words")
+
+    found = manifest.read(tmp_path)
+
+    manifest.verify(found, tmp_path)
+    expected = Manifest(
+        name="e5-small",
+        created=1_750_000_000,
+        source=Source(repo="intfloat/e5-small", revision="abc", license="mit", files={"config.json": "12"}),
+        recipe=6,
+        output=Dense(
+            dimensions=384,
+            matryoshka=(128, 256),
+            pooling=("mean", "cls"),
+            include_prompt=False,
+            normalize=True,
+        ),
+        max_tokens=512,
+        modules=(
+            Module("Transformer", "model.onnx"),
+            Module("Pooling", "numpy"),
+            Module("Normalize", "numpy"),
+        ),
+        prompts={"query": "query: "},
+        default_prompt="query",
+        precision="float32",
+        parity=Parity(
+            texts=73,
+            cosine_mean=0.9999,
+            cosine_min=0.9998,
+            short=Fidelity(texts=20, cosine_mean=0.9999, cosine_min=0.9997),
+        ),
+        float32_bytes=90_000_000,
+        sha256=found.sha256,
+    )
+    assert expected == found
+
+
+def test_an_older_manifest_that_was_changed_is_named(tmp_path):
+    (tmp_path / manifest.MANIFEST).write_text(FORMAT_3.replace('"dimensions": 384', '"dimensions": 383'))
+    (tmp_path / "model.onnx").write_text("weights")
+    (tmp_path / "tokenizer.json").write_text("words")
+
+    with pytest.raises(ArtifactError, match=r"manifest\.json is damaged: its sha256 is "):
+        manifest.verify(manifest.read(tmp_path), tmp_path)
+
+
+def test_what_is_of_one_format_is_not_read_as_another(tmp_path):
+    """An older runtime would misread what is written now, so the number was raised with the shape."""
+    (tmp_path / manifest.MANIFEST).write_text(json.dumps(flat()))
+
+    assert 4 == manifest.FORMAT
+    assert "unknown field `dimensions`" in sentence(tmp_path)
 
 
 def test_a_newer_format_is_called_newer_whatever_else_it_holds(tmp_path):
@@ -154,16 +299,28 @@ def test_a_malformed_manifest_is_an_artifact_error(tmp_path, raw):
     [
         pytest.param({"shards": 3}, "unknown field `shards`", id="unknown-field"),
         pytest.param({"parity": {"texts": 1, "bleu": 1}}, "unknown field `bleu`", id="unknown-inner-field"),
-        pytest.param({"dimensions": 0}, "`$.dimensions`", id="no-dimensions"),
+        pytest.param({"output": DENSE | {"dimensions": 0}}, "`$.output.dimensions`", id="no-dimensions"),
+        pytest.param(
+            {"output": DENSE | {"kind": "other"}}, "'other' - at `$.output.kind`", id="unknown-kind"
+        ),
+        pytest.param(
+            {"output": DENSE | {"labels": []}}, "unknown field `labels`", id="field-of-another-kind"
+        ),
         pytest.param({"max_tokens": 1.5}, "`$.max_tokens`", id="half-a-token"),
-        pytest.param({"pooling": []}, "`$.pooling`", id="no-pooling"),
-        pytest.param({"pooling": ["attention"]}, "`$.pooling[0]`", id="unknown-pooling"),
+        pytest.param({"output": DENSE | {"pooling": []}}, "`$.output.pooling`", id="no-pooling"),
+        pytest.param(
+            {"output": DENSE | {"pooling": ["attention"]}}, "`$.output.pooling[0]`", id="unknown-pooling"
+        ),
         pytest.param({"precision": "fp16"}, "`$.precision`", id="unknown-precision"),
         pytest.param({"name": "../up"}, "`$.name`", id="name-that-escapes"),
         pytest.param({"name": "a:b"}, "`$.name`", id="name-with-a-colon"),
         pytest.param({"name": "a\n"}, "`$.name`", id="name-with-a-line-end"),
         pytest.param({"modules": [{"text": "Dense", "runs_in": "torch"}]}, "runs_in", id="unknown-place"),
-        pytest.param({"matryoshka": [64, 0]}, "`$.matryoshka[1]`", id="no-matryoshka-dimensions"),
+        pytest.param(
+            {"output": DENSE | {"matryoshka": [64, 0]}},
+            "`$.output.matryoshka[1]`",
+            id="no-matryoshka-dimensions",
+        ),
         pytest.param({"default_prompt": "no"}, "default_prompt 'no' is not one of the prompts", id="prompt"),
     ],
 )

@@ -111,8 +111,8 @@ def _engines(subject: Subject, original: Original, models: Mapping[Precision, Mo
 
 def _cuts(made: Manifest) -> list[int]:
     """The dimensions that scores are told for, all first: also a half, a quarter, and those trained for."""
-    parts = {made.dimensions // part for part in (1, 2, 4)}
-    return sorted((parts | set(made.matryoshka)) - {0}, reverse=True)
+    parts = {made.output.dimensions // part for part in (1, 2, 4)}
+    return sorted((parts | set(made.output.matryoshka)) - {0}, reverse=True)
 
 
 def _similarity(original: Original) -> str:
@@ -127,10 +127,10 @@ def _facts(subject: Subject, original: Original) -> Facts:
         repo=made.source.repo,
         revision=made.source.revision,
         license=made.source.license,
-        dimensions=made.dimensions,
+        dimensions=made.output.dimensions,
         max_tokens=made.max_tokens,
         modules=[module.text for module in made.modules],
-        pooling=list(made.pooling),
+        pooling=list(made.output.pooling),
         prompts=made.prompts,
         default_prompt=made.default_prompt,
         similarity=_similarity(original),
