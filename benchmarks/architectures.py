@@ -39,10 +39,10 @@ def _row(name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = small_models.save(Path(scratch) / name, name)
         try:
-            found = {kind: _export(folder, kind) for kind in ("float32", "int8")}
+            artifacts = {kind: _export(folder, kind) for kind in ("float32", "int8")}
         except ExportError as err:
             return {"refused": str(err)}
-    float32, int8 = found["float32"], found["int8"]
+    float32, int8 = artifacts["float32"], artifacts["int8"]
     quantization = int8.quantization
     assert quantization is not None
     return {

@@ -56,8 +56,8 @@ def main() -> None:
         for name, way in WAYS.items():
             file = Path(folder) / manifest.MODEL
             onnx.save(build(encoder, way), file)
-            for engine, wanted in ((OPERATORS, "off"), (KERNELS, "auto")):
-                encode = Artifact(file, native.find(wanted))
+            for engine, kernels in ((OPERATORS, "off"), (KERNELS, "auto")):
+                encode = Artifact(file, native.find(kernels))
                 rows.setdefault(name, {})[engine] = quality.sts(path, encode, originals)
             print(name, *rows[name].items(), sep="\n  ", flush=True)
     record.write("bits", rows)
@@ -65,12 +65,12 @@ def main() -> None:
 
 def build(encoder: families.Encoder, way: Way) -> onnx.ModelProto:
     """The int8 file, quantised in that way."""
-    made = encoder_graph.build(encoder, quantized=True)
+    model = encoder_graph.build(encoder, quantized=True)
     texts = functions.QUANTIZE_TOKENS.replace(f"{{{functions.STEPS}.0}}", f"{{{way.steps}.0}}")
     changed = parser.parse_function(texts)
-    next(one for one in made.functions if one.name == changed.name).CopyFrom(changed)
+    next(one for one in model.functions if one.name == changed.name).CopyFrom(changed)
     if way.largest is not None:
-        tensors = {tensor.name: tensor for tensor in made.graph.initializer}
+        tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         for tensor in encoder_graph.build(encoder, quantized=False).graph.initializer:
             linear, dot, kind = tensor.name.rpartition(".")
             if kind == "weight":
@@ -78,7 +78,7 @@ def build(encoder: families.Encoder, way: Way) -> onnx.ModelProto:
                 for part, array in zip(("weight", "scale", "sum"), arrays, strict=True):
                     name = f"{linear}{dot}{part}"
                     tensors[name].CopyFrom(numpy_helper.from_array(array, name))
-    return made
+    return model
 
 
 def quantize(weights: int8.Floats, largest: int) -> tuple[int8.Integers, int8.Floats, int8.Floats]:
@@ -97,9 +97,9 @@ class Artifact:
         self._tokenizer = Tokenizer(folder / manifest.TOKENIZER, max_tokens=described.max_tokens)
         self._encoder = Encoder(file, described, kernels)
 
-    def __call__(self, given: list[str]) -> quality.Vectors:
+    def __call__(self, texts: list[str]) -> quality.Vectors:
         """Vectors of a list of texts."""
-        return np.concatenate([self._encoder.encode([item.ids]) for item in self._tokenizer.encode(given)])
+        return np.concatenate([self._encoder.encode([item.ids]) for item in self._tokenizer.encode(texts)])
 
 
 if __name__ == "__main__":

@@ -41,24 +41,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
 
-    given = texts.mixed(arguments.texts, arguments.count)
+    lines = texts.mixed(arguments.texts, arguments.count)
     rates: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder, Model.load(arguments.artifacts / MODEL) as model:
         source = Path(folder) / "texts.txt"
-        source.write_text("".join(f"{text}\n" for text in given), encoding="utf-8")
-        _in_process(model, given[:200])  # not counted: caches, lazy allocations
+        source.write_text("".join(f"{text}\n" for text in lines), encoding="utf-8")
+        _in_process(model, lines[:200])  # not counted: caches, lazy allocations
         for _ in range(arguments.rounds):
             started = time.perf_counter()
-            tokens = _in_process(model, given)
+            tokens = _in_process(model, lines)
             rates[IN_PROCESS].append(tokens / (time.perf_counter() - started))
             for kind in KINDS:
                 rates[kind].append(_run(source, arguments.artifacts, kind))
     ratios = {kind: stats.quartiles(np.array(rates[kind]) / np.array(rates[IN_PROCESS])) for kind in KINDS}
     results = {
-        "texts": len(given),
+        "texts": len(lines),
         "tokens": tokens,
         "rounds": arguments.rounds,
-        "tokens_per_second": {name: stats.quartiles(found) for name, found in rates.items()},
+        "tokens_per_second": {name: stats.quartiles(values) for name, values in rates.items()},
         "ratio": ratios,
     }
     for name, (_, median, _) in results["tokens_per_second"].items():
@@ -66,9 +66,9 @@ def main() -> None:
     record.write("bulk", results)
 
 
-def _in_process(model: Model, given: list[str]) -> int:
+def _in_process(model: Model, lines: list[str]) -> int:
     """Embed all texts; their tokens."""
-    lists = [given[start : start + LIST] for start in range(0, len(given), LIST)]
+    lists = [lines[start : start + LIST] for start in range(0, len(lines), LIST)]
     with ThreadPoolExecutor(cpu.usable_cores() + THREADS_BESIDE) as callers:
         return sum(callers.map(lambda some: model.embed_now(some, Options()).num_tokens, lists))
 
@@ -86,9 +86,9 @@ def _run(source: Path, artifacts: Path, kind: str) -> float:
     done = subprocess.run(
         command(source, output, artifacts, "--force"), capture_output=True, text=True, check=True
     )
-    found = re.search(r"([\d,]+) tokens/s\n", done.stderr)
-    assert found, done.stderr
-    return float(found[1].replace(",", ""))
+    rate = re.search(r"([\d,]+) tokens/s\n", done.stderr)
+    assert rate, done.stderr
+    return float(rate[1].replace(",", ""))
 
 
 if __name__ == "__main__":

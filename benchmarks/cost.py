@@ -110,11 +110,11 @@ def check(rounds: int) -> list[dict[str, Any]]:
 
 def _embed(case: Case) -> tuple[int, float]:
     """Tokens of a case, and the processor's seconds that they took."""
-    given = texts.of_words(case.texts, case.words)
+    inputs = texts.of_words(case.texts, case.words)
     with Model.load(peers.artifact(case.model), threads=case.lanes) as model:
-        model.encode(given[:4])
+        model.encode(inputs[:4])
         started = time.process_time()
-        embedded = model.embed_now(given, Options())
+        embedded = model.embed_now(inputs, Options())
         return embedded.num_tokens, time.process_time() - started
 
 

@@ -93,16 +93,16 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def time(self, given: list[str], seconds: float) -> list[float]:
+    def time(self, inputs: list[str], seconds: float) -> list[float]:
         """Seconds of each of as many calls as fit into so long, one at least."""
-        taken: list[float] = self._ask({"texts": given, "seconds": seconds})["seconds"]
+        taken: list[float] = self._ask({"texts": inputs, "seconds": seconds})["seconds"]
         return taken
 
-    def vectors(self, given: list[str], path: Path) -> np.ndarray:
+    def vectors(self, inputs: list[str], path: Path) -> np.ndarray:
         """Unit vectors, float32 [texts, dimensions], by way of a file."""
-        self._ask({"texts": given, "save": str(path)})
-        found: np.ndarray = np.load(path)
-        return found
+        self._ask({"texts": inputs, "save": str(path)})
+        vectors: np.ndarray = np.load(path)
+        return vectors
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None

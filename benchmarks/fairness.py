@@ -137,11 +137,11 @@ def _queries(server: Server) -> Iterator[list[float]]:
 def _in_time(server: Server, inputs: int, number: int, patience: float) -> int:
     """Which try of a client brought the vectors; 0: none."""
     rng = random.Random(number)
-    given = texts.of_words(inputs, WORDS, seed=number)
+    words = texts.of_words(inputs, WORDS, seed=number)
     for tried in range(1, RETRIES + 2):
         pause = min(PAUSES[1], PAUSES[0] * 2 ** (tried - 1)) * (1 - 0.25 * rng.random())
         with contextlib.suppress(TimeoutError):
-            status, retry_after = _send(server, given, patience)
+            status, retry_after = _send(server, words, patience)
             if status == 200:
                 return tried
             pause = retry_after or pause
@@ -149,9 +149,9 @@ def _in_time(server: Server, inputs: int, number: int, patience: float) -> int:
     return 0
 
 
-def _send(server: Server, given: list[str], seconds: float) -> tuple[int, float]:
+def _send(server: Server, words: list[str], seconds: float) -> tuple[int, float]:
     """The status of a request, and when to try again; leaves after so many seconds."""
-    body = json.dumps({"model": peers.SMALL, "input": given, "encoding_format": "base64"})
+    body = json.dumps({"model": peers.SMALL, "input": words, "encoding_format": "base64"})
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=seconds)
     try:
         connection.request("POST", "/embeddings", body, {"content-type": "application/json"})

@@ -69,13 +69,13 @@ def main() -> None:
             for name, server in servers.items():
                 with server.awake():
                     _measure_server(name, server, pool, arguments, latencies, rates)
-    found = {
+    results = {
         "latency_ms": summary(latencies, stats.latencies),
         "rate": summary(rates, stats.quartiles),
         "engines": {name: worker.versions for name, worker in workers.items()},
     }
-    show(found)
-    record.write("load", {"rounds": arguments.rounds, "seconds": arguments.seconds} | found)
+    show(results)
+    record.write("load", {"rounds": arguments.rounds, "seconds": arguments.seconds} | results)
 
 
 def _measure_worker(
@@ -84,8 +84,8 @@ def _measure_worker(
     """One short text after the other, and a long list."""
     (short,) = itertools.islice(pool.short(), 1)
     latencies[IDLE][name].append(worker.time(short, arguments.seconds))
-    given, tokens = next(pool.lists(BULK_TEXTS * 4))
-    times = worker.time(given, arguments.seconds)
+    inputs, tokens = next(pool.lists(BULK_TEXTS * 4))
+    times = worker.time(inputs, arguments.seconds)
     rates[BULK][name].append(tokens * len(times) / sum(times))
 
 
@@ -121,9 +121,9 @@ def closed_loop(
     counts: list[int] = []
 
     def counted() -> Iterator[list[str]]:
-        for given, tokens in lists:
+        for inputs, tokens in lists:
             counts.append(tokens)
-            yield given
+            yield inputs
 
     started = time.perf_counter()
     taken = server.send(closed(counted(), seconds), connections)
@@ -135,10 +135,10 @@ def _during_bulk(server: Server, pool: Pool, seconds: float) -> list[float]:
     over = threading.Event()
 
     def until_over() -> Iterator[Request]:
-        for given, _ in pool.lists(LONG_BULK_TEXTS):
+        for inputs, _ in pool.lists(LONG_BULK_TEXTS):
             if over.is_set():
                 return
-            yield time.perf_counter(), given
+            yield time.perf_counter(), inputs
 
     sending = threading.Thread(target=server.send, args=(until_over(), BULK_CONNECTIONS))
     sending.start()
@@ -155,12 +155,12 @@ def summary(figures: Figures, over: Any) -> dict[str, dict[str, Any]]:
     return {phase: {name: over(rounds) for name, rounds in row.items()} for phase, row in figures.items()}
 
 
-def show(found: dict[str, Any]) -> None:
+def show(results: dict[str, Any]) -> None:
     """Print every row."""
-    for phase, row in found["latency_ms"].items():
+    for phase, row in results["latency_ms"].items():
         for name, one in row.items():
             print(f"{phase:32}{name:44}p50 {one['p50']:8} p95 {one['p95']:8} p99 {one['p99']:8} ms")
-    for phase, row in found["rate"].items():
+    for phase, row in results["rate"].items():
         for name, (_, median, _) in row.items():
             print(f"{phase:32}{name:44}{median:12,.1f}")
 

@@ -43,14 +43,17 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where the model and its graphs are kept")
     parser.add_argument("--tokens", type=int, nargs="+", default=[512, 2048, 4096, 8192])
     parser.add_argument("--rounds", type=int, default=1)
-    given = parser.parse_args()
-    _make(given.folder)
-    rounds = [{tokens: _round(given.folder, tokens) for tokens in given.tokens} for _ in range(given.rounds)]
+    arguments = parser.parse_args()
+    _make(arguments.folder)
+    rounds = [
+        {tokens: _round(arguments.folder, tokens) for tokens in arguments.tokens}
+        for _ in range(arguments.rounds)
+    ]
     rows = {
         str(tokens): {
             engine: _median([one[tokens][engine] for one in rounds]) for engine in rounds[0][tokens]
         }
-        for tokens in given.tokens
+        for tokens in arguments.tokens
     }
     record.write("long_texts", {"model": "ModernBERT of base size, 22 layers of 768", "tokens": rows})
 

@@ -91,8 +91,8 @@ def _capacity(server: Server, pool: Pool) -> dict[str, float]:
         client, answers = Client(server.port), []
         while time.perf_counter() < end:
             with lock:
-                given, tokens = next(lists)
-            answers.append(_send(client, given, tokens))
+                inputs, tokens = next(lists)
+            answers.append(_send(client, inputs, tokens))
         return answers
 
     with ThreadPoolExecutor(4) as threads:
@@ -109,12 +109,12 @@ def _flood(server: Server, pool: Pool, rate: float, seconds: float) -> list[Answ
     lists = pool.lists(TEXTS)
     counts: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-    def given() -> Iterator[list[str]]:
+    def inputs() -> Iterator[list[str]]:
         for some, tokens in lists:
             counts.put(tokens)
             yield some
 
-    requests, lock = at_rate(given(), rate, seconds), threading.Lock()
+    requests, lock = at_rate(inputs(), rate, seconds), threading.Lock()
 
     def connection(_: int) -> list[Answer]:
         client, answers = Client(server.port), []
@@ -132,10 +132,10 @@ def _flood(server: Server, pool: Pool, rate: float, seconds: float) -> list[Answ
         return list(itertools.chain(*threads.map(connection, range(CONNECTIONS))))
 
 
-def _send(client: Client, given: list[str], tokens: int) -> Answer:
+def _send(client: Client, inputs: list[str], tokens: int) -> Answer:
     """Whatever is not an answer ends the run."""
     started = time.perf_counter()
-    answer, _ = client.send(given)
+    answer, _ = client.send(inputs)
     now = time.perf_counter()
     retry_after = answer.headers["retry-after"]
     done = tokens if answer.status == 200 else 0

@@ -57,12 +57,12 @@ def artifact(model: str) -> Path:
     return HOME / "models" / model / "artifacts" / model
 
 
-def token_counts(model: str, given: list[str]) -> list[int]:
+def token_counts(model: str, inputs: list[str]) -> list[int]:
     """Tokens of texts as every engine cuts them, special tokens included."""
     words = Tokenizer.from_file(str(files(model) / "tokenizer.json"))
     words.enable_truncation(MAX_TOKENS)
     words.no_padding()
-    return [len(item.ids) for item in words.encode_batch(given)]
+    return [len(item.ids) for item in words.encode_batch(inputs)]
 
 
 def main() -> None:
@@ -81,18 +81,18 @@ def main() -> None:
 
 def _make_environment(requirements: Path) -> None:
     folder = HOME / requirements.stem
-    made = folder / requirements.name
-    wanted = requirements.read_text()
-    if made.exists() and made.read_text() == wanted:
+    record = folder / requirements.name
+    packages = requirements.read_text()
+    if record.exists() and record.read_text() == packages:
         return
     print(f"environment {folder}", flush=True)
     _run(sys.executable, "-m", "venv", folder)
     install = (folder / "bin" / "pip", "install", "--quiet")
     # First and alone: a CPU build that pip finds on the machine is then kept by what comes after.
-    for torch in [line for line in wanted.splitlines() if line.startswith("torch==")]:
+    for torch in [line for line in packages.splitlines() if line.startswith("torch==")]:
         _run(*install, torch)
     _run(*install, "--requirement", requirements)
-    made.write_text(wanted)
+    record.write_text(packages)
 
 
 def _make_checkpoint(model: str) -> None:

@@ -31,9 +31,9 @@ class Encoder:
     def __init__(self, worker: Worker, folder: str) -> None:
         self._worker, self._path = worker, Path(folder) / "vectors.npy"
 
-    def __call__(self, given: list[str]) -> Vectors:
+    def __call__(self, inputs: list[str]) -> Vectors:
         """Vectors of a list of texts."""
-        return self._worker.vectors(given, self._path)
+        return self._worker.vectors(inputs, self._path)
 
 
 def main() -> None:
@@ -84,8 +84,8 @@ def sts(path: Path, encode: Callable[[list[str]], Vectors], originals: dict[Path
 
 def _cosines(left: Vectors, right: Vectors) -> dict[str, Any]:
     cosines = scores.cosines(left, right)
-    found = {"mean": cosines.mean(), "percent_1": np.percentile(cosines, 1), "min": cosines.min()}
-    return {name: round(float(value), 5) for name, value in found.items()} | {
+    values = {"mean": cosines.mean(), "percent_1": np.percentile(cosines, 1), "min": cosines.min()}
+    return {name: round(float(value), 5) for name, value in values.items()} | {
         "equal": bool((left == right).all())
     }
 

@@ -93,12 +93,12 @@ def main() -> None:
             _measure(RAY, on_ray, pool, arguments.seconds, latencies, rates)
             with plain.awake():
                 _measure(PLAIN, plain, pool, arguments.seconds, latencies, rates)
-    found = {
+    results = {
         "latency_ms": load.summary(latencies, stats.latencies),
         "rate": load.summary(rates, stats.quartiles),
     }
-    load.show(found)
-    record.write("ray", {"rounds": arguments.rounds, "seconds": arguments.seconds} | found)
+    load.show(results)
+    record.write("ray", {"rounds": arguments.rounds, "seconds": arguments.seconds} | results)
 
 
 def _measure(

@@ -16,9 +16,9 @@ RESULTS = Path(__file__).parent / "results"
 def write(name: str, rows: dict[str, Any]) -> None:
     """Write ``results/NAME.json``; the last line on standard output says where."""
     module = Path(sys.argv[0]).stem
-    given = [Path(word).name if "/" in word else word for word in sys.argv[1:]]  # nobody else's folders
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]  # nobody else's folders
     content = {
-        "command": " ".join(["python", "-m", f"benchmarks.{module}", *given]),
+        "command": " ".join(["python", "-m", f"benchmarks.{module}", *words]),
         "commit": _commit(),
         "machine": msgspec.structs.asdict(machine.describe()),
         "versions": machine.versions(),
@@ -32,8 +32,8 @@ def write(name: str, rows: dict[str, Any]) -> None:
 
 def read(name: str) -> dict[str, Any]:
     """A results file."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return content
 
 
 def _commit() -> str:

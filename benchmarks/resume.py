@@ -56,13 +56,13 @@ def main() -> None:
         results = {
             "rows": arguments.rows,
             "tokens": tokens,
-            "in one go": _told(straight)
+            "in one go": _figures(straight)
             | {
                 "rows/s": round(arguments.rows / straight.seconds, 1),
                 "tokens/s": round(tokens / straight.seconds),
             },
-            "killed": _told(first),
-            "resumed": _told(second),
+            "killed": _figures(first),
+            "resumed": _figures(second),
             "MB of the result": round(whole.stat().st_size / 1e6),
         }
     for key, value in results.items():
@@ -72,10 +72,10 @@ def main() -> None:
 
 def _write(path: Path, rows: int) -> None:
     """A Parquet file of ids and made-up texts of mixed lengths."""
-    given = texts.mixed([], rows)
+    lines = texts.mixed([], rows)
     with pq.ParquetWriter(path, pa.schema([("id", pa.string()), ("text", pa.string())])) as writer:
         for start in range(0, rows, WRITTEN_AT_ONCE):
-            some = given[start : start + WRITTEN_AT_ONCE]
+            some = lines[start : start + WRITTEN_AT_ONCE]
             ids = [f"row-{number}" for number in range(start, start + len(some))]
             writer.write_table(pa.table({"id": ids, "text": some}))
 
@@ -96,7 +96,7 @@ def _run(command: list[str], kill_after: float | None = None) -> Ran:
     return Ran(time.perf_counter() - started, most)
 
 
-def _told(ran: Ran) -> dict[str, float]:
+def _figures(ran: Ran) -> dict[str, float]:
     return {"seconds": round(ran.seconds, 1), "most MB": round(ran.most_mb)}
 
 

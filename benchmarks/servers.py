@@ -42,8 +42,8 @@ def command(name: str) -> list[str]:
             str(peers.checkpoint(peers.SMALL)),
         ]
     # The graph in that folder is fused already.
-    chosen = ["--pooling-method", "mean", "--onnx-disable-optimize"]
-    return [*infinity, "--engine", "optimum", *chosen, "--model-id", str(peers.infinity(peers.SMALL))]
+    flags = ["--pooling-method", "mean", "--onnx-disable-optimize"]
+    return [*infinity, "--engine", "optimum", *flags, "--model-id", str(peers.infinity(peers.SMALL))]
 
 
 class Server:
@@ -133,17 +133,17 @@ class Client:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
         self._used = 0.0
 
-    def answered_after(self, due: float, given: list[str]) -> float:
+    def answered_after(self, due: float, inputs: list[str]) -> float:
         """Send one request at its time or at once if that has passed; seconds from then until its answer."""
         time.sleep(max(0.0, due - time.perf_counter()))
-        answer, content = self.send(given)
+        answer, content = self.send(inputs)
         if answer.status != 200:
             raise http.client.HTTPException(f"{answer.status}: {content[:200]!r}")
         return self._used - due
 
-    def send(self, given: list[str]) -> tuple[http.client.HTTPResponse, bytes]:
+    def send(self, inputs: list[str]) -> tuple[http.client.HTTPResponse, bytes]:
         """Send one request; its answer, whatever that is, and the answer's body."""
-        body = json.dumps({"model": peers.SMALL, "input": given, "encoding_format": "base64"})
+        body = json.dumps({"model": peers.SMALL, "input": inputs, "encoding_format": "base64"})
         if time.perf_counter() - self._used > self.KEPT:
             self._connection.close()
         self._connection.request("POST", "/embeddings", body, {"content-type": "application/json"})

@@ -54,13 +54,13 @@ def main() -> None:
     versions: dict[str, dict[str, str]] = {}
     for model in arguments.models:
         rows = engines.engines(model, here.cores, here.instructions)
-        chosen = {
+        engine_rows = {
             name: row
             for name, row in rows.items()
             if name == OURS or any(part in name for part in arguments.engines)
         }
         with contextlib.ExitStack() as stack:
-            workers = {name: stack.enter_context(Worker(row)) for name, row in chosen.items()}
+            workers = {name: stack.enter_context(Worker(row)) for name, row in engine_rows.items()}
             versions = {name: worker.versions for name, worker in workers.items()}
             results["models"][model] = _measure(model, workers, arguments)
     record.write("speed", results | {"engines": versions})
@@ -69,10 +69,10 @@ def main() -> None:
 def _measure(model: str, workers: dict[str, Worker], arguments: argparse.Namespace) -> dict[str, Any]:
     macs = _macs_a_token(model)
     cells = {}
-    for cell, given in _cells(model, arguments):
-        tokens = sum(peers.token_counts(model, given))
-        taken, peaks = _rounds(workers, given, arguments)
-        cells[cell] = {"texts": len(given), "tokens": tokens, "engines": _summary(taken, tokens)}
+    for cell, inputs in _cells(model, arguments):
+        tokens = sum(peers.token_counts(model, inputs))
+        taken, peaks = _rounds(workers, inputs, arguments)
+        cells[cell] = {"texts": len(inputs), "tokens": tokens, "engines": _summary(taken, tokens)}
         cells[cell] |= _share(taken[OURS], tokens * macs, peaks)
         print(f"{model}, {cell}, {tokens} tokens, share of peak {cells[cell]['int8_share']}")
         for name, row in cells[cell]["engines"].items():
@@ -91,19 +91,19 @@ def _cells(model: str, arguments: argparse.Namespace) -> Iterator[tuple[str, lis
 
 
 def _rounds(
-    workers: dict[str, Worker], given: list[str], arguments: argparse.Namespace
+    workers: dict[str, Worker], inputs: list[str], arguments: argparse.Namespace
 ) -> tuple[Rounds, list[float]]:
     names = list(workers)
     taken: Rounds = {name: [] for name in names}
     peaks = []
     cores = machine.describe().cores
     for worker in workers.values():
-        worker.time(given, 0)  # not counted: caches, lazy allocations
+        worker.time(inputs, 0)  # not counted: caches, lazy allocations
     for turn in range(arguments.rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             time.sleep(PAUSE)
-            taken[name].append(float(np.median(workers[name].time(given, arguments.seconds))))
+            taken[name].append(float(np.median(workers[name].time(inputs, arguments.seconds))))
         peaks.append(int8_peak(cores))
     return taken, [value for value in peaks if value is not None]
 
@@ -111,8 +111,8 @@ def _rounds(
 def int8_peak(cores: int) -> float | None:
     """Multiply-adds a second of so many cores at once; None without kernels."""
     with ThreadPoolExecutor(cores) as threads:
-        found = list(threads.map(native.int8_peak, [PEAK_SECONDS] * cores))
-    return None if None in found else float(sum(found))
+        peaks = list(threads.map(native.int8_peak, [PEAK_SECONDS] * cores))
+    return None if None in peaks else float(sum(peaks))
 
 
 def _summary(taken: Rounds, tokens: int) -> dict[str, Any]:

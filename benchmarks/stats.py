@@ -18,8 +18,12 @@ def latencies(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
     together = np.concatenate(rounds) * 1e3
     each = [np.percentile(np.asarray(one) * 1e3, [50, 99]) for one in rounds]
     p50s, p99s = zip(*each, strict=True)
-    found = {f"p{part}": rounded(np.percentile(together, part)) for part in (50, 95, 99)}
-    return found | {"p50_rounds": quartiles(p50s), "p99_rounds": quartiles(p99s), "requests": len(together)}
+    percentiles = {f"p{part}": rounded(np.percentile(together, part)) for part in (50, 95, 99)}
+    return percentiles | {
+        "p50_rounds": quartiles(p50s),
+        "p99_rounds": quartiles(p99s),
+        "requests": len(together),
+    }
 
 
 def rounded(value: float) -> float:

@@ -18,7 +18,7 @@ from embed_onnx_export.report import markdown
 ROOT = Path(__file__).parent.parent
 README, DOCS = ROOT / "README.md", ROOT / "docs"
 CHART = record.RESULTS / "speed.svg"
-SHOWN = (
+COLUMNS = (
     *((peers.SMALL, cell) for cell in ("1x8", "1x128", "16x16", "16x64", MIXED)),
     *((peers.BASE, cell) for cell in ("1x8", "16x64")),
 )
@@ -50,12 +50,12 @@ def main() -> None:
         DOCS / "scaling.md": {"figures": scaling()},
         DOCS / "ray.md": {"figures": on_ray()},
     }
-    wanted = {path: _filled(path.read_text(encoding="utf-8"), parts) for path, parts in places.items()}
-    wanted[CHART] = drawn
+    pages = {path: _filled(path.read_text(encoding="utf-8"), parts) for path, parts in places.items()}
+    pages[CHART] = drawn
     if "--check" in sys.argv[1:]:
-        differ = [path.name for path, text in wanted.items() if not _says(path, text)]
+        differ = [path.name for path, text in pages.items() if not _says(path, text)]
         sys.exit(f"{differ} differ from the results; run python -m benchmarks.tables" if differ else 0)
-    for path, text in wanted.items():
+    for path, text in pages.items():
         path.write_text(text, encoding="utf-8")
 
 
@@ -82,7 +82,7 @@ def figures(files: dict[str, Results], results: list[Results]) -> str:
     parts = [
         markdown.table(["all-MiniLM-L6-v2", "median (first to third quartile)"], summary.lines(*results)),
         f"![Tokens a second by engine](../benchmarks/results/{CHART.name})",
-        _speed(speed, SHOWN),
+        _speed(speed, COLUMNS),
         _http(load, (*load["latency_ms"], *load["rate"])),
         _quality(quality),
         _bits(files[BITS]["results"]),
@@ -102,8 +102,8 @@ def reliability() -> str:
 def fairness() -> str:
     """Equal lists all at once, a policy a column, in Markdown."""
     file = record.read("fairness")
-    found = file["results"]
-    policies, requests, inputs = found["policies"], found["requests"], found["inputs"]
+    results = file["results"]
+    policies, requests, inputs = results["policies"], results["requests"], results["inputs"]
     rows = {
         f"{requests} lists of {inputs}: all done after": lambda row: f"{row['seconds']} s",
         "done: first, mean, p95": lambda row: _seconds(row["done, s"]),
@@ -131,11 +131,11 @@ def _seconds(row: Results) -> str:
 
 def architectures(file: Results) -> str:
     """An architecture a row, those with kernels first, those without an artifact last; in Markdown."""
-    found = sorted(
+    rows = sorted(
         file["results"].items(), key=lambda item: ("refused" in item[1], not item[1].get("kernels"))
     )
     head = ["architecture", "int8 by", "float32: cosine, least", "int8: cosine, mean and least"]
-    return markdown.table(head, ([name, *_exported(row)] for name, row in found))
+    return markdown.table(head, ([name, *_exported(row)] for name, row in rows))
 
 
 def _exported(row: Results) -> list[str]:
@@ -191,13 +191,13 @@ def bulk() -> str:
         [f"to {kind}", f"{speed[kind][1]:,.0f} tokens/s, round by round {ratio[kind][1]:.0%} of that"]
         for kind in ratio
     ]
-    found = large["results"]
-    straight, killed, resumed = (found[name] for name in ("in one go", "killed", "resumed"))
+    runs = large["results"]
+    straight, killed, resumed = (runs[name] for name in ("in one go", "killed", "resumed"))
     memory = max(run["most MB"] for run in (straight, killed, resumed))
     both = f"{killed['seconds']:.0f} s and {resumed['seconds']:.0f} s to the same rows and vectors"
     rows += [
         [
-            f"{found['rows']:,} rows of Parquet",
+            f"{runs['rows']:,} rows of Parquet",
             f"{straight['rows/s']:,.0f} rows/s, {memory:,} MB at the most",
         ],
         ["the same, and with `kill -9` on the way", f"{straight['seconds']:.0f} s; {both}"],
@@ -229,37 +229,39 @@ def on_ray() -> str:
     return f"{markdown.table(['all-MiniLM-L6-v2', *servers], rows)}\n\n`{file['command']}` {where}."
 
 
-def _disturbed(found: Results) -> str:
+def _disturbed(results: Results) -> str:
     """What a client of even rate sees of other things."""
-    rows = [[what, _latency(row), row["requests"]] for what, row in found["latency_ms"].items()]
+    rows = [[what, _latency(row), row["requests"]] for what, row in results["latency_ms"].items()]
     return markdown.table(
-        [f"{found['rate']:g} single texts a second, and", "p50, p99 ms", "answers, all of them 200"], rows
+        [f"{results['rate']:g} single texts a second, and", "p50, p99 ms", "answers, all of them 200"], rows
     )
 
 
 def _overload(file: Results) -> str:
     """What ten times the capacity did."""
-    found = file["results"]
-    capacity, memory, health = found["capacity"], found["resident MB"], found["/health, ms"]
+    results = file["results"]
+    capacity, memory, health = results["capacity"], results["resident MB"], results["/health, ms"]
     rows = {
         "capacity, in a closed loop": (
             f"{capacity['requests/s']} requests/s, {capacity['tokens/s']:,.0f} tokens/s"
         ),
-        "offered": f"{found['offered, requests/s']:g} requests/s for {found['seconds']:g} s",
-        "answers": ", ".join(f"{count:,} x {status}" for status, count in found["answers by status"].items()),
-        "tokens answered, of the capacity": f"{found['tokens/s answered, of capacity']:.0%}",
+        "offered": f"{results['offered, requests/s']:g} requests/s for {results['seconds']:g} s",
+        "answers": ", ".join(
+            f"{count:,} x {status}" for status, count in results["answers by status"].items()
+        ),
+        "tokens answered, of the capacity": f"{results['tokens/s answered, of capacity']:.0%}",
         "`/health`: p50, p99, most": f"{health['p50']}, {health['p99']}, {health['max']} ms",
         "resident memory before, at most, after": "{before}, {most}, {after} MB".format(**memory),
         "`Retry-After` of the last 429, and when the queue was empty": (
-            f"{found['Retry-After of the last 429, s']} s, {found['seconds until the queue was empty']} s"
+            f"{results['Retry-After of the last 429, s']} s, {results['seconds until the queue was empty']} s"
         ),
     }
     return markdown.table(["all-MiniLM-L6-v2", ""], rows.items())
 
 
-def _speed(speed: Results, shown: Sequence[tuple[str, str]]) -> str:
+def _speed(speed: Results, columns: Sequence[tuple[str, str]]) -> str:
     """Milliseconds for single texts, thousands of tokens a second for lists."""
-    cells = [(model, cell, speed["models"][model]["cells"][cell]["engines"]) for model, cell in shown]
+    cells = [(model, cell, speed["models"][model]["cells"][cell]["engines"]) for model, cell in columns]
     head = [f"{cell}{SIZES[model]}, {'ms' if _alone(cell) else 'k tokens/s'}" for model, cell, _ in cells]
     engines = _small(speed)[MIXED]["engines"]
     return markdown.table(
@@ -309,12 +311,12 @@ def _quality(quality: Results) -> str:
     return markdown.table(["quality", *head], lines)
 
 
-def _bits(found: Results) -> str:
+def _bits(rows: Results) -> str:
     """A way of quantising a row; what it gives by standard operators, and by kernels."""
-    engines = dict.fromkeys(engine for row in found.values() for engine in row)
+    engines = dict.fromkeys(engine for row in rows.values() for engine in row)
     head = [f"{engine}: {column}" for engine in engines for column in ("Spearman", "cosine mean, min")]
     lines = [
-        [way, *(cell for engine in engines for cell in _both(row.get(engine)))] for way, row in found.items()
+        [way, *(cell for engine in engines for cell in _both(row.get(engine)))] for way, row in rows.items()
     ]
     return markdown.table(["bits", *head], lines)
 

@@ -32,15 +32,15 @@ class Pool:
             yield [self._mixed[place] for place in places], sum(self._tokens[place] for place in places)
 
 
-def closed(given: Iterator[list[str]], seconds: float) -> Iterator[Request]:
+def closed(lists: Iterator[list[str]], seconds: float) -> Iterator[Request]:
     """Requests that are due when somebody takes them, for so long."""
     end = time.perf_counter() + seconds
     while (now := time.perf_counter()) < end:
-        yield now, next(given)
+        yield now, next(lists)
 
 
-def at_rate(given: Iterator[list[str]], rate: float, seconds: float) -> Iterator[Request]:
+def at_rate(lists: Iterator[list[str]], rate: float, seconds: float) -> Iterator[Request]:
     """Requests that are due at even distances, for so long."""
     start = time.perf_counter()
     for number in range(round(rate * seconds)):
-        yield start + number / rate, next(given)
+        yield start + number / rate, next(lists)

@@ -140,17 +140,17 @@ def panel(title: str, unit: str, series: list[Series], **place: Any) -> dict[str
 
 def panels() -> list[dict[str, Any]]:
     """Rows of panels, three a line."""
-    made: list[dict[str, Any]] = []
+    layout: list[dict[str, Any]] = []
     top = 0
     for name, row in ROWS.items():
         place = {"x": 0, "y": top, "w": WIDTH * COLUMNS, "h": 1}
-        made.append({"type": "row", "title": name, "collapsed": False, "panels": [], "gridPos": place})
+        layout.append({"type": "row", "title": name, "collapsed": False, "panels": [], "gridPos": place})
         top += 1
         for number, (title, unit, series) in enumerate(row):
             x, y = number % COLUMNS * WIDTH, top + number // COLUMNS * HEIGHT
-            made.append(panel(title, unit, series, gridPos={"x": x, "y": y, "w": WIDTH, "h": HEIGHT}))
+            layout.append(panel(title, unit, series, gridPos={"x": x, "y": y, "w": WIDTH, "h": HEIGHT}))
         top += -(-len(row) // COLUMNS) * HEIGHT
-    return [{"id": number, **item} for number, item in enumerate(made, start=1)]
+    return [{"id": number, **item} for number, item in enumerate(layout, start=1)]
 
 
 def dashboard() -> dict[str, Any]:

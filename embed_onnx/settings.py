@@ -2,7 +2,7 @@
 
 ``embed-onnx serve`` makes its flags, the ``EMBED_ONNX_*`` variables and the README's table of
 these fields; ``RaySettings`` are for ``ray_app``. Nothing else in the package reads the
-environment, but for ``native.find``, which serves whoever uses a model in process and has no flags, and for
+environment, but for ``native.find``, as a model in process has no flags, and for
 the variables that belong to others: those of OpenTelemetry (``tracing``), PROMETHEUS_MULTIPROC_DIR
 (``metrics``) and those of Ray (``ray_env``, ``ray_proxy``).
 """
@@ -178,12 +178,12 @@ def from_environment(kind: type[AnySettings], **words: Any) -> AnySettings:
         SetupError: A value is outside its type or limits, or there is no setting of that name.
     """
     refuse_blank_keys()
-    found = knobs(kind)
-    unknown = words.keys() - {knob.name for knob in found}
+    own = knobs(kind)
+    unknown = words.keys() - {knob.name for knob in own}
     if unknown:
-        known = ", ".join(knob.name for knob in found)
+        known = ", ".join(knob.name for knob in own)
         raise SetupError(f"there is no setting {', '.join(sorted(unknown))}; there are {known}")
-    return _convert({knob.name: os.environ.get(knob.variable) or None for knob in found} | words, kind)
+    return _convert({knob.name: os.environ.get(knob.variable) or None for knob in own} | words, kind)
 
 
 def refuse_blank_keys() -> None:
@@ -208,14 +208,14 @@ def from_words(words: dict[str, Any]) -> Settings:
 
 def _convert(words: dict[str, Any], kind: type[AnySettings]) -> AnySettings:
     by_name = {knob.name: knob for knob in knobs(kind)}
-    given = {name: _value(by_name[name], word) for name, word in words.items() if word is not None}
+    values = {name: _value(by_name[name], word) for name, word in words.items() if word is not None}
     try:
-        return msgspec.convert(given, kind, strict=False, dec_hook=lambda kind, word: kind(word))
+        return msgspec.convert(values, kind, strict=False, dec_hook=lambda kind, word: kind(word))
     except msgspec.ValidationError as err:
         reason, _, where = str(err).rpartition(" - at `$.")
         name = where.rstrip("`").partition("[")[0]
-        told = "" if name == "api_keys" else f" {words[name]!r}"
-        raise SetupError(f"{by_name[name].flag}{told}: {reason}. {by_name[name].help}") from None
+        value = "" if name == "api_keys" else f" {words[name]!r}"
+        raise SetupError(f"{by_name[name].flag}{value}: {reason}. {by_name[name].help}") from None
 
 
 def _value(knob: "Knob", word: Any) -> Any:
@@ -309,7 +309,7 @@ class Knob(msgspec.Struct, frozen=True):
         return "--" + self.name.replace("_", "-")
 
     @property
-    def shown(self) -> str:
+    def default_text(self) -> str:
         """The default as one would write it; empty where there is none."""
         if isinstance(self.default, tuple):
             return ",".join(self.default)
@@ -327,18 +327,18 @@ def knobs(kind: type[Settings] = Settings) -> list[Knob]:
     """Every setting, in the order of the struct."""
     hints = msgspec.inspect.type_info(kind)
     assert isinstance(hints, msgspec.inspect.StructType)  # noqa: S101 - narrows the type
-    found = []
+    result = []
     for field in hints.fields:
         assert isinstance(field.type, msgspec.inspect.Metadata)  # noqa: S101 - every field is annotated
         description = (field.type.extra_json_schema or {})["description"]
-        found.append(Knob(field.name, field.default, description))
-    return found
+        result.append(Knob(field.name, field.default, description))
+    return result
 
 
 def markdown_table() -> str:
     """The README's table of settings."""
     rows = ["| flag | variable | default | what it does |", "| --- | --- | --- | --- |"]
     for knob in knobs():
-        shown = f"`{knob.shown}`" if knob.shown else ""
-        rows.append(f"| `{knob.flag}` | `{knob.variable}` | {shown} | {knob.help} |")
+        default = f"`{knob.default_text}`" if knob.default_text else ""
+        rows.append(f"| `{knob.flag}` | `{knob.variable}` | {default} | {knob.help} |")
     return "\n".join(rows)

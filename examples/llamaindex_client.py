@@ -16,5 +16,5 @@ embedding = OpenAILikeEmbedding(  # OpenAIEmbedding takes no other names of mode
 )
 texts = ["The cat sleeps on the sofa.", "Interest rates rose again.", "The soup needs more salt."]
 index = VectorStoreIndex.from_documents([Document(text=text) for text in texts], embed_model=embedding)
-for found in index.as_retriever(similarity_top_k=1).retrieve("money and banks"):
-    print("found:", found.text, round(found.score or 0, 2))
+for result in index.as_retriever(similarity_top_k=1).retrieve("money and banks"):
+    print("found:", result.text, round(result.score or 0, 2))

@@ -16,10 +16,10 @@ Run = Callable[[list[Batch]], Iterable[np.ndarray]]
 
 def tokenizer(folder: str, max_tokens: int) -> Tokenizer:
     """The tokenizer of a checkpoint, cutting at the limit and never padding."""
-    found = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
-    found.enable_truncation(max_tokens)
-    found.no_padding()
-    return found
+    result = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    result.enable_truncation(max_tokens)
+    result.no_padding()
+    return result
 
 
 def encode(texts: list[str], words: Tokenizer, run: Run, *, lanes: int) -> np.ndarray:
@@ -30,7 +30,7 @@ def encode(texts: list[str], words: Tokenizer, run: Run, *, lanes: int) -> np.nd
     size = min(most, -(-len(ids) // lanes))
     batches = [batch([ids[place] for place in order[at : at + size]]) for at in range(0, len(order), size)]
     states = run(batches)
-    vectors = np.concatenate([pool(one, given) for one, given in zip(states, batches, strict=True)])
+    vectors = np.concatenate([pool(one, inputs) for one, inputs in zip(states, batches, strict=True)])
     return vectors[np.argsort(order)]
 
 
@@ -42,8 +42,8 @@ def batch(ids: list[list[int]]) -> Batch:
     return {"input_ids": padded, "attention_mask": mask, "token_type_ids": np.zeros_like(padded)}
 
 
-def pool(states: np.ndarray, given: dict[str, Any]) -> np.ndarray:
+def pool(states: np.ndarray, inputs: dict[str, Any]) -> np.ndarray:
     """The mean over the tokens of each text, of length 1."""
-    weights = given["attention_mask"][:, :, None].astype(np.float32)
+    weights = inputs["attention_mask"][:, :, None].astype(np.float32)
     sums = (states * weights).sum(axis=1)
     return sums / np.linalg.norm(sums, axis=1, keepdims=True)

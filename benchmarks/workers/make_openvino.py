@@ -18,7 +18,7 @@ def main(folder: str, max_tokens: str) -> None:
     model = openvino.convert_model(f"{folder}/onnx/model.onnx")
     names = [one.any_name for one in model.inputs]
     samples = [lists.batch([words.encode(line.strip()).ids]) for line in sys.stdin]
-    dataset = nncf.Dataset(samples, lambda given: {name: given[name] for name in names})
+    dataset = nncf.Dataset(samples, lambda sample: {name: sample[name] for name in names})
     quantized = nncf.quantize(model, dataset, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples))
     openvino.save_model(quantized, f"{folder}/openvino/model_int8.xml", compress_to_fp16=False)
 

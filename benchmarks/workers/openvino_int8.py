@@ -33,7 +33,7 @@ def load(folder: str, file: str, threads: int, max_tokens: int) -> protocol.Enco
         return _compiled(core, model, hint)
 
     def run(batches: list[lists.Batch]) -> list[np.ndarray]:
-        shapes = {given["input_ids"].shape for given in batches}
+        shapes = {inputs["input_ids"].shape for inputs in batches}
         return (static(*shapes.pop()) if len(shapes) == 1 else dynamic)(batches)
 
     return lambda texts: lists.encode(texts, words, run, lanes=threads)
@@ -50,16 +50,16 @@ def _compiled(core: openvino.Core, model: openvino.Model, hint: Hint) -> lists.R
     queue = openvino.AsyncInferQueue(compiled)
 
     def run(batches: list[lists.Batch]) -> list[np.ndarray]:
-        found: list[np.ndarray] = [np.empty(0)] * len(batches)
+        states: list[np.ndarray] = [np.empty(0)] * len(batches)
 
         def keep(request: openvino.InferRequest, place: int) -> None:
-            found[place] = request.get_output_tensor(0).data.copy()
+            states[place] = request.get_output_tensor(0).data.copy()
 
         queue.set_callback(keep)
-        for place, given in enumerate(batches):
-            queue.start_async({name: given[name] for name in names}, place)
+        for place, inputs in enumerate(batches):
+            queue.start_async({name: inputs[name] for name in names}, place)
         queue.wait_all()
-        return found
+        return states
 
     return run
 

@@ -21,8 +21,8 @@ def load(folder: str, file: str, threads: int, max_tokens: int) -> protocol.Enco
 
     def encode(texts: list[str]) -> np.ndarray:
         if len(texts) == 1:
-            return lists.encode(texts, words, lambda given: map(alone, given), lanes=1)
-        return lists.encode(texts, words, lambda given: pool.map(laned, given), lanes=threads)
+            return lists.encode(texts, words, lambda batches: map(alone, batches), lanes=1)
+        return lists.encode(texts, words, lambda batches: pool.map(laned, batches), lanes=threads)
 
     return encode
 
@@ -33,7 +33,7 @@ def _session(path: str, threads: int) -> Callable[[lists.Batch], np.ndarray]:
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [argument.name for argument in session.get_inputs()]
-    return lambda given: session.run(None, {name: given[name] for name in names})[0]
+    return lambda inputs: session.run(None, {name: inputs[name] for name in names})[0]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ Encode = Callable[[list[str]], Any]
 def serve(load: Callable[..., Encode], packages: Sequence[str], **more: str) -> None:
     """Load by the options of the command line and answer until standard input ends.
 
-    Versions are those of the packages, and whatever more there is to tell.
+    Versions are those of the packages, and whatever else belongs in the results.
     """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print must not mix with answers

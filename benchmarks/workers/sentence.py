@@ -23,8 +23,8 @@ def load(folder: str, threads: int, file: str | None = None) -> protocol.Encode:
 def _onnx(folder: str, threads: int, file: str) -> SentenceTransformer:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    chosen = {"provider": "CPUExecutionProvider", "file_name": file, "session_options": options}
-    return SentenceTransformer(folder, device="cpu", backend="onnx", model_kwargs=chosen)
+    options_by_name = {"provider": "CPUExecutionProvider", "file_name": file, "session_options": options}
+    return SentenceTransformer(folder, device="cpu", backend="onnx", model_kwargs=options_by_name)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def knob_options(*names: str) -> Callable[[Command], Command]:
             if names and knob.name not in names:
                 continue
             flag = f"{knob.flag}/--no-{knob.flag[2:]}" if isinstance(knob.default, bool) else knob.flag
-            text = f"{knob.help} [default: {knob.shown}]" if knob.shown else knob.help
+            text = f"{knob.help} [default: {knob.default_text}]" if knob.default_text else knob.help
             command = click.option(flag, default=None, envvar=knob.variable, show_envvar=True, help=text)(
                 command
             )

@@ -57,15 +57,15 @@ def _unescaped(word: str) -> str:
 
 def _paths(text: str) -> dict[int, str]:
     """The process's group by version."""
-    found: dict[int, str] = {}
+    paths: dict[int, str] = {}
     for line in text.splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" and not controllers:
-            found[2] = path
+            paths[2] = path
         elif "cpu" in controllers.split(","):
-            found[1] = path
-    return found
+            paths[1] = path
+    return paths
 
 
 def _folders(mount: _Mount, path: str) -> Iterator[Path]:

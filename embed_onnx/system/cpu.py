@@ -59,10 +59,10 @@ def give_way() -> None:
             )
 
 
-def run_on(wanted: set[int]) -> None:
+def run_on(cores: set[int]) -> None:
     """Keep this thread, and the processes that it starts, to some cores; where that is refused, to none."""
     try:
-        os.sched_setaffinity(0, wanted)
+        os.sched_setaffinity(0, cores)
     except OSError as err:
         if _warned_of_affinity.acquire(blocking=False):
             log.warning(

@@ -22,5 +22,5 @@ def trim() -> None:
 @cache
 def _call() -> Callable[[int], int] | None:
     """The ``malloc_trim`` of glibc; other libraries, such as musl and macOS's, give back by themselves."""
-    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return found
+    trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return trim

@@ -42,8 +42,8 @@ class Stop:
 def begin() -> Stop:
     """A new one, for what this thread does from now on."""
     _of_thread.stop = Stop()
-    found: Stop = _of_thread.stop
-    return found
+    stop: Stop = _of_thread.stop
+    return stop
 
 
 def ended_by(end: Callable[[], None]) -> contextlib.AbstractContextManager[None]:

@@ -152,5 +152,5 @@ def test_settings_of_ray_in_the_docs():
     page = (ROOT / "docs" / "ray.md").read_text(encoding="utf-8")
     added = settings.knobs(RaySettings)[len(settings.knobs()) :]
 
-    rows = [f"| `{knob.variable}` | `{knob.shown}` | {knob.help} |" for knob in added]
+    rows = [f"| `{knob.variable}` | `{knob.default_text}` | {knob.help} |" for knob in added]
     assert rows == page.split("<!-- settings -->")[1].split("<!--")[0].strip().splitlines()[2:]

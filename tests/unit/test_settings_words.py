@@ -179,6 +179,6 @@ def test_a_key_file_in_quotes(tmp_path: Path) -> None:
 
 
 def test_the_defaults_are_as_they_would_be_written() -> None:
-    words = {knob.name: knob.shown for knob in settings.knobs() if knob.shown}
+    words = {knob.name: knob.default_text for knob in settings.knobs() if knob.default_text}
 
     assert Settings() == settings.from_words(words)
