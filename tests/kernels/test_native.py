@@ -1,4 +1,4 @@
-"""Which kernels are used: found, chosen, off, or absent with a reason."""
+"""Which kernels are used: those of this processor, those that were named, or none with a reason."""
 
 import subprocess
 import sys
@@ -7,41 +7,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from native_model import KERNELS, MANIFEST, needs_kernels
 
-from embed_onnx.artifact.manifest import Dense, Fidelity, Manifest, Parity, Quantization, Source
 from embed_onnx.engine import native
 from embed_onnx.engine.native import Kernels
 from embed_onnx.errors import SetupError
-
-MANIFEST = Manifest(
-    name="small",
-    created=1_750_000_000,
-    source=Source(repo="owner/small", files={}),
-    recipe=1,
-    output=Dense(dimensions=32, pooling=("mean",), normalize=True),
-    max_tokens=48,
-    precision="int8",
-    quantization=Quantization(
-        weight_bits=8,
-        weight_scales="channel",
-        weight_pair_sum=128,
-        activation_bits=8,
-        activation_scales="token",
-        embedding_scales="row",
-    ),
-    packed=True,
-    parity=Parity(texts=100, cosine_mean=0.9987, cosine_min=0.99),
-    kernel_parity=Parity(
-        texts=100,
-        cosine_mean=0.9989,
-        cosine_min=0.991,
-        short=Fidelity(texts=20, cosine_mean=0.997, cosine_min=0.96),
-    ),
-    float32_bytes=1,
-    sha256={},
-)
-FOUND = native.find("auto")
-needs_kernels = pytest.mark.skipif(FOUND.library is None, reason=FOUND.reason)
 
 
 @pytest.fixture(autouse=True)
@@ -71,9 +41,6 @@ def reason_and_sentence(wanted: str) -> tuple[str, str]:
     return native.find("auto").reason, str(failed.value)
 
 
-# ---- find
-
-
 def test_off() -> None:
     kernels = native.find("off")
 
@@ -92,7 +59,7 @@ def test_auto() -> None:
 
 @needs_kernels
 def test_by_name() -> None:
-    assert native.find(FOUND.instruction_set) == native.find("auto")
+    assert native.find(KERNELS.instruction_set) == native.find("auto")
 
 
 def test_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,18 +67,18 @@ def test_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(native.VARIABLE, "off")
 
     assert native.find("off") == native.find()
-    assert FOUND == native.find("auto")
+    assert KERNELS == native.find("auto")
 
 
 def test_the_environment_without_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(native.VARIABLE, "")
 
-    assert FOUND == native.find()
+    assert KERNELS == native.find()
 
 
 @needs_kernels
 @pytest.mark.parametrize(
-    "wanted", ["avx3", "AVX2", " ", "neon" if "avx" in FOUND.instruction_set else "avx2"]
+    "wanted", ["avx3", "AVX2", " ", "neon" if "avx" in KERNELS.instruction_set else "avx2"]
 )
 def test_an_unknown_set(wanted: str) -> None:
     with pytest.raises(SetupError) as failed:
@@ -158,28 +125,24 @@ def test_the_peak_is_measured() -> None:
     assert native.int8_peak(0.01) > 1e8
 
 
-# ---- of a model
-
-
 @needs_kernels
 def test_of_a_packed_model() -> None:
     """The kernels, and what was measured with them."""
-    kernels = FOUND.of(MANIFEST)
+    kernels = KERNELS.of(MANIFEST)
 
-    assert msgspec.structs.replace(FOUND, parity=MANIFEST.kernel_parity) == kernels
+    assert msgspec.structs.replace(KERNELS, parity=MANIFEST.kernel_parity) == kernels
     assert kernels == kernels.of(MANIFEST)
-    assert (
-        f"{FOUND.instruction_set} kernels, cosine to the original 0.99890 on average, 0.99100 at the least; "
-        "of texts under 5 tokens 0.99700 on average, 0.96000 at the least" == kernels.told
-    )
+    average = "cosine to the original 0.99890 on average, 0.99100 at the least"
+    short = "of texts under 5 tokens 0.99700 on average, 0.96000 at the least"
+    assert f"{KERNELS.instruction_set} kernels, {average}; {short}" == kernels.told
 
 
 @needs_kernels
 def test_of_a_model_that_was_exported_without_kernels() -> None:
     """What was measured is that of standard operators, and is not told as theirs."""
-    kernels = FOUND.of(msgspec.structs.replace(MANIFEST, kernel_parity=None))
+    kernels = KERNELS.of(msgspec.structs.replace(MANIFEST, kernel_parity=None))
 
-    assert f"{FOUND.instruction_set} kernels, cosine to the original not measured" == kernels.told
+    assert f"{KERNELS.instruction_set} kernels, cosine to the original not measured" == kernels.told
 
 
 @pytest.mark.parametrize(
@@ -196,7 +159,7 @@ def test_of_a_model_that_was_exported_without_kernels() -> None:
 def test_of_another_model(changes: dict[str, object], reason: str) -> None:
     other = msgspec.structs.replace(MANIFEST, packed=False, **changes)
 
-    kernels = FOUND.of(other)
+    kernels = KERNELS.of(other)
 
     assert Kernels(reason=reason, parity=MANIFEST.parity) == kernels
     assert kernels == kernels.of(other)
@@ -222,10 +185,7 @@ def test_activations_of_seven_bits_have_a_remedy() -> None:
         == kernels.runs_on
     )
     assert kernels == kernels.of(earlier)
-    assert "" == FOUND.of(earlier).remedy or FOUND.library is None
-
-
-# ---- threads
+    assert "" == KERNELS.of(earlier).remedy or KERNELS.library is None
 
 
 @needs_kernels

@@ -1,7 +1,6 @@
 """Real Ray clusters of two nodes on this machine: the HTTP contract through Serve, kills, and Data."""
 
 import contextlib
-import inspect
 import itertools
 import json
 import os
@@ -20,11 +19,12 @@ import openai
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import test_http
-import test_openai_client
+from contract.embeddings import EmbeddingsContract
+from contract.openai_client import OpenAIClientContract
+from contract.refusals import BAD_BODIES, RefusalsContract
+from contract.routes import RoutesContract
 from harness import MINILM, SMALL, START_SECONDS, WEB, Server, clean_environment, free_port, until, waiting
 from ray.cluster_utils import Cluster
-from test_openai_client import openai_client  # noqa: F401 - a fixture
 
 from embed_onnx import Model
 from embed_onnx.errors import SetupError
@@ -40,27 +40,10 @@ SECONDS = 300
 """A hang is a failure: far more than Ray takes for anything here, on a busy machine too."""
 APP = "embed_onnx.ray.serve:app"
 REPLICAS = 2
-PER_REPLICA = ("test_health_ready_metrics",)
-"""Looks for its own request in the metrics, which are those of the replica that is asked for them."""
-
-
-def shared_tests() -> dict[str, Any]:
-    """Those that ask whatever server there is, and start none."""
-    return {
-        name: found
-        for module in (test_http, test_openai_client)
-        for name, found in inspect.getmembers(module, inspect.isfunction)
-        if name.startswith("test_")
-        and name not in PER_REPLICA
-        and "serve" not in inspect.signature(found).parameters
-    }
-
-
-globals().update(shared_tests())
 
 
 class Served(NamedTuple):
-    """An application on Serve; the shared tests know no more of a server."""
+    """An application on Serve; the contract knows no more of a server."""
 
     url: str
 
@@ -157,6 +140,22 @@ def replicas(cluster: Cluster) -> list[int]:
     return [pid for node in nodes for pid in processes(node, "ray::ServeReplica:default:embed-onnx")]
 
 
+class TestEmbeddings(EmbeddingsContract):
+    pass
+
+
+class TestRoutes(RoutesContract):
+    pass
+
+
+class TestRefusals(RefusalsContract):
+    pass
+
+
+class TestOpenAIClient(OpenAIClientContract):
+    pass
+
+
 @pytest.mark.filterwarnings("ignore:Using extra keyword arguments on `Field`:DeprecationWarning")  # Ray's
 def test_settings_are_options_of_ray() -> None:
     """Cores, replicas and the time to drain."""
@@ -181,7 +180,7 @@ BODIES = [
     pytest.param(json.dumps({"input": "a", "model": SMALL, "prompt_name": "query"}).encode(), id="prompt"),
     pytest.param(json.dumps({"input": "a", "model": "nope"}).encode(), id="unknown-model"),
     pytest.param(json.dumps({"input": "word " * 999, "truncate": False}).encode(), id="too-long"),
-    *(pytest.param(param.values[0], id=str(param.id)) for param in test_http.BAD_BODIES),
+    *(pytest.param(param.values[0], id=str(param.id)) for param in BAD_BODIES),
 ]
 CHANGING = ("date", "server", "server-timing", "x-request-id", "connection")
 

@@ -1,17 +1,16 @@
 """CONTRIBUTING.md and the design notes name what is there: files, tests, targets, other pages."""
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
 from harness import ROOT
+from proofs import PROOF, exists
 
 GUIDES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "design").glob("*.md"))]
 ROOTS = [ROOT, ROOT / "embed_onnx", ROOT / "export" / "embed_onnx_export"]
 """Where a path may begin; a name alone is that of a file below one of them."""
 FILE = re.compile(r"`(\w[\w./-]*(?:/|\.(?:py|h|cpp|md|yaml|json|conf)))`")
-PROOF = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 EXAMPLES = {"http/cohere.py", "benchmarks/results/NAME.json"}
 """What a reader would write."""
@@ -39,12 +38,11 @@ def test_files_are_there(path: Path) -> None:
 
 @guides
 def test_the_tests_that_hold_it_are_there(path: Path) -> None:
-    missing = []
-    for file, name in PROOF.findall(path.read_text(encoding="utf-8")):
-        source = ROOT / file
-        tree = ast.parse(source.read_text(encoding="utf-8") if source.exists() else "")
-        if name not in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}:
-            missing.append(f"{file}::{name}")
+    missing = [
+        f"{file}::{name}"
+        for file, name in PROOF.findall(path.read_text(encoding="utf-8"))
+        if not exists(file, name)
+    ]
 
     assert [] == missing
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from native_model import KERNELS, MANIFEST, needs_kernels
 from rich.table import Table
-from test_native import FOUND, MANIFEST, needs_kernels
 
 from embed_onnx.artifact import manifest
 from embed_onnx.models import tables
@@ -45,4 +45,4 @@ def test_with_kernels(folder: Path) -> None:
     small, _ = rows(folder, "auto")
 
     fidelity = ["0.99890", "0.99100", "0.99700", "0.96000"]
-    assert [*fidelity, f"{FOUND.instruction_set} kernels"] == small[6:]
+    assert [*fidelity, f"{KERNELS.instruction_set} kernels"] == small[6:]
