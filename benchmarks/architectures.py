@@ -17,8 +17,8 @@ import torch
 from benchmarks import record
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx_export import pipeline
 from embed_onnx_export.errors import ExportError
+from embed_onnx_export.run import export_all
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 import small_models
@@ -55,7 +55,7 @@ def _row(name: str) -> dict[str, Any]:
 def _export(folder: Path, precision: Any) -> manifest.Manifest:
     entry = Entry(name=f"{folder.name}-{precision}", repo=folder.name, folder=folder, precision=precision)
     artifacts = folder.with_name("artifacts")
-    pipeline.export_all([entry], artifacts, force=True)
+    export_all([entry], artifacts, force=True)
     return manifest.read(artifacts / entry.name)
 
 

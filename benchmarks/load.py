@@ -21,7 +21,7 @@ from benchmarks import engines, peers, record, stats, texts
 from benchmarks.engines import Worker
 from benchmarks.servers import OPTIMUM, OURS, TORCH, Server
 from benchmarks.traffic import Pool, Request, at_rate, closed
-from embed_onnx_export.report import machine
+from embed_onnx_export.report import environment
 
 CLOSED_CONNECTIONS = (1, 4, 16)
 OPEN_CONNECTIONS = 64
@@ -53,7 +53,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    here = machine.describe()
+    here = environment.describe()
     rows = engines.engines(peers.SMALL, here.cores, here.instructions)
     pool = Pool(texts.mixed(arguments.texts, 2000))
     latencies: Figures = defaultdict(lambda: defaultdict(list))

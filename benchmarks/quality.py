@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import engines, peers, record, stats
 from benchmarks.engines import AVX2, PYTORCH, Worker
-from embed_onnx_export.report import datasets, machine, scores
+from embed_onnx_export.report import datasets, environment, scores
 
 KINDS = ("sts", "retrieval")
 ALONE_TEXTS = 100
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--retrieval", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()
 
-    here = machine.describe()
+    here = environment.describe()
     rows = engines.engines(peers.SMALL, here.cores, here.instructions)
     results: dict[str, Any] = {"megabytes": _megabytes(), "sts": {}, "retrieval": {}}
     originals: dict[Path, Vectors] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from embed_onnx_export.report import machine
+from embed_onnx_export.report import environment
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -20,8 +20,8 @@ def write(name: str, rows: dict[str, Any]) -> None:
     content = {
         "command": " ".join(["python", "-m", f"benchmarks.{module}", *words]),
         "commit": _commit(),
-        "machine": msgspec.structs.asdict(machine.describe()),
-        "versions": machine.versions(),
+        "machine": msgspec.structs.asdict(environment.describe()),
+        "versions": environment.versions(),
         "results": rows,
     }
     RESULTS.mkdir(exist_ok=True)

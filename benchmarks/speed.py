@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import engines, peers, record, stats, texts
 from benchmarks.engines import OURS, Worker
 from embed_onnx.engine import native
-from embed_onnx_export.report import machine
+from embed_onnx_export.report import environment
 
 GRIDS = {
     peers.SMALL: ((1, 8), (1, 32), (1, 128), (16, 16), (16, 64), (32, 128)),
@@ -49,7 +49,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    here = machine.describe()
+    here = environment.describe()
     results: dict[str, Any] = {"rounds": arguments.rounds, "seconds": arguments.seconds, "models": {}}
     versions: dict[str, dict[str, str]] = {}
     for model in arguments.models:
@@ -96,7 +96,7 @@ def _rounds(
     names = list(workers)
     taken: Rounds = {name: [] for name in names}
     peaks = []
-    cores = machine.describe().cores
+    cores = environment.describe().cores
     for worker in workers.values():
         worker.time(inputs, 0)  # not counted: caches, lazy allocations
     for turn in range(arguments.rounds):

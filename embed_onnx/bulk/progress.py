@@ -4,26 +4,23 @@ import time
 from datetime import timedelta
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+
+from embed_onnx import console
 
 LINE_SECONDS = 30.0
 """Between two lines where there is no terminal."""
 
 
 class Progress:
-    """Rows, tokens a second, and the time left, told by the bytes of ``size`` that are read; None: unknown.
+    """Rows, tokens a second, and the time left, from the bytes of ``size`` that were read; None: unknown.
 
     ``done`` are the rows of earlier runs.
     """
 
     def __init__(self, size: int | None, *, done: int) -> None:
-        self._console = Console(stderr=True)
         columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-        self._bar = Bar(
-            *columns, console=self._console, transient=True, disable=not self._console.is_terminal
-        )
+        self._bar = console.bars(*columns, transient=True)
         self._task = self._bar.add_task("", total=size)
         self._size = size
         self._done = done
@@ -40,7 +37,7 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
         if self._rows:
-            self._console.print(self._told(), soft_wrap=True, highlight=False)
+            console.line(self._rates(), self._bar.console)
 
     def add(self, rows: int, tokens: int, read: int | None) -> None:
         """So many more, after so many bytes of all files."""
@@ -48,13 +45,13 @@ class Progress:
         self._tokens += tokens
         if self._first_read is None:
             self._first_read = read
-        self._bar.update(self._task, description=self._told(), completed=read)
+        self._bar.update(self._task, description=self._rates(), completed=read)
         now = time.monotonic()
-        if not self._console.is_terminal and now - self._line > LINE_SECONDS:
+        if not self._bar.console.is_terminal and now - self._line > LINE_SECONDS:
             self._line = now
-            self._console.print(self._told() + self._left(read), soft_wrap=True, highlight=False)
+            console.line(self._rates() + self._left(read), self._bar.console)
 
-    def _told(self) -> str:
+    def _rates(self) -> str:
         seconds = max(1e-9, time.monotonic() - self._started)
         return (
             f"{self._done + self._rows:,} rows, {self._rows / seconds:,.0f} rows/s, "
@@ -65,5 +62,5 @@ class Progress:
         if self._size is None or read is None or self._first_read is None or read <= self._first_read:
             return ""
         share = (self._size - read) / (read - self._first_read)
-        left = timedelta(seconds=round((time.monotonic() - self._started) * share))
-        return f", {read / self._size:.0%} read, {left} left"
+        remaining = timedelta(seconds=round((time.monotonic() - self._started) * share))
+        return f", {read / self._size:.0%} read, {remaining} left"

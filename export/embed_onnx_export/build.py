@@ -14,8 +14,8 @@ from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx_export import parity
 from embed_onnx_export.artifact import RECIPE
-from embed_onnx_export.checkpoint import convert, head, static, tokenizer
-from embed_onnx_export.checkpoint.convert import Original
+from embed_onnx_export.checkpoint import head, static, tokenizer
+from embed_onnx_export.checkpoint.original import Original, load_original
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import onnx_file, quantize
@@ -31,7 +31,7 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
         ExportError: The checkpoint is not supported, or came out too far from the original.
     """
     show("loading")
-    original = convert.load(checkpoint)
+    original = load_original(checkpoint)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         show("exporting")
         graph = Path(scratch) / "optimized.onnx"

@@ -24,7 +24,7 @@ from embed_onnx.artifact.manifest import (
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.native import Kernels
 from embed_onnx.models.tokenizer import Tokenizer
-from embed_onnx_export.checkpoint.convert import Original
+from embed_onnx_export.checkpoint.original import Original
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.report import scores
 

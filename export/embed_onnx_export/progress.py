@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from embed_onnx import console
 from embed_onnx.errors import SetupError
 from embed_onnx_export.errors import ExportError
 
@@ -20,7 +20,7 @@ CHATTER = ("Some weights of", "Token indices sequence length", "Be aware, overfl
 
 
 class Show:
-    """Tells which stage a model is at: on a bar, or a line each where there is no terminal."""
+    """Shows which stage a model is in: on a bar, or a line each where there is no terminal."""
 
     def __init__(self, progress: Progress, name: str, total: int | None = None) -> None:
         self._progress, self._name = progress, name
@@ -28,7 +28,7 @@ class Show:
         self._task = progress.add_task(name, total=total)
 
     def __call__(self, stage: str) -> None:
-        """Show a stage as begun."""
+        """Show that a stage begins."""
         self.stage = stage
         self._progress.update(self._task, description=f"{self._name}: {stage}")
         if self._progress.disable:
@@ -36,8 +36,7 @@ class Show:
 
     def line(self, text: str) -> None:
         """Show a line about the model, which stays."""
-        line = f"{self._name}: {text}"
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.line(f"{self._name}: {text}", self._progress.console)
 
     def expect(self, total: int) -> None:
         """Say how much there is to do."""
@@ -53,17 +52,16 @@ class Show:
 
 
 @contextlib.contextmanager
-def shown() -> Iterator[Progress]:
+def bars() -> Iterator[Progress]:
     """Bars for a while; the libraries' warnings about their own workings stay off the terminal."""
-    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, _quiet():
+    with console.bars(*columns) as progress, _quiet():
         yield progress
 
 
 @contextlib.contextmanager
 def explained(name: str, folder: Path, show: Show) -> Iterator[None]:
-    """Turn what nobody foresaw of a model into a sentence, and show what loads it warns of.
+    """Turn an unforeseen failure of a model into a sentence, and show the warnings of what loads it.
 
     Raises:
         ExportError: The disk, the memory, or a checkpoint that torch or a library on it cannot deal with.

@@ -17,9 +17,10 @@ from small_models import OTHER_TOKENS
 from embed_onnx import Model
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx_export import parity, pipeline
+from embed_onnx_export import parity
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import onnx_file
+from embed_onnx_export.run import export_all
 
 TESTED = (
     "albert", "big_bird", "deberta-v2", "electra", "ernie", "gemma3_text", "gpt2", "llama", "mistral",
@@ -52,7 +53,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workshop")
     entries = [entry(small_models.save(folder / name, name)) for name in TESTED]
     entries += [entry(folder / name, name=f"{name}-float32", precision="float32") for name in FLOAT32]
-    pipeline.export_all(entries, folder / "artifacts", force=False)
+    export_all(entries, folder / "artifacts", force=False)
     return folder
 
 
@@ -105,7 +106,7 @@ def test_weights_are_stored_once_and_as_integers(workshop: Path, name: str) -> N
 def refusal(tmp_path: Path, folder: Path) -> str:
     """The one sentence that an export ends with."""
     with pytest.raises(ExportError) as caught:
-        pipeline.export_all([entry(folder)], tmp_path / "artifacts", force=False)
+        export_all([entry(folder)], tmp_path / "artifacts", force=False)
     assert not (tmp_path / "artifacts" / folder.name).exists()
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -170,7 +171,7 @@ def test_half_precision_weights_are_read_as_float32(workshop: Path, tmp_path: Pa
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16", "torch_dtype": "bfloat16"}))
 
-    pipeline.export_all([entry(folder, precision="float32")], tmp_path / "artifacts", force=False)
+    export_all([entry(folder, precision="float32")], tmp_path / "artifacts", force=False)
 
     graph = onnx.load(tmp_path / "artifacts" / "half" / "model.onnx").graph
     kinds = {tensor.data_type for tensor in graph.initializer}
@@ -187,7 +188,7 @@ def test_weights_of_more_than_two_gigabytes_lie_in_a_second_file(
     monkeypatch.setattr(onnx_file, "LARGEST", 1000)
     folder = small_models.save(tmp_path / name, name)
 
-    pipeline.export_all([entry(folder, precision=precision)], tmp_path / "artifacts", force=False)
+    export_all([entry(folder, precision=precision)], tmp_path / "artifacts", force=False)
 
     made = tmp_path / "artifacts" / name
     found = manifest.read(made)

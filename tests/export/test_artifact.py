@@ -15,9 +15,10 @@ from harness import clean_environment, until
 
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx_export import artifact, build, pipeline
+from embed_onnx_export import artifact, build
 from embed_onnx_export.checkpoint import sources
 from embed_onnx_export.errors import ExportError
+from embed_onnx_export.run import export_all
 
 EXPORT = """
 import sys, time
@@ -50,7 +51,7 @@ def target(tmp_path: Path) -> Path:
 
 def export(checkpoint: Path, target: Path, *, force: bool = False) -> None:
     entry = Entry(name="team/static", repo="static", folder=checkpoint)
-    pipeline.export_all([entry], target.parent.parent, force=force)
+    export_all([entry], target.parent.parent, force=force)
 
 
 def other(target: Path) -> subprocess.Popen[str]:

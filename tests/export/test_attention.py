@@ -17,7 +17,7 @@ from sentence_transformers import SentenceTransformer
 
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx_export import pipeline
+from embed_onnx.cli import export
 from embed_onnx_export.graph import onnx_file, optimize, quantize
 from embed_onnx_export.graph.bert import functions
 from embed_onnx_export.graph.exporters import optimum
@@ -25,6 +25,7 @@ from embed_onnx_export.graph.long_texts import attention, axes, windows
 from embed_onnx_export.graph.long_texts.blocks import Graph
 from embed_onnx_export.graph.long_texts.branches import ROWS, SHORT
 from embed_onnx_export.graph.long_texts.windows import Window
+from embed_onnx_export.run import export_all
 
 LIMIT = 1100
 """Tokens: more than four blocks of a window."""
@@ -244,7 +245,7 @@ def test_an_export_says_what_stays_quadratic(
     module(tmp_path, name, limit)
     entry = Entry(name="small", repo=name, folder=tmp_path / name)
 
-    pipeline.export_all([entry], tmp_path / "artifacts", force=False)
+    export.show(export_all([entry], tmp_path / "artifacts", force=False))
 
     lines = [line for line in capsys.readouterr().out.splitlines() if "square" in line]
     note = f"attention needs memory in proportion to the square of a text's tokens, as {reason}"

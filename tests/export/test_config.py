@@ -184,7 +184,7 @@ def test_warnings_of_the_libraries_are_shown_once(tmp_path: Path) -> None:
 def test_which_warnings_are_lines(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Those of what loads models, logged or warned; nothing for developers, and nobody else's."""
     transformers = logging.getLogger("transformers.models.some")
-    with progress.shown() as bars, progress.explained("name", tmp_path, Show(bars, "name")):
+    with progress.bars() as bars, progress.explained("name", tmp_path, Show(bars, "name")):
         for _ in range(2):
             transformers.warning("one\nwarning, %s", "formatted")
         transformers.info("nothing")

@@ -20,11 +20,13 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx.models.model import Options
-from embed_onnx_export import artifact, parity, pipeline
-from embed_onnx_export.checkpoint import convert, sources
+from embed_onnx_export import artifact, parity
+from embed_onnx_export.checkpoint import sources
+from embed_onnx_export.checkpoint.original import load_original
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import int8
 from embed_onnx_export.report import scores
+from embed_onnx_export.run import export_all
 
 EXPORTS = [
     *((name, "int8") for name in small_models.ARCHITECTURES),
@@ -219,7 +221,7 @@ def test_below_the_floor_there_is_no_artifact(
     monkeypatch.setattr(int8, "LARGEST", 1)
 
     with pytest.raises(ExportError, match="set precision=float32 on its line"):
-        pipeline.export_all([entry_for(workshop / "mpnet")], tmp_path, force=False)
+        export_all([entry_for(workshop / "mpnet")], tmp_path, force=False)
 
     assert [] == list(tmp_path.iterdir())
 
@@ -356,7 +358,7 @@ def test_nothing_but_an_artifact_is_ever_replaced(
 def test_the_record_is_of_every_text_that_was_judged(artifacts: Path) -> None:
     """Embedded again by the artifact and by the original, each text has its share in the figures."""
     folder = artifacts / MINILM
-    original = convert.load(sources.find(Entry(name=MINILM, repo=f"sentence-transformers/{MINILM}")))
+    original = load_original(sources.find(Entry(name=MINILM, repo=f"sentence-transformers/{MINILM}")))
     texts = [*parity.sentences(), *parity.messages(original)]
     made = manifest.read(folder)
 

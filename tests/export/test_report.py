@@ -21,15 +21,15 @@ from sklearn.metrics import ndcg_score
 from embed_onnx import Model
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx_export import artifact, pipeline
+from embed_onnx_export import artifact
 from embed_onnx_export.checkpoint import sources
 from embed_onnx_export.errors import DatasetError
 from embed_onnx_export.graph import int8
 from embed_onnx_export.report import (
     card,
     datasets,
+    environment,
     histogram,
-    machine,
     markdown,
     report,
     report_text,
@@ -38,6 +38,7 @@ from embed_onnx_export.report import (
 )
 from embed_onnx_export.report.card import Card
 from embed_onnx_export.report.datasets import Given
+from embed_onnx_export.run import export_all
 
 WORDS = ["cat", "dog", "sun", "rain", "bread", "code", "a", "numbers", "letters", "dots", "12", "345"]
 ODD = 'odd \u2028 "text"'
@@ -174,7 +175,7 @@ def test_a_new_artifact_has_no_old_report(workshop: Path, tmp_path: Path) -> Non
     shutil.copytree(workshop / "artifacts", tmp_path / "artifacts")
     entry = Entry(name="team/tiny", repo="checkpoint", folder=tmp_path / "checkpoint")
 
-    pipeline.export_all([entry], tmp_path / "artifacts", force=True)
+    export_all([entry], tmp_path / "artifacts", force=True)
     folder = tmp_path / "artifacts/team/tiny"
 
     assert {"model.onnx", "tokenizer.json", "manifest.json"} == {path.name for path in folder.iterdir()}
@@ -186,7 +187,7 @@ def test_a_report_where_int8_is_refused(
 ) -> None:
     """What cannot be made is told with its reason; neighbours are of our own sentences."""
     entry = Entry(name="only", repo="checkpoint", folder=workshop / "checkpoint", precision="float32")
-    pipeline.export_all([entry], tmp_path, force=False)
+    export_all([entry], tmp_path, force=False)
     monkeypatch.setattr(int8, "LARGEST", 1)
 
     (path,) = report.report_all([entry], tmp_path, Given())
@@ -612,11 +613,11 @@ def test_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first processor's name, and those of its flags that matter here."""
     info = "model name\t: First\nflags\t\t: fpu avx2 avx512_vnni\n\nmodel name\t: Second\nflags\t\t: fpu\n"
     (tmp_path / "cpuinfo").write_text(info)
-    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "cpuinfo")
-    here = machine.describe()
-    monkeypatch.setattr(machine, "CPU_INFO", tmp_path / "none")
+    monkeypatch.setattr(environment, "CPU_INFO", tmp_path / "cpuinfo")
+    here = environment.describe()
+    monkeypatch.setattr(environment, "CPU_INFO", tmp_path / "none")
 
     assert ("First", ["avx2", "avx512_vnni"]) == (here.cpu, here.instructions)
     assert here.cores >= 1
-    assert [] == machine.describe().instructions
-    assert np.__version__ == machine.versions()["numpy"]
+    assert [] == environment.describe().instructions
+    assert np.__version__ == environment.versions()["numpy"]

@@ -24,11 +24,14 @@ from embed_onnx import Model
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Module
 from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.cli import export
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models.model import Options
-from embed_onnx_export import parity, pipeline
-from embed_onnx_export.checkpoint import convert, head, modules, sources
+from embed_onnx_export import parity
+from embed_onnx_export.checkpoint import head, modules, sources
+from embed_onnx_export.checkpoint.original import load_original
 from embed_onnx_export.errors import ExportError
+from embed_onnx_export.run import export_all
 
 NAMES = ("modes", "unpooled", "long", "truncated", "lowered", "plain", "static", "static-dense")
 INT8 = ("long", "static")
@@ -55,7 +58,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         Entry(name=f"{name}-{precision}", repo=name, folder=saved[name], precision=precision)
         for name, precision in WANTED
     ]
-    pipeline.export_all(entries, folder / "artifacts", force=False)
+    export_all(entries, folder / "artifacts", force=False)
     yield folder
     torch.set_num_threads(threads)
 
@@ -197,7 +200,7 @@ def test_a_plain_transformers_model_is_pooled_by_its_mean_and_says_so(
 ) -> None:
     found = manifest.read(workshop / "artifacts" / "plain-float32")
     entry = Entry(name="plain-float32", repo="plain", folder=workshop / "transformer", precision="float32")
-    pipeline.export_all([entry], workshop / "artifacts", force=False)
+    export.show(export_all([entry], workshop / "artifacts", force=False))
 
     note = "a plain transformers model: mean pooling, as sentence-transformers takes it to have"
     assert Module("Pooling (mean)", "numpy", note) == found.modules[1]
@@ -238,7 +241,7 @@ def test_the_limit_in_a_tables_tokenizer_is_kept(workshop: Path, tmp_path: Path)
     found = stacks.tokenizer().backend_tokenizer
     found.enable_truncation(7)
     found.save(str(folder / "tokenizer.json"))
-    pipeline.export_all([Entry(name="s", repo="s", folder=folder)], tmp_path / "artifacts", force=False)
+    export_all([Entry(name="s", repo="s", folder=folder)], tmp_path / "artifacts", force=False)
     (expected,) = SentenceTransformer(str(folder), device="cpu").encode(["word " * 20])
 
     with Model.load(tmp_path / "artifacts" / "s", threads=1) as model:
@@ -258,7 +261,7 @@ def test_a_table_without_a_row_for_unknown_words(tmp_path: Path, precision: mani
     folder = stacks.save(tmp_path / "saved", [module, Normalize()])
     entry = Entry(name="zero", repo="zero", folder=folder, precision=precision)
 
-    pipeline.export_all([entry], tmp_path, force=False)
+    export_all([entry], tmp_path, force=False)
 
     with Model.load(tmp_path / "zero") as model:
         assert not model.encode(["жук"]).any()
@@ -273,14 +276,14 @@ def test_a_vocabulary_with_holes(tmp_path: Path) -> None:
     module = StaticEmbedding(tokenizer, embedding_weights=table)
     entry = Entry(name="holes", repo="holes", folder=stacks.save(tmp_path / "saved", [module]))
 
-    pipeline.export_all([entry], tmp_path, force=False)
+    export_all([entry], tmp_path, force=False)
     with Model.load(tmp_path / "holes") as served:
         texts, ids = served.encode(["b"]), served.encode([[7]])
         with pytest.raises(InvalidRequest, match="the token id 8, and this model's vocabulary ends at 7"):
             served.encode([[8]])
     safetensors.numpy.save_file({"embeddings": table[:7]}, tmp_path / "saved" / "model.safetensors")
     with pytest.raises(ExportError, match=r"a table of the shape \(7, 24\), and the tokenizer ids up to 7"):
-        convert.load(sources.find(entry))
+        load_original(sources.find(entry))
 
     np.testing.assert_array_equal(texts, ids)
 
@@ -296,7 +299,7 @@ def test_tables_of_model2vec(workshop: Path, tmp_path: Path, folded: bool) -> No
     rows = tensors["embeddings"][mapping].astype(np.float32) * weights[:, None] if folded else table
     safetensors.numpy.save_file(tensors if folded else {"embeddings": table}, folder / "model.safetensors")
 
-    original = convert.load(sources.find(Entry(name="s", repo="s", folder=folder)))
+    original = load_original(sources.find(Entry(name="s", repo="s", folder=folder)))
 
     np.testing.assert_allclose(rows, original.torch[0].embedding.weight.detach().numpy(), rtol=1e-5)
 

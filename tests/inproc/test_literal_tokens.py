@@ -18,7 +18,7 @@ from embed_onnx import Model
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx.models.model import Options
-from embed_onnx_export import pipeline
+from embed_onnx_export.run import export_all
 
 WRITTEN = "first [SEP] second[PAD] [CLS]"
 CLS, SEP, PAD = 101, 102, 0
@@ -39,7 +39,7 @@ def padding_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entries = [
         Entry(name=name, repo=name, folder=small_models.save(folder / name, name)) for name in FAMILIES
     ]
-    pipeline.export_all(entries, folder / "artifacts", force=False)
+    export_all(entries, folder / "artifacts", force=False)
     return folder
 
 

@@ -10,7 +10,7 @@ import pytest
 from harness import ROOT
 
 PACKAGE = ROOT / "embed_onnx"
-GROUND = ("errors", "files", "origins", "settings", "surrogates", "system")
+GROUND = ("console", "errors", "files", "origins", "settings", "surrogates", "system")
 FLOORS = [
     [GROUND],
     [("artifact",)],
@@ -112,7 +112,7 @@ def test_only_the_command_line_knows_of_export() -> None:
         if any(name.split(".")[0] == "embed_onnx_export" for name in imported(path))
     ]
 
-    assert ["cli.main"] == users
+    assert ["cli.export"] == users
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx_export.checkpoint import convert, sources
+from embed_onnx_export.checkpoint import sources
+from embed_onnx_export.checkpoint.original import Original, load_original
 from embed_onnx_export.errors import ExportError
 
 
-def load(folder: Path) -> convert.Original:
-    return convert.load(sources.find(Entry(name=folder.name, repo=folder.name, folder=folder)))
+def load(folder: Path) -> Original:
+    return load_original(sources.find(Entry(name=folder.name, repo=folder.name, folder=folder)))
 
 
 def refusal(folder: Path) -> str:

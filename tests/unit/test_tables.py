@@ -7,7 +7,7 @@ from native_model import KERNELS, MANIFEST, needs_kernels
 from rich.table import Table
 
 from embed_onnx.artifact import manifest
-from embed_onnx.models import tables
+from embed_onnx.cli import models
 from embed_onnx.settings import Settings
 
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 def rows(folder: Path, kernels: str) -> list[list[str]]:
     settings = Settings(models=folder / "models.txt", artifacts=folder / "artifacts", kernels=kernels)
-    table: Table = tables.models(settings)
+    table: Table = models.table(settings)
     return [list(row) for row in zip(*(column.cells for column in table.columns), strict=True)]
 
 

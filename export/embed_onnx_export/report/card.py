@@ -6,7 +6,7 @@ import msgspec
 
 from embed_onnx import files
 from embed_onnx.artifact.manifest import Parity, Precision, Record
-from embed_onnx_export.report.machine import Machine
+from embed_onnx_export.report.environment import Machine
 
 REPORT, DATA = "report.md", "report.json"
 

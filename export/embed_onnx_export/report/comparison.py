@@ -10,21 +10,20 @@ from pathlib import Path
 import msgspec
 import torch
 
-from embed_onnx.artifact.manifest import SHORT_TOKENS, Manifest, Precision
-from embed_onnx.models import tables
+from embed_onnx.artifact.manifest import SHORT_TOKENS, Manifest, Precision, model_bytes
 from embed_onnx.models.model import Model
 from embed_onnx.system import cpu
 from embed_onnx_export import parity
-from embed_onnx_export.checkpoint import convert
-from embed_onnx_export.checkpoint.convert import Original
+from embed_onnx_export.checkpoint.original import Original, load_original
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.progress import Show
-from embed_onnx_export.report import machine, measure, scores, texts
+from embed_onnx_export.report import environment, measure, scores, texts
 from embed_onnx_export.report.card import Card, Facts, Measured, Row
 from embed_onnx_export.report.datasets import Given
 from embed_onnx_export.report.measure import Embed, Scorer, Vectors, Workload
 
 ORIGINAL = "original"
+MB = 1_000_000
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -48,7 +47,7 @@ def card_of(subject: Subject, given: Given, show: Show) -> Card:
     """Run the texts through every engine, in this process, and score and time them."""
     show("loading")
     torch.set_num_threads(cpu.usable_cores())
-    original = convert.load(subject.checkpoint, attention=None)
+    original = load_original(subject.checkpoint, attention=None)
     work = measure.workload(given, parity.messages(original))
     show.expect(work.count * (1 + len(subject.folders)))
     with contextlib.ExitStack() as stack:
@@ -81,8 +80,8 @@ def card_of(subject: Subject, given: Given, show: Show) -> Card:
     return Card(
         created=int(time.time()),
         command=_command(subject.manifest, given),
-        machine=machine.describe(),
-        versions=machine.versions(),
+        machine=environment.describe(),
+        versions=environment.versions(),
         model=_facts(subject, original),
         measured=_measured(given, work, timed, num_tokens),
         precision=subject.manifest.precision,
@@ -102,11 +101,11 @@ def _engines(subject: Subject, original: Original, models: Mapping[Precision, Mo
         name: Engine(
             measure.of_artifact(models[name]),
             models[name].kernels.runs_on,
-            tables.megabytes(subject.folders[name]),
+            model_bytes(subject.folders[name]) / MB,
         )
         for name in sorted(models)
     }
-    return {ORIGINAL: Engine(measure.of_original(original, batch), how, size / tables.MB), **artifacts}
+    return {ORIGINAL: Engine(measure.of_original(original, batch), how, size / MB), **artifacts}
 
 
 def _cuts(made: Manifest) -> list[int]:

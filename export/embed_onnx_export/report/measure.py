@@ -12,7 +12,7 @@ import transformers
 from embed_onnx.engine import pooling
 from embed_onnx.models.model import Model, Options
 from embed_onnx_export import parity
-from embed_onnx_export.checkpoint.convert import Original
+from embed_onnx_export.checkpoint.original import Original
 from embed_onnx_export.report import scores, texts
 from embed_onnx_export.report.card import Scores, Speed
 from embed_onnx_export.report.datasets import Given

@@ -31,7 +31,7 @@ def report_all(entries: Sequence[Entry], artifacts: Path, given: Given) -> list[
 
 
 def _report(entry: Entry, folder: Path, given: Given) -> Path:
-    with progress.shown() as bars:
+    with progress.bars() as bars:
         show = Show(bars, f"{entry.name}: report")
         show("finding")
         checkpoint = sources.find(entry)

@@ -49,7 +49,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     default_prompt: str | None
 
 
-def load(checkpoint: Checkpoint, *, attention: str | None = "eager") -> Original:
+def load_original(checkpoint: Checkpoint, *, attention: str | None = "eager") -> Original:
     """Load a checkpoint with the modules of sentence-transformers, which is what parity is measured against.
 
     Only eager attention can be traced for export; None is the fastest that the architecture has.

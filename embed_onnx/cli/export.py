@@ -1,0 +1,171 @@
+"""``embed-onnx export`` and ``embed-onnx report``: what needs PyTorch, in the extra ``export``."""
+
+import contextlib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from embed_onnx import settings
+from embed_onnx.cli import options
+from embed_onnx.errors import SetupError
+
+if TYPE_CHECKING:
+    from embed_onnx.artifact.models_txt import Entry
+    from embed_onnx.settings import Settings
+    from embed_onnx_export.report.datasets import Given
+    from embed_onnx_export.run import Export
+
+PACKAGES = ("torch", "transformers", "optimum", "sentence_transformers")
+STS = click.option(
+    "--sts",
+    type=click.Path(path_type=Path),
+    help="Report on sentence pairs: CSV of score,sentence1,sentence2.",
+)
+BEIR = click.option(
+    "--beir",
+    type=click.Path(path_type=Path),
+    help="Report on retrieval: a folder of corpus.jsonl, queries.jsonl and qrels.tsv.",
+)
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@options.of_settings("artifacts", "models")
+@click.option("--force", is_flag=True, help="Export even what is up to date.")
+@click.option("--report", is_flag=True, help="Write a report card for each artifact that has none.")
+@click.option("--parent", type=int, hidden=True, help="The server that needs them, and whose child this is.")
+@STS
+@BEIR
+def export(
+    names: tuple[str, ...],
+    force: bool,
+    report: bool,
+    parent: int | None,
+    sts: Path | None,
+    beir: Path | None,
+    **words: Any,
+) -> None:
+    """Convert the models that models.txt lists, or those NAMES of them, to ONNX artifacts."""
+    if parent is not None:
+        from embed_onnx.system import child
+
+        child.end_with_parent(parent)
+    if not report and (sts or beir):
+        raise SetupError("--sts and --beir are for the report card; add --report")
+    configuration = settings.from_words(words)
+    entries = _listed(names, configuration)
+    with _packages():
+        from embed_onnx_export.report import card, datasets
+        from embed_onnx_export.run import export_all
+
+        data = datasets.read(sts, beir)
+        show(export_all(entries, configuration.artifacts, force=force))
+        if report:
+            bare = [entry for entry in entries if not card.exists(configuration.artifacts / entry.name)]
+            _write_reports(bare, configuration, data)
+
+
+@click.command()
+@click.argument("name")
+@STS
+@BEIR
+@options.of_settings("artifacts", "models")
+def report(name: str, sts: Path | None, beir: Path | None, **words: Any) -> None:
+    """Measure the artifact of NAME beside its original, and write report.md and report.json into its folder.
+
+    The card says how near the artifact is to the original, how fast and large both are on this machine, and
+    what the other precision would give.
+    """
+    configuration = settings.from_words(words)
+    entries = _listed((name,), configuration)
+    with _packages():
+        from embed_onnx_export.report import datasets
+
+        _write_reports(entries, configuration, datasets.read(sts, beir))
+
+
+def show(exports: list["Export"]) -> None:
+    """Print a table of exports, and what a person should know of their modules."""
+    from rich.table import Table
+
+    from embed_onnx import console
+    from embed_onnx.cli import models
+    from embed_onnx.engine import native
+
+    kernels = native.find()
+    table = Table("name", "MB before", "MB after", *models.COSINES, "seconds")
+    for item in exports:
+        table.add_row(
+            item.manifest.name,
+            models.megabytes(item.manifest.float32_bytes),
+            models.megabytes(item.model_bytes),
+            *models.cosines(kernels.of(item.manifest)),
+            "up to date" if item.seconds is None else f"{item.seconds:.0f}",
+        )
+    console.show(table)
+    for item in exports:
+        for module in item.manifest.modules:
+            if module.note:
+                console.line(f"{item.manifest.name}: {module.note}")
+
+
+def check_packages() -> None:
+    """Look for what exporting imports.
+
+    Raises:
+        SetupError: A package is absent.
+    """
+    absent = [name for name in PACKAGES if find_spec(name) is None]
+    if absent:
+        raise SetupError(
+            f"exporting needs {', '.join(absent)}; install them with `pip install 'embed-onnx[export]'`, "
+            "or export on another machine and copy its artifacts folder here"
+        )
+
+
+@contextlib.contextmanager
+def _packages() -> Iterator[None]:
+    """Turn packages that are absent, or of versions that do not go together, into a sentence.
+
+    Raises:
+        SetupError: Exporting cannot be imported.
+    """
+    check_packages()
+    try:
+        yield
+    except ImportError as err:
+        raise SetupError(
+            f"the packages for exporting do not go together: {err}; install those that do with "
+            "`pip install 'embed-onnx[export]'`"
+        ) from err
+
+
+def _listed(names: tuple[str, ...], configuration: "Settings") -> list["Entry"]:
+    """The lines of the models file with those names or aliases, or all of them."""
+    from embed_onnx.artifact import models_txt
+
+    entries = models_txt.read(configuration.models)
+    unknown = set(names) - {name for entry in entries for name in entry.names()}
+    if unknown:
+        listed = ", ".join(entry.name for entry in entries)
+        raise SetupError(
+            f"{configuration.models} does not list {', '.join(sorted(unknown))}; it lists {listed}"
+        )
+    return [entry for entry in entries if not names or set(names) & set(entry.names())]
+
+
+def _write_reports(entries: list["Entry"], configuration: "Settings", data: "Given") -> None:
+    """Measure, and say where each report is."""
+    from embed_onnx_export.report import report
+
+    if data.retrieval is not None and data.retrieval.left_out:
+        click.echo(
+            f"embed-onnx: {data.retrieval.left_out:,} judgements are of documents or queries that "
+            f"{data.retrieval.name} lacks; they are left out",
+            err=True,
+        )
+    for path in report.report_all(entries, configuration.artifacts, data):
+        click.echo(path)

@@ -1,0 +1,92 @@
+"""``embed-onnx serve``: exports what is missing, then serves, in one process or several."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from embed_onnx import settings
+from embed_onnx.cli import export, options
+from embed_onnx.errors import SetupError
+from embed_onnx.system.signals import Interruption
+
+if TYPE_CHECKING:
+    from embed_onnx.artifact.models_txt import Entry
+    from embed_onnx.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@click.command()
+@options.of_settings()
+@click.option("--worker", type=(str, int), hidden=True, help="Bound sockets and whose child this is.")
+def serve(worker: tuple[str, int] | None, **words: Any) -> None:
+    """Serve the models that models.txt lists, exporting those that are missing."""
+    try:
+        _serve(worker, words)
+    except Interruption as interruption:
+        if interruption.number != signal.SIGTERM:
+            raise
+        # Someone asked it to stop, which is not a failure.
+        click.echo("embed-onnx: stopped before it served", err=True)
+
+
+def _serve(worker: tuple[str, int] | None, words: dict[str, Any]) -> None:
+    from embed_onnx.http import workers
+
+    # Threads that libraries start when they are imported keep the mask they begin with: a signal that one of
+    # them took would have its default effect, whatever the main thread blocks or waits for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, workers.SIGNALS)
+    settings.refuse_blank_keys()
+    configuration = settings.from_words(words)
+    from embed_onnx.http import listening, server
+    from embed_onnx.models import registry
+    from embed_onnx.observe import logs
+    from embed_onnx.system import child
+
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, workers.SIGNALS - workers.UNTIL_SERVING)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(logs.to_stderr(configuration.log_format))
+        entries = registry.wanted(configuration)
+        if worker is None:
+            for sentence in settings.warnings():
+                log.warning("%s", sentence)
+            sockets = stack.enter_context(listening.bound(configuration))
+            _export_missing(registry.missing(entries, configuration.artifacts), configuration)
+        else:
+            descriptors, parent = worker
+            child.end_with_parent(parent)
+            sockets = [socket.socket(fileno=int(word)) for word in descriptors.split(",")]
+        if configuration.workers > 1:
+            workers.run(sockets, sys.argv[1:], workers=configuration.workers, threads=configuration.threads)
+            return
+        models = stack.enter_context(registry.Registry(entries, configuration))
+        if worker is not None:
+            models.load()  # before it takes connections that other workers could answer
+        on_reload = None if worker is None else workers.reload_others
+        server.serve(models, configuration, sockets, on_reload=on_reload)
+
+
+def _export_missing(entries: list["Entry"], configuration: "Settings") -> None:
+    """Export in a process of its own, so that the server does not keep torch in memory."""
+    if not entries:
+        return
+    from embed_onnx.engine import native
+    from embed_onnx.system import child
+
+    native.find(configuration.kernels)  # before minutes of exporting, not after
+    names = [entry.name for entry in entries]
+    try:
+        export.check_packages()
+    except SetupError as err:
+        raise SetupError(f"{configuration.artifacts} lacks {', '.join(names)}; {err}") from None
+    click.echo(f"embed-onnx: {configuration.artifacts} lacks {', '.join(names)}; exporting", err=True)
+    command = [sys.executable, "-m", "embed_onnx", "export", *names, "--parent", str(os.getpid())]
+    folders = ["--artifacts", str(configuration.artifacts), "--models", str(configuration.models)]
+    if child.run([*command, *folders], grace=configuration.drain_timeout):
+        raise SetupError("the export failed, as said above")
