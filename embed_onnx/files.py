@@ -1,6 +1,7 @@
 """Files and folders that are complete or absent, and locks that end with their process."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -34,6 +35,22 @@ def replace(path: Path, content: bytes, *, mode: int = 0o666) -> None:
         unfinished.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def real(path: Path) -> Path:
+    """The absolute path behind links, whether or not anything is there.
+
+    For links in a circle, ``Path.resolve`` raises a RuntimeError up to Python 3.12 and nothing later.
+
+    Raises:
+        OSError: Its links go in a circle.
+    """
+    try:
+        return Path(os.path.realpath(path, strict=True))
+    except OSError as err:
+        if err.errno == errno.ELOOP:
+            raise
+        return Path(os.path.realpath(path))
 
 
 def sync(file: IO[bytes]) -> None:

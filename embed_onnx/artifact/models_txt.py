@@ -18,6 +18,7 @@ from typing import get_args
 
 import msgspec
 
+from embed_onnx import files
 from embed_onnx.artifact.manifest import Manifest, Precision, is_name, sha256
 from embed_onnx.errors import ModelsFileError
 
@@ -160,9 +161,9 @@ def _is_alias(text: str) -> bool:
 
 def _folder(source: str, base: Path) -> Path:
     try:
-        return (base / Path(source).expanduser()).resolve()
-    except (RuntimeError, ValueError) as err:  # an unknown ~user, links in a circle, a NUL
-        raise ValueError(f"{source!r} is no folder: {err}") from None
+        return files.real(base / Path(source).expanduser())
+    except (RuntimeError, OSError, ValueError) as err:  # an unknown ~user, links in a circle, a NUL
+        raise ValueError(f"{source!r} is not a folder: {err}") from None
 
 
 def _options(pairs: list[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from embed_onnx import files
 from embed_onnx.errors import SetupError
 
 Kind = Literal["txt", "jsonl", "csv", "tsv", "parquet"]
@@ -162,7 +163,7 @@ def _check_columns(inputs: Inputs) -> None:
 
 def belongs(path: str, output: Path) -> bool:
     """Whether a file is an output, one of those beside it, or of the run that makes it."""
-    where, place = Path(path).resolve(), output.resolve()
+    where, place = files.real(Path(path)), files.real(output)
     own = [place, *(Path(f"{place}{suffix}") for suffix in (INDEX, META, REJECTS))]
     return where in own or where.is_relative_to(f"{place}.partial")
 

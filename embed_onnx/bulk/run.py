@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from embed_onnx import __version__
+from embed_onnx import __version__, files
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.bulk import journal, readers, writers
@@ -134,7 +134,7 @@ def _check_output(inputs: Inputs, output: Path) -> None:
         raise SetupError(f"--output {output}: the name must end in {', '.join(writers.suffixes())}")
     if output.suffix == ".parquet":
         readers.parquet()
-    folder = output.resolve().parent
+    folder = files.real(output).parent
     if not folder.is_dir():
         raise SetupError(f"--output {output}: there is no folder {folder}; make it first")
     for file in inputs.files:

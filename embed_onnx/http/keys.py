@@ -206,7 +206,7 @@ def _claim(key: Key, number: int, lines: dict[str | bytes, int]) -> None:
 def _changing(path: Path) -> Iterator[Path]:
     """The file behind links, with its folder locked, so that two changes at a time are both kept."""
     try:
-        real = path.resolve()
+        real = files.real(path)
         with files.locked(real.parent):
             yield real
     except OSError as err:

@@ -47,6 +47,14 @@ def test_a_damaged_archive_is_named(embed: Embed, tmp_path: Path) -> None:
     )
 
 
+def test_an_output_whose_links_go_in_a_circle(embed: Embed, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes(b"a")
+    (tmp_path / "out.npy").symlink_to("out.npy")
+
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        embed(tmp_path / "in.txt", tmp_path / "out.npy")
+
+
 @pytest.mark.parametrize(
     ("content", "flags", "sentence"),
     [

@@ -244,6 +244,15 @@ def test_a_key_file_in_a_folder_that_is_absent(tmp_path: Path) -> None:
     assert f"{tmp_path / 'none' / 'keys'} cannot be written: No such file or directory; " in sentence
 
 
+def test_a_key_file_whose_links_go_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "keys").symlink_to("keys")
+
+    sentence = refusal(keys.add, tmp_path / "keys", "a")
+
+    assert "Too many levels of symbolic links" in sentence
+    assert (tmp_path / "keys").is_symlink()
+
+
 def test_a_failed_write_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk costs no key, and leaves nothing beside the file."""
 
