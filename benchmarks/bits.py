@@ -20,6 +20,9 @@ from benchmarks import peers, quality, record
 from embed_onnx.artifact import manifest
 from embed_onnx.engine import native
 from embed_onnx.engine.encoder import Encoder
+from embed_onnx.engine.inference import Inference
+from embed_onnx.engine.outputs.dense import DenseFinish
+from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.models.tokenizer import Tokenizer
 from embed_onnx_export.graph import int8
 from embed_onnx_export.graph.bert import encoder_graph, families, functions
@@ -95,11 +98,13 @@ class Artifact:
         folder = peers.artifact(peers.SMALL)
         described = manifest.read(folder)
         self._tokenizer = Tokenizer(folder / manifest.TOKENIZER, max_tokens=described.max_tokens)
-        self._encoder = Encoder(file, described, kernels)
+        encoder = Encoder(file, described, kernels)
+        self._inference = Inference(encoder, DenseFinish(described.output, encoder.through_head))
 
     def __call__(self, texts: list[str]) -> quality.Vectors:
         """Vectors of a list of texts."""
-        return np.concatenate([self._encoder.encode([item.ids]) for item in self._tokenizer.encode(texts)])
+        tokens = self._tokenizer.encode(texts)
+        return np.stack([self._inference.run([TokenSequence(item.ids)])[0] for item in tokens])
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from embed_onnx.engine import dtypes, pooling
+from embed_onnx.engine import dtypes
 from embed_onnx.engine.dtypes import DType
-from embed_onnx.engine.pooling import Vector
+from embed_onnx.engine.vectors import Vector, normalize
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models.model import Model, OneOrMore
 
@@ -31,24 +31,24 @@ class LangChainEmbeddings:
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """The vectors of documents."""
-        vectors: list[list[float]] = self.model.encode(texts, prompt_name="document").tolist()
-        return vectors
+        listed: list[list[float]] = self.model.encode(texts, prompt_name="document").tolist()
+        return listed
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a query."""
-        vector: list[float] = self.model.encode(text, prompt_name="query").tolist()
-        return vector
+        listed: list[float] = self.model.encode(text, prompt_name="query").tolist()
+        return listed
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """``embed_documents`` for an event loop."""
-        vectors = await self.model.encode_async(texts, prompt_name="document")
-        listed: list[list[float]] = vectors.tolist()
+        array = await self.model.encode_async(texts, prompt_name="document")
+        listed: list[list[float]] = array.tolist()
         return listed
 
     async def aembed_query(self, text: str) -> list[float]:
         """``embed_query`` for an event loop."""
-        vector = await self.model.encode_async(text, prompt_name="query")
-        listed: list[float] = vector.tolist()
+        array = await self.model.encode_async(text, prompt_name="query")
+        listed: list[float] = array.tolist()
         return listed
 
 
@@ -107,7 +107,7 @@ class SentenceEncoder:
             raise InvalidRequest(f"output_value is {output_value!r}; there is only sentence_embedding")
         vectors = self.model.encode(sentences, prompt=prompt, prompt_name=prompt_name)[..., :truncate_dim]
         if normalize_embeddings:
-            vectors = pooling.normalize(vectors)
+            vectors = normalize(vectors)
         array = dtypes.convert(vectors, precision or "float32")
         if convert_to_numpy and not convert_to_tensor:
             return array
@@ -148,7 +148,7 @@ def _role(role: str, prompt_name: str | None, options: dict[str, Any]) -> str | 
 
 def _unit(embeddings: ArrayLike) -> Vector:
     """Vectors of length 1, float32 [n, dimensions]; one vector is a list of one."""
-    return pooling.normalize(np.atleast_2d(np.asarray(embeddings, np.float32)))
+    return normalize(np.atleast_2d(np.asarray(embeddings, np.float32)))
 
 
 def _tensor(array: dtypes.Stored) -> Any:

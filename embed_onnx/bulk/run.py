@@ -27,7 +27,7 @@ from embed_onnx.bulk.readers import Block
 from embed_onnx.bulk.writers import Meta, Rows, Writer
 from embed_onnx.engine import dtypes
 from embed_onnx.engine.dtypes import DType
-from embed_onnx.engine.pooling import Vector
+from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InferenceFailed, InvalidRequest, SetupError
 from embed_onnx.models import registry
 from embed_onnx.models.model import Model, Options

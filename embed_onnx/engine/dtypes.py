@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx.engine.pooling import Vector
+from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest
 
 DType = Literal["float32", "float16", "int8", "ubinary"]

@@ -21,7 +21,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from embed_onnx.artifact.manifest import Manifest, TruncationSide
-from embed_onnx.engine.pooling import Vector
+from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import (
     ClientGone,
     EmbedError,

@@ -26,15 +26,18 @@ import numpy as np
 
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Manifest, TruncationSide
-from embed_onnx.engine import dtypes, native, pooling
+from embed_onnx.engine import dtypes, native
 from embed_onnx.engine.dtypes import DType, Ranges, Stored
 from embed_onnx.engine.encoder import Encoder
+from embed_onnx.engine.inference import Inference
 from embed_onnx.engine.native import Kernels
-from embed_onnx.engine.pooling import Vector
+from embed_onnx.engine.outputs.dense import DenseFinish
+from embed_onnx.engine.sequence import TokenSequence
+from embed_onnx.engine.vectors import Vector, cut, unit
 from embed_onnx.errors import ArtifactError, InvalidRequest, TextTooLong
 from embed_onnx.models.options import InputType
 from embed_onnx.models.tokenizer import Limit, Piece, Tokenizer, Tokens
-from embed_onnx.scheduling.jobs import Encodes, Job
+from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import LANE_TIMEOUT, Scheduler
 from embed_onnx.system import cpu, forks
 
@@ -111,10 +114,15 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Parts(msgspec.Struct, frozen=True):
-    """What of a model is in memory."""
+    """What of a model is in memory. ``raw_vectors`` are those before the Normalize at its end."""
 
     tokenizer: Tokenizer
-    encoder: Encoder
+    vectors: Inference[Vector]
+    raw_vectors: Inference[Vector]
+
+    def inference(self, options: Options) -> Inference[Vector]:
+        """What makes the vectors of a request."""
+        return self.raw_vectors if options.normalize is False else self.vectors
 
 
 class Model:
@@ -205,7 +213,10 @@ class Model:
                     literal_special_tokens=self.literal_special_tokens,
                 )
                 encoder = Encoder(self._folder / manifest.MODEL, self.manifest, self.kernels)
-                self._parts = _Parts(tokenizer, encoder)
+                output, head = self.manifest.output, encoder.through_head
+                usual = Inference(encoder, DenseFinish(output, head))
+                raw = Inference(encoder, DenseFinish(output, head, normalize=False))
+                self._parts = _Parts(tokenizer, usual, raw if output.normalize else usual)
             self.last_used = time.monotonic()
             return self._parts
 
@@ -352,8 +363,7 @@ class Model:
         started = time.perf_counter()
         self._check_dimensions(options)
         tokens = self.tokenize(inputs, options, first=first)
-        encoder = _view(self.prepare().encoder, tokens, options)
-        job = self._scheduler.submit(encoder, _sequences(tokens))
+        job = self._scheduler.submit(self.prepare().inference(options), _sequences(tokens))
         try:
             job.future.result()
         finally:
@@ -379,9 +389,10 @@ class Model:
             found = await self._tokenize_aside(part, options, first=len(tokens))
             num_tokens += sum(item.num_tokens for item in found)
             tokens += found
-        encoder = _view(parts.encoder, tokens, options)
         left = started + seconds - time.perf_counter()
-        job = self._scheduler.submit(encoder, _sequences(tokens), tenant=tenant, timeout=left)
+        job = self._scheduler.submit(
+            parts.inference(options), _sequences(tokens), tenant=tenant, timeout=left
+        )
         await asyncio.wrap_future(job.future)
         return self._embedded(job, tokens, options, started)
 
@@ -393,7 +404,7 @@ class Model:
         """
         parts = self._parts
         if parts is not None:
-            await asyncio.wrap_future(self._scheduler.submit(parts.encoder, [[0]]).future)
+            await asyncio.wrap_future(self._scheduler.submit(parts.vectors, [TokenSequence([0])]).future)
 
     async def show_tokens(self, inputs: Inputs, options: Options) -> list[tuple[Tokens, list[str]]]:
         """``tokenize`` for an event loop, and of each input the vocabulary's entries of its ids.
@@ -484,14 +495,14 @@ class Model:
         tokenizer = self.prepare().tokenizer
         return [tokenizer.words(item.ids) for item in tokens]
 
-    def _embedded(self, job: Job, tokens: list[Tokens], options: Options, started: float) -> Embedded:
+    def _embedded(self, job: Job[Vector], tokens: list[Tokens], options: Options, started: float) -> Embedded:
         """The result of a finished job."""
-        vectors = _with_zeros(job.vectors, tokens)
+        vectors = _with_zeros(job.results, tokens)
         if options.dimensions is not None and options.dimensions < self.manifest.output.dimensions:
             again = self.manifest.output.normalize and options.normalize is not False
-            vectors = pooling.cut(vectors, options.dimensions, renormalize=again)
+            vectors = cut(vectors, options.dimensions, renormalize=again)
         if options.normalize:
-            vectors = pooling.unit(vectors)
+            vectors = unit(vectors)
         return Embedded(
             vectors=vectors,
             tokens=tokens,
@@ -612,24 +623,18 @@ def _load_same(kind: type[Model], folder: str, described: Manifest, options: dic
     return model
 
 
-def _sequences(tokens: list[Tokens]) -> list[list[int]]:
+def _sequences(tokens: list[Tokens]) -> list[TokenSequence]:
     """What is run; an input without tokens is not."""
-    return [item.ids for item in tokens if item.ids]
+    return [TokenSequence(item.ids, item.skipped) for item in tokens if item.ids]
 
 
-def _with_zeros(vectors: Vector, tokens: list[Tokens]) -> Vector:
+def _with_zeros(results: Vector, tokens: list[Tokens]) -> Vector:
     """The vectors of ``_sequences``, and zeros in the places of inputs without tokens."""
-    if len(vectors) == len(tokens):
-        return vectors
-    whole: Vector = np.zeros((len(tokens), vectors.shape[-1]), np.float32)
-    whole[[bool(item.ids) for item in tokens]] = vectors
+    if len(results) == len(tokens):
+        return results
+    whole: Vector = np.zeros((len(tokens), results.shape[-1]), np.float32)
+    whole[[bool(item.ids) for item in tokens]] = results
     return whole
-
-
-def _view(encoder: Encoder, tokens: list[Tokens], options: Options) -> Encodes:
-    """The encoder as a request needs it; its sequences say how many tokens are left out of the pooling."""
-    skipped = tokens[0].skipped if tokens else 0
-    return encoder.view(skipped=skipped, normalize=options.normalize is not False)
 
 
 def _described(tokenizer: Tokenizer) -> str:

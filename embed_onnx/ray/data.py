@@ -15,7 +15,7 @@ from ray.data import SaveMode
 
 from embed_onnx.bulk import parquet
 from embed_onnx.bulk.readers import fault
-from embed_onnx.engine.pooling import Vector
+from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InferenceFailed, InvalidRequest, SetupError
 from embed_onnx.models.model import Model, Options
 from embed_onnx.ray import env

@@ -116,5 +116,5 @@ class Lane:
 def _expected(pack: Pack, timeout: float, paces: Paces) -> float:
     """Seconds of processor time that a pack should take: by what was measured, or else by the timeout."""
     work = jobs.pack_work(pack)
-    measured = paces.computed(pack[0][0].encoder, work)
+    measured = paces.computed(pack[0][0].runs, work)
     return timeout * work / USUAL_WORK if measured is None else measured

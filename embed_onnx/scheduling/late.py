@@ -5,6 +5,7 @@ and on nothing but what goes before it for the same tenant. Where nothing was me
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.speed import Paces
@@ -13,7 +14,7 @@ HOPE = 1.5
 """How much faster than it was measured to be the machine may turn out: others may have been using it."""
 
 
-def late(order: Iterable[Job], paces: Paces, *, lanes: int, now: float) -> list[Job]:
+def late(order: Iterable[Job[Any]], paces: Paces, *, lanes: int, now: float) -> list[Job[Any]]:
     """Those, of jobs in the order in which they are served, whose deadline is too near; they wait no more.
 
     ``now`` is on the clock of the deadlines.
@@ -21,7 +22,7 @@ def late(order: Iterable[Job], paces: Paces, *, lanes: int, now: float) -> list[
     found = []
     before = 0.0
     for job in order:
-        own = paces.seconds(job.encoder, job.waiting_work) or 0.0
+        own = paces.seconds(job.runs, job.waiting_work) or 0.0
         if now + (before + own) / (HOPE * lanes) > job.deadline:
             found.append(job)
         else:

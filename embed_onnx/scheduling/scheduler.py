@@ -18,9 +18,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from numbers import Integral, Real
-from typing import Self
+from typing import Any, Self
 
 from embed_onnx.errors import (
     EmbedError,
@@ -33,7 +33,7 @@ from embed_onnx.errors import (
 )
 from embed_onnx.scheduling import jobs, late
 from embed_onnx.scheduling.fair_queue import QUICK
-from embed_onnx.scheduling.jobs import Encodes, Job, Pack
+from embed_onnx.scheduling.jobs import Job, Pack, Results, Runs
 from embed_onnx.scheduling.lane import Lane
 from embed_onnx.scheduling.speed import Paces, Speed
 from embed_onnx.scheduling.tenant_queue import SharedQueue
@@ -100,8 +100,8 @@ class Scheduler:
         of a word or two, a lane takes several times as long."""
         self._pack_paces = Paces()
         """Of all packs."""
-        self._queue: SharedQueue[Job] = SharedQueue(self._number)
-        self._accepted: set[Job] = set()
+        self._queue: SharedQueue[Job[Any]] = SharedQueue(self._number)
+        self._accepted: set[Job[Any]] = set()
         """Jobs whose future is open. Whoever takes a job out settles it; so each is settled once."""
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
@@ -197,15 +197,15 @@ class Scheduler:
 
     def submit(
         self,
-        encoder: Encodes,
-        sequences: Sequence[Sequence[int]],
+        runs: Runs[Results],
+        sequences: Sequence[Sized],
         *,
         tenant: str = "",
         timeout: float = math.inf,
-    ) -> Job:
+    ) -> Job[Results]:
         """Queue all sequences of a tenant's request, or none of them. Does not block.
 
-        After ``timeout`` seconds its vectors are of no use; it is given up as soon as it is clear that they
+        After ``timeout`` seconds its results are of no use; it is given up as soon as it is clear that they
         would be late.
 
         Raises:
@@ -215,18 +215,17 @@ class Scheduler:
             Unavailable: The scheduler is closing.
             SetupError: This process was forked while a lane was at a pack, or it starts no threads.
         """
-        lengths = [len(ids) for ids in sequences]
-        job = Job(encoder, sequences, timeout)
+        job = Job(runs, sequences, timeout)
         if not sequences:
-            job.future.set_result(job.vectors)
+            job.future.set_result(job.results)
             return job
         with self._lock:
             if self._closing:
                 raise Unavailable(self.closed_sentence or "the server is going down; send the request again")
             if not self._lanes:
                 self._start_in_child()
-            self.check_room(sum(lengths), tenant)
-            self._queue.add(job, lengths, tenant=tenant, key=encoder, pack_tokens=encoder.pack_tokens)
+            self.check_room(sum(job.lengths), tenant)
+            self._queue.add(job, job.lengths, tenant=tenant, key=runs, pack_tokens=runs.pack_tokens)
             self._check_in_time(job, tenant)
             self._accepted.add(job)
             self._wake()
@@ -259,7 +258,7 @@ class Scheduler:
         own = self._queue.tokens_of(tenant) if tenant else 0
         self.check_share("tokens wait", self._queue.tokens, own, tokens, self.queue_tokens)
 
-    def _check_in_time(self, job: Job, tenant: str) -> None:
+    def _check_in_time(self, job: Job[Any], tenant: str) -> None:
         """Take a job out of the queue again if it cannot be done in time.
 
         Raises:
@@ -280,7 +279,7 @@ class Scheduler:
             retry_after=seconds,
         )
 
-    def _late(self, order: Sequence[Job], now: float) -> list[Job]:
+    def _late(self, order: Sequence[Job[Any]], now: float) -> list[Job[Any]]:
         return late.late(order, self._paces, lanes=self._number, now=now)
 
     def _give_up_late(self) -> None:
@@ -375,7 +374,7 @@ class Scheduler:
                 pack = [] if lane.replaced else self._queue.take()
             lane.begin(pack)
             for job, place in pack:
-                job.waiting_work -= jobs.work(len(job.sequences[place]))
+                job.waiting_work -= jobs.work(job.lengths[place])
             self._wake()
         return pack
 
@@ -391,14 +390,14 @@ class Scheduler:
             self._quick_work.notify()
 
     def _run(self, lane: Lane, pack: Pack) -> None:
-        encoder = pack[0][0].encoder
+        runs = pack[0][0].runs
         started, computed = time.perf_counter(), time.thread_time()
         for job, _ in pack:
             job.started = job.started or started
         try:
-            vectors = encoder.encode([job.sequences[place] for job, place in pack])
-            for (job, place), vector in zip(pack, vectors, strict=True):
-                job.vectors[place] = vector
+            results = runs.run([job.sequences[place] for job, place in pack])
+            for (job, place), result in zip(pack, results, strict=True):
+                job.results[place] = result
         except Exception as err:
             if not lane.stop.asked:
                 self._blame(lane, pack, err)  # a failure ends its own request; the lane lives on
@@ -409,7 +408,7 @@ class Scheduler:
         """Fail the job of a sequence that failed; of several, find out which by running them one by one."""
         if len(pack) == 1:
             ((job, place),) = pack
-            log.error("a sequence of %d tokens failed", len(job.sequences[place]), exc_info=err)
+            log.error("a sequence of %d tokens failed", job.lengths[place], exc_info=err)
             self._fail(job, err if isinstance(err, EmbedError) else InferenceFailed(f"this is a bug: {err}"))
             return
         log.warning("a pack of %d sequences failed and is run one by one: %s", len(pack), err)
@@ -436,14 +435,14 @@ class Scheduler:
         self._tell(len(pack), tokens, now - started)
         for job in done:
             if self._claim(job):
-                job.future.set_result(job.vectors)
+                job.future.set_result(job.results)
 
     def _measure(self, pack: Pack, seconds: float, computed: float) -> None:
         first = pack[0][0]
         work = jobs.pack_work(pack)
-        self._pack_paces.add(first.encoder, work, seconds, computed)
+        self._pack_paces.add(first.runs, work, seconds, computed)
         if not first.short:
-            self._paces.add(first.encoder, work, seconds, computed)
+            self._paces.add(first.runs, work, seconds, computed)
 
     def _tell(self, sequences: int, tokens: int, seconds: float) -> None:
         """Have a pack counted before its requests are answered, which they are even if that fails."""
@@ -516,15 +515,15 @@ class Scheduler:
                 ),
             )
 
-    def _fail(self, job: Job, err: EmbedError) -> None:
+    def _fail(self, job: Job[Any], err: EmbedError) -> None:
         if self._claim(job):
             job.future.set_exception(err)
 
-    def _cancelled(self, job: Job | None) -> None:
+    def _cancelled(self, job: Job[Any] | None) -> None:
         if job is not None:
             self._claim(job)
 
-    def _claim(self, job: Job) -> bool:
+    def _claim(self, job: Job[Any]) -> bool:
         """Take a job out; True for the one caller who has to settle its future."""
         with self._lock:
             if job not in self._accepted:

@@ -1,14 +1,15 @@
-"""How fast lanes have been: all together, and each with one encoder."""
+"""How fast lanes have been: all together, and each with what it runs, such as a model."""
 
 import time
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from embed_onnx.scheduling.jobs import Encodes
+from embed_onnx.scheduling.jobs import Runs
 
 KEPT = 0.99
 """How much of what was measured before still counts after one more pack."""
 ENOUGH = 20
-"""Packs of an encoder after which its pace counts as measured."""
+"""Packs of a model after which its pace counts as measured."""
 FRESH_SECONDS = 60.0
 """What was measured earlier says nothing any more: others may have used the machine then, and a pace by
 which requests are refused would never be measured again."""
@@ -38,38 +39,38 @@ class Speed:
 
 
 class Paces:
-    """What one lane takes for some work with each encoder, over about the last hundred packs of that.
+    """What one lane takes for some work of each model, over about the last hundred packs of that.
 
     Models differ by a factor of hundreds, so what was measured of one says nothing of another.
     """
 
     def __init__(self) -> None:
-        self._of: WeakKeyDictionary[Encodes, _Pace] = WeakKeyDictionary()
+        self._of: WeakKeyDictionary[Runs[Any], _Pace] = WeakKeyDictionary()
 
-    def add(self, encoder: Encodes, work: float, seconds: float, computed: float) -> None:
+    def add(self, runs: Runs[Any], work: float, seconds: float, computed: float) -> None:
         """Count one pack: its work, how long it took, and the processor time of its lane."""
-        pace = self._fresh(encoder)
+        pace = self._fresh(runs)
         if pace is None:
-            pace = self._of[encoder] = _Pace()
+            pace = self._of[runs] = _Pace()
         pace.add(work, seconds, computed)
 
-    def seconds(self, encoder: Encodes, work: float) -> float | None:
+    def seconds(self, runs: Runs[Any], work: float) -> float | None:
         """How long a lane takes for so much work; None before that was measured."""
-        pace = self._fresh(encoder)
+        pace = self._fresh(runs)
         return pace.seconds * work / pace.work if pace is not None and pace.packs >= ENOUGH else None
 
-    def computed(self, encoder: Encodes, work: float) -> float | None:
+    def computed(self, runs: Runs[Any], work: float) -> float | None:
         """Its processor time, in the same way."""
-        pace = self._fresh(encoder)
+        pace = self._fresh(runs)
         return pace.computed * work / pace.work if pace is not None and pace.packs >= ENOUGH else None
 
-    def _fresh(self, encoder: Encodes) -> "_Pace | None":
-        pace = self._of.get(encoder)
+    def _fresh(self, runs: Runs[Any]) -> "_Pace | None":
+        pace = self._of.get(runs)
         return None if pace is None or time.monotonic() - pace.measured > FRESH_SECONDS else pace
 
 
 class _Pace:
-    """Sums over the packs of an encoder, of which earlier ones count less and less."""
+    """Sums over the packs of a model, of which earlier ones count less and less."""
 
     def __init__(self) -> None:
         self.packs = 0

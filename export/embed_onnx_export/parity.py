@@ -22,7 +22,10 @@ from embed_onnx.artifact.manifest import (
     Precision,
 )
 from embed_onnx.engine.encoder import Encoder
+from embed_onnx.engine.inference import Inference
 from embed_onnx.engine.native import Kernels
+from embed_onnx.engine.outputs.dense import DenseFinish
+from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.models.tokenizer import Tokenizer
 from embed_onnx_export.checkpoint.original import Original
 from embed_onnx_export.errors import ExportError
@@ -121,13 +124,14 @@ def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kern
     tokens = tokenizer.encode(expected.texts)
     _check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
     encoder = Encoder(folder / MODEL, manifest, kernels)
+    inference = Inference(encoder, DenseFinish(manifest.output, encoder.through_head))
     lengths = [item.num_tokens for item in tokens]
     places, found = [], []
     for place, (prompt, item) in enumerate(zip(expected.prompts, tokens, strict=True)):
         skipped = 0 if manifest.output.include_prompt or not prompt else tokenizer.prompt_length(prompt)
         if item.num_tokens > skipped:  # of no token, serving makes no vector
             places.append(place)
-            found.append(encoder.encode([item.ids], skipped=skipped)[0])
+            found.extend(inference.run([TokenSequence(item.ids, skipped)]))
     cosines = scores.cosines(np.array(found), expected.vectors[places])
     floor = FLOORS[manifest.precision]
     bound = np.array(expected.floored) & counted(lengths, floor.tokens, manifest)

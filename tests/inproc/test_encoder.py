@@ -12,6 +12,9 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.engine import native
 from embed_onnx.engine.encoder import Encoder
+from embed_onnx.engine.inference import Inference
+from embed_onnx.engine.outputs.dense import DenseFinish
+from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.errors import ArtifactError, InferenceFailed
 
 
@@ -31,12 +34,20 @@ def table_model(path: Path, table: np.ndarray) -> Path:
     return path
 
 
+def encode(
+    encoder: Encoder, described: Manifest, sequences: list[list[int]], **options: bool
+) -> list[np.ndarray]:
+    """The vectors of sequences."""
+    finish = DenseFinish(described.output, encoder.through_head, **options)
+    return Inference(encoder, finish).run([TokenSequence(ids) for ids in sequences])
+
+
 def test_mean_of_states_normalised(tmp_path: Path, small_manifest: Manifest) -> None:
     """The vector is the mean of the token states, at length 1."""
     table = np.random.default_rng(0).normal(size=(5, 32)).astype(np.float32)
     encoder = Encoder(table_model(tmp_path / "model.onnx", table), small_manifest)
 
-    vectors = encoder.encode([[0, 1, 4], [2]])
+    vectors = encode(encoder, small_manifest, [[0, 1, 4], [2]])
 
     means = np.stack([table[[0, 1, 4]].mean(axis=0), table[2]])
     assert np.allclose(means / np.linalg.norm(means, axis=1, keepdims=True), vectors, atol=1e-6)
@@ -52,7 +63,7 @@ def test_a_vector_that_is_not_finite_is_an_error(
     )
 
     with pytest.raises(InferenceFailed, match="not finite") as failed:
-        encoder.encode([[0]])
+        encode(encoder, small_manifest, [[0]])
 
     assert {"x-should-retry": "false"} == failed.value.headers
 
@@ -65,20 +76,36 @@ def test_sequences_run_together_with_kernels_and_alone_without(
     sequences = [list(range(5, 5 + length)) for length in (3, 1, 17, 8)]
     with_kernels, without = Encoder(path, small_manifest), Encoder(path, small_manifest, native.find("off"))
 
-    vectors = [encoder.encode(sequences) for encoder in (with_kernels, without)]
+    vectors = [encode(encoder, small_manifest, sequences) for encoder in (with_kernels, without)]
 
-    alone = [np.concatenate([e.encode([ids]) for ids in sequences]) for e in (with_kernels, without)]
+    alone = [
+        [encode(encoder, small_manifest, [ids])[0] for ids in sequences]
+        for encoder in (with_kernels, without)
+    ]
     assert np.array_equal(alone, vectors)
     assert np.all(np.einsum("td,td->t", *vectors) > 0.999)
     assert 0 == without.pack_tokens
     assert without.kernels.reason == "kernels are off"
 
 
+def test_the_tokens_of_a_prompt_are_not_pooled(tmp_path: Path, small_manifest: Manifest) -> None:
+    """How many these are is each sequence's own: those of several prompts, and of none, share a pack."""
+    table = np.random.default_rng(0).normal(size=(5, 32)).astype(np.float32)
+    encoder = Encoder(table_model(tmp_path / "model.onnx", table), small_manifest)
+    finish = DenseFinish(small_manifest.output, encoder.through_head, normalize=False)
+    pack = [TokenSequence([0, 1, 4]), TokenSequence([0, 1, 4], prompt=1), TokenSequence([3, 2], prompt=1)]
+
+    vectors = Inference(encoder, finish).run(pack)
+
+    means = [table[[0, 1, 4]].mean(axis=0), table[[1, 4]].mean(axis=0), table[2]]
+    assert np.allclose(means, vectors, atol=1e-6)
+
+
 def test_a_failing_session_is_an_error(tmp_path: Path, small_manifest: Manifest) -> None:
     encoder = Encoder(table_model(tmp_path / "model.onnx", np.zeros((2, 32), np.float32)), small_manifest)
 
     with pytest.raises(InferenceFailed, match="1 tokens"):
-        encoder.encode([[7]])
+        encode(encoder, small_manifest, [[7]])
 
 
 def test_what_is_no_model(tmp_path: Path, small_manifest: Manifest) -> None:

@@ -174,17 +174,17 @@ def test_a_fork_while_a_lane_hangs(program) -> None:
     """The child says at once what to do, and can do it; the parent goes on."""
     told = program(
         """
-from embed_onnx.engine.encoder import Encoder
+from embed_onnx.engine.inference import Inference
 
 forks.SECONDS = 0.2
-whole, gate = Encoder.encode, threading.Event()
+whole, gate = Inference.run, threading.Event()
 
-def encode(self, sequences, **rest):
+def run(self, sequences):
     if threading.current_thread().name != "lane-quick":
         gate.wait()
-    return whole(self, sequences, **rest)
+    return whole(self, sequences)
 
-Encoder.encode = encode
+Inference.run = run
 waiting = threading.Thread(target=lambda: check(model.encode(texts)))
 waiting.start()
 time.sleep(0.5)
@@ -199,7 +199,7 @@ def work():
     tell()
     assert child(tell) == 0
     tell()
-    Encoder.encode = whole
+    Inference.run = whole
     check(Model.load(folder).encode(texts))
 
 assert child(work) == 0

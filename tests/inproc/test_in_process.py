@@ -18,6 +18,7 @@ from harness import MINILM, SMALL, until
 
 from embed_onnx import Model
 from embed_onnx.engine import dtypes
+from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.errors import InvalidRequest, SetupError, TextTooLong, Unavailable
 
 TEXTS = ["Hello", "a second, somewhat longer text", "third"]
@@ -247,7 +248,7 @@ def test_numbers_of_numpy_are_numbers(artifacts) -> None:
 
 def test_inference_lets_go_of_the_gil(minilm: Model, patient_interpreter) -> None:
     """While one sequence runs, in the one call that it is, another thread counts on and on."""
-    encoder = minilm.prepare().encoder
+    inference = minilm.prepare().vectors
     counts = itertools.count()
     stop = threading.Event()
 
@@ -259,7 +260,7 @@ def test_inference_lets_go_of_the_gil(minilm: Model, patient_interpreter) -> Non
     thread = threading.Thread(target=count)
     thread.start()
     before = next(counts)
-    encoder.encode([[7] * minilm.manifest.max_tokens])
+    inference.run([TokenSequence([7] * minilm.manifest.max_tokens)])
     after = next(counts)
     stop.set()
     thread.join()

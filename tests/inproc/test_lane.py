@@ -14,7 +14,7 @@ from harness import until
 from onnx import TensorProto, helper
 
 from embed_onnx.engine import encoder
-from embed_onnx.engine.pooling import Vector
+from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InferenceFailed, SetupError
 from embed_onnx.scheduling.scheduler import Scheduler
 from embed_onnx.system import cpu
@@ -23,13 +23,15 @@ from embed_onnx.system import cpu
 class Spins:
     """Computes for some seconds of processor time a call, and gives zeros."""
 
-    dimensions = 1
     pack_tokens = 0
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
-    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
+    def empty(self, count: int) -> Vector:
+        return np.empty((count, 1), np.float32)
+
+    def run(self, sequences: Sequence[Sequence[int]]) -> Vector:
         end = time.thread_time() + self.seconds
         while time.thread_time() < end:
             pass
@@ -39,7 +41,7 @@ class Spins:
 class Waits(Spins):
     """Waits instead, and looks again and again whether it still has to."""
 
-    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
+    def run(self, sequences: Sequence[Sequence[int]]) -> Vector:
         end = time.monotonic() + self.seconds
         while time.monotonic() < end:
             time.sleep(0.5)
@@ -54,7 +56,7 @@ class Endless(Spins):
         self.entered = threading.Event()
         self.ended = threading.Event()
 
-    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
+    def run(self, sequences: Sequence[Sequence[int]]) -> Vector:
         self.entered.set()
         try:
             return encoder._run(self.session, {"times": np.array(2**62)})

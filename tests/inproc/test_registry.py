@@ -274,7 +274,7 @@ def test_an_idle_model_is_freed_without_garbage_collection(settings: Settings, n
         model, _ = use(models, name)
         model.encode(["a text", "another"])
         asyncio.run(model.embed(["a text", "another"], Options()))
-        encoder = weakref.ref(model.prepare().encoder)
+        encoder = weakref.ref(model.prepare().vectors._encoder)
         gc.disable()
         try:
             models.unload_idle(0)
@@ -303,12 +303,12 @@ def test_ready_means_that_a_token_was_embedded(edge: Settings, monkeypatch: pyte
         first = asyncio.run(models.check_alive())
         monkeypatch.setattr(registry, "PROVEN_SECONDS", -1)
         monkeypatch.setattr(registry, "PROBE_SECONDS", 0.2)
-        encoder, gate = model.prepare().encoder, threading.Event()
+        inference, gate = model.prepare().vectors, threading.Event()
         with monkeypatch.context() as broken:
-            broken.setattr(encoder, "encode", lambda _: gate.wait(60))
+            broken.setattr(inference, "run", lambda _: gate.wait(60))
             with pytest.raises(Unavailable, match=r"one token was not embedded within 0.2 s"):
                 asyncio.run(models.check_alive())
-            filling = models.scheduler.submit(encoder, [[1] * models.scheduler.queue_tokens])
+            filling = models.scheduler.submit(inference, [[1] * models.scheduler.queue_tokens])
             with pytest.raises(Unavailable, match=r"one token could not be embedded: \d+ tokens wait"):
                 asyncio.run(models.check_alive())
             filling.future.cancel()

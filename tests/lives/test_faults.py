@@ -15,19 +15,19 @@ FAULTY = (
     "-c",
     """
 import time
-from embed_onnx.cli import main as cli; from embed_onnx.engine import encoder
+from embed_onnx.cli import main as cli; from embed_onnx.engine import inference
 
-whole = encoder.Encoder.encode
+whole = inference.Inference.run
 
-def encode(self, sequences):
-    lengths = {len(ids) for ids in sequences}
+def run(self, sequences):
+    lengths = {len(sequence) for sequence in sequences}
     if 30 in lengths:
         raise SystemExit
     while 40 in lengths:
         time.sleep(1)
     return whole(self, sequences)
 
-encoder.Encoder.encode = encode
+inference.Inference.run = run
 cli.main()
 """,
 )

@@ -105,6 +105,12 @@ def test_one_file_owns_a_library(package: str, owners: list[str]) -> None:
     assert owners == sorted(users)
 
 
+@pytest.mark.parametrize("name", sorted(name for name in FILES if place(name) == "scheduling"))
+def test_scheduling_knows_sequences_by_length_only(name: str) -> None:
+    """Neither what they hold nor what comes out: no file of it imports what computes."""
+    assert set() == {full.partition(".")[0] for full in imported(FILES[name])} & {"numpy", "onnxruntime"}
+
+
 def test_only_the_command_line_knows_of_export() -> None:
     users = [
         user

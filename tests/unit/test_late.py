@@ -10,7 +10,7 @@ from harness import until
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_onnx.engine.pooling import Vector
+from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import Overloaded, TimedOut
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.late import HOPE, late
@@ -21,14 +21,16 @@ from embed_onnx.scheduling.speed import ENOUGH, Paces
 class Sleeps:
     """Takes some seconds a call, one sequence each."""
 
-    dimensions = 1
     pack_tokens = 0
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.calls = 0
 
-    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
+    def empty(self, count: int) -> Vector:
+        return np.empty((count, 1), np.float32)
+
+    def run(self, sequences: Sequence[Sequence[int]]) -> Vector:
         self.calls += 1
         time.sleep(self.seconds)
         return np.zeros((len(sequences), 1), np.float32)
@@ -57,7 +59,7 @@ def paces(jobs: Sequence[Job], seconds: float) -> Paces:
     measured = Paces()
     for one in jobs:
         for _ in range(ENOUGH):
-            measured.add(one.encoder, one.waiting_work / len(one.sequences), seconds, seconds)
+            measured.add(one.runs, one.waiting_work / len(one.sequences), seconds, seconds)
     return measured
 
 

@@ -1,4 +1,4 @@
-"""Pooling, normalisation and the cut, against plain float64 formulas and Sentence-Transformers' own."""
+"""Pooling, against plain float64 formulas and Sentence-Transformers' own."""
 
 from typing import get_args
 
@@ -9,14 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from embed_onnx.artifact.manifest import PoolingMode
-from embed_onnx.engine import pooling
+from embed_onnx.engine.outputs import pooling
 
 MODES = get_args(PoolingMode)
 NUMBERS = st.floats(-10, 10, width=32, allow_subnormal=False)
 STATES = hnp.arrays(np.float32, st.tuples(st.integers(1, 32), st.integers(1, 6)), elements=NUMBERS)
-VECTORS = hnp.arrays(
-    np.float32, hnp.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=8), elements=NUMBERS
-)
 # A sum of 32 numbers of at most 10 in float32, divided by the root of their number.
 TOLERANCE = 2e-4
 
@@ -91,57 +88,3 @@ def test_sentence_transformers_gives_the_same(mode, skipped):
     actual = pooling.pool(states, [mode], skipped=skipped)
 
     np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-6)
-
-
-@settings(max_examples=100, deadline=None)
-@given(vectors=VECTORS)
-def test_normalize_divides_each_vector_by_its_norm(vectors):
-    exact = vectors.astype(np.float64)
-    expected = exact / np.maximum(np.linalg.norm(exact, axis=-1, keepdims=True), 1e-12)
-
-    actual = pooling.normalize(vectors)
-
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
-    assert np.float32 == actual.dtype
-
-
-def test_unit_leaves_vectors_of_length_1_as_they_are():
-    one = pooling.normalize(np.arange(1, 9, dtype=np.float32)[None])
-    vectors = np.concatenate([one, one * 2, one[:, ::-1] / 2])
-
-    actual = pooling.unit(vectors)
-
-    assert one.tobytes() == actual[:1].tobytes()
-    np.testing.assert_allclose(np.linalg.norm(actual, axis=1), 1, rtol=0, atol=1e-6)
-
-
-def test_normalize_leaves_a_zero_vector_at_zero_beside_others():
-    vectors = np.array([[0, 0], [3, 4]], np.float32)
-
-    actual = pooling.normalize(vectors)
-
-    np.testing.assert_allclose(actual, [[0, 0], [0.6, 0.8]], rtol=1e-6)
-
-
-@settings(max_examples=50, deadline=None)
-@given(vectors=VECTORS, data=st.data())
-def test_cut_takes_the_first_numbers_as_they_are(vectors, data):
-    dimensions = data.draw(st.integers(1, vectors.shape[-1]))
-
-    actual = pooling.cut(vectors, dimensions, renormalize=False)
-
-    np.testing.assert_array_equal(actual, vectors[..., :dimensions])
-    assert np.float32 == actual.dtype
-
-
-@settings(max_examples=50, deadline=None)
-@given(vectors=VECTORS, data=st.data())
-def test_cut_normalises_again_where_the_model_normalises(vectors, data):
-    dimensions = data.draw(st.integers(1, vectors.shape[-1]))
-    expected = pooling.normalize(vectors[..., :dimensions])
-
-    actual = pooling.cut(pooling.normalize(vectors), dimensions, renormalize=True)
-
-    large = np.linalg.norm(vectors[..., :dimensions], axis=-1) > 1e-3
-    np.testing.assert_allclose(actual[large], expected[large], rtol=0, atol=1e-5)
-    assert np.float32 == actual.dtype

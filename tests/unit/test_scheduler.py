@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from harness import until
 
-from embed_onnx.engine.pooling import Vector
+from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InferenceFailed, InvalidRequest, Overloaded, Unavailable
 from embed_onnx.scheduling.lane import Lane
 from embed_onnx.scheduling.scheduler import Scheduler
@@ -21,8 +21,6 @@ from embed_onnx.system import cpu
 
 class Sums:
     """Embeds a sequence as the sum of its ids, once its gate is open; id 13 is bad luck."""
-
-    dimensions = 1
 
     def __init__(self, pack_tokens: int = 0) -> None:
         self.pack_tokens = pack_tokens
@@ -36,7 +34,10 @@ class Sums:
         """The first id of every sequence."""
         return [ids[0] for pack in self.packs for ids in pack]
 
-    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
+    def empty(self, count: int) -> Vector:
+        return np.empty((count, 1), np.float32)
+
+    def run(self, sequences: Sequence[Sequence[int]]) -> Vector:
         self.entered.release()
         self.gate.wait(60)
         self.packs.append([list(ids) for ids in sequences])
@@ -48,8 +49,8 @@ class Sums:
 class Forgetful(Sums):
     """Loses the last vector of a pack."""
 
-    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
-        vectors = super().encode(sequences)
+    def run(self, sequences: Sequence[Sequence[int]]) -> Vector:
+        vectors = super().run(sequences)
         return vectors[:-1] if len(sequences) > 1 else vectors
 
 
@@ -60,9 +61,9 @@ class Priorities(Sums):
         super().__init__()
         self.nice: list[int] = []
 
-    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
+    def run(self, sequences: Sequence[Sequence[int]]) -> Vector:
         self.nice.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        return super().encode(sequences)
+        return super().run(sequences)
 
 
 @pytest.fixture
@@ -342,7 +343,7 @@ def test_many_threads_lose_nothing(schedule, pack_tokens: int) -> None:
 class Deadly(Sums):
     """Ends the thread that runs it."""
 
-    def encode(self, sequences: Sequence[Sequence[int]]) -> Vector:
+    def run(self, sequences: Sequence[Sequence[int]]) -> Vector:
         raise SystemExit
 
 

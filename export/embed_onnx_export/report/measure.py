@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import transformers
 
-from embed_onnx.engine import pooling
+from embed_onnx.engine.vectors import normalize
 from embed_onnx.models.model import Model, Options
 from embed_onnx_export import parity
 from embed_onnx_export.checkpoint.original import Original
@@ -160,7 +160,7 @@ class Scorer:
         return scores.nearest(rows, rows, range(len(rows)))
 
     def _comparable(self, rows: Floats) -> Floats:
-        return rows if self._dot else pooling.normalize(rows)
+        return rows if self._dot else normalize(rows)
 
 
 def timed_texts(embed: Embed) -> list[str]:

@@ -1,27 +1,16 @@
-"""From token states to a vector: pooling, normalisation, and the cut to fewer dimensions.
+"""From the states of one sequence, [tokens, width], to a vector, [width] for each mode; numpy in float32.
 
-numpy in float32, over the states of one sequence, [tokens, width]. There is no padding, so there
-is no mask either. The formulas are those of Sentence-Transformers' ``Pooling`` and ``Normalize``.
+There is no padding, so there is no mask either. The formulas are those of Sentence-Transformers' ``Pooling``.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from embed_onnx.artifact.manifest import PoolingMode
-
-Vector = NDArray[np.float32]
-"""[dimensions], or [texts, dimensions]."""
-States = NDArray[np.float32]
-"""[tokens, width]; at least one token."""
-
-EPSILON = np.float32(1e-12)
-"""The smallest norm divided by, as in ``torch.nn.functional.normalize``."""
-ROUNDING = 1e-5
-"""How far from 1 the length of a float32 vector may be that was normalised."""
+from embed_onnx.engine.outputs.finish import States
+from embed_onnx.engine.vectors import Vector
 
 
 def mean(states: States) -> Vector:
@@ -61,23 +50,3 @@ def pool(states: States, modes: Sequence[PoolingMode], *, skipped: int = 0) -> V
     """One vector for a sequence without its first ``skipped`` tokens; several modes follow one another."""
     kept = states[skipped:]
     return np.concatenate([POOLING[mode](kept, skipped) for mode in modes])
-
-
-def normalize(vectors: Vector) -> Vector:
-    """Each vector (last axis) divided by its Euclidean norm; a zero vector stays zero."""
-    norms: Any = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
-    unit: Vector = vectors / np.maximum(norms, EPSILON)
-    return unit
-
-
-def unit(vectors: Vector) -> Vector:
-    """Each vector (last axis) normalised; one of length 1 is left as it is, to the bit."""
-    norms: Any = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    found: Vector = np.where(np.abs(norms - 1) < ROUNDING, vectors, normalize(vectors))
-    return found
-
-
-def cut(vectors: Vector, dimensions: int, *, renormalize: bool) -> Vector:
-    """The first ``dimensions`` numbers of each vector, normalised again where the model does so."""
-    shorter = vectors[..., :dimensions]
-    return normalize(shorter) if renormalize else shorter
