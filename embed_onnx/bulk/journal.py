@@ -23,8 +23,8 @@ from typing import IO, Any
 import msgspec
 
 from embed_onnx import files
+from embed_onnx.bulk.blocks import Position, Reject
 from embed_onnx.bulk.inputs import REJECTS, STANDARD_INPUT, Inputs
-from embed_onnx.bulk.readers import Position, Reject
 from embed_onnx.bulk.writers import MAIN, Meta, Writer
 from embed_onnx.engine.dtypes import DType
 from embed_onnx.errors import SetupError

@@ -20,10 +20,10 @@ from embed_onnx import __version__, files
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.bulk import journal, readers, writers
+from embed_onnx.bulk.blocks import Block, fault
 from embed_onnx.bulk.inputs import Inputs, belongs
 from embed_onnx.bulk.journal import Journal, Plan
 from embed_onnx.bulk.progress import Progress
-from embed_onnx.bulk.readers import Block
 from embed_onnx.bulk.writers import Meta, Rows, Writer
 from embed_onnx.engine import dtypes
 from embed_onnx.engine.dtypes import DType
@@ -86,7 +86,7 @@ def embed_texts(texts: Sequence[str], choice: Choice) -> None:
     if choice.dtype == "int8":
         raise SetupError("int8 takes ranges over many texts; embed a file, or choose another --dtype")
     for number, text in enumerate(texts, start=1):
-        if reason := readers.fault(text):
+        if reason := fault(text):
             raise SetupError(f"text {number}: {reason}; leave it out")
     with _engine(choice) as engine:
         found = engine.model.embed_now(texts, engine.options)

@@ -153,10 +153,7 @@ class _JsonLines:
         return [b""]
 
     def encode(self, rows: Rows) -> list[bytes]:
-        columns = [
-            column if isinstance(column, list) else _json_values(readers.parquet().values(column))
-            for column in rows.columns
-        ]
+        columns = [column if isinstance(column, list) else _json_values(column) for column in rows.columns]
         lines = []
         for place, index in enumerate(rows.indexes):
             line: dict[str, Any] = {"index": index}
@@ -192,7 +189,7 @@ class _Parquet:
 
     def encode(self, rows: Rows) -> list[bytes]:
         kept = [
-            [self._parquet.as_text(value) for value in column] if isinstance(column, list) else column
+            [_as_text(value) for value in column] if isinstance(column, list) else column
             for column in rows.columns
         ]
         return [self._rows.encode([rows.indexes, *kept, rows.tokens, rows.truncated], rows.vectors)]
@@ -222,9 +219,20 @@ def _write_meta(folder: Path, meta: Meta) -> str:
     return "meta.json"
 
 
-def _json_values(values: list[Any]) -> list[Any]:
-    """Values of a Parquet column that JSON can hold; bytes become base64, not finite numbers null."""
+def _json_values(column: Column) -> list[Any]:
+    """Values of a column of Arrow that JSON can hold; bytes become base64, not finite numbers null."""
+    from embed_onnx.bulk import columns  # noqa: PLC0415 - it needs pyarrow, which is there if the column is
+
     encode = msgspec.json.Encoder(enc_hook=str).encode
     return [
-        value if isinstance(value, (str, int, type(None))) else msgspec.Raw(encode(value)) for value in values
+        value if isinstance(value, (str, int, type(None))) else msgspec.Raw(encode(value))
+        for value in columns.values(column)
     ]
+
+
+def _as_text(value: msgspec.Raw | str | None) -> str | None:
+    """A value that is kept, as a string: a JSON string decoded, any other JSON value as it is written."""
+    if not isinstance(value, msgspec.Raw):
+        return value
+    raw = bytes(value)
+    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()

@@ -13,8 +13,8 @@ import pyarrow as pa
 import ray.data
 from ray.data import SaveMode
 
-from embed_onnx.bulk import parquet
-from embed_onnx.bulk.readers import fault
+from embed_onnx.bulk import columns
+from embed_onnx.bulk.blocks import fault
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InferenceFailed, InvalidRequest, SetupError
 from embed_onnx.models.model import Model, Options
@@ -120,9 +120,9 @@ class EmbedStage:
         if self._output in batch.column_names:
             raise SetupError(f"there is a column {self._output!r} already; give another name to the output")
         kind = batch.schema.field(self._column).type
-        if not (parquet.is_text(kind) or pa.types.is_null(kind)):
+        if not (columns.is_text(kind) or pa.types.is_null(kind)):
             raise SetupError(f"the column {self._column!r} holds {kind}, and must hold strings")
-        return [None if fault(text) else text for text in parquet.texts(batch.column(self._column))]
+        return [None if fault(text) else text for text in columns.texts(batch.column(self._column))]
 
     def _made_by(self) -> dict[str, str]:
         """What made the vectors, for the schema of the output."""

@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from embed_onnx.bulk import inputs, readers
-from embed_onnx.bulk.readers import Position
+from embed_onnx.bulk.blocks import Block, Position
 
 KINDS = [pa.binary(), pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int32(), pa.binary())]
 
 
-def blocks(path: Path, **columns: object) -> list[readers.Block]:
+def blocks(path: Path, **columns: object) -> list[Block]:
     found = inputs.find([str(path)], None, **columns)
     readers.check(found)
     return list(readers.blocks(found, Position()))

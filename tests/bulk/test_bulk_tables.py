@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from embed_onnx import Model
 from embed_onnx.bulk import inputs, readers
-from embed_onnx.bulk.readers import Block, Position
+from embed_onnx.bulk.blocks import Block, Position
 from embed_onnx.errors import SetupError
 
 
@@ -74,7 +74,7 @@ def test_three_records_of_tsv_are_three_vectors(home: Path, tmp_path: Path, smal
 
 def test_bad_rows_of_tsv_are_rejects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what matters must be valid: bytes of another column are nobody's concern."""
-    monkeypatch.setattr("embed_onnx.bulk.lines.LINE_BYTES", 30)
+    monkeypatch.setattr("embed_onnx.bulk.formats.lines.LINE_BYTES", 30)
     long = b"x" * 40
     rows = b"1\ta\n2\n3\tb\tc\n\n5\t\n\xff\tgood\n7\t\xff\n8\t" + long + b"\n9\tlast\n"
     path = written(tmp_path, "in.tsv", b"id\ttext\n" + rows)

@@ -10,8 +10,9 @@ from bulk_runs import Embed, lines_in, texts_of, vectors_in
 from small_models import WIDTH
 
 from embed_onnx import Model
-from embed_onnx.bulk import inputs, parquet, readers
-from embed_onnx.bulk.readers import Position
+from embed_onnx.bulk import blocks, inputs, readers
+from embed_onnx.bulk.blocks import Position
+from embed_onnx.bulk.formats import parquet
 
 
 def test_columns_of_parquet_are_kept_with_their_types(embed: Embed, small: Model, tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_kept_columns_end_blocks_and_row_groups(
     sizes = [block.columns[0].nbytes for block in readers.blocks(given, Position())]
     embed(tmp_path / "in.parquet", tmp_path / "out.parquet", keep=("body",))
 
-    assert max(sizes) < 2 * readers.BLOCK_SIZE
+    assert max(sizes) < 2 * blocks.BLOCK_SIZE
     made = pq.ParquetFile(tmp_path / "out.parquet")
     assert made.num_row_groups > 5
     assert table["body"] == made.read()["body"]

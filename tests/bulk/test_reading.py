@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embed_onnx.bulk import inputs, readers
-from embed_onnx.bulk.readers import Block, Position
+from embed_onnx.bulk.blocks import Block, Position
+from embed_onnx.bulk.formats import parquet
 
 PEAK = """
 import atexit, pathlib
@@ -95,7 +96,7 @@ def test_parquet_is_read_on_from_any_row(
     skip = min(skip, len(texts))
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(readers, "BLOCK_RECORDS", rows)
+        patched.setattr(parquet, "BLOCK_RECORDS", rows)
         found = list(readers.blocks(inputs.find([str(path)], None), Position(0, skip, skip)))
 
     assert texts[skip:] == [text for block in found for text in block.texts]

@@ -11,7 +11,7 @@ import pytest
 from bulk_runs import Embed, lines_in, texts_of, vectors_in
 
 from embed_onnx import Model
-from embed_onnx.bulk import lines
+from embed_onnx.bulk.formats import lines
 from embed_onnx.engine import dtypes
 
 REJECTS = {

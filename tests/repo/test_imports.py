@@ -90,7 +90,7 @@ def test_dialects_do_not_import_each_other(name: str) -> None:
         ("uvicorn.protocols", ["http.connection"]),
         ("httptools", ["http.connection"]),
         ("prometheus_client", ["observe.metrics"]),
-        ("pyarrow", ["bulk.parquet", "ray.data"]),
+        ("pyarrow", ["bulk.columns", "bulk.formats.parquet", "ray.data"]),
         ("ray", ["ray.data", "ray.env", "ray.serve"]),
     ],
 )

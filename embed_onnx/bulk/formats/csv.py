@@ -8,10 +8,10 @@ import csv
 from collections.abc import Iterator
 from typing import NoReturn
 
-from embed_onnx.bulk import lines as text_lines
+from embed_onnx.bulk.blocks import Record, is_unicode
+from embed_onnx.bulk.formats import lines as text_lines
+from embed_onnx.bulk.formats.lines import Lines, Units
 from embed_onnx.bulk.inputs import Inputs
-from embed_onnx.bulk.lines import Lines
-from embed_onnx.bulk.records import Record, Units, is_unicode
 from embed_onnx.errors import SetupError
 
 OTHER_DELIMITERS = {";": "';'", "\t": "tab", "|": "'|'"}
@@ -39,7 +39,7 @@ def open_rows(lines: Lines, inputs: Inputs) -> Units:
 
 
 class _TsvRows:
-    """Rows of TSV, as records of lists of fields; with a reason where a line is none."""
+    """Rows of TSV, as records of lists of fields; with a reason where a line is not a row."""
 
     def __init__(self, lines: Lines, delimiter: str) -> None:
         self._lines = lines
@@ -109,7 +109,7 @@ class _CsvLines:
 class _Table:
     """The rows below the header, all of its width; all rows where there is none, of the width of the first.
 
-    ``places`` are those of the columns that are asked for, the text's first.
+    ``places`` are those of the columns that the options name, the text's first.
     """
 
     def __init__(self, rows: Iterator[Record], inputs: Inputs, path: str) -> None:

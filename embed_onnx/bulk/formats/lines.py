@@ -1,4 +1,7 @@
-"""Lines of files of any size, plain or compressed, in any encoding; as UTF-8, in bounded memory."""
+"""Lines of files of any size, plain or compressed, in any encoding; as UTF-8, in bounded memory.
+
+The formats of lines are read from here: plain text below, JSON lines and CSV in files of their own.
+"""
 
 import codecs
 import gzip
@@ -11,10 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from embed_onnx.bulk.blocks import Record
 from embed_onnx.bulk.inputs import STANDARD_INPUT, UTF_8, File, Inputs
-from embed_onnx.bulk.records import Record, Units
 from embed_onnx.errors import SetupError
 
+Units = tuple[Iterator[Any], Callable[[Any], Record]]
+"""What makes up the records of a file, which can be passed over, and how one becomes a record."""
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 """What a .gz file may raise."""
 LINE_BYTES = 16 * 1024 * 1024
@@ -55,17 +60,17 @@ def open_file(file: File) -> Iterator[tuple[Any, BinaryIO]]:
 
 
 class Lines:
-    """Lines of a stream with their ends, as UTF-8. Of one that is too long only the start is given."""
+    """Lines of a stream with their ends, as UTF-8. Of one that is too long only the start is read."""
 
     def __init__(self, stream: Any, file: File, encoding: str = UTF_8) -> None:
         self.path = file.path
         self.encoding = encoding
         self.number = 0
-        """Of the line that was given last."""
+        """Of the line that was read last."""
         self.cut = False
-        """Whether any was too long; the reader that asks resets it."""
+        """Whether any was too long; who reads this resets it."""
         self.quotes = 0
-        """In what was left out of the line that was given last."""
+        """In the part of the last line that was skipped."""
         self._start: Callable[[int], bytes] = stream.peek
         self._stream = stream if encoding == UTF_8 else _Recoded(stream, encoding, file.path)
         self._digest = hashlib.blake2b(digest_size=16) if file.path == STANDARD_INPUT else None
@@ -96,11 +101,11 @@ class Lines:
 
     @property
     def digest(self) -> str:
-        """Of all that was given."""
+        """Of all that was read."""
         return self._digest.hexdigest() if self._digest else ""
 
     def decode(self, line: bytes, errors: str = "strict") -> tuple[str, str]:
-        """The line that was given last, without its end, and what is wrong with it."""
+        """The line that was read last, without its end, and what is wrong with it."""
         if self.cut:
             self.cut = False
             return "", f"the line is longer than {LINE_BYTES:,} bytes"

@@ -1,4 +1,4 @@
-"""JSON lines: an object a line, of which only the fields that are asked for are decoded."""
+"""JSON lines: an object a line, of which only the fields that the options name are decoded."""
 
 import re
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from embed_onnx import surrogates
+from embed_onnx.bulk.blocks import Record
+from embed_onnx.bulk.formats.lines import Lines, Units
 from embed_onnx.bulk.inputs import Inputs
-from embed_onnx.bulk.lines import Lines
-from embed_onnx.bulk.records import Record, Units
 from embed_onnx.errors import SetupError
 
 CONSTANT = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(-?Infinity|NaN)')
@@ -18,7 +18,7 @@ MARKED, MARK = rb'"\u0000%s\u0000"', re.compile(rb"\\u0000(-?Infinity|NaN)\\u000
 
 
 def open_json(lines: Lines, inputs: Inputs) -> Units:
-    """Only the fields that are wanted are decoded; those that are kept stay as they are written."""
+    """A record an object; the fields that are kept stay as they are written."""
     names = list(dict.fromkeys([inputs.field, *inputs.columns]))  # the text may be kept, too
     places = [names.index(name) for name in inputs.columns]
     fields: list[tuple[str, Any, Any]] = [("f0", Any, msgspec.UNSET)]

@@ -1,0 +1,1 @@
+"""Files of texts by format, each to the same blocks of records."""
