@@ -1,6 +1,6 @@
 """What the bodies of all requests together may hold: bounded memory however many clients send at a time.
 
-Their vectors are bounded by the scheduler's queue, and answers that are not fetched by ``protocol``.
+Their vectors are bounded by the scheduler's queue, and answers that are not fetched by ``connection``.
 """
 
 from collections import Counter
@@ -9,6 +9,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, WebSocketReceiveMessage
 
+from embed_onnx.http import record
 from embed_onnx.scheduling.scheduler import Scheduler
 from embed_onnx.settings import Settings
 
@@ -37,7 +38,7 @@ class Admission(ASGIMiddleware):
         async def receive_counted() -> HTTPReceiveMessage | WebSocketReceiveMessage:
             nonlocal key, arrived
             if not arrived:
-                key = scope["state"].get("key_name", "")  # known by now: the guards come before the body
+                key = record.current(scope).key  # known by now: the guards come before the body
                 self._check_room(key, _declared(scope), 0)
             message = await receive()
             if message["type"] == "http.request" and message["body"]:

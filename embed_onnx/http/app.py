@@ -1,9 +1,8 @@
-"""The Litestar app: routes, one way to answer errors, lifespan, docs, and a line in the log a request."""
+"""The Litestar app: the routes of every dialect, one way to answer errors, and the lifespan."""
 
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,21 +10,28 @@ from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.types import Message, Receive, Scope, Send
+from litestar.types import Receive, Send
 
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
-from embed_onnx.http import azure, docs, keys, model_list, ollama, ollama_models, routes, tei, wire
+from embed_onnx.http import docs, keys, operations, record, tei
 from embed_onnx.http.admission import Admission
+from embed_onnx.http.errors import OPENAI, ErrorShape
+from embed_onnx.http.ollama import dialect as ollama
+from embed_onnx.http.openai import dialect as openai
 from embed_onnx.http.playground import page_file, show_load
 from embed_onnx.models.registry import Registry
 from embed_onnx.observe import logs
-from embed_onnx.observe.metrics import METHODS, PROBES, Answer, Metrics
+from embed_onnx.observe.metrics import Metrics
+from embed_onnx.observe.record import PROBES
 from embed_onnx.observe.tracing import Tracing
 from embed_onnx.scheduling.scheduler import Scheduler
 from embed_onnx.settings import Settings
 from embed_onnx.system import memory
 
 log = logging.getLogger(__name__)
+
+DIALECTS = (openai.DIALECT, tei.DIALECT, ollama.DIALECT)
+"""Every wire that is served: a new one is a row here."""
 
 
 def create_app(
@@ -62,12 +68,8 @@ def create_app(
 
     return _App(
         route_handlers=[
-            *routes.routers(),
-            model_list.router(),
-            azure.router(),
-            tei.router(),
-            ollama.router(),
-            ollama_models.router(),
+            *(dialect.router() for dialect in DIALECTS),
+            *operations.routers(),
             page_file,
             show_load,
             docs.show_docs,
@@ -95,7 +97,7 @@ def create_app(
             Exception: _answer_bug,
         },
         middleware=[Admission(settings, registry.scheduler)],
-        before_send=[_observe],
+        before_send=[record.finish],
         cors_config=_cors(settings) if settings.cors_origins else None,
         openapi_config=docs.config(),
         request_max_body_size=settings.max_body,
@@ -111,7 +113,7 @@ def _cors(settings: Settings) -> CORSConfig:
 
 
 class _App(Litestar):
-    """Notes when a request came, before anything is done for it; at its end, forgets all that was noted.
+    """Begins a request's record before anything is done for it; at its end, forgets all that was noted.
 
     The server keeps a connection's last scope until its next request, and with it whatever hangs on it: the
     body, its token ids and its vectors.
@@ -121,12 +123,12 @@ class _App(Litestar):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        given = scope.get("state", {})
-        scope["state"] = {**given, "started": time.perf_counter()}
+        state = scope.get("state", {})
+        scope["state"] = {**state, "record": record.new(scope)}
         try:
             await super().__call__(scope, receive, send)
         finally:
-            scope["state"] = given
+            scope["state"] = state
 
 
 async def _unload_idle(registry: Registry, seconds: float) -> None:
@@ -155,22 +157,24 @@ def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None
 
 
 def _answer_error(request: Request[Any, Any, State], err: EmbedError) -> Response[Any]:
-    """The one place where an error becomes a response, in the shape of its route.
+    """The one place where an error becomes a response, in the shape of its route."""
+    record.current(request.scope).error = err.code or err.type
+    return _shape(request).answer(err)
 
-    Where there is none, it is Ollama's below its path, and OpenAI's elsewhere.
-    """
-    request.scope["state"]["error"] = err.code or err.type
+
+def _shape(request: Request[Any, Any, State]) -> ErrorShape:
+    """That of the route or, where there is none, of the dialect that has its paths below the same prefix."""
     handler = request.scope.get("route_handler")
-    if handler is None:
-        below_api = request.scope["path"].startswith(ollama.PREFIX)
-        return ollama.answer_error(err) if below_api else routes.answer_error(err)
-    answer: Response[Any] = handler.opt.get("answer_error", routes.answer_error)(err)
-    return answer
+    if handler is not None:
+        shape: ErrorShape = handler.opt.get("errors", OPENAI)
+        return shape
+    path = request.scope["path"]
+    return next((each.errors for each in DIALECTS if each.prefix and path.startswith(each.prefix)), OPENAI)
 
 
 def _answer_lost_model(request: Request[Any, Any, State], err: SetupError) -> Response[Any]:
     """A model had left the memory, and its files have changed since."""
-    number = request_id(request.scope)
+    number = record.current(request.scope).request_id
     log.error("%s, request %s", err, number)
     return _answer_error(
         request, Unavailable(f"the model cannot be loaded again; the server's log has why as {number}")
@@ -196,68 +200,12 @@ def _answer_http_error(request: Request[Any, Any, State], err: HTTPException) ->
 
 
 def _answer_empty_body(request: Request[Any, Any, State], _: ValidationException) -> Response[Any]:
-    """The one thing that is left to Litestar's validation, as bodies are decoded by ``routes``."""
+    """The one thing that is left to Litestar's validation, as ``ApiRequest`` decodes bodies."""
     return _answer_error(request, InvalidRequest("the body is empty; send a JSON object"))
 
 
 def _answer_bug(request: Request[Any, Any, State], err: Exception) -> Response[Any]:
     """What nobody foresaw: the log says where it came from, the client has a number to ask about."""
-    number = request_id(request.scope)
+    number = record.current(request.scope).request_id
     log.error("unexpected error, request %s\n%s", number, logs.frames(err))
     return _answer_error(request, InferenceFailed(f"an internal error; the server's log has it as {number}"))
-
-
-def request_id(scope: Scope) -> str:
-    """The client's x-request-id, or a new one; the same for a whole request."""
-    state = scope["state"]
-    if "request_id" not in state:
-        state["request_id"] = wire.request_id(scope["headers"])
-    return str(state["request_id"])
-
-
-async def _observe(message: Message, scope: Scope) -> None:
-    """Give each answer its request id, and have it counted, traced and logged."""
-    if message["type"] != "http.response.start":
-        return
-    timing = dict(message["headers"]).get(b"server-timing", b"").decode()
-    headers = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
-    if vary := scope["state"].get("vary"):  # added here, as Litestar's CORS replaces a header of that name
-        headers.append((b"vary", vary.encode()))
-    message["headers"] = headers
-    answer = _answer(message["status"], scope)
-    state = scope["litestar_app"].state
-    if state.tracing is not None:
-        state.tracing.answered(answer)  # now, as the request's span ends with it
-    # Not before the answer is on its way: the client need not wait for this.
-    asyncio.get_running_loop().call_soon(_book, state.metrics, answer, timing)
-
-
-def _book(metrics: Metrics, answer: Answer, timing: str) -> None:
-    """Count an answer, and write its line; never a user's text."""
-    metrics.answered(answer)
-    fields = {
-        name: getattr(answer, name)
-        for name in ("request_id", "method", "route", "status", "model", "key", "error")
-    } | {
-        "inputs": answer.inputs or None,
-        "tokens": answer.tokens or None,
-        "duration_ms": round(answer.seconds * 1e3, 3),
-        "timing": timing,
-    }
-    level = logging.DEBUG if answer.route in PROBES else logging.INFO
-    log.log(level, "%s %s %s", answer.method, answer.route, answer.status, extra=fields)
-
-
-def _answer(status: int, scope: Scope) -> Answer:
-    """What is told of an answer; the handlers left it in the request's state."""
-    state = scope["state"]
-    method = str(scope.get("method"))
-    return Answer(
-        request_id=request_id(scope),
-        method=method if method in METHODS else "other",
-        route=str(scope.get("path_template") or "unknown"),
-        status=status,
-        seconds=time.perf_counter() - state["started"],
-        key=state.get("key_name", ""),
-        **{name: state[name] for name in ("error", *routes.TOLD) if name in state},
-    )

@@ -20,7 +20,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from embed_onnx.errors import EmbedError, HeadersTooLarge, InvalidRequest, RequestTooSlow
-from embed_onnx.http import wire
+from embed_onnx.http import answers
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +218,7 @@ class Protocol(HttpToolsProtocol):
         cycle.message_event.set()
 
     def _write(self, err: EmbedError) -> None:
-        body = msgspec.json.encode(wire.error_response(err))
+        body = msgspec.json.encode(answers.error_response(err))
         request_id = str(uuid.uuid4())
         lines = [
             f"HTTP/1.1 {err.status} {HTTPStatus(err.status).phrase}",

@@ -16,7 +16,7 @@ from litestar.params import FromPath
 from litestar.serialization import encode_json
 
 from embed_onnx import __version__
-from embed_onnx.http.routes import read
+from embed_onnx.http.request import read
 
 SWAGGER_UI = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 PAGE = """<!doctype html>

@@ -10,7 +10,8 @@ from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from embed_onnx.http.routes import read, require_key
+from embed_onnx.http.access import require_key
+from embed_onnx.http.request import read
 from embed_onnx.observe.metrics import Load, Metrics
 
 FOLDER = Path(__file__).with_suffix("")

@@ -12,7 +12,7 @@ from types import FrameType
 import uvicorn
 
 from embed_onnx.errors import SetupError
-from embed_onnx.http import connection, listening, routes
+from embed_onnx.http import connection, listening, operations
 from embed_onnx.http.app import create_app
 from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
@@ -111,7 +111,7 @@ class _Server(uvicorn.Server):
 
     def _reload(self) -> None:
         """Serve what is listed and exported now; the log says what became of it."""
-        reloading = asyncio.create_task(routes.reload(self._app.state))
+        reloading = asyncio.create_task(operations.reload(self._app.state))
         reloading.add_done_callback(_tell_reload)
 
     def _give_up_lanes(self) -> None:

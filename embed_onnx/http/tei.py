@@ -1,7 +1,6 @@
-"""A bridge for clients of Hugging Face's text-embeddings-inference: its routes, fields, headers and errors.
+"""The wire of Hugging Face's text-embeddings-inference: its routes, fields, headers and errors.
 
-Its ``/embed`` becomes our ``/v1/embeddings`` and back. It serves one model; this bridge the first, unless a
-request names another.
+It serves one model; here that is the first, unless a request names another.
 """
 
 import re
@@ -9,7 +8,7 @@ import time
 from typing import Annotated
 
 import msgspec
-from litestar import MediaType, Response, Router, post, route
+from litestar import Response, post, route
 from litestar.datastructures import State
 from litestar.enums import HttpMethod, RequestEncodingType
 from litestar.openapi.datastructures import ResponseSpec
@@ -19,21 +18,25 @@ from msgspec import Meta
 
 from embed_onnx import __version__
 from embed_onnx.errors import EmbedError, InvalidRequest
-from embed_onnx.http import routes, wire
-from embed_onnx.http.routes import ApiRequest, read
+from embed_onnx.http import record, vectors, work
+from embed_onnx.http.body import inputs
+from embed_onnx.http.body.inputs import Field
+from embed_onnx.http.body.options import EmbeddingOptions
+from embed_onnx.http.dialect import Dialect
+from embed_onnx.http.errors import ErrorShape
+from embed_onnx.http.request import ApiRequest, read
+from embed_onnx.http.work import Ask
 from embed_onnx.models.model import TOKENIZERS, Embedded
-from embed_onnx.models.options import EmbeddingOptions
 from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
-STATUSES = {400: 422, 500: 424}
-"""Where its statuses are others than ours."""
 ERROR_TYPES = {424: "Backend", 429: "Overloaded", 503: "Unhealthy"}
 """By its status; every other is a Validation error."""
 SENTENCES = re.compile(rb'\{\s*"(?:source_sentence|sentences)"')
 """How the inputs of its /similarity begin."""
 POOLING = {"lasttoken": "last_token"}
 """Where its names are others than ours."""
+INPUTS = Field("inputs")
 EMBED_BODY = Body(
     media_type=RequestEncodingType.JSON, examples=[Example(value={"inputs": ["Hello", "world"]})]
 )
@@ -52,7 +55,7 @@ Nested = Annotated[
         extra_json_schema={"extra": {"type": ["object", "null"]}},
     ),
 ]
-"""The strict decoder takes null alone, so that ``foreign`` puts the fields where they belong."""
+"""The strict decoder takes null alone, so that ``foreign`` moves the fields to where they belong."""
 
 
 class TeiRequest(EmbeddingOptions, frozen=True, kw_only=True):
@@ -62,7 +65,7 @@ class TeiRequest(EmbeddingOptions, frozen=True, kw_only=True):
         msgspec.Raw,
         Meta(
             description="A text, a list of texts, or token ids of the model's own.",
-            extra_json_schema={"extra": wire.input_schema(empty_texts=True)},
+            extra_json_schema={"extra": inputs.schema(empty_texts=True)},
         ),
     ]
     model: Model = None
@@ -123,11 +126,11 @@ class TeiError(msgspec.Struct, frozen=True):
     error_type: str
 
 
-def answer_error(err: EmbedError) -> Response[TeiError]:
-    """A failed request, with the status and in the shape that its clients know."""
-    status = STATUSES.get(err.status, err.status)
-    body = TeiError(routes.sentence(err, texts="inputs"), ERROR_TYPES.get(status, "Validation"))
-    return Response(body, status_code=status, headers=err.headers, media_type=MediaType.JSON)
+def _error(err: EmbedError, status: int) -> TeiError:
+    return TeiError(str(err), ERROR_TYPES.get(status, "Validation"))
+
+
+ERRORS = ErrorShape(body=TeiError, write=_error, statuses={400: 422, 500: 424})
 
 
 @post(
@@ -136,7 +139,7 @@ def answer_error(err: EmbedError) -> Response[TeiError]:
     tags=["text-embeddings-inference"],
     responses={
         200: ResponseSpec(list[list[float]], description="A vector for each input.", generate_examples=False),
-        **routes.errors(401, 404, 413, 415, 503, shape=TeiError, renumbered=STATUSES),
+        **ERRORS.responses(401, 404, 413, 415, 503),
     },
     summary="Embed texts, as text-embeddings-inference does",
 )
@@ -150,21 +153,17 @@ async def embed(data: Annotated[TeiRequest, EMBED_BODY], request: ApiRequest) ->
             "inputs is an object with sentences, which POST /similarity takes; send it there, or send texts",
             param="inputs",
         )
-    asked = wire.EmbeddingRequest(
-        input=data.inputs,
-        model=data.model,
-        **data.as_dict() | {"normalize": data.normalize is not False},
+    options = msgspec.structs.replace(data, normalize=data.normalize is not False)
+    _, embedded = await work.run(
+        request,
+        Ask(model=data.model, input=data.inputs, options=options, field=INPUTS, empty_inputs="embed"),
     )
-    _, embedded = await routes.embed(request, asked, empty_texts=True)
-    started: float = request.scope["state"]["started"]
-    return Response(
-        await routes.encode_vectors(embedded.vectors),
-        headers=_headers(embedded, time.perf_counter() - started),
-    )
+    return Response(await vectors.encode_all(embedded.vectors), headers=_headers(request, embedded))
 
 
-def _headers(embedded: Embedded, seconds: float) -> dict[str, str]:
+def _headers(request: ApiRequest, embedded: Embedded) -> dict[str, str]:
     """What its clients read of a request's cost; times in whole milliseconds."""
+    seconds = time.perf_counter() - record.current(request.scope).started
     times = {
         "x-compute-time": seconds,
         "x-total-time": seconds,
@@ -176,31 +175,30 @@ def _headers(embedded: Embedded, seconds: float) -> dict[str, str]:
         "x-compute-type": "cpu",
         "x-compute-tokens": str(embedded.num_tokens),
         **{name: str(round(time * 1e3)) for name, time in times.items()},
-        "server-timing": routes.server_timing(embedded),
     }
 
 
 @read(
     "/info",
     tags=["text-embeddings-inference"],
-    responses=routes.errors(401, shape=TeiError, renumbered=STATUSES),
+    responses=ERRORS.responses(401),
     summary="Describe the first model, as text-embeddings-inference does",
 )
 async def info(state: State) -> Info:
     """The first model that is served, and what a request may hold."""
     registry: Registry = state.registry
     settings: Settings = state.settings
-    _, found = registry.served(None)
+    _, manifest = registry.served(None)
     return Info(
-        model_id=found.source.repo,
-        model_sha=found.source.revision,
-        model_dtype=found.precision,
-        served_model_name=found.name,
-        model_type=ModelType(Pooling("+".join(POOLING.get(mode, mode) for mode in found.output.pooling))),
+        model_id=manifest.source.repo,
+        model_sha=manifest.source.revision,
+        model_dtype=manifest.precision,
+        served_model_name=manifest.name,
+        model_type=ModelType(Pooling("+".join(POOLING.get(mode, mode) for mode in manifest.output.pooling))),
         # Neither is limited but by the tokens that may wait; a request has one at least.
         max_concurrent_requests=settings.queue_tokens,
         max_batch_tokens=settings.queue_tokens,
-        max_input_length=found.max_tokens or settings.queue_tokens,
+        max_input_length=manifest.max_tokens or settings.queue_tokens,
         max_client_batch_size=settings.max_inputs,
         auto_truncate=settings.truncate,
         tokenization_workers=TOKENIZERS,
@@ -212,7 +210,7 @@ async def info(state: State) -> Info:
     "/similarity",
     status_code=200,
     tags=["text-embeddings-inference"],
-    responses=routes.errors(401, 404, 413, 415, 503, shape=TeiError, renumbered=STATUSES),
+    responses=ERRORS.responses(401, 404, 413, 415, 503),
     summary="Compare a text with others, as text-embeddings-inference does",
 )
 async def similarity(
@@ -222,15 +220,18 @@ async def similarity(
     if not data.inputs.sentences:
         raise InvalidRequest("inputs.sentences is an empty list; send at least one text", param="inputs")
     texts = [data.inputs.source_sentence, *data.inputs.sentences]
-    asked = wire.EmbeddingRequest(
-        input=msgspec.Raw(msgspec.json.encode(texts)),
-        model=data.model,
-        **data.as_dict() | {"normalize": True},
+    _, embedded = await work.run(
+        request,
+        Ask(
+            model=data.model,
+            input=texts,
+            options=msgspec.structs.replace(data, normalize=True),
+            field=INPUTS,
+            empty_inputs="embed",
+        ),
     )
-    started: float = request.scope["state"]["started"]
-    _, embedded = await routes.embed(request, asked, empty_texts=True)
     cosines = embedded.vectors[1:] @ embedded.vectors[0]
-    return Response(cosines.tolist(), headers=_headers(embedded, time.perf_counter() - started))
+    return Response(cosines.tolist(), headers=_headers(request, embedded))
 
 
 embed_at_root = post("/", status_code=200, include_in_schema=False)(embed.fn)
@@ -238,16 +239,8 @@ embed_at_root = post("/", status_code=200, include_in_schema=False)(embed.fn)
 
 @route("/", http_method=HttpMethod.OPTIONS, include_in_schema=False)
 async def root_methods() -> Response[None]:
-    """The methods of a path that is also the page's; registered first, or Litestar tells POST alone."""
+    """The methods of a path that is also the page's; registered first, or Litestar names POST alone."""
     return Response(None, status_code=204, headers={"allow": "GET, HEAD, OPTIONS, POST"})
 
 
-def router() -> Router:
-    """The routes of the bridge, which ask for a key where the server has any."""
-    return Router(
-        "/",
-        route_handlers=[embed, similarity, root_methods, embed_at_root, info],
-        guards=[routes.require_key],
-        request_class=ApiRequest,
-        opt={"answer_error": answer_error},
-    )
+DIALECT = Dialect(handlers=(embed, similarity, root_methods, embed_at_root, info), errors=ERRORS)

@@ -30,9 +30,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from embed_onnx import __version__
-from embed_onnx.models.model import Embedded
 from embed_onnx.models.registry import Registry
 from embed_onnx.observe import logs
+from embed_onnx.observe.record import PROBES, Record, Stages
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which no dashboard uses
 
@@ -47,34 +47,6 @@ TOKENS = tuple(2**n for n in range(14))
 """1 to 8192, the longest sequences that models take."""
 REQUEST_TOKENS = tuple(4**n for n in range(11))
 """1 to a million, what the queue holds."""
-
-
-PROBES = ("/health", "/ready", "/metrics", "/page/load")
-"""Asked every few seconds how the server is: no work of it, and lines that would bury the others."""
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-"""Told by name; a client may make up others."""
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer as metrics, log and trace tell it, in words of a bounded number but for the request's id."""
-
-    request_id: str
-    method: str
-    route: str
-    """The path's template, or "unknown"."""
-    status: int
-    seconds: float
-    key: str = ""
-    """The name of the API key; empty: none was asked for."""
-    error: str = ""
-    """A failure's code or, where it has none, its type."""
-    model: str = ""
-    """The served name; empty where the request named none that is served."""
-    inputs: int = 0
-    tokens: int = 0
-    embedded: Embedded | None = None
-    embedded_ns: int = 0
-    """When that was done, in nanoseconds of the epoch."""
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,19 +92,19 @@ class Metrics:
         self._gauge(
             "build_info", "What serves: its version, its kernels', ONNX Runtime's", *build, mode="livemax"
         ).labels(**build).set(1)
-        self._shown = _shown(self._collectors)
+        self._page_collectors = _page_collectors(self._collectors)
         registry.scheduler.on_pack = self.pack
 
-    def answered(self, answer: Answer) -> None:
-        """Book an answer, when it begins to leave."""
-        self._at(self._requests, answer.method, answer.route, str(answer.status)).inc()
-        self._at(self._duration, answer.route).observe(answer.seconds)
-        if answer.error:
-            self._at(self._failures, answer.error).inc()
-        if answer.key:
-            self._at(self._key_requests, answer.key).inc()
-        if answer.embedded is not None:
-            self._embedded(answer, answer.embedded)
+    def add(self, record: Record) -> None:
+        """Book a request, when its answer begins to leave."""
+        self._at(self._requests, record.method, record.route, str(record.status)).inc()
+        self._at(self._duration, record.route).observe(record.seconds)
+        if record.error:
+            self._at(self._failures, record.error).inc()
+        if record.key:
+            self._at(self._key_requests, record.key).inc()
+        if record.stages is not None:
+            self._add_work(record, record.stages)
         self._refresh()
 
     def pack(self, sequences: int, tokens: int, seconds: float) -> None:
@@ -145,12 +117,12 @@ class Metrics:
         """A page and its content type: OpenMetrics if ``accept`` asks for it, else Prometheus' text."""
         self._refresh()
         encode, content_type = choose_encoder(accept)
-        return encode(self._shown), content_type
+        return encode(self._page_collectors), content_type
 
     def load(self) -> Load:
         """What the page shows of all that."""
         self._refresh()
-        samples = [sample for family in self._shown.collect() for sample in family.samples]
+        samples = [sample for family in self._page_collectors.collect() for sample in family.samples]
 
         def total(name: str) -> float | None:
             values = [
@@ -210,18 +182,19 @@ class Metrics:
             "batch_inference_duration_seconds", "A pack's run on its lane", SECONDS
         )
 
-    def _embedded(self, answer: Answer, embedded: Embedded) -> None:
-        model = answer.model
-        self._at(self._tokens, model).inc(answer.tokens)
-        self._at(self._inputs, model).inc(answer.inputs)
-        self._at(self._truncated, model).inc(sum(item.truncated for item in embedded.tokens))
-        self._at(self._request_inputs, model).observe(answer.inputs)
-        self._at(self._request_tokens, model).observe(answer.tokens)
-        self._at(self._tokenization, model).observe(embedded.tokenize_seconds)
-        self._at(self._queueing, model).observe(embedded.queue_seconds)
-        self._at(self._inference, model).observe(embedded.infer_seconds)
-        if answer.key:
-            self._at(self._key_tokens, answer.key).inc(answer.tokens)
+    def _add_work(self, record: Record, stages: Stages) -> None:
+        """Book what a model did."""
+        model = record.model
+        self._at(self._tokens, model).inc(record.tokens)
+        self._at(self._inputs, model).inc(record.inputs)
+        self._at(self._truncated, model).inc(record.truncated_inputs)
+        self._at(self._request_inputs, model).observe(record.inputs)
+        self._at(self._request_tokens, model).observe(record.tokens)
+        self._at(self._tokenization, model).observe(stages.tokenize)
+        self._at(self._queueing, model).observe(stages.queue)
+        self._at(self._inference, model).observe(stages.infer)
+        if record.key:
+            self._at(self._key_tokens, record.key).inc(record.tokens)
 
     def _refresh(self) -> None:
         """Copy what is counted elsewhere, at every answer too: another process may be asked for the page."""
@@ -277,7 +250,7 @@ class _Workers(Collector):
         yield from sums.values()
 
 
-def _shown(own: CollectorRegistry) -> CollectorRegistry:
+def _page_collectors(own: CollectorRegistry) -> CollectorRegistry:
     """What a page is made of: this process' own, or those of every process that shares the folder."""
     if MULTIPROCESS not in os.environ:
         ProcessCollector(registry=own)

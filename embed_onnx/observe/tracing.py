@@ -15,7 +15,7 @@ from litestar.utils.path import normalize_path
 
 from embed_onnx import __version__
 from embed_onnx.errors import SetupError
-from embed_onnx.observe.metrics import METHODS, Answer
+from embed_onnx.observe.record import METHODS, Record
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -69,28 +69,29 @@ class Tracing:
         """What the variable asks for: None without it."""
         return cls(untraced=untraced) if os.environ.get(ENDPOINT) else None
 
-    def answered(self, answer: Answer) -> None:
-        """Tell the current request's span what was done, and give it a span for each stage."""
+    def add(self, record: Record) -> None:
+        """Write a request's record to the current span, and give that a span for each stage."""
         from opentelemetry import trace
 
         span = trace.get_current_span()
         if not span.is_recording():
             return
-        told: dict[str, str | int] = {
-            "gen_ai.request.model": answer.model,
-            "gen_ai.usage.input_tokens": answer.tokens,
-            "embed_onnx.inputs": answer.inputs,
-            "embed_onnx.request_id": answer.request_id,
-            "error.type": answer.error,
+        attributes: dict[str, str | int] = {
+            "gen_ai.request.model": record.model,
+            "gen_ai.usage.input_tokens": record.tokens,
+            "embed_onnx.inputs": record.inputs,
+            "embed_onnx.request_id": record.request_id,
+            "error.type": record.error,
         }
-        span.set_attributes({name: value for name, value in told.items() if value})
-        if answer.embedded is None:
+        span.set_attributes({name: value for name, value in attributes.items() if value})
+        stages = record.stages
+        if stages is None:
             return
-        end = answer.embedded_ns
+        end = stages.end_ns
         for name, seconds in (
-            ("infer", answer.embedded.infer_seconds),
-            ("queue", answer.embedded.queue_seconds),
-            ("tokenize", answer.embedded.tokenize_seconds),
+            ("infer", stages.infer),
+            ("queue", stages.queue),
+            ("tokenize", stages.tokenize),
         ):
             start = end - int(seconds * 1e9)
             self._tracer.start_span(name, start_time=start).end(end_time=end)

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from embed_onnx.errors import EmbedError, InvalidRequest, Overloaded, Unavailable
-from embed_onnx.http import wire
+from embed_onnx.http import answers
 
 CALLBACK = ("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "embed_onnx.ray.proxy:middlewares")
 """Ray's variable, for its proxies, and what it is to name."""
@@ -36,7 +36,7 @@ class Proxy:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        number = wire.request_id(scope["headers"]).encode()
+        number = answers.request_id(scope["headers"]).encode()
         headers = [pair for pair in scope["headers"] if pair[0] != b"x-request-id"]
         answer = _Answer(send)
         named = {**scope, "headers": [*headers, (b"x-request-id", number)]}
@@ -81,7 +81,7 @@ def _not_found() -> EmbedError:
 
 
 async def _refuse(err: EmbedError, number: bytes, send: Any) -> None:
-    body = msgspec.json.encode(wire.error_response(err))
+    body = msgspec.json.encode(answers.error_response(err))
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),

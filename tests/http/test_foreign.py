@@ -12,7 +12,11 @@ from harness import MINILM, SMALL, Server
 
 from embed_onnx import Model
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import body, foreign, ollama, tei, wire
+from embed_onnx.http import tei
+from embed_onnx.http.body import foreign, reading, words
+from embed_onnx.http.ollama import embed as ollama
+from embed_onnx.http.openai import embeddings as wire
+from embed_onnx.http.openai.tokenize import TokenizeRequest
 
 TEXT = "a text of some words, of which there are more than a few"
 ROUTES = {
@@ -47,7 +51,7 @@ def message(answer: httpx.Response) -> str:
 
 def read(fields: dict[str, Any], kind: type[msgspec.Struct] = wire.EmbeddingRequest) -> dict[str, Any]:
     """The fields of a request that say something, but for its texts."""
-    request = msgspec.structs.asdict(body.read(json.dumps(fields).encode(), kind))
+    request = msgspec.structs.asdict(reading.read(json.dumps(fields).encode(), kind))
     silent = (None, msgspec.UNSET)
     return {
         name: value for name, value in request.items() if value not in silent and name not in foreign.TEXTS
@@ -166,7 +170,7 @@ def test_what_is_refused(fields: dict[str, Any], sentence: str) -> None:
     assert str(error.param) in str(error)
 
 
-@pytest.mark.parametrize("place", foreign.NESTED)
+@pytest.mark.parametrize("place", words.NESTED)
 def test_fields_in_an_object(place: str) -> None:
     """Wherever clients put them, they do what they mean; what changes no vector is ignored there as well."""
     inside = {"outputDimensionality": 3, "truncate": False, "prompt_name": "query", "temperature": 0.5}
@@ -252,10 +256,10 @@ def test_each_route_knows_its_own_fields() -> None:
 
 def test_all_words_are_for_fields_that_every_route_has() -> None:
     for kind in (tei.TeiRequest, ollama.OllamaRequest, ollama.EmbeddingsRequest):
-        fields = {word.field for word in foreign.WORDS.values()} - {None}
+        fields = {word.field for word in words.WORDS.values()} - {None}
         assert fields - set(kind.__struct_fields__) <= {"encoding_format"}
-    fields = {word.field for word in foreign.WORDS.values() if not word.vectors} - {None}
-    assert fields <= set(wire.TokenizeRequest.__struct_fields__)
+    fields = {word.field for word in words.WORDS.values() if not word.vectors} - {None}
+    assert fields <= set(TokenizeRequest.__struct_fields__)
 
 
 def test_what_is_about_vectors_alone_does_not_matter_for_tokens() -> None:
@@ -267,8 +271,8 @@ def test_what_is_about_vectors_alone_does_not_matter_for_tokens() -> None:
         "normalized": False,
     }
 
-    assert {"max_tokens": 9} == read({"input": "a", "max_length": 9, **fields}, wire.TokenizeRequest)
-    assert "only texts" in str(refusal({"input": "a", "modality": "image"}, wire.TokenizeRequest))
+    assert {"max_tokens": 9} == read({"input": "a", "max_length": 9, **fields}, TokenizeRequest)
+    assert "only texts" in str(refusal({"input": "a", "modality": "image"}, TokenizeRequest))
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -403,15 +407,15 @@ def test_among_very_many_fields_those_of_other_apis_count() -> None:
     """No unknown name becomes an object there, as 16 MB of them would fill the memory."""
     fields = b",".join(b'"%d":1' % number for number in range(100_000))
 
-    request = body.read(b'{"input": "a", %s, "outputDimension": 3}' % fields, wire.EmbeddingRequest)
+    request = reading.read(b'{"input": "a", %s, "outputDimension": 3}' % fields, wire.EmbeddingRequest)
 
     assert 3 == request.dimensions
     with pytest.raises(InvalidRequest, match="modality is"):
-        body.read(b'{"input": "a", %s, "modality": "image"}' % fields, wire.EmbeddingRequest)
+        reading.read(b'{"input": "a", %s, "modality": "image"}' % fields, wire.EmbeddingRequest)
 
 
 def test_a_long_text_beside_an_unknown_field_is_taken() -> None:
-    request = body.read(json.dumps({"x": 1, "input": "a" * 500_000}).encode(), wire.EmbeddingRequest)
+    request = reading.read(json.dumps({"x": 1, "input": "a" * 500_000}).encode(), wire.EmbeddingRequest)
 
     assert 500_002 == len(request.input)
 
@@ -420,6 +424,6 @@ def test_halves_of_surrogate_pairs_where_values_are_looked_at() -> None:
     """In keys, in words of other APIs, and within objects of options."""
     for fields in (r'"output_dtype": "\ud83d"', r'"options": {"output_dtype": "\ud83d"}'):
         with pytest.raises(InvalidRequest, match="ufffd"):
-            body.read(b'{"input": "a", %s}' % fields.encode(), wire.EmbeddingRequest)
+            reading.read(b'{"input": "a", %s}' % fields.encode(), wire.EmbeddingRequest)
     for fields in (r'"\ud83d": 1', r'"options": {"\ud83d": {"\ud83d": 1}}', r'"x": ["\ude00"]'):
-        body.read(b'{"input": "a", %s}' % fields.encode(), wire.EmbeddingRequest)
+        reading.read(b'{"input": "a", %s}' % fields.encode(), wire.EmbeddingRequest)

@@ -19,7 +19,7 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Source
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import ArtifactError, ModelNotFound, SetupError, Unavailable
-from embed_onnx.http import keys, routes
+from embed_onnx.http import keys, operations
 from embed_onnx.http.app import create_app
 from embed_onnx.models import registry
 from embed_onnx.models.model import Options
@@ -404,10 +404,10 @@ def test_reloads_take_turns(edge: Settings, tmp_path: Path, monkeypatch: pytest.
         return []
 
     async def reload_twice(state: State) -> None:
-        first = asyncio.create_task(routes.reload(state))
+        first = asyncio.create_task(operations.reload(state))
         await asyncio.to_thread(began.wait, START_SECONDS)
         keys.remove(path, "gone")
-        second = asyncio.create_task(routes.reload(state))
+        second = asyncio.create_task(operations.reload(state))
         await asyncio.wait({second}, timeout=0.5)  # it would be done by then, did it not wait
         gate.set()
         await asyncio.gather(first, second)

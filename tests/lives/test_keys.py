@@ -20,10 +20,10 @@ from litestar import Litestar, Request, get
 from litestar.datastructures import State
 
 from embed_onnx.errors import SetupError
-from embed_onnx.http import keys, wire
+from embed_onnx.http import keys, operations, record
+from embed_onnx.http.access import require_admin, require_key
 from embed_onnx.http.app import create_app
 from embed_onnx.http.keys import Key, Keys
-from embed_onnx.http.routes import require_admin, require_key
 from embed_onnx.models import registry
 from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
@@ -368,15 +368,15 @@ def test_the_openai_client_with_keys_of_a_file(
 
 
 @get("/guarded", guards=[require_admin])
-async def for_admins() -> wire.Status:
+async def for_admins() -> operations.Status:
     """A route of administrators."""
-    return wire.Status("done")
+    return operations.Status("done")
 
 
 @get("/named", guards=[require_key])
 async def name_of_key(request: Request[Any, Any, State]) -> str:
     """The name of the caller's key, as handlers see it."""
-    return str(request.scope["state"]["key_name"])
+    return str(record.current(request.scope).key)
 
 
 @pytest.fixture

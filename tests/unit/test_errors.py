@@ -7,7 +7,7 @@ import pytest
 
 from embed_onnx import errors
 from embed_onnx.errors import EmbedError, Overloaded, SetupError, TimedOut, Unavailable
-from embed_onnx.http import wire
+from embed_onnx.http import answers
 
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type)]
 ANSWERS = [kind for kind in CLASSES if issubclass(kind, EmbedError)]
@@ -49,7 +49,7 @@ def test_the_docstring_tells_the_status_type_and_code_of_every_class(kind):
 
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_every_error_has_the_fields_of_openai(kind):
-    body = msgspec.to_builtins(wire.error_response(make(kind)))
+    body = msgspec.to_builtins(answers.error_response(make(kind)))
 
     assert {
         "error": {"message": "what happened", "type": kind.type, "param": None, "code": kind.code}
@@ -65,7 +65,7 @@ def test_the_type_follows_from_the_status(kind):
 
 
 def test_an_invalid_request_names_the_field():
-    answer = wire.error_response(errors.InvalidRequest("too many", param="input"))
+    answer = answers.error_response(errors.InvalidRequest("too many", param="input"))
 
     assert answer.error.param == "input"
 

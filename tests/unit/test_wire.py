@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import body, wire
+from embed_onnx.http import vectors
+from embed_onnx.http.body import inputs as input_field
+from embed_onnx.http.body import reading
+from embed_onnx.http.openai import embeddings as wire
 
 MIXED = "The request is not valid: Expected `{}`, got `{}` - at `$.input[{}]`"
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -27,12 +30,12 @@ FLOATS = hnp.arrays(
 
 def decode(json: bytes) -> wire.EmbeddingRequest:
     """The request of a body."""
-    return body.read(json, wire.EmbeddingRequest)
+    return reading.read(json, wire.EmbeddingRequest)
 
 
-def inputs(body: bytes, max_inputs: int = 3) -> wire.Inputs:
+def inputs(body: bytes, max_inputs: int = 3) -> input_field.Inputs:
     """The inputs of a body."""
-    return wire.parse_input(decode(body).input, max_inputs=max_inputs, max_characters=50)
+    return input_field.parse(decode(body).input, max_inputs=max_inputs, max_characters=50)
 
 
 def refuse(body: bytes) -> InvalidRequest:
@@ -47,7 +50,7 @@ def with_input(value: object) -> bytes:
     return json.dumps({"input": value}).encode()
 
 
-def parse(value: object) -> wire.Inputs | InvalidRequest:
+def parse(value: object) -> input_field.Inputs | InvalidRequest:
     """The inputs of a JSON value, or why there are none."""
     try:
         return inputs(with_input(value))
@@ -288,7 +291,7 @@ def test_input_is_refused_with_a_sentence(given, sentence):
 )
 def test_many_items_are_refused_before_they_are_decoded(monkeypatch, item, sentence):
     """What is refused by counting brackets, quotes and commas is never made into objects."""
-    monkeypatch.setattr(wire, "INPUT_DECODERS", dict.fromkeys(wire.INPUT_DECODERS))
+    monkeypatch.setattr(input_field, "DECODERS", dict.fromkeys(input_field.DECODERS))
 
     error = refuse(f'{{"input": [{",".join([item] * 100_001)}]}}'.encode())
 
@@ -301,7 +304,7 @@ def test_many_items_are_refused_before_they_are_decoded(monkeypatch, item, sente
 )
 def test_what_a_large_text_contains_is_not_counted(text):
     """Quotes, brackets and commas inside of texts are no items."""
-    taken = wire.parse_input(
+    taken = input_field.parse(
         decode(with_input([text, "b", "c"])).input, max_inputs=3, max_characters=1_000_000
     )
 
@@ -312,9 +315,9 @@ def test_what_a_large_text_contains_is_not_counted(text):
 @given(texts=st.lists(st.text('"\\[],a', min_size=1), min_size=1, max_size=8))
 def test_counting_refuses_no_list_that_fits(texts):
     """The bound on items is exact, whatever the texts are made of."""
-    body = with_input([*texts, "x" * wire.LARGE_BYTES])
+    body = with_input([*texts, "x" * input_field.LARGE_BYTES])
 
-    taken = wire.parse_input(decode(body).input, max_inputs=len(texts) + 1, max_characters=1_000_000)
+    taken = input_field.parse(decode(body).input, max_inputs=len(texts) + 1, max_characters=1_000_000)
 
     assert texts == taken[:-1]
 
@@ -322,7 +325,7 @@ def test_counting_refuses_no_list_that_fits(texts):
 @settings(max_examples=100, deadline=None)
 @given(vector=FLOATS)
 def test_numbers_keep_every_bit(vector):
-    text = wire.encode_vector(vector, "float")
+    text = vectors.encode(vector, "float")
 
     assert vector.tobytes() == np.array(json.loads(bytes(text)), np.float32).tobytes()
 
@@ -330,7 +333,7 @@ def test_numbers_keep_every_bit(vector):
 @settings(max_examples=100, deadline=None)
 @given(vector=FLOATS)
 def test_base64_keeps_every_bit_as_padded_standard_little_endian(vector):
-    text = json.loads(bytes(wire.encode_vector(vector, "base64")))
+    text = json.loads(bytes(vectors.encode(vector, "base64")))
 
     assert vector.astype("<f4").tobytes() == base64.b64decode(text, validate=True)
 
@@ -344,11 +347,11 @@ def test_base64_keeps_every_bit_as_padded_standard_little_endian(vector):
     ],
 )
 def test_base64_of_a_known_vector(vector):
-    assert bytes(wire.encode_vector(vector, "base64")) == b'"AACAPwAAIMA="'
+    assert bytes(vectors.encode(vector, "base64")) == b'"AACAPwAAIMA="'
 
 
 def test_without_a_format_vectors_are_numbers():
-    assert bytes(wire.encode_vector(np.array([1, -2.5], np.float32), None)) == b"[1.0,-2.5]"
+    assert bytes(vectors.encode(np.array([1, -2.5], np.float32), None)) == b"[1.0,-2.5]"
 
 
 @pytest.mark.parametrize(
@@ -360,21 +363,21 @@ def test_without_a_format_vectors_are_numbers():
 )
 def test_token_ids_of_all_inputs_together_are_bounded(monkeypatch, item, items):
     """Lists that are each short enough are refused before they are decoded if there are too many of them."""
-    monkeypatch.setattr(wire, "INPUT_DECODERS", dict.fromkeys(wire.INPUT_DECODERS))
+    monkeypatch.setattr(input_field, "DECODERS", dict.fromkeys(input_field.DECODERS))
     given = msgspec.Raw(f"[{','.join([item] * items)}]".encode())
 
     with pytest.raises(InvalidRequest, match="at most 1048576 are taken in one request; send it in parts"):
-        wire.parse_input(given, max_inputs=5000, max_characters=1_000_000)
+        input_field.parse(given, max_inputs=5000, max_characters=1_000_000)
 
 
 def test_a_list_as_large_as_openai_takes_of_full_inputs_is_taken():
     """2,048 inputs of 512 token ids, as many as a usual model reads."""
     given = msgspec.Raw(msgspec.json.encode([[7] * 512] * 2048))
 
-    assert [[7] * 512] * 2048 == wire.parse_input(given, max_inputs=2048, max_characters=1_000_000)
+    assert [[7] * 512] * 2048 == input_field.parse(given, max_inputs=2048, max_characters=1_000_000)
 
 
 @pytest.mark.parametrize("sent", [b"", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf \n"], ids=repr)
 def test_a_body_without_anything(sent: bytes) -> None:
     with pytest.raises(InvalidRequest, match="the body is empty; send a JSON object"):
-        body.read(sent, wire.EmbeddingRequest)
+        reading.read(sent, wire.EmbeddingRequest)

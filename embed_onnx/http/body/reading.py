@@ -15,8 +15,8 @@ from msgspec import inspect
 
 from embed_onnx import surrogates
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import foreign
-from embed_onnx.models.options import TextOptions
+from embed_onnx.http.body import foreign
+from embed_onnx.http.body.options import TextOptions
 
 OTHER_BYTES = 262_144
 """Of a body with more beside the known fields, no others are looked at, as each becomes an object."""

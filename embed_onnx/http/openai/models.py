@@ -6,15 +6,17 @@ a field ``data``, of which one is a list and the other an object, so that no ans
 
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from litestar import Request, Router
+import msgspec
+from litestar import Request
 from litestar.datastructures import State
 from litestar.params import PathParameter
 
+from embed_onnx.artifact.manifest import Parity
 from embed_onnx.engine.native import Kernels
-from embed_onnx.http import routes, wire
-from embed_onnx.http.routes import read
+from embed_onnx.http.errors import OPENAI
+from embed_onnx.http.request import read
 from embed_onnx.models.catalog import Catalog, Match
 from embed_onnx.models.registry import Registry
 
@@ -24,8 +26,60 @@ CLIENT_NAME = "OpenAI/"
 """In the user agent of those that do not."""
 
 
-@read("/v1/models", tags=["models"], responses=routes.errors(401), summary="List the models")
-async def list_models(state: State) -> wire.ModelList:
+class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
+    """One name of a served model, as OpenAI lists it, with what an embedder's user wants to know.
+
+    ``root`` is the model's own name, the same as ``id`` unless that is one of its ``aliases``. ``parity`` is
+    that of what it runs on here; null if it was never measured.
+    """
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    root: str
+    aliases: list[str]
+    dimensions: int
+    max_tokens: int | None
+    pooling: list[str]
+    precision: str
+    runs_on: str
+    parity: Parity | None
+    prompts: dict[str, str]
+    default_prompt: str | None
+    matryoshka: tuple[int, ...]
+    """Lengths that the model was trained to be cut to; others work as well."""
+
+
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Dim(msgspec.Struct, frozen=True):
+    """The length of a model's vectors."""
+
+    dim: int
+
+
+class SimpleModels(msgspec.Struct, frozen=True):
+    """The models by name."""
+
+    models: dict[str, Dim]
+
+
+class SimpleModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /models: the simple form."""
+
+    data: SimpleModels
+    generated: str
+    id: str
+
+
+@read("/v1/models", tags=["models"], responses=OPENAI.responses(401), summary="List the models")
+async def list_models(state: State) -> ModelList:
     """Every name that a model is served under, with its dimensions, limits and prompts; aliases come last."""
     return _cards(state.registry)
 
@@ -33,22 +87,22 @@ async def list_models(state: State) -> wire.ModelList:
 @read(
     ["/v1/models/{model_id:path}", "/models/{model_id:path}"],
     tags=["models"],
-    responses=routes.errors(401, 404),
+    responses=OPENAI.responses(401, 404),
     summary="Describe a model",
 )
 async def describe_model(
     model_id: Annotated[str, PathParameter(description="A name or alias; may contain `/`.")], state: State
-) -> wire.ModelCard:
+) -> ModelCard:
     """One entry of the list."""
     registry: Registry = state.registry
     catalog = registry.catalog
     return _card(catalog.find(str(model_id).removeprefix("/")), catalog, registry.kernels)
 
 
-@read("/models", tags=["models"], responses=routes.errors(401), summary="List the models, in the simple form")
-async def list_models_simply(
-    request: Request[Any, Any, State], state: State
-) -> wire.SimpleModelList | wire.ModelList:
+@read(
+    "/models", tags=["models"], responses=OPENAI.responses(401), summary="List the models, in the simple form"
+)
+async def list_models_simply(request: Request[Any, Any, State], state: State) -> SimpleModelList | ModelList:
     """Every served model with the length of its vectors; to OpenAI's clients, the list of `/v1/models`.
 
     They are known by their `x-stainless-lang` header, or by `OpenAI/` in their user agent.
@@ -58,21 +112,21 @@ async def list_models_simply(
     language, agent = (request.headers.get(name, "") for name in CLIENT_HEADERS)
     if language or CLIENT_NAME in agent:
         return _cards(registry)
-    dims = {name: wire.Dim(manifest.output.dimensions) for name, manifest in registry.manifests.items()}
-    return wire.SimpleModelList(
-        data=wire.SimpleModels(dims), generated=datetime.now(UTC).isoformat(), id=str(uuid.uuid4())
+    dims = {name: Dim(manifest.output.dimensions) for name, manifest in registry.manifests.items()}
+    return SimpleModelList(
+        data=SimpleModels(dims), generated=datetime.now(UTC).isoformat(), id=str(uuid.uuid4())
     )
 
 
-def _cards(registry: Registry) -> wire.ModelList:
+def _cards(registry: Registry) -> ModelList:
     catalog = registry.catalog
-    return wire.ModelList(data=[_card(match, catalog, registry.kernels) for match in catalog.entries()])
+    return ModelList(data=[_card(match, catalog, registry.kernels) for match in catalog.entries()])
 
 
-def _card(match: Match, catalog: Catalog, kernels: Kernels) -> wire.ModelCard:
+def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
     manifest = match.model.manifest
     engine = kernels.of(manifest)
-    return wire.ModelCard(
+    return ModelCard(
         id=match.name,
         created=manifest.created,
         owned_by=manifest.source.repo.partition("/")[0] if "/" in manifest.source.repo else "local",
@@ -87,11 +141,4 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> wire.ModelCard:
         prompts=manifest.prompts,
         default_prompt=manifest.default_prompt,
         matryoshka=manifest.output.matryoshka,
-    )
-
-
-def router() -> Router:
-    """The routes, which ask for a key where the server has any."""
-    return Router(
-        "/", route_handlers=[list_models, describe_model, list_models_simply], guards=[routes.require_key]
     )

@@ -8,12 +8,18 @@ the ``/`` of a model's name.
 from typing import Annotated
 
 import msgspec
-from litestar import Response, Router, post
+from litestar import post
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from embed_onnx.http import model_list, routes, wire
-from embed_onnx.http.routes import EMBEDDING_BODY, ApiRequest, read
+from embed_onnx.http.openai.embeddings import (
+    EMBEDDING_BODY,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    create_embeddings,
+)
+from embed_onnx.http.openai.models import describe_model, list_models
+from embed_onnx.http.request import ApiRequest, read
 
 EMBEDDINGS = "/embeddings"
 """What follows the model's name in a path."""
@@ -25,8 +31,8 @@ EMBEDDINGS = "/embeddings"
     include_in_schema=False,
 )
 async def embed_with_deployment(
-    data: Annotated[wire.EmbeddingRequest, EMBEDDING_BODY], request: ApiRequest, target: FromPath[str]
-) -> Response[wire.EmbeddingResponse]:
+    data: Annotated[EmbeddingRequest, EMBEDDING_BODY], request: ApiRequest, target: FromPath[str]
+) -> EmbeddingResponse:
     """Embed one input or many with the model that the path names.
 
     Raises:
@@ -35,26 +41,17 @@ async def embed_with_deployment(
     name = str(target).removeprefix("/").removesuffix(EMBEDDINGS)
     if not name or not str(target).endswith(EMBEDDINGS):
         raise NotFoundException
-    answer: Response[wire.EmbeddingResponse] = await routes.create_embeddings.fn(
+    answer: EmbeddingResponse = await create_embeddings.fn(
         data=msgspec.structs.replace(data, model=name), request=request
     )
     return answer
 
 
-embed = post("/openai/v1/embeddings", status_code=200, include_in_schema=False)(routes.create_embeddings.fn)
-list_models = read(["/openai/models", "/openai/v1/models"], include_in_schema=False)(
-    model_list.list_models.fn
+HANDLERS = (
+    embed_with_deployment,
+    post("/openai/v1/embeddings", status_code=200, include_in_schema=False)(create_embeddings.fn),
+    read(["/openai/models", "/openai/v1/models"], include_in_schema=False)(list_models.fn),
+    read(["/openai/models/{model_id:path}", "/openai/v1/models/{model_id:path}"], include_in_schema=False)(
+        describe_model.fn
+    ),
 )
-describe_model = read(
-    ["/openai/models/{model_id:path}", "/openai/v1/models/{model_id:path}"], include_in_schema=False
-)(model_list.describe_model.fn)
-
-
-def router() -> Router:
-    """The routes, which ask for a key where the server has any."""
-    return Router(
-        "/",
-        route_handlers=[embed_with_deployment, embed, list_models, describe_model],
-        guards=[routes.require_key],
-        request_class=ApiRequest,
-    )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, Router, post
+from litestar import Response, post
 from litestar.datastructures import State
 from litestar.enums import RequestEncodingType
 from litestar.openapi.datastructures import ResponseSpec
@@ -21,8 +21,8 @@ from embed_onnx import __version__
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import ollama, routes
-from embed_onnx.http.routes import ApiRequest, read
+from embed_onnx.http.ollama.errors import ERRORS
+from embed_onnx.http.request import read
 from embed_onnx.models.catalog import LATEST, Catalog, Match
 from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
@@ -131,7 +131,7 @@ class Version(msgspec.Struct, frozen=True):
 @read(
     "/api/tags",
     tags=["Ollama"],
-    responses=ollama.errors(401),
+    responses=ERRORS.responses(401),
     summary="List the models, as Ollama does",
 )
 async def list_tags(state: State) -> Tags:
@@ -143,7 +143,7 @@ async def list_tags(state: State) -> Tags:
 @read(
     "/api/ps",
     tags=["Ollama"],
-    responses=ollama.errors(401),
+    responses=ERRORS.responses(401),
     summary="List the models in memory, as Ollama does",
 )
 async def list_loaded(state: State) -> LoadedModels:
@@ -159,7 +159,7 @@ async def list_loaded(state: State) -> LoadedModels:
     "/api/show",
     status_code=200,
     tags=["Ollama"],
-    responses=ollama.errors(401, 404, 413, 415, 503),
+    responses=ERRORS.responses(401, 404, 413, 415, 503),
     summary="Describe a model, as Ollama does",
 )
 async def show_model(data: Annotated[ModelRequest, MODEL_BODY], state: State) -> Description:
@@ -199,7 +199,7 @@ class PullOperation(Operation):
     tags=["Ollama"],
     responses={
         200: ResponseSpec(Progress, description="The model is served.", generate_examples=False),
-        **ollama.errors(401, 404, 413, 415, 503),
+        **ERRORS.responses(401, 404, 413, 415, 503),
     },
     summary="Make sure that a model is served, as clients of Ollama do before they use it",
 )
@@ -216,7 +216,7 @@ async def pull_model(data: Annotated[PullRequest, MODEL_BODY], state: State) -> 
 @read(
     "/api/version",
     tags=["Ollama"],
-    responses=ollama.errors(401),
+    responses=ERRORS.responses(401),
     summary="Tell this server's version, as Ollama tells its own",
 )
 async def show_version() -> Version:
@@ -280,14 +280,3 @@ def _in_units(count: int) -> str:
     """A number of parameters as Ollama writes it: 22.7M."""
     unit, size = next((item for item in UNITS if count >= item[1]), ("", 1.0))
     return f"{count / size:.3g}{unit}"
-
-
-def router() -> Router:
-    """The routes, which ask for a key where the server has any."""
-    return Router(
-        "/",
-        route_handlers=[list_tags, list_loaded, show_model, pull_model, show_version],
-        guards=[routes.require_key],
-        request_class=ApiRequest,
-        opt={"answer_error": ollama.answer_error},
-    )

@@ -1,0 +1,147 @@
+"""Fields of other APIs that would change a vector: what they mean here, or why they are refused.
+
+``WORDS`` is all of them: what they do here, if it can be done, which values ask for what is served anyway,
+and what to do about the others.
+
+APIs: vLLM's, Infinity's, text-embeddings-inference's, Ollama's and llama.cpp's servers; Cohere's, Voyage's,
+Jina's, Google's, NVIDIA's, Mistral's, Amazon's and Alibaba's; and the words of Sentence-Transformers.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+NESTED = (
+    *("parameters", "options", "config", "extra_body", "nvext"),
+    *("kwargs", "encode_kwargs", "model_kwargs", "embed_content_config"),
+)
+"""Objects that clients put fields into: Hugging Face's, Ollama's, Google's, NVIDIA's; OpenAI's by mistake."""
+OTHER_TEXTS = {
+    *("input", "inputs", "texts", "text", "sentences", "content", "contents", "documents", "messages")
+}
+"""What other APIs call the texts."""
+OTHER_MODELS = {
+    *("model_name", "model_id", "model_uid", "engine", "deployment", "deployment_id", "deployment_name")
+}
+"""What other APIs call the model; where it is named so alone, it would be the first one in silence."""
+VECTOR_FIELDS = ("dimensions", "normalize", "pooling")
+"""Of our own, those that are about vectors alone."""
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """What a field means here.
+
+    It is the ``field`` of ours, None if there is nothing of the kind. ``values`` are those that are taken, in
+    any case, with ours for them; None is all, as they are. ``cuts`` is whether it asks for a cut as well, and
+    ``vectors`` whether it is about vectors alone, and not about what the model sees of a text.
+    """
+
+    field: str | None = None
+    values: Mapping[Any, Any] | None = None
+    remedy: str = ""
+    cuts: bool = False
+    vectors: bool = False
+
+
+def _same(field: str, names: str) -> dict[str, Word]:
+    return dict.fromkeys(names.split(), Word(field=field, vectors=field in VECTOR_FIELDS))
+
+
+def _served(names: str, values: Iterable[Any], remedy: str) -> dict[str, Word]:
+    return dict.fromkeys(names.split(), Word(values=dict.fromkeys(values), remedy=remedy))
+
+
+def _vectors(names: str, values: Iterable[Any], remedy: str) -> dict[str, Word]:
+    return dict.fromkeys(names.split(), Word(values=dict.fromkeys(values), remedy=remedy, vectors=True))
+
+
+FORMATS = {"float": "float", "base64": "base64"}
+INPUT_TYPES = {
+    name: name
+    for name in (
+        *("query", "document", "passage", "search_query", "search_document"),
+        *("classification", "clustering"),
+    )
+}
+QUERY_TASKS = (
+    *("retrieval.query", "code.query", "nl2code.query", "qa.query"),
+    *("retrieval_query", "question_answering", "fact_verification", "code_retrieval_query"),
+)
+DOCUMENT_TASKS = ("retrieval.passage", "code.passage", "nl2code.passage", "qa.passage", "retrieval_document")
+TASKS = {
+    **INPUT_TYPES,
+    **dict.fromkeys(QUERY_TASKS, "query"),
+    **dict.fromkeys(DOCUMENT_TASKS, "document"),
+    "separation": "clustering",
+    "task_type_unspecified": None,
+}
+FLOAT32 = "vectors are float32 here, so convert them yourself"
+TEXTS_ALONE = "only texts are embedded here"
+DENSE = "each text has one dense vector here"
+NO_PREFIX = "send the whole prefix as prompt, or the name of one of the model's prompts as prompt_name"
+
+WORDS: dict[str, Word] = {
+    # Fewer dimensions.
+    **_same(
+        "dimensions",
+        "output_dimension output_dimensions output_dimensionality output_dim output_dims dim dims "
+        "dimensionality matryoshka_dim matryoshka_dimension truncate_dim embedding_dim embedding_dimension "
+        "embedding_dimensions embedding_size output_size vector_size num_dims n_dims",
+    ),
+    # Texts that are too long.
+    **_same("truncate", "truncation auto_truncate"),
+    **_same("truncation_direction", "truncation_side"),
+    **_same(
+        "max_tokens",
+        "max_length max_len max_seq_length max_seq_len max_sequence_length max_input_tokens max_input_length "
+        "truncate_input_tokens num_ctx",
+    ),
+    "truncate_prompt_tokens": Word(field="max_tokens", cuts=True),
+    # Vectors of length 1.
+    **_same(
+        "normalize", "normalized normalize_embeddings normalize_embedding normalize_vectors l2_normalize"
+    ),
+    "embd_normalize": Word(
+        field="normalize",
+        values={2: True, -1: False},
+        vectors=True,
+        remedy="the Euclidean norm is the only one here",
+    ),
+    # Prompts.
+    **dict.fromkeys(
+        ("task", "task_type", "text_type", "prompt_type", "embedding_task"),
+        Word(field="input_type", values=TASKS, remedy="name one of the model's prompts with prompt_name"),
+    ),
+    **_served(
+        "instruction instructions instruct task_instruction custom_instruction embed_instruction "
+        "query_instruction prefix query_prefix text_prefix prompt_template",
+        (),
+        NO_PREFIX,
+    ),
+    **_served("title", (), "put it before the text yourself"),
+    # How numbers are sent.
+    **dict.fromkeys(
+        ("embedding_type", "embedding_types", "encoding_type"),
+        Word(field="encoding_format", values=FORMATS, vectors=True, remedy=FLOAT32),
+    ),
+    **_vectors("encoding_format", ["float"], "this route sends lists of numbers"),
+    **_vectors(
+        "output_dtype embed_dtype embedding_dtype return_dtype dtype precision",
+        ["float", "float32", "fp32"],
+        FLOAT32,
+    ),
+    **_vectors("quantization", ["none"], FLOAT32),
+    **_vectors("endianness", ["little", "native"], "base64 is of little-endian numbers here"),
+    # What is embedded.
+    **_served("modality modalities input_modality", ["text"], TEXTS_ALONE),
+    **_served("image images video videos audio", (), TEXTS_ALONE),
+    **_vectors("late_chunking", [False], "each text is embedded by itself here"),
+    # What comes out.
+    **_same("pooling", "pooling_type pooling_mode pooling_method pooling_strategy pool_type"),
+    **_vectors("output_type", ["dense"], DENSE),
+    **_vectors("output_value", ["sentence_embedding"], DENSE),
+    **_vectors("return_multivector return_sparse return_colbert return_colbert_vecs", [False], DENSE),
+    **_vectors("return_dense", [True], DENSE),
+}
+"""By name in snake case; their camel case is understood as well."""

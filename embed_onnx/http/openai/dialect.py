@@ -1,0 +1,17 @@
+"""OpenAI's dialect: all that its clients ask for, in each place where they ask."""
+
+from embed_onnx.http.dialect import Dialect
+from embed_onnx.http.errors import OPENAI
+from embed_onnx.http.openai import azure, embeddings, models, tokenize
+
+DIALECT = Dialect(
+    errors=OPENAI,
+    handlers=(
+        embeddings.create_embeddings,
+        tokenize.tokenize,
+        models.list_models,
+        models.describe_model,
+        models.list_models_simply,
+        *azure.HANDLERS,
+    ),
+)

@@ -1,0 +1,126 @@
+"""OpenAI's /v1/embeddings, with a few fields of our own.
+
+Requests tolerate fields that we do not know, as clients send extras; ``body`` decides which fields of other
+APIs are translated or refused because they would change a vector.
+"""
+
+import time
+import uuid
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import post
+from litestar.enums import RequestEncodingType
+from litestar.openapi.spec import Example
+from litestar.params import Body
+from msgspec import UNSET, Meta, UnsetType
+
+from embed_onnx.http import vectors, work
+from embed_onnx.http.body import inputs
+from embed_onnx.http.body.options import EmbeddingOptions
+from embed_onnx.http.errors import OPENAI
+from embed_onnx.http.request import ApiRequest
+from embed_onnx.http.vectors import EncodingFormat
+from embed_onnx.http.work import Ask
+from embed_onnx.models.model import Embedded
+from embed_onnx.settings import Settings
+
+INPUT_SCHEMA = inputs.schema()
+VECTOR_SCHEMA = {
+    "any_of": [
+        {"type": "array", "items": {"type": "number"}},
+        {"type": "string", "contentEncoding": "base64"},
+    ]
+}
+EMBEDDING_BODY = Body(
+    media_type=RequestEncodingType.JSON,
+    examples=[Example(value={"input": ["Hello", "world"], "encoding_format": "float"})],
+)
+
+
+class EmbeddingRequest(EmbeddingOptions, frozen=True, kw_only=True):
+    """POST /v1/embeddings."""
+
+    input: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A text, a list of texts, or token ids of the model's own.",
+            extra_json_schema={"extra": INPUT_SCHEMA},
+        ),
+    ]
+    model: Annotated[str | None, Meta(description="Left out: the first model that is served.")] = None
+    encoding_format: Annotated[
+        EncodingFormat | None, Meta(description="`base64`: little-endian float32.")
+    ] = None
+    user: Annotated[
+        str | float | bool | None, Meta(description="Accepted and ignored; OpenAI's is a string.")
+    ] = None
+
+
+class Embedding(msgspec.Struct, frozen=True, kw_only=True):
+    """One input's vector: a list of numbers, or a base64 string."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A list of numbers, or a base64 string.", extra_json_schema={"extra": VECTOR_SCHEMA}
+        ),
+    ]
+    num_tokens: int
+    truncated: bool | UnsetType = UNSET
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of the whole request, special tokens included."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """``data`` keeps the order of ``input``."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: Usage
+    id: str
+    created: int
+
+
+@post(
+    ["/v1/embeddings", "/embeddings"],
+    status_code=200,
+    tags=["embeddings"],
+    responses=OPENAI.responses(401, 404, 413, 415, 503),
+    summary="Embed texts",
+)
+async def create_embeddings(
+    data: Annotated[EmbeddingRequest, EMBEDDING_BODY], request: ApiRequest
+) -> EmbeddingResponse:
+    """Embed one input or many. `data` keeps the order of `input`."""
+    settings: Settings = request.app.state.settings
+    ask = Ask(model=data.model, input=data.input, options=data, empty_inputs=settings.empty_texts)
+    manifest, embedded = await work.run(request, ask)
+    return EmbeddingResponse(
+        data=await _items(embedded, data.encoding_format),
+        model=manifest.name,
+        usage=Usage(embedded.num_tokens, embedded.num_tokens),
+        id=str(uuid.uuid4()),
+        created=int(time.time()),
+    )
+
+
+async def _items(embedded: Embedded, encoding_format: EncodingFormat | None) -> list[Embedding]:
+    encoded = await vectors.encode_all(embedded.vectors, encoding_format)
+    return [
+        Embedding(
+            index=index,
+            embedding=vector,
+            num_tokens=tokens.num_tokens,
+            truncated=tokens.truncated or UNSET,
+        )
+        for index, (vector, tokens) in enumerate(zip(encoded, embedded.tokens, strict=True))
+    ]

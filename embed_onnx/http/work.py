@@ -1,0 +1,131 @@
+"""The one path of every request that has a model work: its checks, the model, the wait, the record.
+
+A dialect makes an ``Ask`` of what its client sent, calls ``run``, and writes what comes back as its clients
+read it.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.errors import ClientGone, InvalidRequest, TimedOut
+from embed_onnx.http import record
+from embed_onnx.http.body import inputs, options
+from embed_onnx.http.body.inputs import INPUT, Field, Inputs
+from embed_onnx.http.body.options import EmbeddingOptions, TextOptions
+from embed_onnx.http.request import ApiRequest
+from embed_onnx.models.model import Embedded, Model, Options
+from embed_onnx.models.registry import Registry
+from embed_onnx.observe.record import Stages
+from embed_onnx.settings import Settings
+
+T = TypeVar("T")
+
+EmptyInputs = Literal["refuse", "zero", "embed"]
+"""What becomes of inputs that are empty: none is taken; each has a vector of zeros; or, of texts, the vector
+of their special tokens."""
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client wants of a model, whichever wire it came by.
+
+    ``model`` is a name or alias, None for the first model. ``input`` is JSON as it was sent, or texts that
+    were decoded already.
+    """
+
+    model: str | None
+    input: msgspec.Raw | list[str]
+    options: TextOptions
+    field: Field = INPUT
+    empty_inputs: EmptyInputs = "refuse"
+
+
+Operation = Callable[[Model, Inputs, Options], Coroutine[Any, Any, T]]
+"""What a model is to do with inputs that were checked."""
+
+
+async def run(request: ApiRequest, ask: Ask) -> tuple[Manifest, Embedded]:
+    """The vectors of a request, and the manifest of the model that made them.
+
+    Raises:
+        EmbedError: The request is wrong, cannot be served now, or its client went away.
+    """
+    settings: Settings = request.app.state.settings
+    booked = record.current(request.scope)
+
+    async def embed(model: Model, items: Inputs, chosen: Options) -> tuple[Manifest, Embedded]:
+        if isinstance(ask.options, EmbeddingOptions):
+            options.check_pooling(ask.options.pooling, model.manifest.name, model.manifest.output.pooling)
+        seconds = settings.request_timeout
+        return model.manifest, await model.embed(items, chosen, tenant=booked.key, seconds=seconds)
+
+    manifest, embedded = await perform(request, ask, embed)
+    booked.tokens = embedded.num_tokens
+    booked.truncated_inputs = sum(item.truncated for item in embedded.tokens)
+    booked.stages = Stages(
+        tokenize=embedded.tokenize_seconds,
+        queue=embedded.queue_seconds,
+        infer=embedded.infer_seconds,
+        end_ns=time.time_ns(),
+    )
+    return manifest, embedded
+
+
+async def perform(request: ApiRequest, ask: Ask, operation: Operation[T]) -> T:
+    """Check a request, and have its model do something with its inputs.
+
+    Raises:
+        EmbedError: The request is wrong, cannot be served now, or its client went away.
+    """
+    registry: Registry = request.app.state.registry
+    settings: Settings = request.app.state.settings
+    options.check_prompt(ask.options, settings.max_characters)
+    items = inputs.parse(
+        ask.input,
+        max_inputs=settings.max_inputs,
+        max_characters=settings.max_characters,
+        empty_texts=ask.empty_inputs != "refuse",
+        empty_ids=ask.empty_inputs == "zero",
+        field=ask.field,
+    )
+    options.check_prompt_before(len(items), ask.options.prompt or "", settings.max_body)
+    with registry.use(ask.model) as (model, prompt_name):
+        booked = record.current(request.scope)
+        booked.model, booked.inputs = model.manifest.name, len(items)
+        resolved = options.for_model(
+            ask.options,
+            prompt_name=prompt_name,
+            truncate=settings.truncate,
+            zeros=ask.empty_inputs == "zero",
+        )
+        working = operation(model, items, resolved)
+        try:
+            return await _while_connected(request, working, seconds=settings.request_timeout)
+        except InvalidRequest as err:
+            ask.field.rename(err)
+            raise
+
+
+async def _while_connected(request: ApiRequest, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
+    """Run work until it is done, the time is up, or the client goes away; the last two cancel it."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.ensure_future(request.receive())  # after the body comes only the disconnect
+    try:
+        done, _ = await asyncio.wait({working, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if working in done:
+            return working.result()
+        if leaving in done:
+            raise ClientGone("the client closed the connection before its answer")
+        raise TimedOut(
+            f"not done within {seconds:g} s, as the server is busy; try again, or send fewer inputs"
+        )
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
