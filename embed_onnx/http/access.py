@@ -1,4 +1,4 @@
-"""Who may use a route: guards that ask for an API key, or for an admin's."""
+"""Who may use a route: guards that require an API key, or an admin's."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
 from embed_onnx.errors import Forbidden, InvalidApiKey
-from embed_onnx.http import record
 from embed_onnx.http.keys import Key, Keys
+from embed_onnx.http.record import current_record
 
 
 async def require_key(connection: ASGIConnection[Any, Any, Any, State], _handler: BaseRouteHandler) -> None:
@@ -36,7 +36,7 @@ async def require_admin(connection: ASGIConnection[Any, Any, Any, State], _handl
             "start the server with --api-keys-file FILE"
         )
     if key is None or not key.admin:
-        raise Forbidden("this API key is not an admin's; ask whoever runs the server for one that is")
+        raise Forbidden("this API key is not an admin's; ask the server's administrator for one that is")
 
 
 def _find_key(connection: ASGIConnection[Any, Any, Any, State]) -> Key | None:
@@ -54,6 +54,6 @@ def _find_key(connection: ASGIConnection[Any, Any, Any, State]) -> Key | None:
     # Litestar reads headers as latin-1; clients and settings write keys in UTF-8.
     key = keys.find(word.strip().encode("latin-1").decode(errors="replace"))
     if key is None:
-        raise InvalidApiKey("this API key is unknown here; ask whoever runs the server for one")
-    record.current(connection.scope).key = key.name
+        raise InvalidApiKey("this API key is unknown here; ask the server's administrator for one")
+    current_record(connection.scope).key = key.name
     return key

@@ -1,4 +1,4 @@
-"""What the bodies of all requests together may hold: bounded memory however many clients send at a time.
+"""A limit on the bodies of all requests together, so that memory is bounded however many clients send.
 
 Their vectors are bounded by the scheduler's queue, and answers that are not fetched by ``connection``.
 """
@@ -9,7 +9,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, WebSocketReceiveMessage
 
-from embed_onnx.http import record
+from embed_onnx.http.record import current_record
 from embed_onnx.scheduling.scheduler import Scheduler
 from embed_onnx.settings import Settings
 
@@ -17,9 +17,9 @@ from embed_onnx.settings import Settings
 class Admission(ASGIMiddleware):
     """Refuses a request whose body would be too many bytes with those of all others.
 
-    What has arrived counts until it is answered, as what was made from it lives as long. The length that a
-    request declares must fit before its body is read, but counts for nothing: who sends no body locks
-    out nobody.
+    Bytes that arrived count until their request is answered, as what is decoded from them lives as long. The
+    length that a request declares must fit before its body is read, but does not count: a client that
+    declares a body and sends none locks nobody out.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -38,7 +38,7 @@ class Admission(ASGIMiddleware):
         async def receive_counted() -> HTTPReceiveMessage | WebSocketReceiveMessage:
             nonlocal key, arrived
             if not arrived:
-                key = record.current(scope).key  # known by now: the guards come before the body
+                key = current_record(scope).key  # known by now: the guards come before the body
                 self._check_room(key, _declared(scope), 0)
             message = await receive()
             if message["type"] == "http.request" and message["body"]:

@@ -43,12 +43,12 @@ def create_app(
 ) -> Litestar:
     """The app. Starting it loads the registry's models.
 
-    ``on_failure`` hears of a model that does not load, ``on_reload`` of a reload that a client asked for.
+    ``on_failure`` is called when a model does not load, ``on_reload`` after a reload over HTTP.
 
     Raises:
-        SetupError: OpenTelemetry is asked for and cannot be had.
+        SetupError: OpenTelemetry is configured and cannot start.
     """
-    tracing = Tracing.wanted(untraced=PROBES)
+    tracing = Tracing.from_environment(untraced=PROBES)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -107,13 +107,13 @@ def create_app(
 
 
 def _cors(settings: Settings) -> CORSConfig:
-    """Pages of these origins may ask, and read what tells a client when to ask again."""
+    """Pages of these origins may call the server, and read the headers about retries, ids and timing."""
     exposed = ["x-request-id", "retry-after", "x-should-retry", "server-timing"]
     return CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=exposed)
 
 
 class _App(Litestar):
-    """Begins a request's record before anything is done for it; at its end, forgets all that was noted.
+    """Begins a request's record before anything is done for it; at its end, drops the request's state.
 
     The server keeps a connection's last scope until its next request, and with it whatever hangs on it: the
     body, its token ids and its vectors.
@@ -124,7 +124,7 @@ class _App(Litestar):
             await super().__call__(scope, receive, send)
             return
         state = scope.get("state", {})
-        scope["state"] = {**state, "record": record.new(scope)}
+        scope["state"] = {**state, "record": record.new_record(scope)}
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -132,14 +132,14 @@ class _App(Litestar):
 
 
 async def _unload_idle(registry: Registry, seconds: float) -> None:
-    """Free the memory of models that nobody uses, for ever; 0 seconds: never."""
+    """Free the memory of models that are idle for so long, again and again; never for 0 seconds."""
     while seconds:
         await asyncio.sleep(seconds / 4)
         registry.unload_idle(seconds)
 
 
 async def _give_back_memory(scheduler: Scheduler) -> None:
-    """Trim the heap again and again, for ever, at moments when nothing is computed or waits."""
+    """Trim the heap again and again, at moments when nothing is computed or waits."""
     while True:
         await asyncio.sleep(memory.TRIM_SECONDS)
         if scheduler.is_idle:
@@ -158,7 +158,7 @@ def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None
 
 def _answer_error(request: Request[Any, Any, State], err: EmbedError) -> Response[Any]:
     """The one place where an error becomes a response, in the shape of its route."""
-    record.current(request.scope).error = err.code or err.type
+    record.current_record(request.scope).error = err.code or err.type
     return _shape(request).answer(err)
 
 
@@ -173,8 +173,8 @@ def _shape(request: Request[Any, Any, State]) -> ErrorShape:
 
 
 def _answer_lost_model(request: Request[Any, Any, State], err: SetupError) -> Response[Any]:
-    """A model had left the memory, and its files have changed since."""
-    number = record.current(request.scope).request_id
+    """A model was unloaded, and its files have changed since."""
+    number = record.current_record(request.scope).request_id
     log.error("%s, request %s", err, number)
     return _answer_error(
         request, Unavailable(f"the model cannot be loaded again; the server's log has why as {number}")
@@ -200,12 +200,12 @@ def _answer_http_error(request: Request[Any, Any, State], err: HTTPException) ->
 
 
 def _answer_empty_body(request: Request[Any, Any, State], _: ValidationException) -> Response[Any]:
-    """The one thing that is left to Litestar's validation, as ``ApiRequest`` decodes bodies."""
+    """The one case that Litestar validates, as ``ApiRequest`` decodes bodies."""
     return _answer_error(request, InvalidRequest("the body is empty; send a JSON object"))
 
 
 def _answer_bug(request: Request[Any, Any, State], err: Exception) -> Response[Any]:
-    """What nobody foresaw: the log says where it came from, the client has a number to ask about."""
-    number = record.current(request.scope).request_id
+    """An unexpected error: the log says where it came from, under a number that the client can report."""
+    number = record.current_record(request.scope).request_id
     log.error("unexpected error, request %s\n%s", number, logs.frames(err))
     return _answer_error(request, InferenceFailed(f"an internal error; the server's log has it as {number}"))

@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 MAX_HEADER_BYTES = 65_536
 """Of a request's line and headers; the largest that clients and proxies send are near 16 KB."""
 UNFETCHED_BYTES = 268_435_456
-"""Of answers that clients do not fetch, on all connections. Requests are not refused for them: whoever reads
-nothing would lock out everybody else."""
+"""Of answers that clients do not fetch, on all connections. No requests are refused over this limit: a client
+that reads nothing would lock out all others."""
 LINGER_SECONDS = 2.0
 """After a refusal the connection is read on for this long: closed at once, it would take the answer along."""
 
@@ -46,7 +46,7 @@ class Protocol(HttpToolsProtocol):
     answer_seconds: float
     unfetched: dict["Protocol", int]
     """All connections whose clients are slow to fetch their answers, longest first, and the bytes that each
-    had left when it was last looked at."""
+    still had to fetch when it was last checked."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,12 +60,12 @@ class Protocol(HttpToolsProtocol):
         self._answer_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The time for the first request's headers begins."""
+        """Start the time for the first request's headers."""
         super().connection_made(transport)
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """No deadline outlives its connection, and every request hears of its end."""
+        """End deadlines and requests with their connection."""
         self._cancel_deadline()
         self.resume_writing()
         for cycle in self._unanswered:
@@ -88,7 +88,9 @@ class Protocol(HttpToolsProtocol):
         if self._header_bytes > MAX_HEADER_BYTES:
             self._refuse(HeadersTooLarge(f"the headers are over {MAX_HEADER_BYTES} bytes; send fewer"))
         else:
-            self._refuse(InvalidRequest("this is no HTTP/1.1 request; check the client, and http or https"))
+            self._refuse(
+                InvalidRequest("this is not an HTTP/1.1 request; check the client, and http or https")
+            )
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -97,7 +99,7 @@ class Protocol(HttpToolsProtocol):
         self._header_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Headers count; trailers are dropped, so that none passes for a header."""
+        """Keep headers; trailers are dropped, so that none is taken for a header."""
         if self._inside == "headers":
             super().on_header(name, value)
 
@@ -115,7 +117,7 @@ class Protocol(HttpToolsProtocol):
         self._cancel_deadline()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body, whose size is the app's to limit."""
+        """A piece of a body, whose size the app limits."""
         self._header_bytes = 0
         super().on_body(body)
 
@@ -126,7 +128,7 @@ class Protocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Close after the last answer before a refusal; what is left of a request has a deadline again."""
+        """Close after the last answer before a refusal; the rest of a request has a deadline again."""
         self._unanswered.popleft()
         if self._refused and not self._unanswered:
             self.transport.close()
@@ -153,19 +155,19 @@ class Protocol(HttpToolsProtocol):
 
         A single answer always is within it.
         """
-        left = {one: one.transport.get_write_buffer_size() for one in self.unfetched}
-        while len(left) > 1 and sum(left.values()) > UNFETCHED_BYTES:
-            unread = (one for one, size in left.items() if size >= self.unfetched[one])
-            victim = next(unread, next(iter(left)))
-            del left[victim], self.unfetched[victim]
+        sizes = {one: one.transport.get_write_buffer_size() for one in self.unfetched}
+        while len(sizes) > 1 and sum(sizes.values()) > UNFETCHED_BYTES:
+            unread = (one for one, size in sizes.items() if size >= self.unfetched[one])
+            victim = next(unread, next(iter(sizes)))
+            del sizes[victim], self.unfetched[victim]
             victim.transport.abort()
             log.warning("answers of over %d bytes are not fetched; one of them is given up", UNFETCHED_BYTES)
-        self.unfetched.update(left)
+        self.unfetched.update(sizes)
 
     def _parse(self, data: bytes) -> None:
-        """Feed the parser; a wish for another protocol is passed over, as RFC 9110 (7.8) allows.
+        """Feed the parser; a request to change the protocol is ignored, as RFC 9110 (7.8) allows.
 
-        Java's client wishes for h2c, and the parser would take a body after that for the new protocol.
+        Java's client asks for h2c, and the parser would take the body after that for the new protocol.
 
         Raises:
             HttpParserError: It is not HTTP.
@@ -174,8 +176,8 @@ class Protocol(HttpToolsProtocol):
         while rest:
             try:
                 self.parser.feed_data(rest)
-            except httptools.HttpParserUpgrade as wish:
-                rest = rest[wish.args[0] :]
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
                 self._read_again_without_upgrade()
             else:
                 return
@@ -213,7 +215,7 @@ class Protocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _abandon(self, cycle: RequestResponseCycle) -> None:
-        """Tell a request's handler that its client is gone; what it still answers is not sent."""
+        """Let a request's handler know that its client is gone; what it still answers is not sent."""
         cycle.disconnected = True
         cycle.message_event.set()
 
@@ -240,7 +242,7 @@ class Protocol(HttpToolsProtocol):
             self._deadline = None
 
     def _give_up(self) -> None:
-        """A client that began its headers is told why; one that sent nothing needs no answer."""
+        """Refuse a client that began its headers; one that sent nothing needs no answer."""
         if self._inside == "headers":
             sentence = f"the headers were not complete within {self.header_seconds:g} s; send them at once"
             self._refuse(RequestTooSlow(sentence))

@@ -11,9 +11,9 @@ from embed_onnx.http.request import ApiRequest
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """One wire: what its clients may ask, and how they hear of a failure.
+    """One wire: its routes, and how its clients learn of a failure.
 
-    Handlers make a ``work.Ask`` of a request, and an answer of what ``work.run`` returns.
+    A handler turns a request into a ``work.Ask``, and what ``work.run`` returns into an answer.
     """
 
     handlers: tuple[Any, ...]
@@ -22,7 +22,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """Of all its paths, if they have one: wrong paths and methods below it are answered in its shape, too."""
 
     def router(self) -> Router:
-        """Its routes, which ask for a key where the server has any."""
+        """Its routes, which require an API key where the server has any."""
         return Router(
             "/",
             route_handlers=self.handlers,

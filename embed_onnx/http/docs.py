@@ -77,7 +77,7 @@ def docs_file(name: FromPath[str]) -> Response[bytes]:
 
 @read("/openapi.json", include_in_schema=False)
 async def openapi_json(request: Request[Any, Any, State], state: State) -> Response[bytes]:
-    """The OpenAPI schema, where tools look for it; made once, as that takes 20 ms."""
+    """The OpenAPI schema, where tools look for it; built once, as that takes 20 ms."""
     if state.openapi_json is None:
         schema = request.app.openapi_schema.to_schema()
         _drop_head(schema)

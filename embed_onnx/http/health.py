@@ -1,4 +1,4 @@
-"""Whether the servers of this installation are well, asked where they listen, however that was set.
+"""Whether the servers of this installation are healthy, wherever they listen and however that was set.
 
 A server's process is known by its command line, and its listening sockets by /proc. So a health check needs
 neither its flags nor its variables, and port 0 and Unix sockets are no exception.
@@ -20,7 +20,7 @@ LISTENING = {"tcp": "0A", "tcp6": "0A", "unix": "00010000"}
 """What the kernel writes for the state of a socket that listens; of a Unix socket, for its flags."""
 PROGRAMS = {"embed-onnx", "embed_onnx"}
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where to ask what listens on every address."""
+"""Where to reach a server that listens on every address."""
 
 
 class Address(NamedTuple):
@@ -36,10 +36,10 @@ class Address(NamedTuple):
 
 
 def check(path: str, *, seconds: float) -> None:
-    """Ask all servers.
+    """Read a path of all servers.
 
     Raises:
-        SetupError: There is none, or one is not well.
+        SetupError: There is none, or one is not healthy.
     """
     servers = addresses()
     if not servers:
@@ -55,12 +55,12 @@ def check(path: str, *, seconds: float) -> None:
 
 def addresses(proc: Path = PROC) -> list[Address]:
     """Where servers listen whose sockets this user may look at, each once."""
-    found: dict[Address, None] = {}
+    servers: dict[Address, None] = {}
     for folder in proc.iterdir():
         if folder.name.isdecimal() and _is_server(folder):
             with contextlib.suppress(OSError):  # it has ended, or is another user's
-                found.update(dict.fromkeys(_listening(folder)))
-    return list(found)
+                servers.update(dict.fromkeys(_listening(folder)))
+    return list(servers)
 
 
 def status(address: Address, path: str, *, seconds: float) -> int:
@@ -70,7 +70,7 @@ def status(address: Address, path: str, *, seconds: float) -> int:
         OSError: It does not answer.
         http.client.HTTPException: What answers is not a server of HTTP.
     """
-    # Not urllib: that would ask a proxy, where the environment names one.
+    # Not urllib, which would go through a proxy where the environment names one.
     connection = _Connection(address, seconds)
     with contextlib.closing(connection):
         connection.request("GET", path)
@@ -94,7 +94,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _is_server(folder: Path) -> bool:
-    """Whether a process is ``embed-onnx serve``, or one of its workers, of the installation that asks."""
+    """Whether a process is ``embed-onnx serve``, or one of its workers, of this installation."""
     try:
         words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:

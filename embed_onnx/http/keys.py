@@ -28,9 +28,9 @@ from embed_onnx.settings import Settings
 log = logging.getLogger(__name__)
 
 PREFIX = "eo_"
-"""What new keys begin with, so that people and scanners know one when they see it."""
+"""What new keys begin with, so that people and scanners recognise them."""
 NAME_PATTERN = rf"(?!{PREFIX})[A-Za-z0-9][A-Za-z0-9._-]{{0,63}}"
-"""A name is told in the log; no key of ours matches."""
+"""Names are written to the log, so no key of ours matches this."""
 NAME_RULE = f"a name is up to 64 letters, digits, '.', '_' and '-', and does not begin with {PREFIX}"
 DIGEST_PATTERN = r"sha256:([0-9A-Fa-f]{64})"
 
@@ -44,7 +44,7 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class Keys:
-    """The keys of a server; none at all means that it asks for none."""
+    """The keys of a server; without any, it requires none."""
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
         self._keys = tuple(keys)
@@ -53,11 +53,11 @@ class Keys:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def find(self, given: str) -> Key | None:
-        """The key that ``given`` is. Every key is compared, so that the time taken tells nothing."""
-        digest = _digest(given)
-        found = [key for key in self._keys if hmac.compare_digest(digest, key.digest)]
-        return found[0] if found else None
+    def find(self, word: str) -> Key | None:
+        """The key that ``word`` is. Every key is compared, so that the time taken says nothing about keys."""
+        digest = _digest(word)
+        matches = [key for key in self._keys if hmac.compare_digest(digest, key.digest)]
+        return matches[0] if matches else None
 
 
 def load(settings: Settings) -> Keys:
@@ -90,7 +90,7 @@ def read(path: Path) -> list[Key]:
 
 
 def add(path: Path, name: str, *, admin: bool = False) -> str:
-    """Make a key, append its digest to a file, and return the key, which nobody can tell again.
+    """Make a key, append its digest to a file, and return the key, which is stored nowhere.
 
     Raises:
         SetupError: The name is malformed or taken, or the file cannot be read or written.
@@ -104,11 +104,11 @@ def add(path: Path, name: str, *, admin: bool = False) -> str:
                 f"{path} has a key {name!r}; choose another name, or remove it with "
                 f"`embed-onnx key remove {name} --file {path}`"
             )
-        made = PREFIX + secrets.token_urlsafe(32)
-        line = f"{name} sha256:{_digest(made).hex()}" + " admin" * admin
+        key = PREFIX + secrets.token_urlsafe(32)
+        line = f"{name} sha256:{_digest(key).hex()}" + " admin" * admin
         gap = "\n" if text and not text.endswith("\n") else ""
         _replace(real, f"{text}{gap}{line}\n")
-    return made
+    return key
 
 
 def remove(path: Path, name: str) -> None:
@@ -162,7 +162,7 @@ def _text(path: Path) -> str:
 
 
 def _parse(text: str, path: Path) -> list[Key]:
-    found: list[Key] = []
+    keys: list[Key] = []
     lines: dict[str | bytes, int] = {}  # of names and digests
     for number, line in enumerate(text.splitlines(), start=1):
         words = _words(line)
@@ -173,8 +173,8 @@ def _parse(text: str, path: Path) -> list[Key]:
             _claim(key, number, lines)
         except ValueError as err:
             raise SetupError(f"{path}, line {number}: {err}") from None
-        found.append(key)
-    return found
+        keys.append(key)
+    return keys
 
 
 def _key(words: list[str], path: Path) -> Key:
@@ -184,14 +184,14 @@ def _key(words: list[str], path: Path) -> Key:
             f"a plain key, or no key at all; this file takes hashes: remove the line, then {new}"
         )
     name, digest, *more = words
-    found = re.fullmatch(DIGEST_PATTERN, digest)
-    if not found:
+    match = re.fullmatch(DIGEST_PATTERN, digest)
+    if not match:
         raise ValueError(f"the second word is not sha256: and 64 hex digits; remove the line, then {new}")
     if not _is_name(name):
-        raise ValueError(f"the first word is no name; {NAME_RULE}")
+        raise ValueError(f"the first word is not a name; {NAME_RULE}")
     if more not in ([], ["admin"]):
         raise ValueError("after the hash there may be the word admin and nothing else")
-    return Key(name, bytes.fromhex(found[1]), bool(more))
+    return Key(name, bytes.fromhex(match[1]), bool(more))
 
 
 def _claim(key: Key, number: int, lines: dict[str | bytes, int]) -> None:

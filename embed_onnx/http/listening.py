@@ -81,15 +81,15 @@ def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
 def _bind_all(addresses: list[tuple[int, Any]], *, tries: int) -> list[socket.socket]:
     """A socket an address, all at one port; a free one may be busy at another address, so it is tried again.
 
-    Addresses that this machine lacks are left out if there are others: localhost has one of IPv6 in
+    Addresses that this machine lacks are skipped if there are others: localhost has one of IPv6 in
     containers without IPv6.
     """
     socks: list[socket.socket] = []
     absent: OSError | None = None
     for family, (host, port, *rest) in addresses:
         try:
-            chosen = socks[0].getsockname()[1] if socks else port
-            socks.append(_bind(family, (host, chosen, *rest), alone=len(addresses) == 1))
+            same = socks[0].getsockname()[1] if socks else port
+            socks.append(_bind(family, (host, same, *rest), alone=len(addresses) == 1))
         except OSError as err:
             if err.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 absent = err
@@ -119,7 +119,7 @@ def _bind(family: int, address: Any, *, alone: bool) -> socket.socket:
 
 
 def _bind_path(path: Path) -> socket.socket:
-    """A Unix socket; one that a server left behind when it was killed is replaced."""
+    """A Unix socket, in place of one whose server was killed."""
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(SOCKET_MASK)

@@ -103,7 +103,7 @@ async def show_metrics(request: Request[Any, Any, State], state: State) -> Respo
 
 
 def routers() -> list[Router]:
-    """Reloading, which asks for an admin's key, and what never asks for one."""
+    """Reloading, which requires an admin's key, and the routes that require none."""
     return [
         Router("/", route_handlers=[reload_now], guards=[require_admin]),
         Router("/", route_handlers=[health, ready, show_metrics]),

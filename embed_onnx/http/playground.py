@@ -1,4 +1,4 @@
-"""The page at ``/`` to try the server with: static files that ask the API as any client, and its load."""
+"""The page at ``/`` to try the server with: static files that use the API as any client, and its load."""
 
 import functools
 import hashlib
@@ -30,7 +30,7 @@ FILES = (
     "vectors.js",
 )
 HEADERS = {
-    # Nothing but this server's own files runs, is shown or is asked, and no string becomes markup.
+    # The page runs, loads and calls nothing but this server, and no string becomes markup.
     "content-security-policy": "; ".join(
         [
             "default-src 'none'",
@@ -47,7 +47,7 @@ HEADERS = {
     ),
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "cache-control": "no-cache",  # kept, and asked after: a new version is seen at once
+    "cache-control": "no-cache",  # kept, and checked each time: a new version is loaded at once
 }
 
 
@@ -69,7 +69,7 @@ def page_file(request: Request[Any, Any, State], name: FromPath[str] = "index.ht
 
 @read("/page/load", include_in_schema=False, guards=[require_key])
 async def show_load(state: State) -> Load:
-    """The server's load: /metrics, which proxies keep to themselves, has more of it."""
+    """The server's load; /metrics has more of it, and proxies do not let the public read that."""
     metrics: Metrics = state.metrics
     return metrics.load()
 

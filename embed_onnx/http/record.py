@@ -14,7 +14,7 @@ from embed_onnx.observe.record import METHODS, PROBES, Record, Stages
 log = logging.getLogger(__name__)
 
 
-def new(scope: Scope) -> Record:
+def new_record(scope: Scope) -> Record:
     """The record of a request that begins now."""
     method = str(scope.get("method"))
     return Record(
@@ -22,7 +22,7 @@ def new(scope: Scope) -> Record:
     )
 
 
-def current(scope: Any) -> Record:
+def current_record(scope: Any) -> Record:
     """The record of the request that a scope is of."""
     record: Record = scope["state"]["record"]
     return record
@@ -32,7 +32,7 @@ async def finish(message: Message, scope: Scope) -> None:
     """Give an answer its request id and its timing, and have it counted, traced and logged."""
     if message["type"] != "http.response.start":
         return
-    record = current(scope)
+    record = current_record(scope)
     record.route = str(scope.get("path_template") or "unknown")
     record.status = message["status"]
     record.seconds = time.perf_counter() - record.started

@@ -21,8 +21,8 @@ from embed_onnx.system.signals import Echoes
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than clients and load balancers keep an idle connection (5 to 60 s): whoever closes it first must
-not be the server, or a request that is on its way just then is lost."""
+"""Longer than clients and load balancers keep an idle connection (5 to 60 s): the server must not
+be the first to close it, or a request that is on its way just then is lost."""
 GRACE_SECONDS = 5
 """Past the drain's limit, for the last answers to be written."""
 
@@ -36,7 +36,7 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what was accepted.
 
-    ``on_reload`` hears of a reload that a client asked for.
+    ``on_reload`` is called after a reload over HTTP.
 
     Raises:
         SetupError: A model could not be loaded.
@@ -58,7 +58,7 @@ def _warn_of_root() -> None:
 class _Server(uvicorn.Server):
     def __init__(self, registry: Registry, settings: Settings, on_reload: Callable[[], None] | None) -> None:
         self.failure: SetupError | None = None
-        self._told = False
+        self._stopping = False
         """Whether a signal came that ends it."""
         self._echoes = Echoes()
         self._registry = registry
@@ -87,39 +87,39 @@ class _Server(uvicorn.Server):
         """
         if self._echoes.is_echo(sig):
             return
-        if self._told:
+        if self._stopping:
             os._exit(1)
-        self._told = self.should_exit = True
+        self._stopping = self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say where; SIGHUP reloads from now on."""
         await super().startup(sockets)
         gc.collect()
-        gc.freeze()  # what is there now stays: to look through it would stop every request for about 50 ms
+        gc.freeze()  # these objects stay: to scan them would stop every request for about 50 ms
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         for sock in sockets or []:
             log.info("listening on %s", listening.name(sock))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening and let accepted requests finish; the registry fails those that are late."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # there is nothing left to reload for
+        """Stop listening and let accepted requests finish; the registry fails those that take too long."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # no reload from now on
         log.info("draining: accepted requests have %g s to finish", self._drain_timeout)
         draining = asyncio.create_task(asyncio.to_thread(self._registry.drain, self._drain_timeout))
         await super().shutdown(sockets)
         await draining
 
     def _reload(self) -> None:
-        """Serve what is listed and exported now; the log says what became of it."""
+        """Serve what is listed and exported now, and log the result."""
         reloading = asyncio.create_task(operations.reload(self._app.state))
-        reloading.add_done_callback(_tell_reload)
+        reloading.add_done_callback(_log_reload)
 
     def _give_up_lanes(self) -> None:
         scheduler = self._registry.scheduler
         self._give_up(
             SetupError(
                 f"{scheduler.SICK} lanes died or hung within {scheduler.SICK_SECONDS:g} s; "
-                "the process ends, so that whatever supervises it starts it again"
+                "the process ends, so that its supervisor starts it again"
             )
         )
 
@@ -128,8 +128,8 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _tell_reload(reloading: asyncio.Task[list[str]]) -> None:
-    """Say what is served after a reload, or why that has not changed."""
+def _log_reload(reloading: asyncio.Task[list[str]]) -> None:
+    """Log what is served after a reload, or why nothing has changed."""
     if reloading.cancelled():
         return
     err = reloading.exception()

@@ -18,12 +18,13 @@ from msgspec import Meta
 
 from embed_onnx import __version__
 from embed_onnx.errors import EmbedError, InvalidRequest
-from embed_onnx.http import record, vectors, work
+from embed_onnx.http import vectors, work
 from embed_onnx.http.body import inputs
 from embed_onnx.http.body.inputs import Field
 from embed_onnx.http.body.options import EmbeddingOptions
 from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.errors import ErrorShape
+from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest, read
 from embed_onnx.http.work import Ask
 from embed_onnx.models.model import TOKENIZERS, Embedded
@@ -163,7 +164,7 @@ async def embed(data: Annotated[TeiRequest, EMBED_BODY], request: ApiRequest) ->
 
 def _headers(request: ApiRequest, embedded: Embedded) -> dict[str, str]:
     """What its clients read of a request's cost; times in whole milliseconds."""
-    seconds = time.perf_counter() - record.current(request.scope).started
+    seconds = time.perf_counter() - current_record(request.scope).started
     times = {
         "x-compute-time": seconds,
         "x-total-time": seconds,

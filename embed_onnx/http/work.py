@@ -14,10 +14,10 @@ import msgspec
 
 from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.errors import ClientGone, InvalidRequest, TimedOut
-from embed_onnx.http import record
 from embed_onnx.http.body import inputs, options
 from embed_onnx.http.body.inputs import INPUT, Field, Inputs
 from embed_onnx.http.body.options import EmbeddingOptions, TextOptions
+from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.models.model import Embedded, Model, Options
 from embed_onnx.models.registry import Registry
@@ -56,18 +56,18 @@ async def run(request: ApiRequest, ask: Ask) -> tuple[Manifest, Embedded]:
         EmbedError: The request is wrong, cannot be served now, or its client went away.
     """
     settings: Settings = request.app.state.settings
-    booked = record.current(request.scope)
+    record = current_record(request.scope)
 
-    async def embed(model: Model, items: Inputs, chosen: Options) -> tuple[Manifest, Embedded]:
+    async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Manifest, Embedded]:
         if isinstance(ask.options, EmbeddingOptions):
             options.check_pooling(ask.options.pooling, model.manifest.name, model.manifest.output.pooling)
         seconds = settings.request_timeout
-        return model.manifest, await model.embed(items, chosen, tenant=booked.key, seconds=seconds)
+        return model.manifest, await model.embed(items, resolved, tenant=record.key, seconds=seconds)
 
     manifest, embedded = await perform(request, ask, embed)
-    booked.tokens = embedded.num_tokens
-    booked.truncated_inputs = sum(item.truncated for item in embedded.tokens)
-    booked.stages = Stages(
+    record.tokens = embedded.num_tokens
+    record.truncated_inputs = sum(item.truncated for item in embedded.tokens)
+    record.stages = Stages(
         tokenize=embedded.tokenize_seconds,
         queue=embedded.queue_seconds,
         infer=embedded.infer_seconds,
@@ -95,8 +95,8 @@ async def perform(request: ApiRequest, ask: Ask, operation: Operation[T]) -> T:
     )
     options.check_prompt_before(len(items), ask.options.prompt or "", settings.max_body)
     with registry.use(ask.model) as (model, prompt_name):
-        booked = record.current(request.scope)
-        booked.model, booked.inputs = model.manifest.name, len(items)
+        record = current_record(request.scope)
+        record.model, record.inputs = model.manifest.name, len(items)
         resolved = options.for_model(
             ask.options,
             prompt_name=prompt_name,

@@ -1,4 +1,4 @@
-"""Several server processes on one port: started, started again when they end, told of every signal.
+"""Several server processes on one port: started, started again when they end, and sent every signal.
 
 Each has an equal part of the cores and lanes of its own. The parent holds the port and serves nothing.
 """
@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 ENDS = 5
 ENDS_SECONDS = 60.0
-"""If a worker and those in its place end so many times, each within so long of its start, another does not
-help."""
+"""After so many ends in a row of a worker and its successors, each so soon after its start, none is started
+again."""
 UNTIL_SERVING = {signal.SIGHUP}
-"""What a worker does not hear before it can reload: it would end by it."""
+"""Blocked in a worker until it can reload: it would end by it."""
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Whoever is asked for metrics tells those of all workers; prometheus_client's own variable."""
+"""prometheus_client's variable, by which every worker answers with the metrics of all."""
 
 
 def run(socks: list[socket.socket], arguments: Sequence[str], *, workers: int, threads: int) -> None:
@@ -53,7 +53,7 @@ def run(socks: list[socket.socket], arguments: Sequence[str], *, workers: int, t
 
 @contextlib.contextmanager
 def _metrics_folder() -> Iterator[None]:
-    """Let workers leave their figures where each can read them; where nothing can be written, they do not."""
+    """A folder where each worker can read the figures of all; where none can be written, each has its own."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="embed-onnx-metrics-")
     except OSError as err:
@@ -71,17 +71,17 @@ def _metrics_folder() -> Iterator[None]:
 
 
 def reload_others() -> None:
-    """Have the parent tell every worker to reload, as one of them did."""
+    """Have the parent make every worker reload, as one of them did."""
     os.kill(os.getppid(), signal.SIGHUP)
 
 
 class _Share(msgspec.Struct):
-    """A worker's part of the machine, and how the workers fared that had it."""
+    """A worker's part of the machine, and how often workers with it ended."""
 
     threads: int
     cores: set[int]
     started: float = 0.0
-    """When the last one was, on the clock of ``time.monotonic``."""
+    """When the last one started, on the clock of ``time.monotonic``."""
     ends: int = 0
     """In a row, each soon after a start."""
 
@@ -121,7 +121,7 @@ class _Workers:
                 self._reap()
                 continue
             if number == signal.SIGHUP:
-                self._tell(number)
+                self._signal(number)
             elif not self._echoes.is_echo(number):
                 self._stop()
         if self._failure:
@@ -130,7 +130,7 @@ class _Workers:
     def _start(self, share: _Share) -> None:
         """A new process has the mask of signals and the cores of its parent."""
         cores = cpu.cores()
-        cpu.run_on(share.cores & cores or cores)  # some may have been taken away
+        cpu.run_on(share.cores & cores or cores)  # some may be gone since
         command = [*self._command, "--threads", str(share.threads)]
         # In a process group of its own: a terminal's Ctrl-C is for the parent, which passes it on once.
         pid = os.posix_spawn(sys.executable, command, os.environ, setpgroup=0, setsigmask=UNTIL_SERVING)
@@ -143,14 +143,16 @@ class _Workers:
         self._stopping = True
         for sock in self._socks:
             sock.close()
-        self._tell(signal.SIGTERM)  # whatever came: a worker that does not serve yet ends by it as it should
+        self._signal(
+            signal.SIGTERM
+        )  # whatever came: a worker that does not serve yet ends by it as it should
 
-    def _tell(self, number: int) -> None:
+    def _signal(self, number: int) -> None:
         for pid in self._running:
             os.kill(pid, number)
 
     def _reap(self) -> None:
-        """Start again who has ended without being asked to, unless that happens over and over."""
+        """Start a worker again that ended by itself, unless that happens again and again."""
         for pid in list(self._running):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
@@ -176,7 +178,7 @@ class _Workers:
 
 
 def _forget_figures(pid: int) -> None:
-    """Remove what was true of a process only while it lived."""
+    """Remove the gauges of a process that ended."""
     folder = os.environ.get(METRICS_FOLDER)
     if folder:
         for path in Path(folder).glob(f"gauge_live*_{pid}.db"):

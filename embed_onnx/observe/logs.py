@@ -1,7 +1,7 @@
 """How log lines look, and how they leave: for people, or one JSON object a line. Never a user's text.
 
 Logging cannot stop the server. Lines wait in a bounded queue for a thread that writes them; where
-nobody reads standard error and the queue is full, lines are dropped and counted.
+standard error is not read and the queue is full, lines are dropped and counted.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ FIELDS = ("request_id", "model", "inputs", "tokens", "duration_ms", "key", "erro
 LINES_WAITING = 4096
 """Lines that may wait to be written, about a megabyte."""
 FLUSH_SECONDS = 2.0
-"""How long the end of the process may wait for somebody to read the last lines."""
+"""How long the end of the process may wait for its last lines to be read."""
 
 
 class TextFormatter(logging.Formatter):
@@ -90,11 +90,11 @@ def lines_dropped() -> int:
 def frames(err: BaseException) -> str:
     """Where an error came from: its type and its frames, and those of its causes.
 
-    What an error says is left out, as it may quote a user's text.
+    Messages are left out, as they may quote a user's text.
     """
-    told = "".join(traceback.format_tb(err.__traceback__)) + type(err).__qualname__
+    text = "".join(traceback.format_tb(err.__traceback__)) + type(err).__qualname__
     cause = err.__cause__ or (None if err.__suppress_context__ else err.__context__)
-    return told if cause is None else f"{frames(cause)}\n{told}"
+    return text if cause is None else f"{frames(cause)}\n{text}"
 
 
 class _LineQueue(QueueHandler):
@@ -112,17 +112,17 @@ class _LineQueue(QueueHandler):
             self.dropped += 1
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the library's
-        """A line that cannot be made; the library would tell standard error, and wait for it."""
+        """A line that cannot be made; the library would write to standard error, and wait for it."""
         self.dropped += 1
 
 
 def _write(lines: "queue.Queue[str | None]", out: int) -> None:
     """Write lines until None, past ``sys.stderr``: Python needs its lock to exit."""
     while (line := lines.get()) is not None:
-        left = line.encode(errors="backslashreplace")
-        with contextlib.suppress(OSError):  # whoever read has gone
-            while left:
-                left = left[os.write(out, left) :]
+        rest = line.encode(errors="backslashreplace")
+        with contextlib.suppress(OSError):  # the reader is gone
+            while rest:
+                rest = rest[os.write(out, rest) :]
 
 
 def _fields(record: logging.LogRecord, names: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Labels are words of this server's own, so that no client can make series: routes
 names of keys, codes of errors.
 
 Where PROMETHEUS_MULTIPROC_DIR was set before this file was imported, the processes that share the
-folder are told of as one, by whichever of them is asked.
+folder count as one, whichever of them answers.
 """
 
 import importlib.metadata
@@ -52,7 +52,7 @@ REQUEST_TOKENS = tuple(4**n for n in range(11))
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """GET /page/load: what the page shows of the server; None where that is not known.
 
-    Counters since ``started``, in seconds of the epoch; requests but for those that ask how the server is.
+    Counters since ``started``, in seconds of the epoch; requests without those of ``PROBES``.
     """
 
     tokens_total: float
@@ -114,13 +114,13 @@ class Metrics:
         self._pack_seconds.observe(seconds)
 
     def page(self, accept: str = "") -> tuple[bytes, str]:
-        """A page and its content type: OpenMetrics if ``accept`` asks for it, else Prometheus' text."""
+        """A page and its content type: OpenMetrics if ``accept`` names it, or else Prometheus' text."""
         self._refresh()
         encode, content_type = choose_encoder(accept)
         return encode(self._page_collectors), content_type
 
     def load(self) -> Load:
-        """What the page shows of all that."""
+        """The figures that the playground shows."""
         self._refresh()
         samples = [sample for family in self._page_collectors.collect() for sample in family.samples]
 
@@ -197,7 +197,7 @@ class Metrics:
             self._at(self._key_tokens, record.key).inc(record.tokens)
 
     def _refresh(self) -> None:
-        """Copy what is counted elsewhere, at every answer too: another process may be asked for the page."""
+        """Copy what is counted elsewhere; at every answer, as another process may write the next page."""
         scheduler = self._registry.scheduler
         self._queue_tokens.set(scheduler.waiting_tokens)
         self._queue_size.set(scheduler.waiting_sequences)
@@ -251,7 +251,7 @@ class _Workers(Collector):
 
 
 def _page_collectors(own: CollectorRegistry) -> CollectorRegistry:
-    """What a page is made of: this process' own, or those of every process that shares the folder."""
+    """The metrics of a page: this process' own, or those of every process that shares the folder."""
     if MULTIPROCESS not in os.environ:
         ProcessCollector(registry=own)
         return own

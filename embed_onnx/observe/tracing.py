@@ -1,6 +1,6 @@
 """OpenTelemetry: a span for each request, those of its stages below it, and HTTP metrics, sent over OTLP.
 
-Without OTEL_EXPORTER_OTLP_ENDPOINT there is none of it, and nothing of OpenTelemetry is imported. Its
+Without OTEL_EXPORTER_OTLP_ENDPOINT it is off, and nothing of OpenTelemetry is imported. Its
 variables are its own (OTEL_SERVICE_NAME, OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, ...) and are
 read by its SDK. Spans carry templates of routes, served models and counts, never what a user sent.
 """
@@ -34,7 +34,7 @@ class Tracing:
         """Begin to send; paths of ``untraced`` have no spans.
 
         Raises:
-            SetupError: The packages are not installed, or another protocol is asked for.
+            SetupError: The packages are not installed, or another protocol is configured.
         """
         protocol = os.environ.get(PROTOCOL) or "http/protobuf"
         if protocol != "http/protobuf":
@@ -65,8 +65,8 @@ class Tracing:
         )
 
     @classmethod
-    def wanted(cls, *, untraced: tuple[str, ...]) -> Self | None:
-        """What the variable asks for: None without it."""
+    def from_environment(cls, *, untraced: tuple[str, ...]) -> Self | None:
+        """Tracing if the variable names a collector, or else None."""
         return cls(untraced=untraced) if os.environ.get(ENDPOINT) else None
 
     def add(self, record: Record) -> None:
@@ -98,7 +98,7 @@ class Tracing:
             end = start
 
     def close(self) -> None:
-        """Send what is left, as far as the collector takes it; blocks."""
+        """Send the remaining spans, as far as the collector takes them; blocks."""
         # Threads, as an exporter whose collector is away would keep the process for longer.
         closing = [
             threading.Thread(target=provider.shutdown, daemon=True)

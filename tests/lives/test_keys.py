@@ -20,10 +20,11 @@ from litestar import Litestar, Request, get
 from litestar.datastructures import State
 
 from embed_onnx.errors import SetupError
-from embed_onnx.http import keys, operations, record
+from embed_onnx.http import keys, operations
 from embed_onnx.http.access import require_admin, require_key
 from embed_onnx.http.app import create_app
 from embed_onnx.http.keys import Key, Keys
+from embed_onnx.http.record import current_record
 from embed_onnx.models import registry
 from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
@@ -376,7 +377,7 @@ async def for_admins() -> operations.Status:
 @get("/named", guards=[require_key])
 async def name_of_key(request: Request[Any, Any, State]) -> str:
     """The name of the caller's key, as handlers see it."""
-    return str(record.current(request.scope).key)
+    return str(current_record(request.scope).key)
 
 
 @pytest.fixture
@@ -415,7 +416,7 @@ def test_admin_routes_are_for_admin_keys(
         name: answer.status_code for name, answer in found.items()
     }
     assert {
-        "message": "this API key is not an admin's; ask whoever runs the server for one that is",
+        "message": "this API key is not an admin's; ask the server's administrator for one that is",
         "type": "invalid_request_error",
         "param": None,
         "code": None,

@@ -17,11 +17,11 @@ from embed_onnx.http.body.words import NESTED, OTHER_MODELS, OTHER_TEXTS, VECTOR
 FIELDS_COMPARED = 64
 """Unknown fields of a request that are compared with our own, which takes 0.1 ms each."""
 NAME_LENGTH = 40
-"""Longer names are no field's."""
+"""Longer names are not compared: no field has one."""
 SIMILARITY, LENGTHS_APART = 0.8, 2
-"""How near a name is to one of ours, by difflib's measure and in letters, to be that one misspelt."""
+"""A name counts as one of ours misspelt if it is so similar, by difflib's measure, and so near in length."""
 WORD_SIMILARITY, WORD_LENGTH = 0.85, 7
-"""The same for a word of another API, which must be longer than many are: few letters are near too much."""
+"""The same for a word of another API, and its least length: short words resemble too many others."""
 HARMLESS = {"user"}
 """Of our own fields, those that may be misspelt, as they change no vector."""
 NESTED_BYTES = 65_536
@@ -29,20 +29,20 @@ NESTED_BYTES = 65_536
 VALUE_LENGTH = 80
 """How much of a value an error repeats."""
 TEXTS = ("input", "inputs", "prompt")
-"""Fields that hold the texts; the first that a route has."""
+"""Fields that hold the texts; the first of them that a route has counts."""
 LONG_WORDS = tuple(word for word in WORDS if len(word) >= WORD_LENGTH)
-"""Those of which a misspelt one is known."""
+"""Those that are recognised when misspelt."""
 
 NAMES = tuple(
     sorted({*NESTED, *WORDS, *(re.sub(r"_(.)", lambda match: match[1].upper(), name) for name in WORDS)})
 )
-"""All of them, in snake case and in camel case, and the objects in which they may be."""
+"""All words in snake case and in camel case, and the objects in which they may be."""
 
 Fields = dict[str, msgspec.Raw]
 """A JSON object whose values are not decoded yet."""
 NULL = msgspec.Raw(b"null")
 EMPTY: tuple[Any, ...] = ("", [], {})
-"""Values that ask for nothing."""
+"""Values that change nothing."""
 
 
 class _Field(NamedTuple):
@@ -61,10 +61,10 @@ class Translation(msgspec.Struct, frozen=True):
 
 
 def translate(fields: Fields, own: tuple[str, ...]) -> Translation:
-    """The fields of a request in those that its route has; what changes no vector is left out.
+    """The fields of a request as those of its route; what changes no vector is left out.
 
     Raises:
-        InvalidRequest: One asks for what is not served, is one of ours misspelt, or contradicts another.
+        InvalidRequest: One has a value that is not served, is one of ours misspelt, or contradicts another.
     """
     ours = {name: value for name, value in fields.items() if name in own and name not in NESTED}
     names: dict[str, str] = {}
@@ -99,7 +99,7 @@ def _nested(fields: Fields, own: tuple[str, ...]) -> list[_Field]:
     """What is in ``NESTED`` objects.
 
     Raises:
-        InvalidRequest: One that the route has is something else than an object, or one is very large.
+        InvalidRequest: One that the route has is not an object, or one is too large.
     """
     nested: list[_Field] = []
     for place in NESTED:
@@ -114,12 +114,14 @@ def _nested(fields: Fields, own: tuple[str, ...]) -> list[_Field]:
             inside = msgspec.json.decode(value, type=Fields)
             nested += [_Field(name, f"{place}.{name}", each) for name, each in inside.items()]
         elif value != NULL and place in own:
-            raise InvalidRequest(f"{place} is {_shown(value)}; send an object, or leave it out", param=place)
+            raise InvalidRequest(
+                f"{place} is {_excerpt(value)}; send an object, or leave it out", param=place
+            )
     return nested
 
 
 def _set(ours: Fields, names: dict[str, str], name: str, field: _Field) -> None:
-    """Set a field of ours to what was sent elsewhere; of two limits, the lower one holds.
+    """Set a field of ours to a value sent under another name; of two limits, the lower one holds.
 
     Raises:
         InvalidRequest: It is there already and differs.
@@ -140,7 +142,7 @@ def _set(ours: Fields, names: dict[str, str], name: str, field: _Field) -> None:
 def _meaning(
     name: str, word: Word, value: msgspec.Raw, own: tuple[str, ...]
 ) -> tuple[str | None, msgspec.Raw]:
-    """The field of ours that a word sets, None if it asks for what is served anyway, and its value."""
+    """The field of ours that a word sets, None if its value changes nothing here, and the value for it."""
     if word.cuts and value == msgspec.Raw(b"-1"):
         return word.field, NULL  # of vLLM: the model's own limit
     if word.values is None:
@@ -165,11 +167,11 @@ def _not_served(name: str, word: Word, value: msgspec.Raw) -> InvalidRequest:
     taken = ", ".join(msgspec.json.encode(each).decode() for each in word.values or ())
     there = f"this server takes {taken}" if taken else "this server does not take it"
     return InvalidRequest(
-        f"{name} is {_shown(value)}, and {there}: {word.remedy}, or leave it out", param=name
+        f"{name} is {_excerpt(value)}, and {there}: {word.remedy}, or leave it out", param=name
     )
 
 
-def _shown(value: msgspec.Raw) -> str:
+def _excerpt(value: msgspec.Raw) -> str:
     """A value as it was sent, or its beginning."""
     sent = bytes(value).decode(errors="replace")
     return sent if len(sent) <= VALUE_LENGTH else sent[:VALUE_LENGTH] + "..."
@@ -202,5 +204,5 @@ def _nearest(name: str, own: tuple[str, ...]) -> str | None:
 
 @functools.lru_cache(maxsize=1024)
 def _snake(name: str) -> str:
-    """A name in snake case, whichever it was in."""
+    """A name in snake case."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[- ]", "_", name).lower()

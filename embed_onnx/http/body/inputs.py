@@ -1,4 +1,4 @@
-"""The inputs of a request, texts or token ids, out of a field that was left undecoded."""
+"""The inputs of a request, texts or token ids, out of a field that its struct holds undecoded."""
 
 import re
 from typing import Any

@@ -1,8 +1,8 @@
-"""A request's body to its struct: strictly at first, and once more with what can be understood.
+"""A request's body to its struct: strictly at first, and once more leniently.
 
-The hot path is one decoder that knows the route's fields and nothing else. A body that it does not take is
-looked at again: with a byte order mark, half of a surrogate pair, words in another case, or fields that are
-unknown here, which ``foreign`` translates, refuses, or leaves out.
+The hot path is one decoder that knows the route's fields and nothing else. A body that it refuses is read
+again: it may have a byte order mark, half of a surrogate pair, words in another case, or unknown fields,
+which ``foreign`` translates, refuses, or leaves out.
 """
 
 import functools
@@ -19,7 +19,7 @@ from embed_onnx.http.body import foreign
 from embed_onnx.http.body.options import TextOptions
 
 OTHER_BYTES = 262_144
-"""Of a body with more beside the known fields, no others are looked at, as each becomes an object."""
+"""Bytes of a body beside its known fields. With more, unknown fields are skipped: each becomes an object."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -30,7 +30,7 @@ def read(body: bytes, kind: type[T]) -> T:
     """A body as the struct of its route; those with ``TextOptions`` know the fields of other APIs.
 
     Raises:
-        InvalidRequest: It is not JSON, a field has the wrong type, or one asks for what is not served.
+        InvalidRequest: It is not JSON, a field has the wrong type, or one has a value that is not served.
     """
     try:
         request: T = _decoder(kind).decode(body)
@@ -47,7 +47,7 @@ def _read_again(body: bytes, kind: type[T]) -> T:
     decoder: msgspec.json.Decoder[T] = _decoder(kind)
     if not issubclass(kind, TextOptions):
         return decode(body, decoder)
-    body = surrogates.replace_lone(body)  # once and for all, as ``foreign`` looks into values
+    body = surrogates.replace_lone(body)  # in all of it, as ``foreign`` decodes values
     own = kind.__struct_fields__
     translation = foreign.translate(_fields(body, own), own)
     spellings = _spellings(kind)
@@ -64,7 +64,7 @@ def _read_again(body: bytes, kind: type[T]) -> T:
 
 
 def _fields(body: bytes, own: tuple[str, ...]) -> foreign.Fields:
-    """The fields of a body, not decoded; of one with very much beside its own, those alone that are known."""
+    """The fields of a body, not decoded; of one with too much beside its own, known fields alone."""
     if len(body) > OTHER_BYTES:
         names, known = _known(own)
         values = zip(names, msgspec.structs.astuple(decode(body, known)), strict=True)
@@ -76,7 +76,7 @@ def _fields(body: bytes, own: tuple[str, ...]) -> foreign.Fields:
 
 
 def decode(json: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[D], *, field: str | None = None) -> D:
-    """JSON as what its decoder gives: a body, or one ``field`` that was left undecoded.
+    """JSON as its decoder's type: a body, or one ``field`` that its struct holds undecoded.
 
     Half of a surrogate pair, which stands for no character, is read as U+FFFD.
 
@@ -136,23 +136,23 @@ def _known(own: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
 
 @functools.cache
 def _enums(kind: Any) -> dict[str, tuple[str, ...]]:
-    """The words of each field of a struct that takes some and no others."""
+    """The words of each field of a struct that takes only certain words."""
     described = inspect.type_info(kind)
     if not isinstance(described, inspect.StructType):
         return {}
     words = {field.encode_name: tuple(_words(field.type)) for field in described.fields}
-    return {name: found for name, found in words.items() if found}
+    return {name: taken for name, taken in words.items() if taken}
 
 
 @functools.cache
 def _spellings(kind: Any) -> dict[str, dict[bytes, msgspec.Raw]]:
-    """Of each field of a struct that takes words, their JSON in small letters, and as it is written here."""
+    """Of each field with words, their JSON in lower case, and as the struct has them."""
     written = {name: [msgspec.json.encode(word) for word in words] for name, words in _enums(kind).items()}
     return {name: {word.lower(): msgspec.Raw(word) for word in words} for name, words in written.items()}
 
 
 def _words(kind: inspect.Type) -> Iterator[str]:
-    """What a type takes, as JSON has it but without quotes, if it takes words."""
+    """The words that a type takes, as in JSON but without quotes, if it takes words."""
     if isinstance(kind, inspect.Metadata):
         yield from _words(kind.type)
     if isinstance(kind, inspect.LiteralType):

@@ -1,7 +1,7 @@
 """Fields of other APIs that would change a vector: what they mean here, or why they are refused.
 
-``WORDS`` is all of them: what they do here, if it can be done, which values ask for what is served anyway,
-and what to do about the others.
+``WORDS`` has all of them: the field of ours that does the same, if there is one; the values that change
+nothing here; and what a client can do about all other values.
 
 APIs: vLLM's, Infinity's, text-embeddings-inference's, Ollama's and llama.cpp's servers; Cohere's, Voyage's,
 Jina's, Google's, NVIDIA's, Mistral's, Amazon's and Alibaba's; and the words of Sentence-Transformers.
@@ -32,9 +32,9 @@ VECTOR_FIELDS = ("dimensions", "normalize", "pooling")
 class Word(msgspec.Struct, frozen=True, kw_only=True):
     """What a field means here.
 
-    It is the ``field`` of ours, None if there is nothing of the kind. ``values`` are those that are taken, in
-    any case, with ours for them; None is all, as they are. ``cuts`` is whether it asks for a cut as well, and
-    ``vectors`` whether it is about vectors alone, and not about what the model sees of a text.
+    ``field`` is that of ours which does the same, None if there is none. ``values`` are those that are taken,
+    in upper or lower case, with ours for them; None takes all as they are. ``cuts`` says that it also has
+    long texts cut, and ``vectors`` that it is about vectors alone, and not about the tokens of a text.
     """
 
     field: str | None = None

@@ -1,4 +1,4 @@
-"""Ollama's dialect: what its clients ask about models, and for vectors."""
+"""Ollama's dialect: embeddings, and what its clients read about models."""
 
 from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.ollama import embed, models

@@ -1,6 +1,6 @@
-"""What clients of Ollama ask about models: which there are, what they are, and to have one fetched.
+"""Ollama's routes about models: which are served, what they are, which are in memory, and pulling one.
 
-Everything that is served is here already: pulling that succeeds at once, and pulling anything else fails.
+Every model that is served is on disk already: to pull it succeeds at once, and to pull any other fails.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ FLOAT32_BYTES = 4
 UNITS = (("B", 1e9), ("M", 1e6), ("K", 1e3))
 """Of numbers of parameters."""
 NEVER = datetime(2300, 1, 1, tzinfo=UTC)
-"""When a model leaves the memory that is to stay there; Ollama's clients want a time."""
+"""When a model leaves memory that is to stay there; Ollama's clients expect a time."""
 NDJSON = "application/x-ndjson"
 MODEL_BODY = Body(
     media_type=RequestEncodingType.JSON, examples=[Example(value={"model": "all-MiniLM-L6-v2"})]
@@ -72,7 +72,7 @@ class Tags(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A model in memory, and when it leaves that if nobody uses it."""
+    """A model in memory, and when it leaves it if no request uses it."""
 
     name: str
     model: str
@@ -166,25 +166,25 @@ async def show_model(data: Annotated[ModelRequest, MODEL_BODY], state: State) ->
     """One name of a served model."""
     registry: Registry = state.registry
     match = registry.catalog.find(_name(data))
-    tag, described = _tag(match, registry.catalog), match.model.manifest
+    tag, facts = _tag(match, registry.catalog), match.model.manifest
     info: dict[str, str | int | None] = {
         "general.architecture": FAMILY,
         "general.basename": match.served,
-        "general.parameter_count": _parameters(described),
-        f"{FAMILY}.context_length": described.max_tokens,
-        f"{FAMILY}.embedding_length": described.output.dimensions,
+        "general.parameter_count": _parameters(facts),
+        f"{FAMILY}.context_length": facts.max_tokens,
+        f"{FAMILY}.embedding_length": facts.output.dimensions,
     }
     return Description(
         details=tag.details,
         model_info={name: value for name, value in info.items() if value is not None},
         modified_at=tag.modified_at,
-        license=described.source.license or "",
+        license=facts.source.license or "",
     )
 
 
 @dataclasses.dataclass
 class PullOperation(Operation):
-    """What /openapi.json says of it: Litestar documents one media type a status, and this has two."""
+    """Its entry in /openapi.json: Litestar documents one media type a status, and this has two."""
 
     def __post_init__(self) -> None:
         responses: Any = self.responses
@@ -232,20 +232,20 @@ def _name(data: ModelRequest) -> str:
 
 
 def _tag(match: Match, catalog: Catalog) -> Tag:
-    described = match.model.manifest
+    facts = match.model.manifest
     name = _tagged(match.name, catalog)
     return Tag(
         name=name,
         model=name,
-        modified_at=datetime.fromtimestamp(described.created, UTC),
+        modified_at=datetime.fromtimestamp(facts.created, UTC),
         size=match.model.file_bytes,
-        digest=described.sha256[manifest.MODEL],
+        digest=facts.sha256[manifest.MODEL],
         details=Details(
             parent_model="" if match.name == match.served else _tagged(match.served, catalog),
-            parameter_size=_in_units(_parameters(described)),
-            quantization_level=described.precision,
-            context_length=described.max_tokens,
-            embedding_length=described.output.dimensions,
+            parameter_size=_in_units(_parameters(facts)),
+            quantization_level=facts.precision,
+            context_length=facts.max_tokens,
+            embedding_length=facts.output.dimensions,
         ),
     )
 
@@ -259,21 +259,21 @@ def _tagged(name: str, catalog: Catalog) -> str:
 
 
 def _loaded(tag: Tag, match: Match, idle_unload: float) -> Loaded:
-    left = timedelta(seconds=match.model.last_used + idle_unload - time.monotonic())
+    remaining = timedelta(seconds=match.model.last_used + idle_unload - time.monotonic())
     return Loaded(
         name=tag.name,
         model=tag.model,
         size=tag.size,
         digest=tag.digest,
         details=tag.details,
-        expires_at=datetime.now(UTC) + left if idle_unload else NEVER,
+        expires_at=datetime.now(UTC) + remaining if idle_unload else NEVER,
         context_length=tag.details.context_length,
     )
 
 
-def _parameters(described: Manifest) -> int:
-    """How many there are, near enough: the original holds little besides."""
-    return described.float32_bytes // FLOAT32_BYTES
+def _parameters(facts: Manifest) -> int:
+    """The number of parameters, nearly: the original's file holds little else."""
+    return facts.float32_bytes // FLOAT32_BYTES
 
 
 def _in_units(count: int) -> str:

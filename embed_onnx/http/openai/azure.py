@@ -1,8 +1,8 @@
-"""The same routes where Azure OpenAI has them, and OpenAI's oldest clients: the path names the model.
+"""The same routes at the paths of Azure OpenAI and of OpenAI's oldest clients, which name the model.
 
-A deployment's name is the model's, whatever ``model`` the body has: clients of Azure may send any word
-there, as Azure does not read it. None of these paths is in /openapi.json, whose path parameters cannot hold
-the ``/`` of a model's name.
+A deployment's name is the model's. The body's ``model`` is ignored: clients of Azure may send any word there,
+as Azure does not read it. None of these paths is in /openapi.json, whose path parameters cannot hold the
+``/`` of a model's name.
 """
 
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""OpenAI's dialect: all that its clients ask for, in each place where they ask."""
+"""OpenAI's dialect: its routes, in every place where its clients and Azure's look for them."""
 
 from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.errors import OPENAI

@@ -10,12 +10,13 @@ from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
 
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import record, work
+from embed_onnx.http import work
 from embed_onnx.http.body import inputs
 from embed_onnx.http.body.foreign import NULL
 from embed_onnx.http.body.inputs import Field, Inputs
 from embed_onnx.http.body.options import TextOptions
 from embed_onnx.http.errors import OPENAI
+from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.work import Ask
 from embed_onnx.models.model import Model, Options
@@ -94,7 +95,7 @@ async def tokenize(
     )
     if field is INPUT:
         answer = await work.perform(request, ask, _tokens)
-        record.current(request.scope).tokens = sum(item.num_tokens for item in answer.data)
+        current_record(request.scope).tokens = sum(item.num_tokens for item in answer.data)
         return answer
     return await work.perform(request, ask, _pieces)
 

@@ -11,8 +11,8 @@ export class Failure extends Error {
   }
 }
 
-export function useKey(given) {
-  key = given;
+export function useKey(word) {
+  key = word;
 }
 
 export const hasKey = () => key !== null;
@@ -21,10 +21,10 @@ export const hasKey = () => key !== null;
 export const address = (path) => new URL(path, document.baseURI).href;
 
 /**
- * Ask the server. Throws a Failure with the server's sentence, or an AbortError.
+ * Send a request. Throws a Failure with the server's sentence, or an AbortError.
  * @returns {Promise<Response>}
  */
-export async function ask(path, options = {}) {
+export async function call(path, options = {}) {
   const headers = { ...options.headers, ...(key === null ? {} : { authorization: `Bearer ${key}` }) };
   let response;
   try {
@@ -40,7 +40,7 @@ export async function ask(path, options = {}) {
 
 /** The served models, each under its own name. */
 export async function listModels() {
-  return (await (await ask("v1/models")).json()).data.filter(({ id, root }) => id === root);
+  return (await (await call("v1/models")).json()).data.filter(({ id, root }) => id === root);
 }
 
 /**
@@ -51,7 +51,7 @@ export async function listModels() {
 export async function embed(body, signal) {
   const started = performance.now();
   const headers = { "content-type": "application/json" };
-  const response = await ask("v1/embeddings", { method: "POST", headers, body: JSON.stringify(body), signal });
+  const response = await call("v1/embeddings", { method: "POST", headers, body: JSON.stringify(body), signal });
   let answer;
   try {
     answer = await response.json();
@@ -78,8 +78,8 @@ export function decode(base64) {
 
 /** "tokenize;dur=0.2, queue;dur=0.1" as milliseconds by name. */
 export function parseTimings(header) {
-  const found = header.matchAll(/([\w-]+)\s*;[^,]*?dur=([\d.]+)/g);
-  return Object.fromEntries([...found].map(([, name, value]) => [name, Number(value)]));
+  const stages = header.matchAll(/([\w-]+)\s*;[^,]*?dur=([\d.]+)/g);
+  return Object.fromEntries([...stages].map(([, name, value]) => [name, Number(value)]));
 }
 
 function unreachable(err) {

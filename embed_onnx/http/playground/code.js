@@ -1,8 +1,8 @@
-/* The request that was made, as code to copy. */
+/* The last request, as code to copy. */
 
 import { address } from "./api.js";
 
-// These would show as something else than they are, or end a line: written as escapes, which JSON and Python share.
+// Invisible, or taken for the end of a line: written as escapes, which JSON and Python share.
 const UNSEEN = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 /** A shell command. A here-document holds any JSON as it is: nothing in it is expanded, and its end is on no line. */
@@ -17,7 +17,7 @@ export function curl(body, withKey) {
   ].join("\n");
 }
 
-/** The same through OpenAI's client, which asks for base64 by itself. */
+/** The same through OpenAI's client, which requests base64 by itself. */
 export function python(body, withKey) {
   const { model, input, dimensions, encoding_format: _, ...extra } = body;
   const call = [

@@ -1,4 +1,4 @@
-/* Elements made by name; what comes from users is only ever text. */
+/* Elements by name and attributes; what comes from users is only ever text. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -28,7 +28,7 @@ export function number(value, digits = 0) {
 /** A cosine with two decimals; never a minus before zero. */
 export const decimal = (value) => number(Math.round(value * 100) / 100 || 0, 2).replace("-", "−");
 
-/** A time given in milliseconds, as precise as one wants to read it. */
+/** Milliseconds as text, with no more digits than matter. */
 export function duration(value) {
   if (value >= 10_000) return `${number(value / 1000, 1)} s`;
   return `${number(value, value < 10 ? 1 : 0)} ms`;

@@ -10,10 +10,10 @@ export const MOST = 24;
  * @returns the table, and the value at which colour begins.
  */
 export function heatmap(texts, vectors) {
-  const shown = vectors.slice(0, MOST);
-  const cosines = shown.map((left) => shown.map((right) => dot(left, right)));
+  const first = vectors.slice(0, MOST);
+  const cosines = first.map((left) => first.map((right) => dot(left, right)));
   const low = Math.min(0.9, Math.floor(Math.min(...cosines.flat()) * 10) / 10);
-  const heads = shown.map((_, index) => make("th", { scope: "col", title: texts[index] }, String(index + 1)));
+  const heads = first.map((_, index) => make("th", { scope: "col", title: texts[index] }, String(index + 1)));
   const corner = make("td");
   const rows = cosines.map((row, index) =>
     make("tr", {}, rowHead(index, texts[index]), ...row.map((value) => cell(value, low))),
@@ -34,7 +34,7 @@ function rowHead(index, text) {
 
 function cell(value, low) {
   const heat = Math.min(1, Math.max(0, (value - low) / (1 - low)));
-  const shown = make("td", {}, decimal(value));
-  shown.style.setProperty("--heat", heat.toFixed(3));
-  return shown;
+  const data = make("td", {}, decimal(value));
+  data.style.setProperty("--heat", heat.toFixed(3));
+  return data;
 }

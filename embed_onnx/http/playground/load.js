@@ -1,10 +1,10 @@
-/* The server's load, asked for every two seconds while somebody looks at the page. */
+/* The server's load, read every two seconds while the page is visible. */
 
-import { ask } from "./api.js";
+import { call } from "./api.js";
 import { draw, find, number } from "./dom.js";
 
 const SECONDS = 2;
-const SECONDS_AWAY = 10; // between questions to a server that does not answer
+const SECONDS_AWAY = 10; // between requests to a server that does not answer
 const SAMPLES = 60;
 const WIDTH = 120;
 const HEIGHT = 28;
@@ -26,11 +26,11 @@ let waiting = null;
 
 document.addEventListener("visibilitychange", watch);
 
-/** Ask now, and go on as long as the page is visible and the server wants no other key. */
+/** Read it now, and again as long as the page is visible and the key is accepted. */
 export function watch() {
   clearTimeout(waiting);
   if (document.visibilityState !== "visible") {
-    before = null; // a rate over the time away would say little
+    before = null; // a rate over the time in between would say little
     return;
   }
   sample().then((seconds) => {
@@ -39,14 +39,14 @@ export function watch() {
   });
 }
 
-/** Show the load of this moment; the seconds until the next, null: there is none without another key. */
+/** Show the load of this moment; returns the seconds until the next, or null: the key is not accepted. */
 async function sample() {
   let load = null;
   let seconds = SECONDS;
   try {
-    load = await (await ask("page/load")).json();
+    load = await (await call("page/load")).json();
   } catch (err) {
-    // Shown as dashes: what to do about it is said where the user asks for something.
+    // Figures become dashes; the form says what is wrong.
     seconds = err.status === 401 ? null : SECONDS_AWAY;
   }
   const now = { at: performance.now(), started: load?.started ?? null, values: {} };

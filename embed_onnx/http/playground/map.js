@@ -20,7 +20,7 @@ export function map(texts, points, width, height) {
     const title = draw("title", {}, `${index + 1} ${texts[index]}`);
     svg.append(draw("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: radius }, title));
   });
-  svg.append(...labels(texts, places, { width, height, radius }));
+  svg.append(...labelled(texts, places, { width, height, radius }));
   return svg;
 }
 
@@ -43,20 +43,20 @@ function range(values) {
 }
 
 /** Labels beside their points, tried in several places and lengths; one that finds no room is left out. */
-function labels(texts, places, frame) {
+function labelled(texts, places, frame) {
   const around = frame.radius + GAP;
   const dots = places.map(([x, y]) => box(x - around, y - around, 2 * around, 2 * around));
   const taken = [];
-  const shown = [];
-  for (let index = 0; index < places.length && shown.length < MOST_LABELS; index++) {
-    const found = room(texts[index], index, places[index], [...taken, ...dots.toSpliced(index, 1)], frame);
-    if (!found) continue;
-    taken.push(found.box);
-    const { x, y, text } = found;
+  const labels = [];
+  for (let index = 0; index < places.length && labels.length < MOST_LABELS; index++) {
+    const label = room(texts[index], index, places[index], [...taken, ...dots.toSpliced(index, 1)], frame);
+    if (!label) continue;
+    taken.push(label.box);
+    const { x, y, text } = label;
     const number = draw("tspan", { class: "index" }, String(index + 1));
-    shown.push(draw("text", { x: x.toFixed(1), y: y.toFixed(1) }, number, draw("tspan", { dx: 4 }, text)));
+    labels.push(draw("text", { x: x.toFixed(1), y: y.toFixed(1) }, number, draw("tspan", { dx: 4 }, text)));
   }
-  return shown;
+  return labels;
 }
 
 function room(text, index, [x, y], taken, { width, height, radius }) {

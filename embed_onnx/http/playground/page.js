@@ -1,4 +1,4 @@
-/* The form, the requests it makes, and what is shown of their answers. */
+/* The form, its requests, and their answers as figures, tables and a map. */
 
 import { Failure, embed, hasKey, listModels, useKey } from "./api.js";
 import { curl, python } from "./code.js";
@@ -14,18 +14,18 @@ const COPIED_SECONDS = 1.5;
 
 let models = [];
 let running = null; // the AbortController of the request under way
-let retry = null; // what to do again once there is a key
-let drawn = null; // what the map shows, for when its place changes in width
+let retry = null; // what to repeat once there is a key
+let drawn = null; // texts and points of the map, to draw it again in another width
 
 function start() {
-  find("ask").addEventListener("submit", (event) => {
+  find("form").addEventListener("submit", (event) => {
     event.preventDefault();
     run();
   });
-  find("ask").addEventListener("keydown", (event) => {
+  find("form").addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();
-    find("ask").requestSubmit();
+    find("form").requestSubmit();
   });
   find("texts").addEventListener("input", showCount);
   find("model").addEventListener("change", showModel);
@@ -68,12 +68,12 @@ async function fillModels() {
 }
 
 function showModel() {
-  const { dimensions, max_tokens: limit, precision, runs_on: engine, prompts } = chosen();
+  const { dimensions, max_tokens: limit, precision, runs_on: engine, prompts } = selectedModel();
   const tokens = limit === null ? "any number of tokens a text" : `${number(limit)} tokens a text`;
   find("about").textContent = `${dimensions} dimensions, ${tokens}, ${precision} on ${engine}`;
   find("dimensions").max = dimensions;
   find("dimensions").value = dimensions;
-  find("dimensions").required = true; // not before: Embed asks for the models once more where they are not known
+  find("dimensions").required = true; // not before: while no models are known, Embed loads them
   const stored = Object.entries(prompts ?? {}).map(([name, text]) =>
     make("option", { value: `name:${name}` }, text ? `${name} “${text}”` : name),
   );
@@ -83,7 +83,7 @@ function showModel() {
   find("prompt").disabled = !stored.length;
 }
 
-const chosen = () => models.find(({ id }) => id === find("model").value);
+const selectedModel = () => models.find(({ id }) => id === find("model").value);
 
 const lines = () => find("texts").value.split("\n").filter((line) => line.trim());
 
@@ -96,17 +96,17 @@ function showCount() {
 function request() {
   const input = lines();
   if (!input.length) throw new Failure("There is no text yet: type at least one line.", { param: "input" });
-  const { id, dimensions } = chosen();
+  const { id, dimensions } = selectedModel();
   const body = { model: id, input, encoding_format: "base64" };
-  const wanted = find("dimensions").valueAsNumber;
-  if (wanted !== dimensions) body.dimensions = wanted;
+  const count = find("dimensions").valueAsNumber;
+  if (count !== dimensions) body.dimensions = count;
   const prompt = find("prompt").value;
   if (prompt === "none") body.prompt = "";
   if (prompt.startsWith("name:")) body.prompt_name = prompt.slice("name:".length);
   return body;
 }
 
-/** Embed what the form holds; a request that is under way is given up. */
+/** Embed the texts of the form; a request under way is cancelled. */
 async function run() {
   running?.abort();
   const mine = (running = new AbortController());
@@ -141,7 +141,7 @@ function failed(err, again) {
 
 const FIELDS = { input: "texts", model: "model", prompt: "prompt", prompt_name: "prompt", dimensions: "dimensions" };
 
-/** Show a failure's sentence under the form and mark the field it is about; null takes it away. */
+/** Show a failure's sentence under the form and mark its field; null removes both. */
 function showError(err) {
   find("error").hidden = err === null;
   find("error").textContent = err === null ? "" : sentence(err.message);
@@ -160,7 +160,7 @@ const closeKeyDialog = () => find("key-dialog").close();
 
 function show(body, answer) {
   find("empty").hidden = true;
-  find("shown").hidden = false;
+  find("answer").hidden = false;
   const vectors = answer.vectors.map(unit);
   showRun(body, answer);
   showHeat(body.input, vectors);
