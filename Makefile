@@ -9,8 +9,9 @@ DEV     := $(VENV)/.dev
 KERNELS := embed_onnx/engine/kernels/embed_onnx_kernels.so
 CLIENTS := $(patsubst tests/clients/requirements/%.txt,$(VENV)/clients/%/.made,$(wildcard tests/clients/requirements/*.txt))
 QUICK   := tests/unit tests/kernels tests/inproc tests/http
-# A process for each core; the tests of a file stay together, as they share what is dear to make.
-PARALLEL := --numprocesses auto --dist loadscope
+# A process for each core; the tests of a file stay together, as they share what is dear to make. They start in the order
+# of tests/conftest.py: the longest first.
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 comma   := ,
 
 .PHONY: setup serve quick test check clients soak wheel clean
@@ -67,7 +68,7 @@ quick: setup
 	$(BIN)/pytest $(PARALLEL) $(QUICK)
 
 test: check
-	$(BIN)/pytest $(PARALLEL)
+	HYPOTHESIS_PROFILE=full $(BIN)/pytest $(PARALLEL)
 
 # The tests of one folder: make test-kernels.
 test-%: setup

@@ -1,16 +1,50 @@
-"""Real artifacts and real servers in processes of their own. Nothing heavy is imported here."""
+"""Real artifacts and real servers in processes of their own. Nothing heavy is imported here.
+
+Each folder is a marker of its tests. Hypothesis has two profiles, by ``HYPOTHESIS_PROFILE``.
+"""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import hypothesis
 import kept
 import pytest
 from harness import MINILM, PROGRAM, SMALL, START_SECONDS, Server
 
 from embed_onnx import Model
+
+TESTS = Path(__file__).parent
+FOLDERS = [
+    path.name for path in TESTS.iterdir() if path.is_dir() and path.name not in ("support", "__pycache__")
+]
+LONGEST = ("ray", "export", "lives", "compilers", "page", "clients", "slow", "originals")
+"""Folders whose files take longest come first, so that the last file to start is a short one."""
+hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("full", max_examples=200, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+pytest.register_assert_rewrite("bulk_runs", "contract", "raw_http")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in FOLDERS:
+        config.addinivalue_line("markers", f"{name}: the tests of tests/{name}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by its folder, and start with what takes longest."""
+    for item in items:
+        item.add_marker(folder_of(item))
+    items.sort(
+        key=lambda item: LONGEST.index(folder_of(item)) if folder_of(item) in LONGEST else len(LONGEST)
+    )
+
+
+def folder_of(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import SMALL, at_start, run
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_onnx import Model
@@ -355,7 +355,6 @@ def test_standard_input_takes_the_same_options(home: Path, tmp_path: Path, small
     assert np.array_equal(small.encode(["one", "two"]), np.load(tmp_path / "out.npy"))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_reading_goes_on_at_any_record(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Of any encoding, with a header or without one."""

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from bulk_runs import WORDS, started, write_lines
 from harness import SMALL, START_SECONDS
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_onnx.bulk import inputs, readers
@@ -37,7 +37,6 @@ GOOD: dict[str, Callable[[str], str]] = {
 }
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_every_record_comes_once_in_order_from_wherever_one_begins(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -81,7 +80,6 @@ def records(blocks: Iterator[Block]) -> list[tuple[int, int, str | None]]:
     return found
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 60), st.integers(1, 7))
 def test_parquet_is_read_on_from_any_row(
     tmp_path_factory: pytest.TempPathFactory, groups: list[int], skip: int, rows: int

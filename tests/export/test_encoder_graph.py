@@ -220,7 +220,7 @@ def masks(draw):
 
 
 @pytest.mark.parametrize("architecture", ["bert", "mpnet", "roberta"])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)  # for each of three models, some runs of a graph an example
 @given(mask=masks())
 def test_a_sequence_in_a_row_of_others_is_as_if_alone(opened, encoders, architecture, mask):
     """Holes, left padding, several sequences a row, rows of padding: its states are the same."""

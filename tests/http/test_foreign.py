@@ -1,14 +1,13 @@
 """Fields of other APIs and misspelt ones: they do what they mean, or are refused by name; never ignored."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import msgspec
 import numpy as np
 import pytest
-from harness import MINILM, SMALL, Server
+from harness import MINILM, SMALL
 
 from embed_onnx import Model
 from embed_onnx.errors import InvalidRequest
@@ -26,7 +25,6 @@ ROUTES = {
     "/api/embeddings": {"model": MINILM, "prompt": TEXT},
     "/tokenize": {"input": TEXT},
 }
-
 OLLAMA_OPTIONS = """
 num_keep seed num_predict top_k top_p min_p tfs_z typical_p repeat_last_n temperature repeat_penalty
 presence_penalty frequency_penalty mirostat mirostat_tau mirostat_eta penalize_newline stop numa num_batch
@@ -375,18 +373,6 @@ def test_words_for_truncate(client: httpx.Client, minilm: Model) -> None:
     for word in ("NONE", "None"):
         refused = client.post("/v1/embeddings", json={"input": long, "truncate": word})
         assert "context_length_exceeded" == refused.json()["error"]["code"]
-
-
-def test_a_cut_that_is_asked_for_where_the_server_refuses(
-    serve: Callable[..., Server], minilm: Model
-) -> None:
-    server = serve("--no-truncate")
-
-    cut = httpx.post(f"{server.url}/v1/embeddings", json={"input": TEXT, "truncate_prompt_tokens": 6})
-    refused = httpx.post(f"{server.url}/v1/embeddings", json={"input": TEXT, "max_tokens": 6})
-
-    assert np.array_equal(minilm.encode(["a text of some"]), vectors(cut))
-    assert 400 == refused.status_code
 
 
 @pytest.mark.parametrize(

@@ -2,31 +2,21 @@
 
 import base64
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from harness import MINILM, SMALL, START_SECONDS, Server
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from naughty import HALVES, NAUGHTY, NO_JSON
-from raw_http import Connection, embed, request
+from raw_http import Connection, embed
 
 ROUTES = ["/v1/embeddings", "/embeddings", "/tokenize"]
 JSON_TYPE = {"content-type": "application/json"}
 TEXTS = [text for text in NAUGHTY if text]
-LOG_LINE = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING) "
-    r"(listening on http://[\d.:]+|loaded [\w-]+: int8, [\w ]+, cosine to the original [\w ,.;]+"
-    r"|running as root; a user of its own, with no rights but to read, is safer"
-    r"|draining: accepted requests have 30 s to finish"
-    r"|(GET|POST) (unknown|/[\w/{}:]*) \d{3}"
-    r"( (request_id|model|inputs|tokens|duration_ms|key|error|timing)=([!#-~]+|\"([ !#-\[\]-~]|\\.)*\"))+"
-    r"|refused 4\d\d: [\w ,;./]+ request_id=[\da-f-]{36})"
-)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +141,6 @@ FRAGMENTS = st.lists(
 
 
 @pytest.mark.parametrize("path", ROUTES)
-@settings(max_examples=150, deadline=None)
 @given(body=BODIES | VALUES)
 def test_any_json(web: httpx.Client, path: str, body: Any) -> None:
     """Python's NaN and Infinity included, which are no JSON."""
@@ -159,7 +148,6 @@ def test_any_json(web: httpx.Client, path: str, body: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ROUTES)
-@settings(max_examples=150, deadline=None)
 @given(body=st.binary(max_size=200) | FRAGMENTS | FRAGMENTS.map(lambda part: b'{"input":' + part + b"}"))
 def test_any_bytes(web: httpx.Client, path: str, body: bytes) -> None:
     check(web.post(path, content=body, headers=JSON_TYPE))
@@ -187,7 +175,6 @@ HEADER_VALUES = st.binary(max_size=40) | st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
 @given(lines=st.lists(st.tuples(HEADER_NAMES, HEADER_VALUES), max_size=5), path=st.sampled_from(ROUTES))
 def test_any_headers(server: Server, lines: list[tuple[bytes, bytes]], path: str) -> None:
     """Bytes as they are, line feeds among them: every answer is whole, and none is a 5xx."""
@@ -201,7 +188,6 @@ def test_any_headers(server: Server, lines: list[tuple[bytes, bytes]], path: str
     assert answer.status == 200 or answer.error["message"]
 
 
-@settings(max_examples=200, deadline=None)
 @given(sent=st.binary(max_size=300).filter(lambda sent: sent.strip(b"\r\n")))
 def test_any_bytes_on_a_connection(server: Server, sent: bytes) -> None:
     with Connection(server) as connection:
@@ -210,54 +196,3 @@ def test_any_bytes_on_a_connection(server: Server, sent: bytes) -> None:
 
     assert 400 == answer.status
     assert answer.error["message"]
-
-
-REQUEST_IDS = [
-    b"id\tx", b"\x1b[31mred", b"caf\xe9", b"\x85next line", b"a" * 129, b"\x7f", b"%s%n", b"{0}",
-    b"${jndi:x}",
-    b"\xe2\x80\xa8separator", b"", b" ", b'" status=500 injected="', b"GET /v1/embeddings 500",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("log_format", ["text", "json"])
-def test_headers_inject_nothing_into_answers_or_the_log(
-    serve: Callable[..., Server], log_format: str
-) -> None:
-    """The log has one whole line an answer, and no word of a client but a printable request id."""
-    server = serve("--api-keys", "s3cret", "--log-format", log_format)
-    secret = "authorization: Bearer s3cret"
-    sent = [embed("leaked", secret, f"x-request-id: {given.decode('latin-1')}") for given in REQUEST_IDS]
-    sent += [
-        embed("leaked", f"authorization: {value}") for value in ("Bearer é", "Bearer \xff\x80", "é", "Bearer")
-    ]
-    for value in ("text/leaked", "application/json; charset=leaked", "", "\xff", "a\tb", "x" * 20_000):
-        body = b'{"input": "leaked"}'
-        sent.append(request("/v1/embeddings", "POST", secret, f"content-type: {value}", body=body))
-    sent += [
-        request(f"/{path}", "GET", secret)
-        for path in ("leaked", "%0aleaked", "models?leaked", "v1/models/leaked%0d%0a")
-    ]
-    sent += [b"leaked\r\n\r\n", request("/health", "GET", "leaked"), b"LEAKED / HTTP/1.1\r\n\r\n"]
-    for one in sent:
-        with Connection(server) as connection:
-            connection.send(one)
-            answer = connection.answer()
-            assert {"date", "content-type", "content-length", "x-request-id"} <= set(answer.headers) | {
-                "date"
-            }
-            assert set(answer.headers) <= {
-                *["date", "content-type", "content-length", "x-request-id"],
-                *["server-timing", "connection", "www-authenticate", "allow", "vary"],
-            }
-            assert re.fullmatch("[!-~][ -~]{0,127}", answer.headers["x-request-id"])
-
-    log = server.stop()
-    lines = log.splitlines()
-    assert "leaked" not in log.lower()
-    assert len(sent) == sum("request_id" in line for line in lines)
-    if log_format == "json":
-        assert {"time", "level", "logger", "message"} <= set.intersection(
-            *[set(json.loads(one)) for one in lines]
-        )
-    else:
-        assert [] == [line for line in lines if not LOG_LINE.fullmatch(line)]

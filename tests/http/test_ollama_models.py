@@ -1,11 +1,11 @@
 """What Ollama's own client hears of models, and what programs on top of it look for before they embed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import ollama
 import pytest
-from harness import MINILM, SMALL, WEB, Server
+from harness import MINILM, SMALL, Server
 
 NAMES = [MINILM, SMALL, "text-embedding-3-small", "team/tiny", f"sentence-transformers/{MINILM}"]
 
@@ -108,19 +108,6 @@ def test_pulling_anything_else_fails(theirs: ollama.Client, stream: bool) -> Non
     assert 404 == refused.value.status_code
 
 
-def test_what_is_in_memory(theirs: ollama.Client, serve: Callable[..., Server]) -> None:
-    """All that is served and, where models leave the memory, when they do."""
-    stays = theirs.ps().models
-    with ollama.Client(serve("--idle-unload", "3600").url) as client:
-        leaves = client.ps().models
-
-    assert [f"{MINILM}:latest", f"{SMALL}:latest"] == [model.model for model in stays]
-    assert [256, 48] == [model.context_length for model in stays]
-    assert all(model.size > 0 == model.size_vram for model in stays)
-    seconds = [(model.expires_at - other.expires_at).days for model, other in zip(stays, leaves, strict=True)]
-    assert min(seconds) > 365
-
-
 def test_version(client: httpx.Client) -> None:
     assert {"version"} == set(client.get("/api/version").json())
 
@@ -156,18 +143,3 @@ def test_other_paths_keep_the_shape_of_openai(client: httpx.Client, path: str) -
     expected = {"error"} if path == "/api%2f" else {"message", "type", "param", "code"}
     assert 404 == answer.status_code
     assert expected == set(answer.json() if path == "/api%2f" else answer.json()["error"])
-
-
-def test_a_key_is_asked_for(serve: Callable[..., Server]) -> None:
-    server = serve("--api-keys", "secret")
-    refused = [
-        WEB.get(f"{server.url}/api/tags"),
-        WEB.get(f"{server.url}/api/ps"),
-        WEB.head(f"{server.url}/api/ps"),
-        WEB.post(f"{server.url}/api/show", json={"model": SMALL}),
-        WEB.post(f"{server.url}/api/pull", json={"model": SMALL}),
-    ]
-
-    assert [401] * 5 == [answer.status_code for answer in refused]
-    with ollama.Client(server.url, headers={"Authorization": "Bearer secret"}) as client:
-        assert "success" == client.pull(SMALL).status

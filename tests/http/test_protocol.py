@@ -1,18 +1,12 @@
-"""Connections as no client library makes them: slow, broken, huge, pipelined, idle and many."""
+"""Requests as no client library makes them: broken, huge, pipelined, hostile."""
 
-import contextlib
 import gzip
 import json
-import resource
 import socket
 import ssl
-import time
-from collections.abc import Callable
-from pathlib import Path
 
-import httpx
 import pytest
-from harness import START_SECONDS, WEB, Server, metrics, until, waiting
+from harness import START_SECONDS, WEB, Server
 from raw_http import Answer, Connection, embed, request
 
 from embed_onnx.http.connection import MAX_HEADER_BYTES
@@ -22,16 +16,6 @@ ROUTES = [
     "/ready", "/metrics", "/openapi.json", "/docs", "/docs/files/swagger-ui.css", "/docs/no/such", "/no",
     "/embed", "/info", "/api/embed", "/api/embeddings", "/api/tags", "/api/version",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def hasty(home, tmp_path_factory):
-    """A server that waits for headers and bodies for a second only."""
-    with Server(["--header-timeout", "1", "--request-timeout", "2"], {}, home) as server:
-        server.wait_ready()
-        yield server
-        log = server.stop()
-    assert "Traceback" not in log
 
 
 def ask(server: Server, *sent: bytes) -> Answer:
@@ -170,103 +154,6 @@ def test_headers_just_below_the_limit(server: Server) -> None:
     assert 200 == ask(server, embed("hello " * 30_000, *lines)).status
 
 
-@pytest.mark.parametrize("begun", [b"G", b"GET /health HTTP/1.1\r\nhost: x\r\n"], ids=["a-letter", "half"])
-@pytest.mark.parametrize("earlier", [0, 1], ids=["first", "after-another"])
-def test_a_client_that_does_not_finish_its_headers(hasty: Server, earlier: int, begun: bytes) -> None:
-    """It is told why its connection closes."""
-    with Connection(hasty) as connection:
-        for _ in range(earlier):
-            connection.send(request())
-            assert 200 == connection.answer().status
-        connection.send(begun)
-        answer = connection.answer()
-        assert b"" == connection.rest()
-
-    assert 408 == answer.status
-    assert "within 1 s" in answer.error["message"]
-
-
-@pytest.mark.parametrize("sent", [b"", b"\r\n\r\n"], ids=["nothing", "empty-lines"])
-def test_a_client_that_does_not_begin(hasty: Server, sent: bytes) -> None:
-    with Connection(hasty) as connection:
-        connection.send(sent)
-        assert b"" == connection.rest()
-
-
-def test_a_connection_that_idles_after_an_answer_is_kept(hasty: Server) -> None:
-    """The deadline of headers begins with their first byte."""
-    with Connection(hasty) as connection:
-        for idle in (0, 1.5):
-            time.sleep(idle)
-            connection.send(request())
-            assert 200 == connection.answer().status
-
-
-def test_headers_that_trickle_have_the_same_deadline(hasty: Server) -> None:
-    """A byte now and then does not put it off."""
-    with Connection(hasty) as connection:
-        connection.send(b"GET /health HTTP/1.1\r\n")
-        connection.socket.settimeout(0.05)
-        first = b""
-        while not first:
-            connection.send(b"x: y\r\n")
-            with contextlib.suppress(TimeoutError):
-                first = connection.socket.recv(13)
-
-    assert b"HTTP/1.1 408 " == first
-
-
-@pytest.mark.parametrize("trickles", [False, True], ids=["never", "trickles"])
-def test_a_body_that_does_not_come(hasty: Server, trickles: bool) -> None:
-    """The whole body has a deadline; then the connection closes."""
-    with Connection(hasty) as connection:
-        connection.send(embed("x", "content-length: 1000"))
-        if trickles:
-            connection.socket.settimeout(0.05)
-            while True:
-                connection.send(b" ")
-                with contextlib.suppress(TimeoutError):
-                    assert connection.socket.recv(1, socket.MSG_PEEK)
-                    break
-            connection.socket.settimeout(START_SECONDS)
-            assert connection.socket.recv(13) == b"HTTP/1.1 408 "
-            return
-        answer = connection.answer()
-        assert b"" == connection.rest()
-
-    assert (408, "close") == (answer.status, answer.headers["connection"])
-    assert "the body was not complete within 2 s; send it at once" == answer.error["message"]
-
-
-def test_a_body_that_nobody_waits_for_has_a_deadline_too(hasty: Server) -> None:
-    """An answer that came before the end of the body does not let the rest take for ever."""
-    with Connection(hasty) as connection:
-        connection.send(request("/health", "GET", "content-length: 1000"))
-        assert 200 == connection.answer().status
-        assert b"" == connection.rest()
-
-
-def test_an_answer_that_is_not_fetched(hasty: Server) -> None:
-    """A client that reads nothing does not keep its answers in memory for ever."""
-    many = request("/metrics") * 20_000
-    with Connection(hasty) as connection:
-        connection.socket.settimeout(0.5)
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            connection.socket.sendall(many)
-        ports = connection.socket.getpeername()[1], connection.socket.getsockname()[1]
-        until(lambda: not established(*ports))
-
-
-def established(server_port: int, client_port: int) -> bool:
-    """Whether the server's end of a connection still is."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    ends = [line.split()[1:4] for line in lines]
-    return any(
-        (int(ours[9:], 16), int(theirs[9:], 16), state) == (server_port, client_port, "01")
-        for ours, theirs, state in ends
-    )
-
-
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     """Right answers, in the order of the requests, slow ones and errors among them."""
     sent = [
@@ -285,21 +172,6 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     assert [200, 200, 404, 400, 200, 200, 200] * 20 == [answer.status for answer in answers]
     tokens = [json.loads(answers[place].body)["usage"]["total_tokens"] for place in (0, 5, 7, 12)]
     assert [256, 3, 256, 3] == tokens
-
-
-def test_a_client_that_leaves_behind_its_pipelined_requests(serve: Callable[..., Server]) -> None:
-    """The first of them ends with its client, though it is not the last that was read."""
-    server = serve()
-    body = json.dumps({"input": ["slow " * 300] * 1000}).encode()
-    with Connection(server) as connection:
-        connection.send(request("/v1/embeddings", "POST", body=body) + request() * 5)
-        until(lambda: waiting(server.url) > 0)
-
-    until(lambda: waiting(server.url) == 0)
-    assert 'status="499"' in metrics(server.url)
-    log = server.stop()
-    assert 0 == server.process.returncode
-    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize(
@@ -547,50 +419,3 @@ def test_tls_on_the_plain_port(server: Server) -> None:
         pytest.raises(ssl.SSLError),
     ):
         context.wrap_socket(plain, server_hostname="localhost")
-
-
-def test_thousands_of_idle_connections(serve: Callable[..., Server]) -> None:
-    """With no file descriptor left, open connections are served; new ones are when idle ones are gone."""
-    server = serve("--header-timeout", "1000")
-    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (128, hard))
-    with Connection(server) as connection:
-        connection.send(request())
-        assert 200 == connection.answer().status
-        address = connection.socket.getpeername()
-        idle = [socket.create_connection(address, START_SECONDS) for _ in range(1000)]
-        for _ in range(50):
-            connection.send(embed("still served"))
-            assert 200 == connection.answer().status
-        for one in idle:
-            one.close()
-
-    with httpx.Client(base_url=server.url, timeout=START_SECONDS) as client:
-        assert 200 == wait_for(lambda: client.post("/v1/embeddings", json={"input": "x"}).status_code)
-    log = server.stop()
-    assert 0 == server.process.returncode
-    assert len(log.splitlines()) < 200
-
-
-def wait_for(call: Callable[[], int]) -> int:
-    """Try until the connection is taken."""
-    end = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            return call()
-        except httpx.TransportError:
-            assert time.monotonic() < end
-            time.sleep(0.05)
-
-
-def test_idle_connections_make_room_by_themselves(serve: Callable[..., Server]) -> None:
-    """Connections that send nothing are closed, so that they cannot use up the descriptors for ever."""
-    server = serve("--header-timeout", "1")
-    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (128, hard))
-    host, port = server.url.removeprefix("http://").split(":")
-    with contextlib.ExitStack() as stack:
-        for _ in range(500):
-            stack.enter_context(socket.create_connection((host, int(port)), START_SECONDS))
-        with httpx.Client(base_url=server.url, timeout=START_SECONDS) as client:
-            assert 200 == wait_for(lambda: client.get("/health").status_code)

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
+import kept
 import numpy as np
 import pytest
-import small_models
-from harness import MINILM, SMALL, run
+from harness import MINILM, SMALL
 
 from embed_onnx import Model
 from embed_onnx.errors import InvalidRequest
@@ -179,17 +180,21 @@ def test_without_a_template_the_vocabulary_is_all_there_is(templates: dict[str, 
         model.encode([[100_000]])
 
 
+KINDS = {"both": "wordpiece", "end": "bpe", "beginning": "byte-fallback", "nothing": "bare"}
+"""Tokenizers, by where they put special tokens."""
+
+
 @pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Model]]:
+def templates() -> Iterator[dict[str, Model]]:
     """Models with special tokens at both ends of a text, at one, and at none."""
-    folder = tmp_path_factory.mktemp("templates")
-    kinds = {"both": "wordpiece", "end": "bpe", "beginning": "byte-fallback", "nothing": "bare"}
-    for name, kind in kinds.items():
-        small_models.save(folder / name, tokenizer=kind)
-    (folder / "models.txt").write_text("".join(f"./{name} precision=float32\n" for name in kinds))
-    done = run("export", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    artifacts = kept.folder(models_with_templates) / "artifacts"
     with contextlib.ExitStack() as stack:
-        yield {
-            name: stack.enter_context(Model.load(folder / "artifacts" / name, threads=1)) for name in kinds
-        }
+        yield {name: stack.enter_context(Model.load(artifacts / name, threads=1)) for name in KINDS}
+
+
+def models_with_templates(folder: Path) -> None:
+    import small_models
+
+    for name, kind in KINDS.items():
+        small_models.save(folder / name, tokenizer=kind)
+    kept.export(folder, "".join(f"./{name} precision=float32\n" for name in KINDS))

@@ -134,8 +134,6 @@ def test_an_entry_a_name(listed: Callable[..., Catalog]) -> None:
 
 
 # Over HTTP
-
-
 @pytest.mark.parametrize("name", [SMALL, f"{SMALL}:latest", "team/tiny:latest", f"{SMALL}:latest:document"])
 def test_every_route_takes_every_name(server: Server, name: str) -> None:
     bodies = {
@@ -204,13 +202,3 @@ def test_who_gets_the_simple_form(server: Server, headers: dict[str, str], is_li
     if not is_list:
         assert {MINILM: {"dim": 384}, SMALL: {"dim": 32}} == answer.json()["data"]["models"]
         assert {"data", "generated", "id"} == set(answer.json())
-
-
-def test_both_reasons_to_vary_are_said(serve: Callable[..., Server]) -> None:
-    """With CORS the answer depends on the origin as well."""
-    server = serve("--cors-origins", "https://app.example")
-    answer = WEB.get(f"{server.url}/models", headers={"origin": "https://app.example"})
-
-    assert {"origin", "x-stainless-lang", "user-agent"} == {
-        name.strip().lower() for name in answer.headers["vary"].split(",")
-    }

@@ -31,8 +31,6 @@ from embed_onnx.errors import SetupError
 from embed_onnx.ray import proxy
 from embed_onnx.settings import RaySettings
 
-pytestmark = pytest.mark.ray
-
 CORES, ACTOR_CORES = 7, 4
 """Of each node, and of an actor of Data, as Ray books them: no node has room for two such actors; each has
 for one, both replicas, and what reads and writes."""

@@ -1,14 +1,17 @@
-"""The artifacts that most tests use, made by a real export and kept between runs.
+"""Artifacts that tests use and do not test the making of: from a real export, and kept between runs.
 
-They lie under a digest of all that makes them: the export, what measures its parity, the small model, the
+They lie under a digest of all that makes them: the export, what measures its parity, the small models, the
 kernels and the versions of the libraries. A change of any of these makes them anew.
 """
 
 import fcntl
+import functools
 import hashlib
 import platform
 import shutil
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,19 +31,40 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "sentence-transformers", "tokenizer
 
 
 def home() -> Path:
-    """A folder with a models.txt and its artifacts: the real MiniLM, and a small model with prompts.
+    """A folder with a models.txt and its artifacts: the real MiniLM, and a small model with prompts."""
+    return folder(_home)
 
-    It is shared by all runs and is not to be written to.
+
+def folder(make: Callable[[Path], None]) -> Path:
+    """What a function makes in an empty folder; made once, for all runs, and not to be written to.
+
+    The function's file is a part of the digest, so that a change of the function makes the folder anew.
     """
-    folder = CACHE / digest()
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    code = make.__code__
+    name = f"{Path(code.co_filename).stem}.{code.co_name}"
+    source = hashlib.sha256(Path(code.co_filename).read_bytes()).hexdigest()[:8]
+    _remove_old(CACHE, digest())
+    kept = CACHE / digest() / f"{name}.{source}"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with (kept.parent / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one of several test processes makes it, the others wait
-        if not folder.exists():
-            _make(folder)
-    return folder
+        if not kept.exists():
+            for old in kept.parent.glob(f"{name}.*/"):
+                shutil.rmtree(old)
+            unfinished = Path(tempfile.mkdtemp(dir=kept.parent))
+            make(unfinished)
+            unfinished.replace(kept)
+    return kept
 
 
+def export(folder: Path, models: str) -> None:
+    """Write a models.txt, and export what it lists, in a process of its own."""
+    (folder / "models.txt").write_text(models)
+    done = run("export", cwd=folder)
+    assert done.returncode == 0, done.stderr
+
+
+@functools.cache
 def digest() -> str:
     """Of the sources, the libraries' versions and the processor."""
     total = hashlib.sha256(platform.processor().encode())
@@ -55,17 +79,16 @@ def digest() -> str:
     return total.hexdigest()[:16]
 
 
-def _make(folder: Path) -> None:
+def _home(folder: Path) -> None:
     import small_models  # it loads torch, which no test needs that finds the artifacts made
 
-    for old in CACHE.iterdir():
-        if old.is_dir():
-            shutil.rmtree(old)
-    aside = Path(tempfile.mkdtemp(dir=CACHE))
-    small_models.save(aside / "checkpoint", default_prompt="document")
-    (aside / "models.txt").write_text(
-        f"{MINILM}  alias=text-embedding-3-small\n./checkpoint  name={SMALL}  alias=team/tiny\n"
-    )
-    done = run("export", cwd=aside)
-    assert done.returncode == 0, done.stderr
-    aside.replace(folder)
+    small_models.save(folder / "checkpoint", default_prompt="document")
+    export(folder, f"{MINILM}  alias=text-embedding-3-small\n./checkpoint  name={SMALL}  alias=team/tiny\n")
+
+
+def _remove_old(cache: Path, current: str) -> None:
+    """Remove what was made of other sources."""
+    with suppress(FileNotFoundError):
+        for old in cache.iterdir():
+            if old.is_dir() and old.name != current:
+                shutil.rmtree(old, ignore_errors=True)

@@ -3,7 +3,7 @@
 from collections import deque
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from embed_onnx.scheduling.fair_queue import AGEING, QUICK, FairQueue
@@ -44,7 +44,6 @@ def counts(waiting: dict[int, deque[tuple[int, int]]]) -> tuple[int, int, int]:
     return len(waiting), len(lengths), sum(lengths)
 
 
-@settings(max_examples=300, deadline=None)
 @given(steps=STEPS, lanes=st.integers(1, 4))
 def test_each_sequence_comes_out_once_in_its_order_whatever_else_happens(steps, lanes):
     """A pack has one key and keeps its limit, what was removed never comes out, and counts are right."""
@@ -186,7 +185,6 @@ def test_lanes_share_what_waits(lanes, expected):
 # Short requests go before long ones.
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     bulks=st.lists(BULK, min_size=1, max_size=10),
     takes=st.integers(0, 50),
@@ -222,7 +220,6 @@ def test_without_packs_a_query_goes_next(length):
     assert [("query", 0)] == queue.take()
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     earlier=st.lists(st.integers(1, 600), min_size=1, max_size=30),
     bulks=st.integers(1, 10),
@@ -285,7 +282,6 @@ def test_a_query_passes_most_of_a_crowd_that_came_before():
 # Nothing starves.
 
 
-@settings(max_examples=100, deadline=None)
 @example(bulks=1, crowd=6, lengths=[64])
 @given(
     bulks=st.integers(1, 5),
@@ -318,7 +314,6 @@ def test_a_crowd_of_queries_and_bulk_requests_leave_each_other_their_share(bulks
     assert {"bulk 0"} == set(turns_of_bulk)  # which is served to the end before the next
 
 
-@settings(max_examples=100, deadline=None)
 @given(passage=st.integers(1, 256), query=st.integers(1, 256), crowd=st.integers(1, 20))
 def test_an_endless_stream_of_queries_cannot_starve_a_longer_one(passage, query, crowd):
     """It goes when an equal share would have finished it, or in the pack after that."""
@@ -399,7 +394,6 @@ def test_one_that_is_nearly_done_is_not_passed():
     assert ["nearly done", "new", "new"] == turns(queue)
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     bulk=st.lists(st.integers(1, 600), min_size=2, max_size=20),
     newcomer=st.lists(st.integers(1, 600), min_size=2, max_size=5),

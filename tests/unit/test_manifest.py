@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_onnx.artifact import manifest
@@ -417,7 +417,6 @@ def test_is_not_a_name(text):
     assert not manifest.is_name(text)
 
 
-@settings(max_examples=100, deadline=None)
 @given(text=st.text(r"a./\~:_-") | st.text() | st.from_regex(manifest.NAME_PATTERN))
 def test_a_name_never_escapes_a_folder(text):
     """The artifact's folder is below the artifacts folder and never hidden."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_onnx.artifact import models_txt
@@ -228,7 +228,6 @@ def test_a_folder_that_cannot_be_is_a_wrong_line(tmp_path, source):
         read(tmp_path, source)
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     text=st.text() | st.text('ab./~@=#, \n:"') | st.lists(WORDS | st.just("name="), max_size=6).map(" ".join)
 )
@@ -261,7 +260,6 @@ def unrelated_entries(draw):
     return entries
 
 
-@settings(max_examples=100, deadline=None)
 @given(entries=unrelated_entries())
 def test_entries_written_as_lines_are_read_back(tmp_path_factory, entries):
     text = "\n".join(write(entry) for entry in entries)

@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_onnx.scheduling.tenant_queue import SharedQueue
@@ -24,7 +24,6 @@ def add(queue: SharedQueue, request: object, tenant: str, lengths: list[int]) ->
     queue.add(request, lengths, tenant=tenant, pack_tokens=96)
 
 
-@settings(max_examples=300, deadline=None)
 @given(steps=STEPS, lanes=st.integers(1, 4))
 def test_each_sequence_comes_out_once_in_its_order_and_packs_have_one_tenant(steps, lanes):
     queue: SharedQueue[int] = SharedQueue(lanes)
@@ -56,7 +55,6 @@ def test_each_sequence_comes_out_once_in_its_order_and_packs_have_one_tenant(ste
     assert not waiting
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     requests=st.lists(
         st.tuples(st.sampled_from("abc"), st.lists(st.integers(1, 300), min_size=1, max_size=9)), max_size=40

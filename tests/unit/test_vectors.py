@@ -1,7 +1,7 @@
 """The norm and the cut of vectors, against plain float64 formulas."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -13,7 +13,6 @@ VECTORS = hnp.arrays(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(vectors=VECTORS)
 def test_normalize_divides_each_vector_by_its_norm(vectors):
     exact = vectors.astype(np.float64)
@@ -43,7 +42,6 @@ def test_normalize_leaves_a_zero_vector_at_zero_beside_others():
     np.testing.assert_allclose(actual, [[0, 0], [0.6, 0.8]], rtol=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
 @given(vectors=VECTORS, data=st.data())
 def test_cut_takes_the_first_numbers_as_they_are(vectors, data):
     dimensions = data.draw(st.integers(1, vectors.shape[-1]))
@@ -54,7 +52,6 @@ def test_cut_takes_the_first_numbers_as_they_are(vectors, data):
     assert np.float32 == actual.dtype
 
 
-@settings(max_examples=50, deadline=None)
 @given(vectors=VECTORS, data=st.data())
 def test_cut_normalises_again_where_the_model_normalises(vectors, data):
     dimensions = data.draw(st.integers(1, vectors.shape[-1]))

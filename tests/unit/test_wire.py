@@ -6,7 +6,7 @@ import json
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -180,7 +180,6 @@ def test_odd_but_valid_input_is_taken(text, expected):
     assert expected == inputs(f'{{"input": {text}}}'.encode())
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     escapes=st.lists(
         st.sampled_from(["\\ud83d", "\\uDE00", "\\\\", "\\n", "\\u0041", "a", "u", "d83d", '\\"', "é"]),
@@ -209,7 +208,6 @@ def test_more_halves_than_anybody_sends_are_refused():
         decode(b'{"input": "%s"}' % (rb"\ud83d" * 100_001))
 
 
-@settings(max_examples=200, deadline=None)
 @given(body=st.binary(max_size=40) | st.binary(max_size=20).map(lambda inner: b'{"input":"' + inner + b'"}'))
 def test_any_bytes_are_a_request_or_an_invalid_one(body):
     try:
@@ -220,7 +218,6 @@ def test_any_bytes_are_a_request_or_an_invalid_one(body):
     assert all(found)
 
 
-@settings(max_examples=300, deadline=None)
 @given(value=JSON | st.lists(st.text() | st.integers() | st.lists(st.integers()), max_size=4))
 def test_any_json_as_input_is_taken_or_refused_by_name(value):
     found = parse(value)
@@ -311,7 +308,6 @@ def test_what_a_large_text_contains_is_not_counted(text):
     assert [text, "b", "c"] == taken
 
 
-@settings(max_examples=200, deadline=None)
 @given(texts=st.lists(st.text('"\\[],a', min_size=1), min_size=1, max_size=8))
 def test_counting_refuses_no_list_that_fits(texts):
     """The bound on items is exact, whatever the texts are made of."""
@@ -322,7 +318,6 @@ def test_counting_refuses_no_list_that_fits(texts):
     assert texts == taken[:-1]
 
 
-@settings(max_examples=100, deadline=None)
 @given(vector=FLOATS)
 def test_numbers_keep_every_bit(vector):
     text = vectors.encode(vector, "float")
@@ -330,7 +325,6 @@ def test_numbers_keep_every_bit(vector):
     assert vector.tobytes() == np.array(json.loads(bytes(text)), np.float32).tobytes()
 
 
-@settings(max_examples=100, deadline=None)
 @given(vector=FLOATS)
 def test_base64_keeps_every_bit_as_padded_standard_little_endian(vector):
     text = json.loads(bytes(vectors.encode(vector, "base64")))

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import kept
 import numpy as np
 import pytest
 import small_models
-from harness import MINILM, START_SECONDS, Server, run
+from harness import MINILM, START_SECONDS, Server
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
@@ -27,16 +28,16 @@ def with_a_head(plain: Path, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder() -> Path:
     """Models that end with Normalize, without it, and with one after a head; as float32 for comparison."""
-    home = tmp_path_factory.mktemp("normalize")
+    return kept.folder(models)
+
+
+def models(home: Path) -> None:
     small_models.save(home / "unit")
     small_models.save(home / "free", normalize=False)
     with_a_head(home / "unit", home / "head")
-    (home / "models.txt").write_text("".join(f"./{name} precision=float32\n" for name in NAMES))
-    done = run("export", cwd=home)
-    assert done.returncode == 0, done.stderr
-    return home
+    kept.export(home, "".join(f"./{name} precision=float32\n" for name in NAMES))
 
 
 NAMES = ("unit", "free", "head")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import small_models
 import tokenizers
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import models
 
@@ -56,7 +56,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Tokeni
 
 
 @kinds
-@settings(max_examples=150, deadline=None)
 @given(text=texts)
 @example(text="a" * 100 + "  \n" + "  \n" * 40 + "y")
 @example(text=UNKNOWN * 5 + "[MASK]" + " and more of them" * 9)
@@ -75,7 +74,6 @@ def test_a_prefix_decides_as_the_whole_text_would(pair, kind: str, text: str) ->
 
 
 @kinds
-@settings(max_examples=50, deadline=None)
 @given(text=texts)
 def test_texts_are_cut_at_the_left_too(pair, kind: str, text: str) -> None:
     """A tokenizer with truncation_side left keeps the end of a text."""
@@ -161,7 +159,6 @@ SPECIAL_IDS = set(range(1, len(small_models.SPECIAL)))
 
 
 @kinds
-@settings(max_examples=150, deadline=None)
 @given(text=texts)
 @example(text="[SEP]")
 @example(text="words[PAD] [MASK]words [CLS]")
