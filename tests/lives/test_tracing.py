@@ -213,7 +213,8 @@ def test_another_protocol(home: Path) -> None:
 def test_nothing_is_imported_while_it_is_off() -> None:
     code = (
         "import sys, embed_onnx.http.server, embed_onnx.observe.tracing as t\n"
-        "print(t.Tracing.from_environment(untraced=()), [name for name in sys.modules if 'opentelemetry' in name])"
+        "tracing = t.Tracing.from_environment(untraced=())\n"
+        "print(tracing, [name for name in sys.modules if 'opentelemetry' in name])"
     )
 
     done = subprocess.run(
