@@ -105,7 +105,7 @@ def _bind_all(addresses: list[tuple[int, Any]], *, tries: int) -> list[socket.so
 
 
 def _bind(family: int, address: Any, *, alone: bool) -> socket.socket:
-    """Of IPv6, for IPv4 as well where there is no other address, if the machine's setting is so."""
+    """A socket at an address. One of IPv6 that is alone takes IPv4 as well, if the machine is set so."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

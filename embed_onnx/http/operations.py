@@ -81,8 +81,8 @@ async def health() -> Status:
 async def ready(state: State) -> Readiness:
     """200 when every model can embed; 503 with the reason while loading or draining.
 
-    It tells the seconds since a sequence was last embedded. If that is long ago, one token is embedded now,
-    and 503 is the answer if that fails.
+    The answer has the seconds since a sequence was last embedded. If that is long ago, one token is embedded
+    now, and the answer is 503 if that fails.
     """
     registry: Registry = state.registry
     return Readiness("ready", seconds_since_success=await registry.check_alive())

@@ -123,7 +123,7 @@ def _providers() -> tuple["TracerProvider", "MeterProvider"]:
     resource = Resource.create().merge(named).merge(OTELResourceDetector().detect())
     traces = TracerProvider(resource=resource, shutdown_on_exit=False)
     traces.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    # Many who take traces take no metrics, such as Jaeger.
+    # Many collectors of traces take no metrics, such as Jaeger.
     silent = os.environ.get("OTEL_METRICS_EXPORTER") == "none"
     readers = [] if silent else [PeriodicExportingMetricReader(OTLPMetricExporter())]
     return traces, MeterProvider(readers, resource=resource, shutdown_on_exit=False)

@@ -217,7 +217,7 @@ async def pull_model(data: Annotated[PullRequest, MODEL_BODY], state: State) -> 
     "/api/version",
     tags=["Ollama"],
     responses=ERRORS.responses(401),
-    summary="Tell this server's version, as Ollama tells its own",
+    summary="The version of this server, where Ollama has its own",
 )
 async def show_version() -> Version:
     """The version of embed-onnx."""
