@@ -14,7 +14,7 @@ BRIDGED = {
     "/api/ps": OLLAMA,
     "/api/version": OLLAMA,
 }
-"""What bridges answer besides; text-embeddings-inference has 422 and 424 for 400 and 500."""
+"""What other dialects answer besides; text-embeddings-inference has 422 and 424 for 400 and 500."""
 ABSENT = {"/embed": {"500"}, "/similarity": {"500"}, "/info": {"500"}}
 
 
@@ -40,7 +40,7 @@ def test_every_operation_documents_its_errors(
 
 
 def test_every_error_has_its_shape(server: Server, client: httpx.Client) -> None:
-    """No operation documents a framework's own error; those of a bridge are the other server's.
+    """No operation documents a framework's own error; those of another dialect are that server's.
 
     Before a route is found, they are OpenAI's everywhere.
     """

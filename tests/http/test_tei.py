@@ -132,7 +132,7 @@ def test_what_is_not_here_is_a_404(client: httpx.Client) -> None:
 
 
 def test_the_root_tells_its_methods(client: httpx.Client) -> None:
-    """The page and the bridge share a path."""
+    """The page and text-embeddings-inference share a path."""
     options = client.options("/")
 
     assert (204, "GET, HEAD, OPTIONS, POST") == (options.status_code, options.headers["allow"])
