@@ -1,4 +1,4 @@
-"""The files of deploy/, held to the rules of their tools, and run as far as that goes without an engine."""
+"""The image and compose: what is in them, and what they run."""
 
 import json
 import os
@@ -9,12 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dockerfile
 import httpx
-import kubernetes_validate
 import pytest
 import yaml
-from harness import MINILM, PROGRAM, ROOT, START_SECONDS, Server, clean_environment, free_port, until
+from harness import MINILM, ROOT, START_SECONDS, Server, clean_environment, free_port, until
+from image import INSTRUCTIONS, instructions, stages
 
 from embed_onnx import __version__
 from embed_onnx.http.server import GRACE_SECONDS
@@ -34,39 +33,18 @@ def needs(program: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
 
 
-# ---- the image
-
-
-INSTRUCTIONS = dockerfile.parse_file(str(DEPLOY / "Dockerfile"))
-
-
-def stages() -> dict[str, list[dockerfile.Command]]:
-    """The instructions of each stage by its name; the last one's name is empty."""
-    found: dict[str, list[dockerfile.Command]] = {}
-    for instruction in INSTRUCTIONS:
-        if instruction.cmd == "FROM":
-            found[name := instruction.value[2] if len(instruction.value) > 1 else ""] = []
-        found[name].append(instruction)
-    return found
-
-
-def of(stage: str, cmd: str) -> list[dockerfile.Command]:
-    """The instructions of one kind in a stage."""
-    return [instruction for instruction in stages()[stage] if instruction.cmd == cmd]
-
-
 def copied(stage: str) -> list[str]:
     """What a stage takes from the repository."""
-    return [word for copy in of(stage, "COPY") if not copy.flags for word in copy.value[:-1]]
+    return [word for copy in instructions(stage, "COPY") if not copy.flags for word in copy.value[:-1]]
 
 
 def run_environment() -> dict[str, str]:
-    pairs = [word for env in of("serve", "ENV") for word in env.value]
+    pairs = [word for env in instructions("serve", "ENV") for word in env.value]
     return dict(zip(pairs[::2], pairs[1::2], strict=True))
 
 
 def health_check() -> list[str]:
-    (check,) = of("serve", "HEALTHCHECK")
+    (check,) = instructions("serve", "HEALTHCHECK")
     return list(check.value[1:])
 
 
@@ -102,8 +80,8 @@ def test_what_runs_is_not_root_and_gets_the_signals() -> None:
 
     assert [("10001:10001",)] == users
     assert [(True, ("embed-onnx", "serve"))] == [(start.json, start.value) for start in starts]
-    assert [("SIGTERM",)] == [stop.value for stop in of("serve", "STOPSIGNAL")]
-    assert [True] == [check.json for check in of("serve", "HEALTHCHECK")]
+    assert [("SIGTERM",)] == [stop.value for stop in instructions("serve", "STOPSIGNAL")]
+    assert [True] == [check.json for check in instructions("serve", "HEALTHCHECK")]
 
 
 def test_what_runs_has_no_compiler_and_no_torch() -> None:
@@ -111,7 +89,9 @@ def test_what_runs_has_no_compiler_and_no_torch() -> None:
     words = " ".join(instruction.original for instruction in stages()["serve"] + stages()[""])
 
     assert not re.search(r"apt-get|g\+\+|torch|\[export\]", words)
-    assert [(f"{HOME}/artifacts", "artifacts")] == [copy.value for copy in of("", "COPY") if copy.flags]
+    assert [(f"{HOME}/artifacts", "artifacts")] == [
+        copy.value for copy in instructions("", "COPY") if copy.flags
+    ]
 
 
 def test_what_is_copied_is_sent_and_nothing_else_is() -> None:
@@ -128,14 +108,14 @@ def test_what_is_copied_is_sent_and_nothing_else_is() -> None:
 
 def test_image_knows_its_version_and_settings() -> None:
     """The label is this version, variables are settings, and the torch is the one that tests run with."""
-    labels = " ".join(of("serve", "LABEL")[0].value)
+    labels = " ".join(instructions("serve", "LABEL")[0].value)
     torch = re.search(r"torch==\S+", (ROOT / "Makefile").read_text())
 
     assert f'org.opencontainers.image.version "{__version__}"' in labels
     assert {"EMBED_ONNX_HOST": "0.0.0.0", "EMBED_ONNX_PORT": str(DEFAULTS.port)} == run_environment()
-    assert [(str(DEFAULTS.port),)] == [expose.value for expose in of("serve", "EXPOSE")]
+    assert [(str(DEFAULTS.port),)] == [expose.value for expose in instructions("serve", "EXPOSE")]
     assert torch
-    assert torch[0] in " ".join(run.original for run in of("export", "RUN"))
+    assert torch[0] in " ".join(run.original for run in instructions("export", "RUN"))
 
 
 class Container:
@@ -186,8 +166,8 @@ def image(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Container:
         copy(ROOT / name, source / name)
     for library in source.rglob("*.so"):
         library.unlink()
-    building.run(of("build", "RUN")[-1].value[0], source, wheels=folder / "wheels")
-    (install,) = of("serve", "RUN")
+    building.run(instructions("build", "RUN")[-1].value[0], source, wheels=folder / "wheels")
+    (install,) = instructions("serve", "RUN")
     running.run(install.value[0], folder, wheels=folder / "wheels")
     (running.folder / "home").mkdir()
     shutil.copy(ROOT / "models.txt", running.folder / "home")
@@ -205,7 +185,7 @@ def test_image_is_light(image: Container) -> None:
 
 def test_image_serves_and_stops(image: Container) -> None:
     """Its entry point serves, its health check tells so and tells when not, and SIGTERM is a clean end."""
-    (start,) = of("serve", "ENTRYPOINT")
+    (start,) = instructions("serve", "ENTRYPOINT")
     program, serve = start.value
     server = Server(
         [], image.environment | run_environment(), image.folder / "home", (str(image.bin / program),)
@@ -260,9 +240,6 @@ def test_health_check_asks_where_the_server_listens(image: Container, tmp_path: 
         until(lambda: not healthy(image, health_check()))
 
 
-# ---- the compose file
-
-
 def test_compose_confines_the_server() -> None:
     """Read-only, without capabilities, within limits, and given the time that it needs to stop."""
     (service,) = yaml.safe_load((DEPLOY / "docker-compose.yml").read_text())["services"].values()
@@ -278,193 +255,3 @@ def test_compose_confines_the_server() -> None:
     assert "1g" == service["mem_limit"]
     assert "unless-stopped" == service["restart"]
     assert int(service["stop_grace_period"].removesuffix("s")) > STOP_SECONDS
-
-
-# ---- the Kubernetes manifests
-
-
-MANIFESTS = {
-    manifest["kind"]: manifest for manifest in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
-}
-POD = MANIFESTS["Deployment"]["spec"]["template"]
-CONTAINER = POD["spec"]["containers"][0]
-
-
-@pytest.mark.parametrize("version", ["1.29", "1.37"])
-@pytest.mark.parametrize("kind", MANIFESTS)
-def test_manifests_fit_the_schema(kind: str, version: str) -> None:
-    """Kubernetes' own schemas, which allow no unknown field."""
-    kubernetes_validate.validate(MANIFESTS[kind], version, strict=True)
-
-
-def test_manifests_belong_together() -> None:
-    """One label selects the pods everywhere, and what pods mount and ask for is there."""
-    labels = POD["metadata"]["labels"]
-    spec = MANIFESTS["Deployment"]["spec"]
-    models = {volume["name"]: volume for volume in POD["spec"]["volumes"]}["models"]
-
-    assert labels == spec["selector"]["matchLabels"]
-    assert labels == MANIFESTS["Service"]["spec"]["selector"]
-    assert labels == MANIFESTS["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"]
-    assert MANIFESTS["ConfigMap"]["metadata"]["name"] == models["configMap"]["name"]
-    assert ["http"] == [port["targetPort"] for port in MANIFESTS["Service"]["spec"]["ports"]]
-    assert [{"name": "http", "containerPort": DEFAULTS.port}] == CONTAINER["ports"]
-    assert {"name": "EMBED_ONNX_PORT", "value": str(DEFAULTS.port)} in CONTAINER["env"]
-    assert str(DEFAULTS.port) == POD["metadata"]["annotations"]["prometheus.io/port"]
-    assert spec["replicas"] > MANIFESTS["PodDisruptionBudget"]["spec"]["maxUnavailable"]
-
-
-def test_pods_are_confined_to_what_the_image_is() -> None:
-    """The image's user, nothing to write to, no capabilities, no credentials of the cluster."""
-    (user,) = (instruction.value[0] for instruction in of("serve", "USER"))
-    pod, own = POD["spec"]["securityContext"], CONTAINER["securityContext"]
-
-    assert IMAGE == CONTAINER["image"]
-    assert user == f"{pod['runAsUser']}:{pod['runAsGroup']}"
-    assert pod["runAsNonRoot"]
-    assert {"type": "RuntimeDefault"} == pod["seccompProfile"]
-    assert own["readOnlyRootFilesystem"]
-    assert not own["allowPrivilegeEscalation"]
-    assert {"drop": ["ALL"]} == own["capabilities"]
-    assert not POD["spec"]["automountServiceAccountToken"]
-    assert {"cpu", "memory"} == set(CONTAINER["resources"]["limits"])
-
-
-def test_pods_get_the_servers_variables_and_no_others() -> None:
-    """Variables are settings, with files that are mounted; the cluster adds none of that name."""
-    given = {variable["name"]: variable["value"] for variable in CONTAINER["env"]}
-    mounted = {mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
-
-    assert given.keys() <= VARIABLES
-    assert mounted - {"/tmp"} == {
-        str(Path(value).parent) for value in given.values() if value.startswith("/")
-    }
-    assert "/tmp" in mounted  # for --workers
-    assert not POD["spec"]["enableServiceLinks"]
-
-
-def test_pods_have_the_time_to_stop() -> None:
-    """Before it is killed, a pod leaves the service, and then drains."""
-    sleep, seconds = CONTAINER["lifecycle"]["preStop"]["exec"]["command"]
-
-    assert "sleep" == sleep
-    assert POD["spec"]["terminationGracePeriodSeconds"] > int(seconds) + STOP_SECONDS
-
-
-def test_probes(client: httpx.Client) -> None:
-    """A pod gets requests once every model can embed; it is started anew if it does not answer at all."""
-    kinds = ("startupProbe", "readinessProbe", "livenessProbe")
-    paths = [CONTAINER[kind]["httpGet"]["path"] for kind in kinds]
-
-    assert ["/ready", "/ready", "/health"] == paths
-    assert [200] * 3 == [client.get(path).status_code for path in paths]
-    assert 200 == client.get(POD["metadata"]["annotations"]["prometheus.io/path"]).status_code
-
-
-# ---- the systemd unit
-
-
-def unit(section: str) -> dict[str, list[str]]:
-    """The settings of a section; one that stands several times has several values."""
-    text = (DEPLOY / "embed-onnx.service").read_text().split(f"[{section}]\n")[1].split("\n[")[0]
-    found: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            name, _, value = line.partition("=")
-            found.setdefault(name, []).append(value)
-    return found
-
-
-def system_calls(*words: str) -> set[str]:
-    """The system calls of names and of systemd's groups of them, which begin with ``@``."""
-    found: set[str] = set()
-    for word in words:
-        if not word.startswith("@"):
-            found.add(word)
-            continue
-        command = ["systemd-analyze", "syscall-filter", word]
-        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        inside = [line.partition("#")[0].strip() for line in listed.splitlines()[1:]]
-        found |= system_calls(*[name for name in inside if name])
-    return found
-
-
-def confined() -> list[str]:
-    """What runs a command under the unit's rules for system calls, memory and sockets."""
-    rules = unit("Service")
-    allowed, refused = rules["SystemCallFilter"]
-    calls = system_calls(*allowed.split()) - system_calls(*refused.removeprefix("~").split())
-    families = rules["RestrictAddressFamilies"][0].split()
-    script = str(ROOT / "tests/support/confined.py")
-    return [sys.executable, script, ",".join(sorted(calls)), ",".join(families)]
-
-
-@needs("systemd-analyze")
-@pytest.mark.parametrize("keys", [False, True], ids=["without-keys", "with-keys"])
-def test_unit_is_understood(tmp_path: Path, keys: bool) -> None:
-    """systemd finds nothing wrong with it, whether or not its lines about keys are taken in."""
-    text = (DEPLOY / "embed-onnx.service").read_text().replace("/opt/embed-onnx/bin/embed-onnx", "/bin/true")
-    copy = tmp_path / "embed-onnx.service"
-    copy.write_text(re.sub(r"^#(?=\S+=)", "", text, flags=re.MULTILINE) if keys else text)
-
-    done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, check=False)
-
-    assert (0, "") == (done.returncode, done.stderr)
-    assert keys == ("\nLoadCredential=" in copy.read_text())
-
-
-@needs("systemd-analyze")
-def test_unit_exposes_little() -> None:
-    """systemd's own count of what a service could do, from 0 to 10; it calls 2 and less OK."""
-    command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager"]
-
-    done = subprocess.run([*command, DEPLOY / "embed-onnx.service"], capture_output=True, check=False)
-
-    assert 0 == done.returncode
-
-
-def test_unit_starts_again_and_stops_in_time() -> None:
-    service = unit("Service")
-
-    assert ["/opt/embed-onnx/bin/embed-onnx serve"] == service["ExecStart"]
-    assert ["/bin/kill -HUP $MAINPID"] == service["ExecReload"]
-    assert ["mixed"] == service["KillMode"]
-    assert ["on-failure"] == service["Restart"]
-    assert int(service["TimeoutStopSec"][0]) > STOP_SECONDS
-    assert ["yes"] == service["DynamicUser"]
-    assert ["strict"] == service["ProtectSystem"]
-
-
-@needs("systemd-analyze")
-def test_unit_lets_the_server_work(home: Path) -> None:
-    """Under its rules the server starts, embeds and stops: no memory is both written and executed."""
-    server = Server([], {}, home, (*confined(), *PROGRAM))
-    try:
-        server.wait_ready()
-        answer = httpx.post(f"{server.url}/v1/embeddings", json=REQUEST, timeout=START_SECONDS)
-        log = server.stop()
-    finally:
-        server.kill()
-
-    assert 200 == answer.status_code
-    assert "kernels" in log
-    assert 0 == server.process.returncode
-
-
-@needs("systemd-analyze")
-@pytest.mark.parametrize(
-    "code",
-    [
-        pytest.param("import mmap; mmap.mmap(-1, 4096, prot=7)", id="writable-code"),
-        pytest.param("import socket; socket.socket(socket.AF_NETLINK)", id="other-sockets"),
-        pytest.param("import os; os.setuid(os.getuid())", id="privileges"),
-    ],
-)
-def test_the_rules_are_in_force(code: str) -> None:
-    """What the last test runs the server under does refuse what it should."""
-    command = [*confined(), sys.executable, "-c", code]
-
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-
-    assert 1 == done.returncode
-    assert "PermissionError" in done.stderr

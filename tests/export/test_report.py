@@ -3,9 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree
 
 import msgspec
 import numpy as np
@@ -23,14 +21,11 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx_export import artifact
 from embed_onnx_export.checkpoint import sources
-from embed_onnx_export.errors import DatasetError
 from embed_onnx_export.graph import int8
 from embed_onnx_export.report import (
     card,
     datasets,
     environment,
-    histogram,
-    markdown,
     report,
     report_text,
     scores,
@@ -98,8 +93,6 @@ def found(workshop: Path) -> Card:
 
 
 # A real report
-
-
 def test_the_original_scores_as_sentence_transformers_does(workshop: Path, given: Path, found: Card) -> None:
     """With the prompts of encode, encode_query and encode_document, and other people's formulas."""
     model = SentenceTransformer(str(workshop / "checkpoint"), device="cpu")
@@ -230,8 +223,6 @@ def test_a_mistake_is_one_sentence(
 
 
 # What people read
-
-
 def test_the_report_begins_with_what_to_pick(workshop: Path, found: Card) -> None:
     """Advice, then a table of a column an engine; it becomes HTML with tables and the drawing."""
     text = (workshop / "artifacts/team/tiny/report.md").read_text()
@@ -335,269 +326,7 @@ def test_advice(found: Card, figures: dict[str, float], sentences: list[str]) ->
     assert [] == [sentence for sentence in sentences if sentence not in text]
 
 
-def test_the_histogram() -> None:
-    """Every value is in a bar, bars lie on the axis, and words have the page's own colour."""
-    values = [0.9712, 0.99, 0.9901, 0.9999, 1.0000001]
-
-    drawn = histogram.svg('a < "b"', values)
-
-    root = ElementTree.fromstring(drawn)
-    words = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
-    bars = [bar.attrib for bar in root.iter("{http://www.w3.org/2000/svg}rect")]
-    assert 'a < "b"' == root.get("aria-label") == words[0]
-    assert ["0.9700", "0.9850", "1.0000"] == words[-3:]
-    assert sorted(["1", "2", "2"]) == sorted(words[1:-3])
-    assert {174.0} == {round(float(bar["y"]) + float(bar["height"]), 1) for bar in bars}
-    assert all(20 <= float(bar["x"]) <= 620 - float(bar["width"]) for bar in bars)
-    assert {"currentColor"} == {text.get("fill") for text in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert "\n\n" not in drawn
-
-
-def test_the_histogram_of_what_is_all_the_same() -> None:
-    root = ElementTree.fromstring(histogram.svg("float32", [1.0] * 73))
-
-    assert ["73", "0.9950"] == [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")][1:3]
-
-
-def test_a_table_keeps_its_cells() -> None:
-    page = (
-        MarkdownIt("commonmark")
-        .enable("table")
-        .render(markdown.table(["a", "b"], [["1", markdown.literal("x | y")]]))
-    )
-
-    assert "<td>x | y</td>" in page
-
-
-# Scores
-
-
-def test_cosines_of_any_lengths() -> None:
-    left = np.array([[1, 0], [3, 4], [1, 1]], np.float32)
-    right = np.array([[0, 2], [30, 40], [-1, -1]], np.float32)
-
-    assert scores.cosines(left, right) == pytest.approx([0, 1, -1])
-
-
-def test_cosines_of_zero_vectors() -> None:
-    """Two are alike, one is like no other, and what is no number stays none."""
-    left = np.array([[0, 0], [0, 0], [1, 0], [np.nan, 0]], np.float32)
-    right = np.array([[0, 0], [1, 0], [0, 0], [1, 0]], np.float32)
-
-    assert scores.cosines(left, right).tolist() == pytest.approx([1, 0, 0, np.nan], nan_ok=True)
-
-
-def test_spearman_shares_ranks() -> None:
-    """By hand: ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4 have 4.5 of covariance, and 4.5 and 5 of variance."""
-    assert scores.spearman([1, 2, 3], [10, 20, 90]) == pytest.approx(1)
-    assert scores.spearman([1, 2, 3], [9, 8, 7]) == pytest.approx(-1)
-    assert scores.spearman([1, 2, 2, 3], [1, 3, 2, 4]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
-
-
-def test_nearest() -> None:
-    """Best first, the first of equal ones, and without what is left out; in blocks as in one."""
-    documents = np.array([[1, 0], [0, 1], [1, 0], [0.5, 0.5]], np.float32)
-    queries = np.array([[1, 0], [0, 1]], np.float32)
-
-    assert [[0, 2, 3], [1, 3, 0]] == scores.nearest(queries, documents, [-1, -1], 3).tolist()
-    assert [[2, 3, 1], [3, 0, 2]] == scores.nearest(queries, documents, [0, 1], 3).tolist()
-    many = rng().normal(size=(600, 8)).astype(np.float32)
-    products = many @ many.T
-    np.fill_diagonal(products, -np.inf)
-    assert np.array_equal(np.argsort(-products, axis=1)[:, :10], scores.nearest(many, many, range(600)))
-
-
-def test_overlap() -> None:
-    """Two of three, in whatever order, and none."""
-    one, other = np.array([[1, 2, 3], [1, 2, 3]]), np.array([[3, 9, 1], [4, 5, 6]])
-
-    assert scores.overlap(one, other) == pytest.approx((2 / 3 + 0) / 2)
-
-
-def test_ndcg_and_recall_by_hand() -> None:
-    """Found in the second place and in the first and third, of one and of three that are right."""
-    ranked = np.array([[5, 1, 7], [2, 8, 4]])
-    gains = [{1: 1.0}, {2: 1.0, 4: 2.0, 9: 1.0}]
-    first = (1 / np.log2(3)) / 1
-    second = (1 + 2 / np.log2(4)) / (2 + 1 / np.log2(3) + 1 / np.log2(4))
-
-    assert scores.ndcg(ranked, gains) == pytest.approx((first + second) / 2)
-    assert scores.recall(ranked, gains) == pytest.approx((1 + 2 / 3) / 2)
-
-
-def test_ndcg_is_that_of_scikit_learn() -> None:
-    random = rng()
-    similar, relevance = random.normal(size=(30, 40)), random.integers(0, 4, size=(30, 40)).astype(float)
-    gains = [{place: gain for place, gain in enumerate(row) if gain} for row in relevance.tolist()]
-
-    ranked = np.argsort(-similar, axis=1)[:, :10]
-
-    assert scores.ndcg(ranked, gains) == pytest.approx(ndcg_score(relevance, similar, k=10))
-
-
-# Files that are given
-
-
-def test_pairs(tmp_path: Path) -> None:
-    """Quotes, commas, other columns, other line ends and a mark at the beginning are as CSV has them."""
-    lines = [
-        "sentence2,score,note,sentence1",
-        f'"b, ""c""",4.5,x,"{ODD.replace(chr(34), chr(34) * 2)}"',
-        "d,0,,e",
-    ]
-    (tmp_path / "pairs.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
-
-    found = datasets.read_pairs(tmp_path / "pairs.csv")
-
-    assert ("pairs.csv", [ODD, "e"], ['b, "c"', "d"], [4.5, 0]) == (
-        found.name,
-        found.left,
-        found.right,
-        found.scores,
-    )
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        pytest.param(b"", "pairs.csv, line 1 has no column score, sentence1, sentence2; name", id="empty"),
-        pytest.param(b"score\tsentence1\tsentence2\n", "with commas between", id="tabs"),
-        pytest.param(b"score,sentence1\n1,a\n", "line 1 has no column sentence2", id="column"),
-        pytest.param(b"score,sentence1,sentence2\n1,a,b\n2,a\n", "line 3 has not one value", id="short"),
-        pytest.param(b"score,sentence1,sentence2\n1,a,b,c\n", "line 2 has not one value", id="long"),
-        pytest.param(b"score,sentence1,sentence2\n1,,b\n", "line 2 has not one value", id="blank"),
-        pytest.param(b"score,sentence1,sentence2\nhigh,a,b\n", "line 2 has the score 'high'", id="word"),
-        pytest.param(b"score,sentence1,sentence2\nnan,a,b\n", "which is no number", id="nan"),
-        pytest.param(b'score,sentence1,sentence2\n1,"a"b,c\n', "line 2 is no CSV", id="quotes"),
-        pytest.param(b"score,sentence1,sentence2\n1,a,\xff\n", "line 2 is not UTF-8", id="utf-8"),
-        pytest.param(
-            b"score,sentence1,sentence2\n", "has 0 pairs and no two different scores", id="no-pairs"
-        ),
-        pytest.param(
-            b"score,sentence1,sentence2\n1,a,b\n1,c,d\n", "has 2 pairs and no two", id="same-scores"
-        ),
-    ],
-)
-def test_pairs_that_are_wrong(tmp_path: Path, content: bytes, sentence: str) -> None:
-    (tmp_path / "pairs.csv").write_bytes(content)
-
-    with pytest.raises(DatasetError) as refused:
-        datasets.read_pairs(tmp_path / "pairs.csv")
-
-    assert sentence in str(refused.value)
-    assert str(tmp_path / "pairs.csv") in str(refused.value)
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> Callable[..., Path]:
-    """Write a retrieval task with some files other than they should be; None is absent."""
-
-    def write(**changes: str | None) -> Path:
-        files = {
-            "corpus": '{"_id": "1", "title": "t", "text": "a"}\n{"_id": "2", "text": "b", "more": 3}\n'
-            '{"_id": "x", "title": null, "text": "c"}\n',
-            "queries": '{"_id": "x", "text": "q"}\n{"_id": "never", "text": "r"}\n'
-            '{"_id": "1", "text": "s"}\n',
-            "qrels": "query-id\tcorpus-id\tscore\nx\t2\t2\nx\t1\t0\nnever\t1\t0\n1\t1\t1\n",
-        } | changes
-        folder = tmp_path / "task"
-        folder.mkdir()
-        for name, content in files.items():
-            if content is not None:
-                (folder / f"{name}.{'tsv' if name == 'qrels' else 'jsonl'}").write_text(content)
-        return folder
-
-    return write
-
-
-def test_a_retrieval_task(task: Callable[..., Path]) -> None:
-    """Titles go before texts, queries without an answer are left out, a query is not its own answer."""
-    folder = task()
-
-    found = datasets.read_retrieval(folder)
-
-    assert ("task", ["t a", "b", "c"], ["q", "s"]) == (found.name, found.documents, found.queries)
-    assert ([{1: 2.0}, {0: 1.0}], [2, -1]) == (found.gains, found.same)
-    (folder / "qrels").mkdir()
-    (folder / "qrels.tsv").rename(folder / "qrels" / "test.tsv")
-    assert found == datasets.read_retrieval(folder)
-
-
-@pytest.mark.parametrize(
-    ("lines", "left_out"),
-    [
-        pytest.param("x\t9\t1\n", 1, id="document"),
-        pytest.param("y\t1\t1\n", 1, id="query"),
-        pytest.param("y\t9\t1\nx\t9\t0\nz\t2\t1\n", 3, id="both-and-of-no-gain"),
-    ],
-)
-def test_judgements_of_what_is_not_there(task: Callable[..., Path], lines: str, left_out: int) -> None:
-    """As a sample of a corpus has them: they are left out and counted, and the others stay what they are."""
-    folder = task()
-    whole = datasets.read_retrieval(folder)
-    header, judged = (folder / "qrels.tsv").read_text().split("\n", 1)
-    (folder / "qrels.tsv").write_text(f"{header}\n{lines}{judged}")
-
-    found = datasets.read_retrieval(folder)
-
-    assert (0, left_out) == (whole.left_out, found.left_out)
-    assert msgspec.structs.replace(whole, left_out=left_out) == found
-
-
-def test_ids_with_quotes(task: Callable[..., Path]) -> None:
-    """TSV has none; a quote is a character of an id."""
-    folder = task(
-        corpus=r'{"_id": "\"d", "text": "a"}' + "\n",
-        queries=r'{"_id": "q\"1\"", "text": "b"}' + "\n",
-        qrels='query-id\tcorpus-id\tscore\nq"1"\t"d\t1\n',
-    )
-
-    assert [{0: 1.0}] == datasets.read_retrieval(folder).gains
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        pytest.param({"qrels": None}, "task/qrels.tsv cannot be read: No such file", id="absent"),
-        pytest.param({"corpus": "\n"}, "corpus.jsonl is empty", id="empty"),
-        pytest.param({"corpus": '{"_id": "1"\n'}, "corpus.jsonl, line 1 is not {", id="json"),
-        pytest.param({"queries": '{"_id": 7, "text": "q"}\n'}, "got `int` - at `$._id`", id="number"),
-        pytest.param({"queries": '\n{"_id": "x"}\n'}, "queries.jsonl, line 2 is not", id="no-text"),
-        pytest.param(
-            {"queries": '{"_id": "x", "text": "q"}\n' * 2},
-            "queries.jsonl, line 2 has the id 'x' once more",
-            id="twice",
-        ),
-        pytest.param(
-            {"qrels": "query-id\tcorpus-id\tscore\nx\t9\t1\ny\t1\t1\n"},
-            "(2 lines are of texts that queries.jsonl or corpus.jsonl does not have)",
-            id="nothing-of-what-is-judged",
-        ),
-        pytest.param(
-            {"qrels": "query-id\tcorpus-id\tscore\nx\t9\tyes\n"}, "the score 'yes'", id="score-of-no-text"
-        ),
-        pytest.param({"qrels": "x 0 1 1\n"}, "with tabs between", id="trec"),
-        pytest.param({"qrels": "query-id\tcorpus-id\tscore\nx\t1\tyes\n"}, "the score 'yes'", id="score"),
-        pytest.param(
-            {"qrels": "query-id\tcorpus-id\tscore\nx\t1\t0\n"}, "no line with a score above 0", id="zeros"
-        ),
-    ],
-)
-def test_a_task_that_is_wrong(
-    task: Callable[..., Path], changes: dict[str, str | None], sentence: str
-) -> None:
-    folder = task(**changes)
-
-    with pytest.raises(DatasetError) as refused:
-        datasets.read_retrieval(folder)
-
-    assert sentence in str(refused.value)
-    assert str(folder) in str(refused.value)
-
-
 # Texts of our own, and the machine
-
-
 def test_own_texts_are_the_same_at_every_run() -> None:
     """Different sentences, and texts of one to many of them."""
     lengths = [len(text.split()) for text in texts.mixed(200)]

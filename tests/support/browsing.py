@@ -110,3 +110,10 @@ def contrast(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     lights = np.stack(np.broadcast_arrays(luminance(one), luminance(other)))
     return (lights.max(axis=0) + 0.05) / (lights.min(axis=0) + 0.05)
+
+
+def paste(seen: Visit, texts: list[str]) -> None:
+    """Put in many texts at once: typing thousands of lines takes a browser minutes."""
+    seen.page.get_by_label("Texts, one a line").evaluate(
+        "(field, text) => { field.value = text; field.dispatchEvent(new Event('input')); }", "\n".join(texts)
+    )

@@ -1,0 +1,30 @@
+"""A real browser, and the page in it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import browsing
+import pytest
+from browsing import Visit
+from harness import Server
+from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing.chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
+    """Open the page with options of the browser's context, by default on the server for all tests."""
+    contexts = []
+
+    def open_page(url: str = server.url, **options: Any) -> Visit:
+        contexts.append(browser.new_context(**options))
+        return Visit(contexts[-1], url)
+
+    yield open_page
+    for context in contexts:
+        context.close()
