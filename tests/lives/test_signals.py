@@ -16,10 +16,10 @@ RELOADED_EARLY = (
     "-c",
     """
 import os, signal
-from embed_onnx.cli import main as cli
+from embed_onnx.cli import main, serve
 
-cli._export_missing = lambda *_: os.kill(os.getpid(), signal.SIGHUP)
-cli.main()
+serve._export_missing = lambda *_: os.kill(os.getpid(), signal.SIGHUP)
+main.main()
 """,
 )
 """The server, which is told to reload while it would export."""
