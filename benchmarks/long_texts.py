@@ -17,8 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks import record, stats
-from embed_onnx_export.graph import quantize
-from embed_onnx_export.graph.exporters import optimum
+from embed_onnx_export.graph import quantize, states
 from embed_onnx_export.graph.long_texts import attention
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
@@ -74,7 +73,7 @@ def _graphs(folder: Path, name: str) -> None:
 
     module = SentenceTransformer(str(folder / "checkpoint"), device="cpu")[0]
     float32 = folder / ("float32.onnx" if name == "int8.onnx" else "old_float32.onnx")
-    optimum.to_onnx(module, float32, max_tokens=LIMIT)
+    states.write(module, float32, max_tokens=LIMIT)
     quantize.quantize(float32, folder / name)
 
 

@@ -131,14 +131,16 @@ Output = Dense
 """What comes out of a model, by ``kind``: the union of a struct for each kind, of which there is one."""
 
 
-class Manifest(Record, frozen=True, kw_only=True):
-    """One artifact. ``max_tokens`` counts special tokens, None is no limit; ``created`` is in Unix seconds.
+class Facts(Record, frozen=True, kw_only=True):
+    """What an artifact is, which is all that running it takes.
+
+    ``max_tokens`` counts special tokens, None is no limit; ``created`` is in Unix seconds.
 
     ``modules`` is the whole chain in order, and ``output`` what comes after model.onnx. ``static``: its
     states are rows of a table, whatever tokens are beside them.
 
     ``parity`` is that of standard operators; ``kernel_parity`` that of the native kernels, where they can run
-    the model and the machine that exported it had them.
+    the model and the machine that exported it had them. Both are None until they are measured.
 
     ``packed``: equal numbers in a row of the attention mask are one sequence, so that a row takes several.
     """
@@ -158,10 +160,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     precision: Precision
     quantization: Quantization | None = None
     packed: bool = False
-    parity: Parity
+    parity: Parity | None = None
     kernel_parity: Parity | None = None
     float32_bytes: int
-    sha256: dict[Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9._-]*\Z")], str]
 
     def __post_init__(self) -> None:
         if self.default_prompt is not None and self.default_prompt not in self.prompts:
@@ -171,6 +172,13 @@ class Manifest(Record, frozen=True, kw_only=True):
     def head(self) -> bool:
         """Whether there is a head.onnx."""
         return any(module.runs_in == HEAD for module in self.modules)
+
+
+class Manifest(Facts, frozen=True, kw_only=True):
+    """The facts of a complete artifact, which was measured; ``sha256`` is of each of its files, by name."""
+
+    parity: Parity
+    sha256: dict[Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9._-]*\Z")], str]
 
 
 _FLAT_FORMAT = 3

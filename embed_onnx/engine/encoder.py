@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import HEAD, Manifest
+from embed_onnx.artifact.manifest import HEAD, Facts
 from embed_onnx.engine import native
 from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.outputs.finish import States
@@ -37,7 +37,7 @@ class Encoder:
     ``path`` is that of model.onnx, beside which its head lies if it has one.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, kernels: Kernels | None = None) -> None:
+    def __init__(self, path: Path, manifest: Facts, kernels: Kernels | None = None) -> None:
         kernels = native.find() if kernels is None else kernels
         self.kernels = kernels.of(manifest)
         """What runs the model."""

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from embed_onnx import settings
-from embed_onnx.artifact.manifest import SHORT_TOKENS, Fidelity, Manifest, Parity
+from embed_onnx.artifact.manifest import SHORT_TOKENS, Facts, Fidelity, Parity
 from embed_onnx.errors import SetupError
 from embed_onnx.system import cpu
 
@@ -57,7 +57,7 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         short = self.parity.short
         return line if short is None else f"{line}; of texts under {SHORT_TOKENS} tokens {_figures(short)}"
 
-    def of(self, manifest: Manifest) -> Self:
+    def of(self, manifest: Facts) -> Self:
         """These, or none with the reason, for a model that they cannot run."""
         if manifest.packed and self.library is not None:
             return replace(self, parity=manifest.kernel_parity)

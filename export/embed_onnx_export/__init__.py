@@ -1,7 +1,7 @@
 """From a Sentence-Transformers checkpoint to an artifact folder: the only place for torch.
 
-    sources -> original -> optimize -> families, encoder_graph -> parity -> artifact
-                                      or else quantize
+    sources -> original -> states (an exporter, compared) -> bert rewrite -> parity -> manifest
+                                                             or quantize
 
-``run`` does these stages for the lines of models.txt.
+``build`` is these stages in order, and ``run`` does them for the lines of models.txt.
 """

@@ -16,19 +16,18 @@ from embed_onnx.artifact.manifest import (
     MODEL,
     SHORT_TOKENS,
     TOKENIZER,
+    Facts,
     Fidelity,
-    Manifest,
     Parity,
     Precision,
 )
 from embed_onnx.engine.encoder import Encoder
-from embed_onnx.engine.inference import Inference
 from embed_onnx.engine.native import Kernels
-from embed_onnx.engine.outputs.dense import DenseFinish
 from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.models.tokenizer import Tokenizer
 from embed_onnx_export.checkpoint.original import Original
 from embed_onnx_export.errors import ExportError
+from embed_onnx_export.kinds import dense
 from embed_onnx_export.report import scores
 
 Cosines = NDArray[np.float64]
@@ -65,12 +64,12 @@ def sentences() -> list[str]:
 
 def messages(original: Original) -> list[str]:
     """What else an artifact is compared on, some of it with special tokens of its own tokenizer."""
-    found = msgspec.json.decode(MESSAGES.read_bytes(), type=list[str])
+    texts = msgspec.json.decode(MESSAGES.read_bytes(), type=list[str])
     tokenizer = original.torch[0].tokenizer if original.static else original.torch.tokenizer.backend_tokenizer
     added = tokenizer.get_added_tokens_decoder().values()
     special = [token.content for token in added if token.special][:OWN_SPECIAL]
-    found += [text for token in special for text in (token, f"some words {token} and more")]
-    return list(dict.fromkeys(found))
+    texts += [text for token in special for text in (token, f"some words {token} and more")]
+    return list(dict.fromkeys(texts))
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -107,52 +106,51 @@ def reference(original: Original) -> Reference:
         prompts=[prompt for prompt, _, _ in cases],
         texts=[prompt + text for prompt, text, _ in cases],
         floored=[floored for _, _, floored in cases],
-        ids=[found.flatten().tolist() for found in ids],
+        ids=[row.flatten().tolist() for row in ids],
         vectors=np.concatenate(vectors).astype(np.float32),
     )
 
 
-def measure(expected: Reference, folder: Path, manifest: Manifest, kernels: Kernels) -> Parity:
+def measure(expected: Reference, folder: Path, facts: Facts, kernels: Kernels) -> Parity:
     """Compare an artifact folder, as these kernels or standard operators run it, with its original.
 
     Raises:
         ExportError: A text has other token ids, or the vectors of sentences are below the floor.
     """
     tokenizer = Tokenizer(
-        folder / TOKENIZER, max_tokens=manifest.max_tokens, truncation_side=manifest.truncation_side
+        folder / TOKENIZER, max_tokens=facts.max_tokens, truncation_side=facts.truncation_side
     )
     tokens = tokenizer.encode(expected.texts)
     _check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
-    encoder = Encoder(folder / MODEL, manifest, kernels)
-    inference = Inference(encoder, DenseFinish(manifest.output, encoder.through_head))
+    inference = dense.inference(Encoder(folder / MODEL, facts, kernels), facts.output)
     lengths = [item.num_tokens for item in tokens]
-    places, found = [], []
+    places, vectors = [], []
     for place, (prompt, item) in enumerate(zip(expected.prompts, tokens, strict=True)):
-        skipped = 0 if manifest.output.include_prompt or not prompt else tokenizer.prompt_length(prompt)
+        skipped = 0 if facts.output.include_prompt or not prompt else tokenizer.prompt_length(prompt)
         if item.num_tokens > skipped:  # of no token, serving makes no vector
             places.append(place)
-            found.extend(inference.run([TokenSequence(item.ids, skipped)]))
-    cosines = scores.cosines(np.array(found), expected.vectors[places])
-    floor = FLOORS[manifest.precision]
-    bound = np.array(expected.floored) & counted(lengths, floor.tokens, manifest)
-    _check_floor(cosines[bound[places]], floor, manifest)
-    return recorded(cosines, counted(lengths, SHORT_TOKENS, manifest)[places])
+            vectors.extend(inference.run([TokenSequence(item.ids, skipped)]))
+    cosines = scores.cosines(np.array(vectors), expected.vectors[places])
+    floor = FLOORS[facts.precision]
+    bound = np.array(expected.floored) & counted(lengths, floor.tokens, facts)
+    _check_floor(cosines[bound[places]], floor, facts)
+    return recorded(cosines, counted(lengths, SHORT_TOKENS, facts)[places])
 
 
-def _check_floor(cosines: Cosines, floor: Floor, manifest: Manifest) -> None:
+def _check_floor(cosines: Cosines, floor: Floor, facts: Facts) -> None:
     if cosines.mean() >= floor.mean and cosines.min() >= floor.least:  # not so for NaN
         return
-    way_out = "set precision=float32 on its line" if manifest.precision == "int8" else "report this as a bug"
+    way_out = "set precision=float32 on its line" if facts.precision == "int8" else "report this as a bug"
     raise ExportError(
-        f"{manifest.name} as {manifest.precision} is too far from the original: cosine {cosines.mean():.5f} "
+        f"{facts.name} as {facts.precision} is too far from the original: cosine {cosines.mean():.5f} "
         f"on average and {cosines.min():.5f} at least, and the floor is {floor.mean} and {floor.least}; "
         f"{way_out}"
     )
 
 
-def counted(num_tokens: Sequence[int], least: int, manifest: Manifest) -> NDArray[np.bool_]:
+def counted(num_tokens: Sequence[int], least: int, facts: Facts) -> NDArray[np.bool_]:
     """Which texts, of so many tokens each, have that many at the least, or as many as the model takes."""
-    return np.array(num_tokens) >= min(least, manifest.max_tokens or least)
+    return np.array(num_tokens) >= min(least, facts.max_tokens or least)
 
 
 def recorded(cosines: Cosines, long: NDArray[np.bool_]) -> Parity:
@@ -169,8 +167,8 @@ def _figures(cosines: Cosines) -> dict[str, Any]:
     }
 
 
-def _check_tokens(texts: list[str], found: list[list[int]], expected: list[list[int]]) -> None:
-    for text, ids, right in zip(texts, found, expected, strict=True):
+def _check_tokens(texts: list[str], actual: list[list[int]], expected: list[list[int]]) -> None:
+    for text, ids, right in zip(texts, actual, expected, strict=True):
         if ids != right:
             raise ExportError(
                 f"the tokenizer gives other ids than sentence-transformers for {text[:60]!r}: "

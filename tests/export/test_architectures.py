@@ -12,6 +12,7 @@ import pytest
 import safetensors.torch
 import small_models
 import torch
+from msgspec.structs import replace
 from small_models import OTHER_TOKENS
 
 from embed_onnx import Model
@@ -139,7 +140,7 @@ def test_a_graph_that_computes_something_else_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rotary positions that change with the length, if the check of the config did not know them."""
-    from embed_onnx_export.graph.exporters import optimum
+    from embed_onnx_export.graph import states
 
     dynamic = {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}, "max_position_embeddings": 64}
     folder = small_models.save(tmp_path / "model", "qwen3", **dynamic)
@@ -147,7 +148,8 @@ def test_a_graph_that_computes_something_else_is_refused(
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"max_seq_length": 160}))
 
     known = refusal(tmp_path, folder)
-    monkeypatch.setattr(optimum, "_check_config", lambda *_: None)
+    careless = replace(states.EXPORTERS[0], refusal=lambda *_: None)
+    monkeypatch.setattr(states, "EXPORTERS", (careless,))
     unknown = refusal(tmp_path, folder)
 
     assert "its rope_scaling is dynamic" in known

@@ -18,7 +18,7 @@ from sentence_transformers import SentenceTransformer
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.cli import export
-from embed_onnx_export.graph import onnx_file, optimize, quantize
+from embed_onnx_export.graph import compare, onnx_file, optimize, quantize, states
 from embed_onnx_export.graph.bert import functions
 from embed_onnx_export.graph.exporters import optimum
 from embed_onnx_export.graph.long_texts import attention, axes, windows
@@ -78,7 +78,7 @@ def module(folder: Path, name: str, limit: int, **changes: Any) -> Any:
 def write(original: Any, path: Path, limit: int) -> None:
     """The graph that the exporter writes, which it has compared with PyTorch."""
     with warnings.catch_warnings(action="ignore"):  # PyTorch's, about its exporter and about tracing
-        optimum.to_onnx(original, path, max_tokens=limit)
+        states.write(original, path, max_tokens=limit)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_states_are_those_of_pytorch_at_every_length(exported: Any, name: str) -
 
     for length in LENGTHS:
         ids = ids_of(length)
-        expected = optimum._torch_states(model, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        expected = compare.of_pytorch(model)(ids, np.ones_like(ids))
         actual = onnx_file.states(session, ids, np.ones_like(ids))
 
         assert np.abs(expected - actual).max() <= CLOSE * np.abs(expected).max(), length

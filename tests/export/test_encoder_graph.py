@@ -370,7 +370,7 @@ def renamed(model: Any) -> Any:
         pytest.param({}, without_bias, "it has no encoder.layer.0.output.dense.bias", id="less"),
     ],
 )
-def test_what_departs_from_the_family_is_told_why(changes, change, reason):
+def test_why_a_model_is_not_of_the_family(changes, change, reason):
     model = small_models.build("bert", **changes)
 
     with pytest.raises(UnknownFamily, match=f"^{reason}$"):
@@ -413,7 +413,7 @@ def test_positions_are_checked_to_the_last(encoders, tmp_path):
     positions = right.positions.copy()
     positions[-1, 0] += 0.1
 
-    with pytest.raises(ExportError, match="states of 48 tokens are"):
+    with pytest.raises(ExportError, match="states of 48 tokens that are"):
         encoder_graph.check(replace(right, positions=positions), saved(right, tmp_path / "model.onnx"))
 
 
@@ -423,5 +423,5 @@ def test_the_position_of_padding_ids_is_checked(encoders, tmp_path):
     other[0] += 0.1
 
     for wrong in (other, None):
-        with pytest.raises(ExportError, match="states of 48 tokens are"):
+        with pytest.raises(ExportError, match="states of 24 tokens that are"):
             encoder_graph.check(replace(right, padding_position=wrong), saved(right, tmp_path / "model.onnx"))

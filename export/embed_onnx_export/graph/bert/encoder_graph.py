@@ -3,7 +3,7 @@
     input_ids, attention_mask int64 [batch, tokens] -> last_hidden_state float32 [batch, tokens, width]
 
 What the two compute, and what masks mean, is in ``functions``. The same text with float32 weights is
-compared with optimum's graph of the original first, so that what is quantised is known to be it.
+compared with an exporter's graph of the original first, so that what is quantised is known to be it.
 """
 
 from pathlib import Path
@@ -18,16 +18,15 @@ from onnx import TensorProto, helper, numpy_helper, parser
 
 from embed_onnx.artifact.manifest import Quantization
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph import onnx_file
-from embed_onnx_export.graph.bert import functions
+from embed_onnx_export.graph import compare, onnx_file
+from embed_onnx_export.graph.bert import families, functions
 from embed_onnx_export.graph.bert.families import Encoder, Layer, Linear, Norm
 from embed_onnx_export.graph.int8 import quantize_channels, quantize_rows
 
 TOLERANCE = 1e-4
 """Of the largest state: two orders of summing float32 differ by a hundredth of it."""
-COMPARED_TOKENS = (1, 2, 7, 24, 128, 512)
-PADDING_SHARE = 0.2
-"""Of the ids of one comparison: a text may hold the padding token, and has it attended to."""
+BATCH = 5
+"""So many of the shortest texts are compared together as well, with padding."""
 
 
 def write(encoder: Encoder, output: Path) -> Quantization:
@@ -36,26 +35,37 @@ def write(encoder: Encoder, output: Path) -> Quantization:
     return replace(functions.QUANTIZATION, kernel_activation_bits=8)
 
 
+def rewrite(model: Any, graph: Path) -> Encoder:
+    """The encoder that a model of transformers is, in the form of this file.
+
+    ``graph`` is the float32 graph of the same model, which the new form is compared with.
+
+    Raises:
+        UnknownFamily: The model is not of the BERT family.
+        ExportError: The states are too far apart.
+    """
+    encoder = families.read(model)
+    check(encoder, graph)
+    return encoder
+
+
 def check(encoder: Encoder, original: Path) -> None:
-    """Compare the float32 form with optimum's graph: sequences alone, and padded ones.
+    """Compare the float32 form with the graph of the original: sequences alone, and padded ones.
 
     Raises:
         ExportError: The states are too far apart.
     """
+    alone = list(compare.inputs(len(encoder.words), encoder.padding_id, len(encoder.positions)))
     with TemporaryDirectory(dir=original.parent) as scratch:
         path = Path(scratch) / "float32.onnx"
         onnx_file.save(build(encoder, quantized=False), path)
-        ours, theirs = onnx_file.session(path), onnx_file.session(original)
-        for ids, mask in _inputs(encoder):
-            actual, expected = onnx_file.states(ours, ids, mask), onnx_file.states(theirs, ids, mask)
-            apart = float(np.abs(actual - expected)[mask != 0].max())
-            largest = float(np.abs(expected[mask != 0]).max())
-            if not apart <= TOLERANCE * largest:  # so that NaN does not pass
-                raise ExportError(
-                    f"the rewritten encoder is not its original: states of {ids.shape[1]} tokens are "
-                    f"{apart:.2g} apart, and the limit is {TOLERANCE * largest:.2g}; report this as a bug, "
-                    "and set precision=float32 on its line meanwhile"
-                )
+        batch = compare.together(alone[:BATCH])
+        fault = compare.fault(path, compare.of_graph(original), [*alone, batch], TOLERANCE)
+    if fault:
+        raise ExportError(
+            f"the rewritten encoder is not its original: it {fault}; report this as a bug, and set "
+            "precision=float32 on its line meanwhile"
+        )
 
 
 def build(encoder: Encoder, *, quantized: bool) -> onnx.ModelProto:
@@ -169,21 +179,3 @@ class _Parts:
 
     def _norm(self, name: str, norm: Norm) -> list[str]:
         return [self.store(f"{name}.gamma", norm.gamma), self.store(f"{name}.beta", norm.beta)]
-
-
-def _inputs(encoder: Encoder) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Token ids and masks [batch, tokens]: a sequence of each length, then all but the longest together.
-
-    The last are the longest again, with padding ids between its others.
-    """
-    draw = np.random.default_rng(0)
-    ids = np.array([number for number in range(len(encoder.words)) if number != encoder.padding_id])
-    lengths = sorted({min(length, len(encoder.positions)) for length in COMPARED_TOKENS})
-    alone = [np.ones((1, length), np.int64) for length in lengths]
-    together = (np.arange(max(lengths[:-1])) < np.array(lengths[:-1])[:, None]).astype(np.int64)
-    inputs = [(draw.choice(ids, mask.shape), mask) for mask in (*alone, together)]
-    longest = alone[-1]
-    if encoder.padding_id is not None:
-        written = np.where(draw.random(longest.shape) < PADDING_SHARE, encoder.padding_id, inputs[-2][0])
-        inputs.append((written, longest))
-    return inputs

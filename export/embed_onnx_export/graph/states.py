@@ -1,0 +1,65 @@
+"""The float32 graph of a transformer's states, by the first exporter that can, and compared with PyTorch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph import compare
+from embed_onnx_export.graph.exporters import optimum
+from embed_onnx_export.graph.long_texts import attention
+
+TOLERANCE = 1e-3
+"""Of the largest state: float32 sums in another order stay far below it, even through deep models."""
+WAY_OUT = "choose a model of another architecture"
+
+
+class Exporter(msgspec.Struct, frozen=True, kw_only=True):
+    """A way from a module of Sentence-Transformers to a graph.
+
+    ``refusal`` says why it cannot export a module for texts of so many tokens, None if it can. ``write``
+    writes the graph from token ids and a mask to float32 states, or raises an ``ExportError``.
+    """
+
+    name: str
+    refusal: Callable[[Any, int], str | None]
+    write: Callable[[Any, Path], None]
+
+
+EXPORTERS = (Exporter(name="optimum", refusal=optimum.refusal, write=optimum.write),)
+"""The best first."""
+
+
+def write(module: Any, output: Path, *, max_tokens: int) -> str | None:
+    """Write the graph of sentence-transformers' ``Transformer``: token ids and a mask to token states.
+
+    Returns why the memory of its attention grows with the square of a text's tokens, where it does.
+
+    Raises:
+        ExportError: No exporter can, or the graph does not compute what PyTorch does.
+    """
+    _exporter(module, max_tokens).write(module, output)
+    quadratic = attention.rewrite(output, max_tokens)
+    _check(module.auto_model, output, max_tokens)
+    return quadratic
+
+
+def _exporter(module: Any, max_tokens: int) -> Exporter:
+    reasons = []
+    for exporter in EXPORTERS:
+        reason = exporter.refusal(module, max_tokens)
+        if reason is None:
+            return exporter
+        reasons.append(reason)
+    raise ExportError("; ".join(reasons))
+
+
+def _check(model: Any, path: Path, max_tokens: int) -> None:
+    words = model.get_input_embeddings()
+    padding_id = getattr(words, "padding_idx", None) or max(model.config.pad_token_id or 0, 0)
+    inputs = compare.inputs(words.weight.shape[0], padding_id, max_tokens)
+    fault = compare.fault(path, compare.of_pytorch(model), inputs, TOLERANCE)
+    if fault:
+        raise ExportError(f"the graph of its architecture, {model.config.model_type}, {fault}; {WAY_OUT}")
