@@ -46,7 +46,7 @@ class File(msgspec.Struct, frozen=True):
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """What is read, all of one kind. Without a ``header``, columns go by their numbers, from 1.
 
-    ``delimiter`` is None where nobody named one, and ``encoding`` the name that Python gives it.
+    ``delimiter`` is None without that option, and ``encoding`` the name that Python gives it.
     """
 
     files: tuple[File, ...]
@@ -80,7 +80,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int | None:
-        """Bytes of all files; None if nobody can tell."""
+        """Bytes of all files; None of standard input."""
         if self.files[0].path == STANDARD_INPUT:
             return None
         return sum(file.size for file in self.files)
@@ -107,16 +107,16 @@ def find(names: Sequence[str], kind: Kind | None, *, output: Path | None = None,
     for path, other in kinds.items():
         if other != first:
             raise SetupError(f"{paths[0]} is {first} and {path} is {other}; embed one kind at a time")
-    found = Inputs(files=tuple(stat(path) for path in paths), kind=first, **columns)
-    _check_columns(found)
-    return found
+    inputs = Inputs(files=tuple(stat(path) for path in paths), kind=first, **columns)
+    _check_columns(inputs)
+    return inputs
 
 
 def delimiter(word: str) -> str:
     """The character that ``--delimiter`` means.
 
     Raises:
-        SetupError: It is none, or one that cannot part columns.
+        SetupError: It is not one character, or one that cannot separate columns.
     """
     sign = "\t" if word in ("tab", "\\t") else word
     if len(sign) != 1 or sign in '"\r\n\0':
@@ -179,10 +179,10 @@ def _expand(name: str, output: Path | None) -> list[str]:
         return [str(Path(name).absolute())]
     # Path.glob takes no absolute pattern.
     hits = (path for path in glob.glob(name, recursive=True) if Path(path).is_file())  # noqa: PTH207
-    found = sorted(path for path in hits if output is None or not belongs(path, output))
-    if not found:
+    matches = sorted(path for path in hits if output is None or not belongs(path, output))
+    if not matches:
         raise SetupError(f"{name} does not exist, and matches no file; to embed a text itself, use --text")
-    return [str(Path(path).absolute()) for path in found]
+    return [str(Path(path).absolute()) for path in matches]
 
 
 def _kind(path: str) -> Kind:
@@ -203,5 +203,5 @@ def stat(path: str) -> File:
     """
     if path == STANDARD_INPUT:
         return File(path)
-    found = Path(path).stat()
-    return File(path, found.st_size, found.st_mtime_ns)
+    status = Path(path).stat()
+    return File(path, status.st_size, status.st_mtime_ns)

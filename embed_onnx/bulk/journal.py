@@ -2,8 +2,8 @@
 
 All is in the folder OUTPUT.partial until it is complete:
 
-    lock            held by the process that is at it
-    plan.json       the command, its inputs and its model: what has to be the same to go on
+    lock            held by the process that writes the output
+    plan.json       the command, its inputs and its model: what must be the same to continue
     journal.json    what is done, replaced atomically after the files were synced to the disk
     rejects.jsonl   records without a vector
     ...             the files of a writer
@@ -125,12 +125,12 @@ class Journal:
             if (self._folder / name).exists():
                 (self._folder / name).replace(f"{self._output}{suffix}")
         files.sync_folder(self._output.parent)
-        # The journal goes first: without it, nobody takes the rest for a run.
+        # The journal goes first: without it, the rest is not taken for a run.
         (self._folder / JOURNAL).unlink()
         shutil.rmtree(self._folder)
 
     def _open(self) -> None:
-        """Go on with what is there, or begin.
+        """Continue the run that is there, or begin one.
 
         Raises:
             SetupError: It is of another plan, or damaged.
@@ -139,11 +139,11 @@ class Journal:
         if state is None or (state.position == Position() and state.finished is None):
             _clear(self._folder)
             files.replace(self._folder / "plan.json", msgspec.json.encode(self._plan))
-            for name, begun in zip(
+            for name, head in zip(
                 (*self._writer.names, REJECTS_FILE), (*self._writer.start(), b""), strict=True
             ):
                 self._files[name] = (self._folder / name).open("wb")
-                self._files[name].write(begun)
+                self._files[name].write(head)
             self.commit()
             return
         _check_plan(read_plan(self._output), self._plan, self._output)
@@ -153,7 +153,7 @@ class Journal:
         for name, size in state.sizes.items():
             path = self._folder / name
             if not path.exists() or path.stat().st_size < size:
-                raise SetupError(f"{path} is shorter than its journal says; begin again with --restart")
+                raise SetupError(f"{path} is shorter than its journal says; start again with --restart")
             os.truncate(path, size)
             self._files[name] = path.open("ab")
 
@@ -168,7 +168,7 @@ def at(output: Path, plan: Plan, writer: Writer, *, restart: bool) -> Iterator[J
     """The journal of an output: a run that was killed continues, unless ``restart``.
 
     Raises:
-        SetupError: Another process is at it, or what is there is of another plan, or damaged.
+        SetupError: Another process writes the output, or what is there is of another plan, or damaged.
         Interruption: A signal came; it says that the run can continue, from when there is a journal.
     """
     with _locked(output):
@@ -180,7 +180,7 @@ def at(output: Path, plan: Plan, writer: Writer, *, restart: bool) -> Iterator[J
             yield journal
         except Interruption as interruption:
             if (folder(output) / JOURNAL).exists():
-                interruption.sentence += "; the same command goes on from here"
+                interruption.sentence += "; the same command continues from here"
             raise
         finally:
             journal._close()
@@ -218,8 +218,8 @@ def read_state(output: Path) -> State | None:
     Raises:
         SetupError: It cannot be read.
     """
-    found: State | None = _read(folder(output) / JOURNAL, State)
-    return found
+    state: State | None = _read(folder(output) / JOURNAL, State)
+    return state
 
 
 def read_plan(output: Path) -> Plan | None:
@@ -228,8 +228,8 @@ def read_plan(output: Path) -> Plan | None:
     Raises:
         SetupError: It cannot be read.
     """
-    found: Plan | None = _read(folder(output) / "plan.json", Plan)
-    return found
+    plan: Plan | None = _read(folder(output) / "plan.json", Plan)
+    return plan
 
 
 def _read(path: Path, kind: Any) -> Any:
@@ -238,7 +238,7 @@ def _read(path: Path, kind: Any) -> Any:
     except FileNotFoundError:
         return None
     except ValueError as err:
-        raise SetupError(f"{path} cannot be read: {err}; begin again with --restart") from None
+        raise SetupError(f"{path} cannot be read: {err}; start again with --restart") from None
 
 
 def _check_plan(old_plan: Plan | None, new_plan: Plan, output: Path) -> None:
@@ -246,7 +246,7 @@ def _check_plan(old_plan: Plan | None, new_plan: Plan, output: Path) -> None:
     if differences:
         raise SetupError(
             f"{folder(output)} holds an unfinished run of another command: {'; '.join(differences)}. "
-            "Give the same command to go on with it, or --restart to throw it away"
+            "Give the same command to continue it, or --restart to throw it away"
         )
 
 
@@ -275,11 +275,11 @@ def _flat(plan: Plan) -> dict[str, Any]:
 
 
 def same_each_time(plan: Plan) -> bool:
-    """Whether the plan tells its inputs: standard input may be anything."""
+    """Whether the plan identifies its inputs: standard input may be anything."""
     return plan.inputs.files[0].path != STANDARD_INPUT
 
 
 def _clear(path: Path) -> None:
-    for found in path.iterdir():
-        if found.name != "lock":
-            found.unlink()
+    for file in path.iterdir():
+        if file.name != "lock":
+            file.unlink()

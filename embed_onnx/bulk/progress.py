@@ -49,7 +49,7 @@ class Progress:
         now = time.monotonic()
         if not self._bar.console.is_terminal and now - self._line > LINE_SECONDS:
             self._line = now
-            console.line(self._rates() + self._left(read), self._bar.console)
+            console.line(self._rates() + self._remaining(read), self._bar.console)
 
     def _rates(self) -> str:
         seconds = max(1e-9, time.monotonic() - self._started)
@@ -58,7 +58,7 @@ class Progress:
             f"{self._tokens / seconds:,.0f} tokens/s"
         )
 
-    def _left(self, read: int | None) -> str:
+    def _remaining(self, read: int | None) -> str:
         if self._size is None or read is None or self._first_read is None or read <= self._first_read:
             return ""
         share = (self._size - read) / (read - self._first_read)

@@ -66,7 +66,7 @@ def blocks(inputs: Inputs, start: Position) -> Iterator[Block]:
             done = None if block.read is None else before + block.read
             yield msgspec.structs.replace(block, read=done)
         if file.path != STANDARD_INPUT and stat(file.path) != file:
-            raise SetupError(f"{file.path} changed while it was read; begin again with --restart")
+            raise SetupError(f"{file.path} changed while it was read; start again with --restart")
         before += file.size
 
 
@@ -123,7 +123,7 @@ def _skip(units: Iterator[Any], lines: Lines, start: Position) -> None:
 
 def _another_input() -> SetupError:
     return SetupError(
-        "standard input is not what it was before; give the same again, or begin with --restart"
+        "standard input is not what it was before; give the same again, or start again with --restart"
     )
 
 

@@ -80,7 +80,7 @@ def embed_texts(texts: Sequence[str], choice: Choice) -> None:
     """Embed a few texts, in order, as JSON lines on standard output.
 
     Raises:
-        SetupError: The model's artifact is not there, a text is empty, or int8 is asked for.
+        SetupError: The model's artifact is not there, a text is empty, or the dtype is int8.
         InvalidRequest: A text or an option is wrong.
     """
     if choice.dtype == "int8":
@@ -89,14 +89,14 @@ def embed_texts(texts: Sequence[str], choice: Choice) -> None:
         if reason := fault(text):
             raise SetupError(f"text {number}: {reason}; leave it out")
     with _engine(choice) as engine:
-        found = engine.model.embed_now(texts, engine.options)
+        result = engine.model.embed_now(texts, engine.options)
     writer = writers.json_lines(Inputs(files=(), kind="txt"))
     rows = Rows(
         indexes=range(len(texts)),
         columns=[],
-        tokens=[item.num_tokens for item in found.tokens],
-        truncated=[item.truncated for item in found.tokens],
-        vectors=dtypes.convert(found.vectors, choice.dtype),
+        tokens=[item.num_tokens for item in result.tokens],
+        truncated=[item.truncated for item in result.tokens],
+        vectors=dtypes.convert(result.vectors, choice.dtype),
     )
     sys.stdout.buffer.writelines(writer.encode(rows))
 
@@ -160,14 +160,14 @@ def _engine(choice: Choice) -> Iterator[_Engine]:
 
 
 def _entries(entries: list[Entry], name: str | None) -> list[Entry]:
-    """The one that is asked for, so that no other is loaded; all, if the name is nobody's."""
+    """The entry of that name, so that no other is loaded; all, if none has it."""
     if name is None:
         return entries[:1]
-    for asked in (name, name.rpartition(":")[0]):
-        found = [entry for entry in entries if asked in (entry.name, *entry.aliases)]
-        found = found or [entry for entry in entries if asked in entry.names()]
-        if found:
-            return found[:1]
+    for variant in (name, name.rpartition(":")[0]):
+        matches = [entry for entry in entries if variant in (entry.name, *entry.aliases)]
+        matches = matches or [entry for entry in entries if variant in entry.names()]
+        if matches:
+            return matches[:1]
     return entries
 
 
@@ -212,8 +212,8 @@ def _complete(output: Path, plan: Plan) -> Meta | None:
     Raises:
         SetupError: The output is something else.
     """
-    left = journal.read_state(output)
-    if left is not None and left.finished is not None:
+    state = journal.read_state(output)
+    if state is not None and state.finished is not None:
         return None
     meta = writers.meta_of(output)
     if meta is None or meta.plan != _digest(plan) or not journal.same_each_time(plan):
@@ -224,16 +224,16 @@ def _complete(output: Path, plan: Plan) -> Meta | None:
 
 def _run(engine: _Engine, run: Journal, writer: Writer, plan: Plan) -> None:
     """Embed and write all that is left."""
-    made = _made(engine, plan.inputs, run)
+    blocks = _embedded(engine, plan.inputs, run)
     if plan.dtype == "int8" and run.state.ranges is None:
-        made = _calibrated(made, run)
+        blocks = _calibrated(blocks, run)
     with Progress(plan.inputs.size, done=run.state.rows) as progress:
-        for item in made:
+        for item in blocks:
             _write(item, run, writer, plan)
             progress.add(len(item.tokens), sum(item.tokens), item.block.read)
 
 
-def _made(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Made]:
+def _embedded(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Made]:
     """All blocks from where a run is, embedded, in order; so many are in flight that no lane idles."""
     blocks = engine.lanes + BLOCKS_BESIDE
     waiting: deque[Future[_Made]] = deque()
@@ -267,10 +267,10 @@ def _embed(engine: _Engine, block: Block) -> _Made:
 
 
 def _embed_block(engine: _Engine, block: Block) -> _Made:
-    found = engine.model.embed_now(block.texts, engine.options)
-    tokens = [item.num_tokens for item in found.tokens]
+    result = engine.model.embed_now(block.texts, engine.options)
+    tokens = [item.num_tokens for item in result.tokens]
     without = msgspec.structs.replace(block, texts=[])
-    return _Made(without, found.vectors, tokens, [item.truncated for item in found.tokens])
+    return _Made(without, result.vectors, tokens, [item.truncated for item in result.tokens])
 
 
 def _faults(block: Block, trial: Callable[[str], object]) -> dict[int, str]:
@@ -286,7 +286,7 @@ def _faults(block: Block, trial: Callable[[str], object]) -> dict[int, str]:
     return faults
 
 
-def _calibrated(made: Iterator[_Made], run: Journal) -> Iterator[_Made]:
+def _calibrated(blocks: Iterator[_Made], run: Journal) -> Iterator[_Made]:
     """The same, once the ranges of int8 have been taken over the first of them that have vectors.
 
     Raises:
@@ -294,7 +294,7 @@ def _calibrated(made: Iterator[_Made], run: Journal) -> Iterator[_Made]:
     """
     sample: deque[_Made] = deque()
     rows = 0
-    for item in made:
+    for item in blocks:
         if not sample and not len(item.vectors):
             yield item
             continue
@@ -309,23 +309,23 @@ def _calibrated(made: Iterator[_Made], run: Journal) -> Iterator[_Made]:
         run.state.calibration_rows = rows
     while sample:
         yield sample.popleft()
-    yield from made
+    yield from blocks
 
 
-def _write(made: _Made, run: Journal, writer: Writer, plan: Plan) -> None:
-    block, state = made.block, run.state
+def _write(item: _Made, run: Journal, writer: Writer, plan: Plan) -> None:
+    block, state = item.block, run.state
     rows = Rows(
         indexes=block.indexes,
         columns=block.columns,
-        tokens=made.tokens,
-        truncated=made.truncated,
-        vectors=_stored(made.vectors, state.ranges, plan),
+        tokens=item.tokens,
+        truncated=item.truncated,
+        vectors=_stored(item.vectors, state.ranges, plan),
     )
     state.position = block.after
-    state.rows += len(made.tokens)
+    state.rows += len(item.tokens)
     state.rejected += len(block.rejects)
-    state.truncated += sum(made.truncated)
-    state.tokens += sum(made.tokens)
+    state.truncated += sum(item.truncated)
+    state.tokens += sum(item.tokens)
     run.append(writer.encode(rows), block.rejects)
 
 

@@ -93,8 +93,8 @@ def writer(output: Path, inputs: Inputs, dtype: DType, dimensions: int) -> Write
         if name in OWN_COLUMNS:
             way_out = "give it with --id" if name == "id" else "rename yours"
             raise SetupError(f"--keep {name}: the output has a column {name!r} of its own; {way_out}")
-    found: Writer = _WRITERS[output.suffix](inputs, dtype, dimensions)
-    return found
+    matching: Writer = _WRITERS[output.suffix](inputs, dtype, dimensions)
+    return matching
 
 
 def json_lines(inputs: Inputs) -> "_JsonLines":
@@ -195,9 +195,9 @@ class _Parquet:
         return [self._rows.encode([rows.indexes, *kept, rows.tokens, rows.truncated], rows.vectors)]
 
     def close(self, folder: Path, meta: Meta) -> dict[str, str]:
-        made = folder / "rows.parquet"
-        self._parquet.write(folder / "rows.arrow", made, msgspec.json.encode(meta))
-        return {made.name: MAIN}
+        target = folder / "rows.parquet"
+        self._parquet.write(folder / "rows.arrow", target, msgspec.json.encode(meta))
+        return {target.name: MAIN}
 
 
 _WRITERS: dict[str, Any] = {".npy": _Npy, ".jsonl": _JsonLines, ".parquet": _Parquet}
@@ -210,7 +210,7 @@ def _write_header(file: Any, kind: np.dtype[Any], shape: tuple[int, ...]) -> Non
     npy_format.write_array_header_1_0(file, described)
     if file.tell() != _HEADER_BYTES:
         raise SetupError(
-            f"numpy wrote a header of {file.tell()} bytes; {_HEADER_BYTES} were left. This is a bug"
+            f"numpy wrote a header of {file.tell()} bytes; there is room for {_HEADER_BYTES}. This is a bug"
         )
 
 

@@ -15,7 +15,7 @@ from embed_onnx.errors import SetupError
 if TYPE_CHECKING:
     from embed_onnx.artifact.models_txt import Entry
     from embed_onnx.settings import Settings
-    from embed_onnx_export.report.datasets import Given
+    from embed_onnx_export.report.datasets import Datasets
     from embed_onnx_export.run import Export
 
 PACKAGES = ("torch", "transformers", "optimum", "sentence_transformers")
@@ -157,13 +157,13 @@ def _listed(names: tuple[str, ...], configuration: "Settings") -> list["Entry"]:
     return [entry for entry in entries if not names or set(names) & set(entry.names())]
 
 
-def _write_reports(entries: list["Entry"], configuration: "Settings", data: "Given") -> None:
+def _write_reports(entries: list["Entry"], configuration: "Settings", data: "Datasets") -> None:
     """Measure, and say where each report is."""
     from embed_onnx_export.report import report
 
-    if data.retrieval is not None and data.retrieval.left_out:
+    if data.retrieval is not None and data.retrieval.unmatched:
         click.echo(
-            f"embed-onnx: {data.retrieval.left_out:,} judgements are of documents or queries that "
+            f"embed-onnx: {data.retrieval.unmatched:,} judgements are of documents or queries that "
             f"{data.retrieval.name} lacks; they are left out",
             err=True,
         )

@@ -70,8 +70,8 @@ class EmbedStage:
             InferenceFailed: Every text fails.
         """
         texts = self._texts(batch)
-        found = iter(self._vectors([text for text in texts if text is not None]))
-        rows = [None if text is None else next(found) for text in texts]
+        embedded = iter(self._vectors([text for text in texts if text is not None]))
+        rows = [None if text is None else next(embedded) for text in texts]
         vectors = [row for row in rows if row is not None]
         values = pa.array(np.concatenate(vectors) if vectors else [], pa.float32())
         dense = pa.FixedSizeListArray.from_arrays(values, self._width)
@@ -126,8 +126,12 @@ class EmbedStage:
 
     def _made_by(self) -> dict[str, str]:
         """What made the vectors, for the schema of the output."""
-        made = self._model.manifest
-        return {"model": made.name, "revision": made.source.revision or "", "precision": made.precision}
+        manifest = self._model.manifest
+        return {
+            "model": manifest.name,
+            "revision": manifest.source.revision or "",
+            "precision": manifest.precision,
+        }
 
 
 def embed_parquet(  # noqa: PLR0913 - each is a choice of its own

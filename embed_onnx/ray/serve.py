@@ -37,46 +37,47 @@ def app(words: dict[str, str]) -> serve.Application:
     Raises:
         SetupError: A setting is wrong.
     """
-    chosen = settings.from_environment(RaySettings, **words)
-    return serve.deployment(Replica, **options(chosen)).bind(chosen)
+    configuration = settings.from_environment(RaySettings, **words)
+    return serve.deployment(Replica, **options(configuration)).bind(configuration)
 
 
-def options(chosen: RaySettings) -> dict[str, Any]:
-    """What Ray is told of a deployment.
+def options(configuration: RaySettings) -> dict[str, Any]:
+    """What Ray takes as the options of a deployment.
 
     Raises:
         SetupError: There are to be fewer replicas at most than at the least.
     """
-    cores = chosen.threads or 1
-    given = {
+    cores = configuration.threads or 1
+    fields = {
         "name": "embed-onnx",
         "ray_actor_options": {"num_cpus": cores},
         "max_ongoing_requests": ONGOING,
-        "graceful_shutdown_timeout_s": chosen.drain_timeout,
+        "graceful_shutdown_timeout_s": configuration.drain_timeout,
         "logging_config": {"enable_access_log": False},  # the app writes a line a request itself
     }
-    if not chosen.max_replicas:
-        return given | {"num_replicas": chosen.replicas}
-    if chosen.max_replicas < chosen.replicas:
+    if not configuration.max_replicas:
+        return fields | {"num_replicas": configuration.replicas}
+    if configuration.max_replicas < configuration.replicas:
         raise SetupError(
-            f"max_replicas is {chosen.max_replicas} and replicas {chosen.replicas}; give it as many, or 0"
+            f"max_replicas is {configuration.max_replicas} and replicas {configuration.replicas}; give it as "
+            "many, or 0"
         )
     scale = {
-        "min_replicas": chosen.replicas,
-        "max_replicas": chosen.max_replicas,
+        "min_replicas": configuration.replicas,
+        "max_replicas": configuration.max_replicas,
         "target_ongoing_requests": ONGOING_A_CORE * cores,
     }
-    return given | {"autoscaling_config": scale}
+    return fields | {"autoscaling_config": scale}
 
 
 @serve.ingress()
 class Replica:
     """One server. It is ready once its models are loaded, and healthy while it can embed."""
 
-    def __init__(self, chosen: RaySettings) -> None:
-        self._settings = msgspec.structs.replace(chosen, threads=chosen.threads or env.cores())
+    def __init__(self, configuration: RaySettings) -> None:
+        self._settings = msgspec.structs.replace(configuration, threads=configuration.threads or env.cores())
         self._closing = contextlib.ExitStack()
-        self._closing.enter_context(logs.to_stderr(chosen.log_format))
+        self._closing.enter_context(logs.to_stderr(configuration.log_format))
         self._registry = Registry(registry.wanted(self._settings), self._settings)
         self._closing.callback(self._registry.close)
         self._registry.scheduler.on_sick = self._note_sick
@@ -84,7 +85,7 @@ class Replica:
         self._registry.load()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        """The app, as Ray asks for it once this is made."""
+        """The app, which Ray takes once the replica is made."""
         inner = _without_request_id(create_app(self._registry, self._settings))
 
         async def outer(scope: Scope, receive: Receive, send: Send) -> None:

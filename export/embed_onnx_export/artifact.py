@@ -27,7 +27,7 @@ def check_target(entry: Entry, target: Path) -> None:
     if source is not None and (resolved.is_relative_to(source) or source.is_relative_to(resolved)):
         raise ExportError(f"the artifact would lie at {target}, over its own checkpoint; {way_out}")
     if target.exists() and not (target / manifest.MANIFEST).is_file():
-        raise ExportError(f"{target} is there and is no artifact; {way_out}")
+        raise ExportError(f"{target} exists and is not an artifact; {way_out}")
     inside = next((folder for folder in target.parents if (folder / manifest.MANIFEST).exists()), None)
     if inside is not None:
         raise ExportError(f"{target} lies inside the artifact {inside}; {way_out}")
@@ -45,7 +45,7 @@ def staged(target: Path, *, waiting: Callable[[], None] = lambda: None) -> Itera
     """
     workspace = target.with_name(f".{target.name}-export")
     if workspace.is_symlink() or workspace.is_file():
-        raise ExportError(f"{workspace} is in the way of an export and is no folder; delete it")
+        raise ExportError(f"{workspace} is in the way of an export and is not a folder; delete it")
     with files.replacing_folder(target, workspace, busy=waiting) as new:
         yield new
 
@@ -53,9 +53,13 @@ def staged(target: Path, *, waiting: Callable[[], None] = lambda: None) -> Itera
 def up_to_date(entry: Entry, checkpoint: Checkpoint, folder: Path) -> Manifest | None:
     """The manifest that is there, if an export would make the same again."""
     try:
-        found = manifest.read(folder)
-        manifest.verify(found, folder)
+        present = manifest.read(folder)
+        manifest.verify(present, folder)
     except ArtifactError:
         return None
-    same = found.source == checkpoint.source and found.recipe == RECIPE and found.precision == entry.precision
-    return found if same else None
+    same = (
+        present.source == checkpoint.source
+        and present.recipe == RECIPE
+        and present.precision == entry.precision
+    )
+    return present if same else None

@@ -14,6 +14,6 @@ class DatasetError(SetupError):
 
 
 def is_exhausted(err: BaseException) -> bool:
-    """Whether an error tells of this machine's memory or disk, and not of a checkpoint or the hub."""
+    """Whether the cause of an error is this machine's memory or disk, and not a checkpoint or the hub."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return isinstance(err, MemoryError) or (isinstance(err, OSError) and err.errno in full)

@@ -16,7 +16,7 @@ from embed_onnx_export.errors import ExportError
 LOADERS = ("sentence_transformers", "transformers")
 """What they warn of may change vectors; other libraries' warnings are about their own workings."""
 CHATTER = ("Some weights of", "Token indices sequence length", "Be aware, overflowing tokens")
-"""How warnings begin that are none here: weights that are missing are refused, and long texts are cut."""
+"""How warnings begin that do not matter here: missing weights are refused, and long texts are cut."""
 
 
 class Show:

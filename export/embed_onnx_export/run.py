@@ -16,7 +16,7 @@ from embed_onnx_export.progress import Show
 
 
 class Export(msgspec.Struct, frozen=True):
-    """An artifact that is now there; ``seconds`` is None for one that was up to date."""
+    """An artifact that exists now; ``seconds`` is None for one that was up to date."""
 
     manifest: Manifest
     model_bytes: int
@@ -28,7 +28,7 @@ def export_all(entries: Sequence[Entry], artifacts: Path, *, force: bool) -> lis
 
     Raises:
         ExportError: A model cannot be exported; those before it are done.
-        SetupError: There are no such kernels here as the environment names.
+        SetupError: The environment names kernels that cannot be used here.
     """
     native.find()  # said now, and not after minutes of exporting
     with progress.bars() as bars:

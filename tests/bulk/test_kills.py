@@ -52,7 +52,7 @@ def test_an_interrupt_keeps_what_was_done(home: Path, tmp_path: Path) -> None:
     interrupted = json.loads(journal.read_bytes())["rows"]
 
     assert 130 == process.returncode
-    assert told.endswith("stopped by SIGINT; the same command goes on from here\n")
+    assert told.endswith("stopped by SIGINT; the same command continues from here\n")
     assert 0 < interrupted < 8000
     assert 0 == run(*command, cwd=home).returncode
     assert 8000 == len(np.load(output, mmap_mode="r"))

@@ -335,7 +335,7 @@ def test_small_prompts_reach_the_manifest(artifacts: Path) -> None:
         pytest.param(
             "./artifacts/mine name=mine/inside", "over its own checkpoint", id="inside-the-checkpoint"
         ),
-        pytest.param("./artifacts/mine name=notes", "is there and is no artifact", id="something-else"),
+        pytest.param("./artifacts/mine name=notes", "exists and is not an artifact", id="something-else"),
         pytest.param("./artifacts/mine name=done/more", "lies inside the artifact", id="inside-an-artifact"),
     ],
 )

@@ -32,7 +32,7 @@ from embed_onnx_export.report import (
     texts,
 )
 from embed_onnx_export.report.card import Card
-from embed_onnx_export.report.datasets import Given
+from embed_onnx_export.report.datasets import Datasets
 from embed_onnx_export.run import export_all
 
 WORDS = ["cat", "dog", "sun", "rain", "bread", "code", "a", "numbers", "letters", "dots", "12", "345"]
@@ -99,7 +99,7 @@ def test_the_original_scores_as_sentence_transformers_does(workshop: Path, given
     pairs = datasets.read_pairs(given / "pairs.csv")
     task = datasets.read_retrieval(given / "task")
 
-    left, right = model.encode(pairs.left), model.encode(pairs.right)
+    left, right = model.encode(pairs.first), model.encode(pairs.second)
     similar = model.encode_query(task.queries) @ model.encode_document(task.documents).T
     relevance = np.array([[gain.get(place, 0) for place in range(60)] for gain in task.gains])
 
@@ -183,7 +183,7 @@ def test_a_report_where_int8_is_refused(
     export_all([entry], tmp_path, force=False)
     monkeypatch.setattr(int8, "LARGEST", 1)
 
-    (path,) = report.report_all([entry], tmp_path, Given())
+    (path,) = report.report_all([entry], tmp_path, Datasets())
 
     written = msgspec.json.decode((tmp_path / "only/report.json").read_bytes(), type=Card)
     assert {"float32"} == set(written.artifacts)
@@ -245,7 +245,7 @@ def test_no_text_of_users_is_in_the_report(workshop: Path, given: Path) -> None:
         written = (workshop / "artifacts/team/tiny" / name).read_text()
 
         assert str(given) not in written
-        assert [] == [text for text in (*pairs.right, *task.documents, *task.queries) if text in written]
+        assert [] == [text for text in (*pairs.second, *task.documents, *task.queries) if text in written]
 
 
 def test_names_are_never_markup(found: Card) -> None:

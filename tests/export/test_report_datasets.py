@@ -29,8 +29,8 @@ def test_pairs(tmp_path: Path) -> None:
 
     assert ("pairs.csv", [ODD, "e"], ['b, "c"', "d"], [4.5, 0]) == (
         found.name,
-        found.left,
-        found.right,
+        found.first,
+        found.second,
         found.scores,
     )
 
@@ -45,8 +45,8 @@ def test_pairs(tmp_path: Path) -> None:
         pytest.param(b"score,sentence1,sentence2\n1,a,b,c\n", "line 2 has not one value", id="long"),
         pytest.param(b"score,sentence1,sentence2\n1,,b\n", "line 2 has not one value", id="blank"),
         pytest.param(b"score,sentence1,sentence2\nhigh,a,b\n", "line 2 has the score 'high'", id="word"),
-        pytest.param(b"score,sentence1,sentence2\nnan,a,b\n", "which is no number", id="nan"),
-        pytest.param(b'score,sentence1,sentence2\n1,"a"b,c\n', "line 2 is no CSV", id="quotes"),
+        pytest.param(b"score,sentence1,sentence2\nnan,a,b\n", "which is not a number", id="nan"),
+        pytest.param(b'score,sentence1,sentence2\n1,"a"b,c\n', "line 2 is not CSV", id="quotes"),
         pytest.param(b"score,sentence1,sentence2\n1,a,\xff\n", "line 2 is not UTF-8", id="utf-8"),
         pytest.param(
             b"score,sentence1,sentence2\n", "has 0 pairs and no two different scores", id="no-pairs"
@@ -102,14 +102,14 @@ def test_a_retrieval_task(task: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "left_out"),
+    ("lines", "unmatched"),
     [
         pytest.param("x\t9\t1\n", 1, id="document"),
         pytest.param("y\t1\t1\n", 1, id="query"),
         pytest.param("y\t9\t1\nx\t9\t0\nz\t2\t1\n", 3, id="both-and-of-no-gain"),
     ],
 )
-def test_judgements_of_what_is_not_there(task: Callable[..., Path], lines: str, left_out: int) -> None:
+def test_judgements_of_what_is_not_there(task: Callable[..., Path], lines: str, unmatched: int) -> None:
     """As a sample of a corpus has them: they are left out and counted, and the others stay what they are."""
     folder = task()
     whole = datasets.read_retrieval(folder)
@@ -118,8 +118,8 @@ def test_judgements_of_what_is_not_there(task: Callable[..., Path], lines: str, 
 
     found = datasets.read_retrieval(folder)
 
-    assert (0, left_out) == (whole.left_out, found.left_out)
-    assert msgspec.structs.replace(whole, left_out=left_out) == found
+    assert (0, unmatched) == (whole.unmatched, found.unmatched)
+    assert msgspec.structs.replace(whole, unmatched=unmatched) == found
 
 
 def test_ids_with_quotes(task: Callable[..., Path]) -> None:

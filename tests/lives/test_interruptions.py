@@ -221,7 +221,7 @@ def test_embed(home: Path, tmp_path: Path, number: int) -> None:
 
         assert AS_SHELLS[number] == command.end(number)
     name = signal.Signals(number).name
-    assert command.text.endswith(f"embed-onnx: stopped by {name}; the same command goes on from here\n")
+    assert command.text.endswith(f"embed-onnx: stopped by {name}; the same command continues from here\n")
     assert json.loads(state.read_bytes())["finished"] is None
     assert not (tmp_path / "out.npy").exists()
 

@@ -18,7 +18,7 @@ ROPE = ("rope_parameters", "rope_scaling")
 
 
 def check(model: Any, repo: str) -> None:
-    """Refuse a transformer that was loaded without something that its config asks for.
+    """Refuse a transformer that was loaded without something that its config has.
 
     Raises:
         ExportError: That is so; the sentence has the field.

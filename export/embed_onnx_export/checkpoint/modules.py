@@ -85,10 +85,10 @@ class DenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Its class, if the name is that of one in torch."""
         path, _, name = self.activation_function.rpartition(".")
         try:
-            found = getattr(importlib.import_module(path), name, None) if path.startswith("torch.") else None
+            kind = getattr(importlib.import_module(path), name, None) if path.startswith("torch.") else None
         except ImportError:
             return None
-        return found if isinstance(found, type) and issubclass(found, torch.nn.Module) else None
+        return kind if isinstance(kind, type) and issubclass(kind, torch.nn.Module) else None
 
 
 class _NormalizeConfig(msgspec.Struct):
@@ -152,7 +152,7 @@ def decode(path: Path, kind: type[T]) -> T:
 
 
 def _chain(folder: Path) -> tuple[Module, ...]:
-    found = []
+    chain = []
     for listed in decode(folder / MODULES, list[_Listed]):
         path = PurePosixPath(listed.path)
         if path.is_absolute() or ".." in path.parts:
@@ -165,8 +165,8 @@ def _chain(folder: Path) -> tuple[Module, ...]:
                 f"{folder.name} has the module {listed.type}, which is not served; {way_out}. Served are "
                 f"{', '.join((*FIRST, 'Pooling', *AFTER))}"
             )
-        found.append(Module(name, "" if path == PurePosixPath() else str(path)))
-    names = [module.kind for module in found]
+        chain.append(Module(name, "" if path == PurePosixPath() else str(path)))
+    names = [module.kind for module in chain]
     start = 2 if names[:2] == ["Transformer", "Pooling"] else 1
     if names[:start] not in (["Transformer", "Pooling"], ["StaticEmbedding"]) or set(names[start:]) - set(
         AFTER
@@ -175,7 +175,7 @@ def _chain(folder: Path) -> tuple[Module, ...]:
             f"{folder.name} chains {', '.join(names) or 'nothing'}; served is Transformer and Pooling, or "
             f"StaticEmbedding alone, and then any of {', '.join(AFTER)}"
         )
-    return tuple(found)
+    return tuple(chain)
 
 
 def _check(module: Module, checkpoint: Checkpoint) -> None:
@@ -218,7 +218,7 @@ def _check_transformer(folder: Path) -> None:
         )
     if not (folder / CONFIG).is_file():
         raise ExportError(
-            f"{folder} holds no {CONFIG}, so it is no model of transformers; get the checkpoint again"
+            f"{folder} holds no {CONFIG}, so it is not a model of transformers; get the checkpoint again"
         )
     foreign = [
         name for name in decode(folder / CONFIG, _TransformerConfig).auto_map if name.startswith("Auto")
@@ -274,7 +274,7 @@ def _check_dense(folder: Path) -> None:
     _check_names(folder, config)
     if config.activation() is None:
         raise ExportError(
-            f"{folder / CONFIG} has the activation {config.activation_function}, which is no class of "
+            f"{folder / CONFIG} has the activation {config.activation_function}, which is not a class of "
             "torch.nn and would be code of its own (sentence-transformers takes Tanh in its place); save the "
             "Dense with an activation of torch.nn"
         )

@@ -199,11 +199,12 @@ class _Stack:
                     f"{folder.name} does not fit together: its {kind} takes {takes} numbers, and the "
                     f"{before} before it gives {width}; correct the config.json of one of them"
                 )
-        found = head.dimensions(self.head, self.pooled)
-        if found != self.widths[-1]:
+        dimensions = head.dimensions(self.head, self.pooled)
+        if dimensions != self.widths[-1]:
             raise ExportError(
-                f"{folder.name} does not fit together: vectors have {found} numbers after an activation that "
-                f"changes how many there are, and its Dense says {self.widths[-1]}; use another activation"
+                f"{folder.name} does not fit together: vectors have {dimensions} numbers after an activation "
+                f"that changes how many there are, and its Dense says {self.widths[-1]}; use another "
+                "activation"
             )
 
     def described(self, dimensions: int, *, plain: bool) -> tuple[Module, ...]:

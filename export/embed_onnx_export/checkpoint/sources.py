@@ -41,7 +41,7 @@ def find(entry: Entry) -> Checkpoint:
     """The checkpoint a line of models.txt means, downloaded if need be.
 
     Raises:
-        ExportError: It is nowhere to be found, or is not what it should be.
+        ExportError: It cannot be found or read, or is not the original.
     """
     if entry.folder is not None:
         return _checkpoint(entry.folder, repo=entry.folder.name)
@@ -53,51 +53,51 @@ def find(entry: Entry) -> Checkpoint:
 
 
 def _packaged(repo: str, package: str, folder: Path) -> Checkpoint:
-    found = _checkpoint(folder / "model", repo=repo)
-    expected, actual = PACKAGED_SHA256[package], found.source.files.get("model.safetensors")
+    checkpoint = _checkpoint(folder / "model", repo=repo)
+    expected, actual = PACKAGED_SHA256[package], checkpoint.source.files.get("model.safetensors")
     if actual != expected:
         raise ExportError(
             f"the package {package} does not carry the original weights of {repo}: their sha256 is {actual}, "
             f"expected {expected}; uninstall it to download the model, or install the released version"
         )
-    return found
+    return checkpoint
 
 
 def _downloaded(repo: str, revision: str | None) -> Checkpoint:
     """The files of a hub repository, from the local cache where they are there already."""
-    wanted = repo if revision is None else f"{repo}@{revision}"
+    name = repo if revision is None else f"{repo}@{revision}"
     try:
         folder = huggingface_hub.snapshot_download(
             repo, revision=revision, allow_patterns=list(READ), ignore_patterns=list(NOT_READ)
         )
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as err:
         raise ExportError(
-            f"{wanted} is not in the local cache and the hub cannot be reached ({_first_line(err)}); go "
+            f"{name} is not in the local cache and the hub cannot be reached ({_first_line(err)}); go "
             "online and unset HF_HUB_OFFLINE, or save the model to a folder elsewhere and list ./FOLDER"
         ) from None
     except (HfHubHTTPError, OSError, ValueError) as err:
         if is_exhausted(err):
             raise ExportError(
-                f"{wanted} cannot be downloaded to {huggingface_hub.constants.HF_HUB_CACHE}: {err}; make "
+                f"{name} cannot be downloaded to {huggingface_hub.constants.HF_HUB_CACHE}: {err}; make "
                 "room there, or choose another place with HF_HOME"
             ) from None
         raise ExportError(
-            f"{wanted} cannot be downloaded: {_first_line(err)}; check its name and revision, and log in if "
+            f"{name} cannot be downloaded: {_first_line(err)}; check its name and revision, and log in if "
             "it is private"
         ) from None
-    found = _checkpoint(Path(folder), repo=repo)
-    source = replace(found.source, requested=revision, revision=Path(folder).name)
-    return replace(found, source=source)
+    checkpoint = _checkpoint(Path(folder), repo=repo)
+    source = replace(checkpoint.source, requested=revision, revision=Path(folder).name)
+    return replace(checkpoint, source=source)
 
 
 def _checkpoint(folder: Path, *, repo: str) -> Checkpoint:
     if not any((folder / name).is_file() for name in (MODULES, CONFIG)):
         raise ExportError(
-            f"{folder} holds neither {MODULES} nor {CONFIG}, so it is no model of Sentence-Transformers or "
-            "transformers; save one there with SentenceTransformer(...).save_pretrained(...)"
+            f"{folder} holds neither {MODULES} nor {CONFIG}, so it is not a model of Sentence-Transformers "
+            "or transformers; save one there with SentenceTransformer(...).save_pretrained(...)"
         )
-    found = {*folder.rglob("*"), *folder.glob("*/*")}  # the first enters no folder that is a link
-    relative = sorted(path.relative_to(folder) for path in found if path.is_file())
+    paths = {*folder.rglob("*"), *folder.glob("*/*")}  # the first enters no folder that is a link
+    relative = sorted(path.relative_to(folder) for path in paths if path.is_file())
     files = {str(path): manifest.sha256(folder / path) for path in relative if _is_read(str(path))}
     source = Source(repo=repo, license=_license(folder), files=files)
     return Checkpoint(folder, source)

@@ -101,8 +101,9 @@ def max_tokens(module: Any) -> int:
     That is max_seq_length if the checkpoint has it, else the tokenizer's limit, cut at the config's
     max_position_embeddings.
     """
-    given = module.max_seq_length
-    limit = NO_LIMIT if given is None or given > 10**9 else int(given)  # 10**30 is transformers' for none
+    declared = module.max_seq_length
+    unlimited = declared is None or declared > 10**9  # transformers has 10**30 for no limit
+    limit = NO_LIMIT if unlimited else int(declared)
     positions = _positions(module.auto_model)
     return limit if positions is None else min(limit, positions)
 

@@ -36,8 +36,8 @@ def quantize_rows(table: Floats) -> tuple[Integers, Floats]:
 
 def _largest(rows: Floats) -> Floats:
     """The largest magnitude of each row, [rows, 1]; 0 of an empty one."""
-    found: Floats = np.abs(rows).max(axis=1, keepdims=True, initial=0)
-    return found
+    magnitudes: Floats = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+    return magnitudes
 
 
 def _quantize(rows: Floats, magnitudes: Floats) -> tuple[Integers, Floats]:

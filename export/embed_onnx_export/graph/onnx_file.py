@@ -41,6 +41,6 @@ def session(model: Path | onnx.ModelProto) -> ort.InferenceSession:
 
 def states(opened: ort.InferenceSession, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Floats:
     """Ids and mask [batch, tokens] to states [batch, tokens, width]."""
-    given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-    (found,) = opened.run(None, {argument.name: given[argument.name] for argument in opened.get_inputs()})
-    return np.asarray(found, np.float32)
+    arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    (hidden,) = opened.run(None, {argument.name: arrays[argument.name] for argument in opened.get_inputs()})
+    return np.asarray(hidden, np.float32)

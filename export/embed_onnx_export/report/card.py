@@ -1,4 +1,4 @@
-"""report.json: what a report card says, as data. It lies beside an artifact and is no part of it."""
+"""report.json: what a report card says, as data. It lies beside an artifact and is not a part of it."""
 
 from pathlib import Path
 

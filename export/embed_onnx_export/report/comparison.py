@@ -19,7 +19,7 @@ from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.progress import Show
 from embed_onnx_export.report import environment, measure, scores, texts
 from embed_onnx_export.report.card import Card, Facts, Measured, Row
-from embed_onnx_export.report.datasets import Given
+from embed_onnx_export.report.datasets import Datasets
 from embed_onnx_export.report.measure import Embed, Scorer, Vectors, Workload
 
 ORIGINAL = "original"
@@ -43,20 +43,20 @@ class Subject(msgspec.Struct, frozen=True):
     refused: str | None
 
 
-def card_of(subject: Subject, given: Given, show: Show) -> Card:
+def card_of(subject: Subject, data: Datasets, show: Show) -> Card:
     """Run the texts through every engine, in this process, and score and time them."""
     show("loading")
     torch.set_num_threads(cpu.usable_cores())
     original = load_original(subject.checkpoint, attention=None)
-    work = measure.workload(given, parity.messages(original))
+    work = measure.workload(data, parity.messages(original))
     show.expect(work.count * (1 + len(subject.folders)))
     with contextlib.ExitStack() as stack:
         models = {name: stack.enter_context(Model.load(path)) for name, path in subject.folders.items()}
         engines = _engines(subject, original, models)
-        found: dict[str, Vectors] = {}
+        vectors: dict[str, Vectors] = {}
         for name, engine in engines.items():
             show(f"embedding, {name}")
-            found[name] = measure.vectors(engine.embed, work, show.advance)
+            vectors[name] = measure.vectors(engine.embed, work, show.advance)
         show("timing")
         timed = measure.timed_texts(engines[ORIGINAL].embed)
         this = models[subject.manifest.precision]
@@ -65,25 +65,25 @@ def card_of(subject: Subject, given: Given, show: Show) -> Card:
         lengths = measure.num_tokens(this, work.texts["bare"])
         long = parity.counted(lengths, SHORT_TOKENS, subject.manifest)
     show("scoring")
-    scorer = Scorer(given, work, found[ORIGINAL], _similarity(original))
+    scorer = Scorer(data, work, vectors[ORIGINAL], _similarity(original))
     rows = {}
     for name, engine in engines.items():
-        cosines = scores.cosines(found[name]["bare"], found[ORIGINAL]["bare"])
+        cosines = scores.cosines(vectors[name]["bare"], vectors[ORIGINAL]["bare"])
         rows[name] = Row(
             runs_on=engine.runs_on,
             megabytes=engine.megabytes,
             speed=speeds[name],
             cosines=cosines.tolist(),
             parity=parity.recorded(cosines, long),
-            scores=[scorer.score(found[name], dimensions) for dimensions in _cuts(subject.manifest)],
+            scores=[scorer.score(vectors[name], dimensions) for dimensions in _cuts(subject.manifest)],
         )
     return Card(
         created=int(time.time()),
-        command=_command(subject.manifest, given),
+        command=_command(subject.manifest, data),
         machine=environment.describe(),
         versions=environment.versions(),
         model=_facts(subject, original),
-        measured=_measured(given, work, timed, num_tokens),
+        measured=_measured(data, work, timed, num_tokens),
         precision=subject.manifest.precision,
         original=rows.pop(ORIGINAL),
         artifacts={name: rows[name] for name in subject.folders},
@@ -108,10 +108,10 @@ def _engines(subject: Subject, original: Original, models: Mapping[Precision, Mo
     return {ORIGINAL: Engine(measure.of_original(original, batch), how, size / MB), **artifacts}
 
 
-def _cuts(made: Manifest) -> list[int]:
-    """The dimensions that scores are told for, all first: also a half, a quarter, and those trained for."""
-    parts = {made.output.dimensions // part for part in (1, 2, 4)}
-    return sorted((parts | set(made.output.matryoshka)) - {0}, reverse=True)
+def _cuts(manifest: Manifest) -> list[int]:
+    """The dimensions to score at, all of them first: also a half, a quarter, and those trained for."""
+    parts = {manifest.output.dimensions // part for part in (1, 2, 4)}
+    return sorted((parts | set(manifest.output.matryoshka)) - {0}, reverse=True)
 
 
 def _similarity(original: Original) -> str:
@@ -120,24 +120,24 @@ def _similarity(original: Original) -> str:
 
 
 def _facts(subject: Subject, original: Original) -> Facts:
-    made = subject.manifest
+    manifest = subject.manifest
     return Facts(
-        name=made.name,
-        repo=made.source.repo,
-        revision=made.source.revision,
-        license=made.source.license,
-        dimensions=made.output.dimensions,
-        max_tokens=made.max_tokens,
-        modules=[module.text for module in made.modules],
-        pooling=list(made.output.pooling),
-        prompts=made.prompts,
-        default_prompt=made.default_prompt,
+        name=manifest.name,
+        repo=manifest.source.repo,
+        revision=manifest.source.revision,
+        license=manifest.source.license,
+        dimensions=manifest.output.dimensions,
+        max_tokens=manifest.max_tokens,
+        modules=[module.text for module in manifest.modules],
+        pooling=list(manifest.output.pooling),
+        prompts=manifest.prompts,
+        default_prompt=manifest.default_prompt,
         similarity=_similarity(original),
     )
 
 
-def _measured(given: Given, work: Workload, timed: Sequence[str], num_tokens: int) -> Measured:
-    pairs, task = given.pairs, given.retrieval
+def _measured(data: Datasets, work: Workload, timed: Sequence[str], num_tokens: int) -> Measured:
+    pairs, task = data.pairs, data.retrieval
     return Measured(
         parity=len(work.texts["bare"]),
         neighbours=work.neighbours,
@@ -146,18 +146,18 @@ def _measured(given: Given, work: Workload, timed: Sequence[str], num_tokens: in
         retrieval=None if task is None else task.name,
         num_documents=0 if task is None else len(task.documents),
         num_queries=0 if task is None else len(task.queries),
-        judgements_left_out=0 if task is None else task.left_out,
+        judgements_left_out=0 if task is None else task.unmatched,
         load=os.getloadavg()[0],
         timed_texts=len(timed),
         timed_tokens=num_tokens,
     )
 
 
-def _command(made: Manifest, given: Given) -> str:
+def _command(manifest: Manifest, data: Datasets) -> str:
     """What makes this report again; files by their names only."""
-    words = ["embed-onnx", "report", made.name]
-    if given.pairs is not None:
-        words += ["--sts", given.pairs.name]
-    if given.retrieval is not None:
-        words += ["--beir", given.retrieval.name]
+    words = ["embed-onnx", "report", manifest.name]
+    if data.pairs is not None:
+        words += ["--sts", data.pairs.name]
+    if data.retrieval is not None:
+        words += ["--beir", data.retrieval.name]
     return shlex.join(words)

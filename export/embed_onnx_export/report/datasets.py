@@ -27,8 +27,8 @@ class Pairs(msgspec.Struct, frozen=True):
     """Pairs of sentences, and how alike people find each."""
 
     name: str
-    left: list[str]
-    right: list[str]
+    first: list[str]
+    second: list[str]
     scores: list[float]
 
 
@@ -36,7 +36,7 @@ class Retrieval(msgspec.Struct, frozen=True):
     """Documents, and the queries that some of them answer.
 
     ``gains`` are by the document's place. ``same`` is the place of the document that is the query itself, by
-    its id, or -1: as BEIR does, it is not ranked, unless it is said to answer the query. ``left_out`` are
+    its id, or -1: as BEIR does, it is not ranked, unless it is said to answer the query. ``unmatched`` counts
     judgements of documents or queries that are not there, as samples of a corpus have them.
     """
 
@@ -45,11 +45,11 @@ class Retrieval(msgspec.Struct, frozen=True):
     queries: list[str]
     gains: list[dict[int, float]]
     same: list[int]
-    left_out: int = 0
+    unmatched: int = 0
 
 
-class Given(msgspec.Struct, frozen=True):
-    """What a report is to measure with."""
+class Datasets(msgspec.Struct, frozen=True):
+    """What a report measures with, besides the texts of its own."""
 
     pairs: Pairs | None = None
     retrieval: Retrieval | None = None
@@ -68,13 +68,13 @@ class _Text(msgspec.Struct, frozen=True):
         return f"{self.title or ''} {self.text}".strip()
 
 
-def read(sts: Path | None, beir: Path | None) -> Given:
-    """What is given, read whole.
+def read(sts: Path | None, beir: Path | None) -> Datasets:
+    """The datasets of the command's options, read whole.
 
     Raises:
         DatasetError: A file cannot be read, or a line of it is wrong.
     """
-    return Given(
+    return Datasets(
         None if sts is None else read_pairs(sts),
         None if beir is None else read_retrieval(beir),
     )
@@ -88,10 +88,10 @@ def read_pairs(path: Path) -> Pairs:
     """
     pairs = Pairs(path.name, [], [], [])
     for line, row in _rows(path, PAIR_COLUMNS, ","):
-        score, left, right = row
+        score, first, second = row
         pairs.scores.append(_number(score, path, line))
-        pairs.left.append(left)
-        pairs.right.append(right)
+        pairs.first.append(first)
+        pairs.second.append(second)
     if len(set(pairs.scores)) < 2:
         _refuse(
             path, None, f"has {len(pairs.scores)} pairs and no two different scores; a ranking needs them"
@@ -110,28 +110,28 @@ def read_retrieval(folder: Path) -> Retrieval:
         (path for path in (folder / "qrels.tsv", folder / "qrels" / "test.tsv") if path.is_file()),
         folder / "qrels.tsv",
     )
-    documents, asked = _texts(corpus), _texts(queries)
+    documents, questions = _texts(corpus), _texts(queries)
     places = {name: place for place, name in enumerate(documents)}
     gains: dict[str, dict[int, float]] = {}
-    left_out = 0
+    unmatched = 0
     for line, (query, document, score) in _rows(judgements, JUDGEMENT_COLUMNS, "\t"):
         gain = _number(score, judgements, line)
-        if query not in asked or document not in documents:
-            left_out += 1
+        if query not in questions or document not in documents:
+            unmatched += 1
         elif gain > 0:
             gains.setdefault(query, {})[places[document]] = gain
     if not gains:
         reason = "has no line with a score above 0; without an answer nothing can be scored"
-        if left_out:
-            reason += f" ({left_out} lines are of texts that {queries.name} or {corpus.name} does not have)"
+        if unmatched:
+            reason += f" ({unmatched} lines are of texts that {queries.name} or {corpus.name} does not have)"
         _refuse(judgements, None, reason)
     return Retrieval(
         name=folder.resolve().name,
         documents=list(documents.values()),
-        queries=[asked[query] for query in gains],
+        queries=[questions[query] for query in gains],
         gains=list(gains.values()),
-        same=[_same(places.get(query, -1), found) for query, found in gains.items()],
-        left_out=left_out,
+        same=[_same(places.get(query, -1), answers) for query, answers in gains.items()],
+        unmatched=unmatched,
     )
 
 
@@ -161,13 +161,13 @@ def _rows(path: Path, columns: Sequence[str], delimiter: str) -> Iterator[tuple[
                 _refuse(path, reader.line_num, reason)
             yield reader.line_num, values
     except csv.Error as err:
-        reason = f"is no CSV: {err}; quote a value with a comma, and double the quotes in it"
+        reason = f"is not CSV: {err}; quote a value with a comma, and double the quotes in it"
         _refuse(path, reader.reader.line_num, reason)
 
 
 def _texts(path: Path) -> dict[str, str]:
     """Texts by id."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue
@@ -175,12 +175,12 @@ def _texts(path: Path) -> dict[str, str]:
             item = msgspec.json.decode(line, type=_Text)
         except ValueError as err:
             _refuse(path, number, f'is not {{"_id": "...", "text": "..."}}: {err}; correct it')
-        if item.id in found:
+        if item.id in texts:
             _refuse(path, number, f"has the id {item.id!r} once more; an id stands once")
-        found[item.id] = item.full
-    if not found:
+        texts[item.id] = item.full
+    if not texts:
         _refuse(path, None, "is empty; it needs a line at least")
-    return found
+    return texts
 
 
 def _lines(path: Path) -> list[str]:
@@ -200,7 +200,7 @@ def _number(text: str, path: Path, line: int) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        _refuse(path, line, f"has the score {text[:20]!r}, which is no number; write one such as 3.5")
+        _refuse(path, line, f"has the score {text[:20]!r}, which is not a number; write one such as 3.5")
     return number
 
 

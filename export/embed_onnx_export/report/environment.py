@@ -34,7 +34,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe() -> Machine:
-    """This machine, as far as it tells."""
+    """This machine, as far as Linux says."""
     lines = [line.partition(":") for line in _cpu_info().splitlines()]
     fields = {name.strip(): value.strip() for name, _, value in reversed(lines)}
     words = fields.get("flags", fields.get("Features", "")).split()

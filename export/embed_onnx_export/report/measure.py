@@ -15,7 +15,7 @@ from embed_onnx_export import parity
 from embed_onnx_export.checkpoint.original import Original
 from embed_onnx_export.report import scores, texts
 from embed_onnx_export.report.card import Scores, Speed
-from embed_onnx_export.report.datasets import Given
+from embed_onnx_export.report.datasets import Datasets
 from embed_onnx_export.report.scores import Floats, Places
 
 Kind = Literal["bare", "text", "query", "document"]
@@ -48,19 +48,19 @@ class Workload(msgspec.Struct, frozen=True):
         return sum(len(some) for some in self.texts.values())
 
 
-def workload(given: Given, messages: list[str]) -> Workload:
-    """The texts of parity, and what is given or, where nothing is, more sentences of our own."""
-    found: dict[Kind, list[str]] = {"bare": [*parity.sentences(), *messages]}
+def workload(data: Datasets, messages: list[str]) -> Workload:
+    """The texts of parity, and those of the datasets or, without any, more sentences of our own."""
+    kinds: dict[Kind, list[str]] = {"bare": [*parity.sentences(), *messages]}
     neighbours = "these and others made up"
-    if given.pairs is not None:
-        found["text"] = list(dict.fromkeys([*given.pairs.left, *given.pairs.right]))
-        neighbours = f"the sentences of {given.pairs.name}"
-    if given.retrieval is not None:
-        found |= {"query": given.retrieval.queries, "document": given.retrieval.documents}
-        neighbours = f"the documents of {given.retrieval.name}, for its queries"
-    if len(found) == 1:
-        found["text"] = [*parity.sentences(), *texts.sentences(OWN_SENTENCES)]
-    return Workload(found, neighbours)
+    if data.pairs is not None:
+        kinds["text"] = list(dict.fromkeys([*data.pairs.first, *data.pairs.second]))
+        neighbours = f"the sentences of {data.pairs.name}"
+    if data.retrieval is not None:
+        kinds |= {"query": data.retrieval.queries, "document": data.retrieval.documents}
+        neighbours = f"the documents of {data.retrieval.name}, for its queries"
+    if len(kinds) == 1:
+        kinds["text"] = [*parity.sentences(), *texts.sentences(OWN_SENTENCES)]
+    return Workload(kinds, neighbours)
 
 
 def of_original(original: Original, batch: int) -> Embed:
@@ -73,8 +73,8 @@ def of_original(original: Original, batch: int) -> Embed:
         "document": model.encode_document,
     }
 
-    def embed(kind: Kind, given: Sequence[str]) -> Floats:
-        vectors = ways[kind](list(given), batch_size=batch, show_progress_bar=False)
+    def embed(kind: Kind, inputs: Sequence[str]) -> Floats:
+        vectors = ways[kind](list(inputs), batch_size=batch, show_progress_bar=False)
         return np.asarray(vectors, np.float32)
 
     return embed
@@ -88,59 +88,59 @@ def of_artifact(model: Model) -> Embed:
         "query": {"prompt_name": "query"},
         "document": {"prompt_name": "document"},
     }
-    return lambda kind, given: model.encode(list(given), **options[kind])
+    return lambda kind, inputs: model.encode(list(inputs), **options[kind])
 
 
 def attention(original: Original) -> str:
     """The name of the attention that the original runs with; empty for one without."""
-    found = (
+    models = (
         module for module in original.torch.modules() if isinstance(module, transformers.PreTrainedModel)
     )
-    return next((str(module.config._attn_implementation) for module in found), "")
+    return next((str(module.config._attn_implementation) for module in models), "")
 
 
-def best_batch(original: Original, given: Sequence[str]) -> int:
+def best_batch(original: Original, inputs: Sequence[str]) -> int:
     """The batch size that is fastest for some texts."""
-    of_original(original, BATCHES[0])("bare", given)  # not counted: lazy allocations
-    return min(BATCHES, key=lambda batch: _seconds(of_original(original, batch), given))
+    of_original(original, BATCHES[0])("bare", inputs)  # not counted: lazy allocations
+    return min(BATCHES, key=lambda batch: _seconds(of_original(original, batch), inputs))
 
 
 def vectors(embed: Embed, work: Workload, advance: Callable[[int], None]) -> Vectors:
-    """Embed a workload, long texts first, telling ``advance`` of each so many that are done."""
-    found: dict[Kind, Floats] = {}
-    for kind, given in work.texts.items():
-        order = sorted(range(len(given)), key=lambda place: -len(given[place]))
+    """Embed a workload, long texts first; calls ``advance`` with the number of each step."""
+    embedded: dict[Kind, Floats] = {}
+    for kind, inputs in work.texts.items():
+        order = sorted(range(len(inputs)), key=lambda place: -len(inputs[place]))
         parts = []
         for first in range(0, len(order), TEXTS_A_STEP):
-            part = [given[place] for place in order[first : first + TEXTS_A_STEP]]
+            part = [inputs[place] for place in order[first : first + TEXTS_A_STEP]]
             parts.append(embed(kind, part))
             advance(len(part))
-        found[kind] = np.concatenate(parts)[np.argsort(order)]
-    return found
+        embedded[kind] = np.concatenate(parts)[np.argsort(order)]
+    return embedded
 
 
 class Scorer:
-    """Scores vectors of a workload by what was given, and by the neighbours that the original finds."""
+    """Scores vectors of a workload by the datasets, and by the neighbours that the original finds."""
 
-    def __init__(self, given: Given, work: Workload, original: Vectors, similarity: str) -> None:
-        self._given, self._dot = given, similarity == "dot"
+    def __init__(self, data: Datasets, work: Workload, original: Vectors, similarity: str) -> None:
+        self._data, self._dot = data, similarity == "dot"
         places = {text: place for place, text in enumerate(work.texts.get("text", []))}
         self._pairs = (
             None
-            if given.pairs is None
-            else [[places[text] for text in side] for side in (given.pairs.left, given.pairs.right)]
+            if data.pairs is None
+            else [[places[text] for text in side] for side in (data.pairs.first, data.pairs.second)]
         )
         self._expected = self._ranked(original)
 
-    def score(self, found: Vectors, dimensions: int) -> Scores:
+    def score(self, vectors: Vectors, dimensions: int) -> Scores:
         """Scores of vectors cut to so many dimensions."""
-        short = {kind: rows[:, :dimensions] for kind, rows in found.items()}
+        short = {kind: rows[:, :dimensions] for kind, rows in vectors.items()}
         ranked = self._ranked(short)
         spearman = None
-        if self._given.pairs is not None and self._pairs is not None:
-            left, right = (short["text"][places] for places in self._pairs)
-            spearman = scores.spearman(scores.cosines(left, right), self._given.pairs.scores)
-        task = self._given.retrieval
+        if self._data.pairs is not None and self._pairs is not None:
+            first, second = (short["text"][places] for places in self._pairs)
+            spearman = scores.spearman(scores.cosines(first, second), self._data.pairs.scores)
+        task = self._data.retrieval
         return Scores(
             dimensions=dimensions,
             neighbours=scores.overlap(self._expected, ranked),
@@ -149,14 +149,14 @@ class Scorer:
             recall=None if task is None else scores.recall(ranked, task.gains),
         )
 
-    def _ranked(self, found: Vectors) -> Places:
+    def _ranked(self, vectors: Vectors) -> Places:
         """Ten documents a query or, without a retrieval task, ten other sentences a sentence."""
-        task = self._given.retrieval
+        task = self._data.retrieval
         if task is not None:
             return scores.nearest(
-                self._comparable(found["query"]), self._comparable(found["document"]), task.same
+                self._comparable(vectors["query"]), self._comparable(vectors["document"]), task.same
             )
-        rows = self._comparable(found["text"])
+        rows = self._comparable(vectors["text"])
         return scores.nearest(rows, rows, range(len(rows)))
 
     def _comparable(self, rows: Floats) -> Floats:
@@ -169,29 +169,29 @@ def timed_texts(embed: Embed) -> list[str]:
     return texts.mixed(int(np.clip(len(few) * TURN_SECONDS / _seconds(embed, few), 32, 400)))
 
 
-def num_tokens(model: Model, given: Sequence[str]) -> list[int]:
+def num_tokens(model: Model, inputs: Sequence[str]) -> list[int]:
     """Tokens of each text, special ones included, without a prompt."""
-    return [item.num_tokens for item in model.tokenize(list(given), Options(prompt=""))]
+    return [item.num_tokens for item in model.tokenize(list(inputs), Options(prompt=""))]
 
 
-def speeds(ways: Mapping[str, Embed], given: Sequence[str], tokens: int) -> dict[str, Speed]:
+def speeds(ways: Mapping[str, Embed], inputs: Sequence[str], tokens: int) -> dict[str, Speed]:
     """Tokens a second of each, for texts of so many tokens; in turns, as the machine has its spells."""
     names = list(ways)
     taken: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
-        ways[name]("bare", given)  # not counted: lazy allocations
+        ways[name]("bare", inputs)  # not counted: lazy allocations
     for turn in range(ROUNDS):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             time.sleep(PAUSE)
-            taken[name].append(tokens / _seconds(ways[name], given))
+            taken[name].append(tokens / _seconds(ways[name], inputs))
     return {
         name: Speed(median=float(np.median(rates)), least=min(rates), most=max(rates))
         for name, rates in taken.items()
     }
 
 
-def _seconds(embed: Embed, given: Sequence[str]) -> float:
+def _seconds(embed: Embed, inputs: Sequence[str]) -> float:
     started = time.perf_counter()
-    embed("bare", given)
+    embed("bare", inputs)
     return time.perf_counter() - started

@@ -14,29 +14,29 @@ from embed_onnx_export.checkpoint import sources
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.progress import Show
 from embed_onnx_export.report import card, report_text
-from embed_onnx_export.report.datasets import Given
+from embed_onnx_export.report.datasets import Datasets
 
 OTHER: dict[Precision, Precision] = {"int8": "float32", "float32": "int8"}
 
 
-def report_all(entries: Sequence[Entry], artifacts: Path, given: Given) -> list[Path]:
+def report_all(entries: Sequence[Entry], artifacts: Path, data: Datasets) -> list[Path]:
     """Write the report cards of artifacts, one after the other; says where.
 
     Raises:
         ExportError: An artifact is absent or out of date, or cannot be measured; those before it are done.
-        SetupError: There are no such kernels here as the environment names.
+        SetupError: The environment names kernels that cannot be used here.
     """
     native.find()  # said now, and not after minutes of measuring
-    return [_report(entry, artifacts / entry.name, given) for entry in entries]
+    return [_report(entry, artifacts / entry.name, data) for entry in entries]
 
 
-def _report(entry: Entry, folder: Path, given: Given) -> Path:
+def _report(entry: Entry, folder: Path, data: Datasets) -> Path:
     with progress.bars() as bars:
         show = Show(bars, f"{entry.name}: report")
         show("finding")
         checkpoint = sources.find(entry)
-        made = artifact.up_to_date(entry, checkpoint, folder)
-        if made is None:
+        manifest = artifact.up_to_date(entry, checkpoint, folder)
+        if manifest is None:
             raise ExportError(
                 f"{folder} holds no artifact of {entry.name} as it is listed now; "
                 f"run `embed-onnx export {entry.name}` first"
@@ -55,10 +55,12 @@ def _report(entry: Entry, folder: Path, given: Given) -> Path:
                 build.build(replace(entry, precision=OTHER[entry.precision]), checkpoint, other, show)
             except ExportError as err:
                 refused = str(err)
-            folders = {made.precision: folder}
+            folders = {manifest.precision: folder}
             if refused is None:
-                folders[OTHER[made.precision]] = other
-            found = comparison.card_of(comparison.Subject(made, checkpoint, folders, refused), given, show)
-            card.write(found, report_text.markdown(found), folder)
+                folders[OTHER[manifest.precision]] = other
+            result = comparison.card_of(
+                comparison.Subject(manifest, checkpoint, folders, refused), data, show
+            )
+            card.write(result, report_text.markdown(result), folder)
         show("done")
     return folder / card.REPORT

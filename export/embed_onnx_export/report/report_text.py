@@ -76,31 +76,31 @@ def _scored(card: Card) -> bool:
 
 
 def _faithful(card: Card, int8: Row) -> bool:
-    expected, found = card.original.scores[0], int8.scores[0]
+    expected, actual = card.original.scores[0], int8.scores[0]
     losses = [
-        loss for loss in (_loss(expected, found, name) for name in ("spearman", "ndcg")) if loss is not None
+        loss for loss in (_loss(expected, actual, name) for name in ("spearman", "ndcg")) if loss is not None
     ]
-    return max(losses) <= LARGEST_LOSS if losses else found.neighbours >= LEAST_NEIGHBOURS
+    return max(losses) <= LARGEST_LOSS if losses else actual.neighbours >= LEAST_NEIGHBOURS
 
 
-def _loss(expected: Scores, found: Scores, name: str) -> float | None:
+def _loss(expected: Scores, actual: Scores, name: str) -> float | None:
     """In points, of the figures as they are shown; below 0 for a gain."""
-    before, after = getattr(expected, name), getattr(found, name)
+    before, after = getattr(expected, name), getattr(actual, name)
     return None if before is None or after is None else round(100 * before, 2) - round(100 * after, 2)
 
 
-def _losses(expected: Scores, found: Scores) -> str:
+def _losses(expected: Scores, actual: Scores) -> str:
     words = []
-    for name, shown in NAMES.items():
-        loss = _loss(expected, found, name)
+    for name, label in NAMES.items():
+        loss = _loss(expected, actual, name)
         if loss is not None:
             change = (
                 "the same"
                 if abs(loss) < 0.005
                 else f"{abs(loss):.2f} points {'lower' if loss > 0 else 'higher'}"
             )
-            words.append(f"{shown} {change}")
-    words.append(f"{10 * found.neighbours:.1f} of the ten nearest neighbours are the original's")
+            words.append(f"{label} {change}")
+    words.append(f"{10 * actual.neighbours:.1f} of the ten nearest neighbours are the original's")
     return ", ".join(words)
 
 
@@ -109,13 +109,13 @@ def ways(card: Card) -> dict[str, Row]:
     names = {
         name: f"{name}, this artifact" if name == card.precision else name for name in ("float32", "int8")
     }
-    found = {names[name]: card.artifacts[name] for name in names if name in card.artifacts}
-    return {"original in PyTorch": card.original, **found}
+    rows = {names[name]: card.artifacts[name] for name in names if name in card.artifacts}
+    return {"original in PyTorch": card.original, **rows}
 
 
 def summary(card: Card) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of the first table."""
-    found = ways(card)
+    rows = ways(card)
     measured = card.measured
     lines: dict[str, Callable[[Row], str]] = {
         "tokens a second": lambda row: f"{row.speed.median:,.0f}",
@@ -132,7 +132,7 @@ def summary(card: Card) -> tuple[list[str], list[list[str]]]:
         lines[f"nDCG@10 x 100, {literal(measured.retrieval)}"] = lambda row: _points(row.scores[0].ndcg)
         lines[f"recall@10 x 100, {literal(measured.retrieval)}"] = lambda row: _points(row.scores[0].recall)
     lines["runs on"] = lambda row: literal(row.runs_on)
-    return ["", *found], [[name, *(cell(row) for row in found.values())] for name, cell in lines.items()]
+    return ["", *rows], [[name, *(cell(row) for row in rows.values())] for name, cell in lines.items()]
 
 
 def _cosine(fidelity: Fidelity | None, name: str) -> str:
@@ -177,15 +177,15 @@ def _data(card: Card) -> str:
 def _cuts(card: Card) -> str:
     """What is lost with fewer dimensions, by the original and by this artifact."""
     pairs = list(zip(card.original.scores, card.artifacts[card.precision].scores, strict=True))
-    shown = {"neighbours": "nearest ten, %", **{name: f"{shown} x 100" for name, shown in NAMES.items()}}
-    present = {name: column for name, column in shown.items() if getattr(pairs[0][0], name) is not None}
+    labels = {"neighbours": "nearest ten, %", **{name: f"{label} x 100" for name, label in NAMES.items()}}
+    present = {name: column for name, column in labels.items() if getattr(pairs[0][0], name) is not None}
     lines = [
         [
             str(expected.dimensions),
             f"{4 * expected.dimensions:,}",
-            *(f"{_points(getattr(expected, name))} / {_points(getattr(found, name))}" for name in present),
+            *(f"{_points(getattr(expected, name))} / {_points(getattr(actual, name))}" for name in present),
         ]
-        for expected, found in pairs
+        for expected, actual in pairs
     ]
     words = (
         "With `dimensions` in a request, a vector is cut to its first numbers and normalised again. Figures "
@@ -242,6 +242,6 @@ def _distance(card: Card) -> str:
     title = f"{card.model.name}, {card.precision}: {len(cosines)} texts by their cosine to the original"
     names = ("least", "5th percentile", "median", "greatest")
     values = np.percentile(cosines, [0, 5, 50, 100])
-    told = ", ".join(f"{name} {value:.5f}" for name, value in zip(names, values, strict=True))
-    words = f"All {len(cosines)} texts, the short ones as well: {told}."
+    figures = ", ".join(f"{name} {value:.5f}" for name, value in zip(names, values, strict=True))
+    words = f"All {len(cosines)} texts, the short ones as well: {figures}."
     return f"{words}\n\n{histogram.svg(title, cosines)}"

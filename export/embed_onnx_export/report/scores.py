@@ -17,23 +17,23 @@ QUERIES_A_BLOCK = 256
 """Ranked in one go, so that memory does not grow with queries times documents."""
 
 
-def cosines(left: Floats, right: Floats) -> NDArray[np.float64]:
+def cosines(rows: Floats, others: Floats) -> NDArray[np.float64]:
     """The cosine of each row to the same row of the other side, [texts]; 1 of two zero vectors, 0 of one."""
-    mine, others = _products(left, left), _products(right, right)
-    lengths: NDArray[np.float64] = np.sqrt(mine * others)
-    found: NDArray[np.float64] = (mine == others).astype(np.float64)
-    np.divide(_products(left, right), lengths, out=found, where=lengths != 0)
-    return found
+    squares, other_squares = _products(rows, rows), _products(others, others)
+    lengths: NDArray[np.float64] = np.sqrt(squares * other_squares)
+    results: NDArray[np.float64] = (squares == other_squares).astype(np.float64)
+    np.divide(_products(rows, others), lengths, out=results, where=lengths != 0)
+    return results
 
 
-def _products(left: Floats, right: Floats) -> NDArray[np.float64]:
-    products: NDArray[np.float64] = np.einsum("td,td->t", left, right, dtype=np.float64)
+def _products(rows: Floats, others: Floats) -> NDArray[np.float64]:
+    products: NDArray[np.float64] = np.einsum("td,td->t", rows, others, dtype=np.float64)
     return products
 
 
-def spearman(left: Sequence[float] | NDArray[np.float64], right: Sequence[float]) -> float:
+def spearman(values: Sequence[float] | NDArray[np.float64], others: Sequence[float]) -> float:
     """Spearman's rank correlation, -1 to 1, by scipy: equal values share the mean of their ranks."""
-    return float(stats.spearmanr(left, right).statistic)
+    return float(stats.spearmanr(values, others).statistic)
 
 
 def nearest(queries: Floats, documents: Floats, leave_out: Sequence[int], at: int = 10) -> Places:
@@ -65,17 +65,17 @@ def ndcg(ranked: Places, gains: Gains) -> float:
     IR techniques", 2002, in the form of trec_eval's ``ndcg_cut``, which BEIR reports.
     """
     discounts = 1 / np.log2(np.arange(2, ranked.shape[1] + 2))
-    found = []
+    results = []
     for row, gain in zip(ranked, gains, strict=True):
         ideal = np.array(sorted(gain.values(), reverse=True)[: len(row)])
         gained = np.array([gain.get(int(place), 0) for place in row])
-        found.append((gained @ discounts) / (ideal @ discounts[: len(ideal)]))
-    return float(np.mean(found))
+        results.append((gained @ discounts) / (ideal @ discounts[: len(ideal)]))
+    return float(np.mean(results))
 
 
 def recall(ranked: Places, gains: Gains) -> float:
     """The share of a query's documents that are among the ranked places; a mean over queries."""
-    found = [
+    shares = [
         len(gain.keys() & set(row.tolist())) / len(gain) for row, gain in zip(ranked, gains, strict=True)
     ]
-    return float(np.mean(found))
+    return float(np.mean(shares))

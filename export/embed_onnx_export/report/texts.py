@@ -32,9 +32,12 @@ MEDIAN_SENTENCES, SPREAD, MOST_SENTENCES = 1.5, 0.9, 20
 
 def sentences(count: int) -> list[str]:
     """So many different sentences, drawn from all that can be made."""
-    made = list(itertools.product(PEOPLE, DEEDS, PLACES, TIMES))
-    drawn = np.random.default_rng(0).choice(len(made), count, replace=False)
-    return [f"{person.capitalize()} {' '.join(rest)}." for person, *rest in (made[place] for place in drawn)]
+    combinations = list(itertools.product(PEOPLE, DEEDS, PLACES, TIMES))
+    drawn = np.random.default_rng(0).choice(len(combinations), count, replace=False)
+    return [
+        f"{person.capitalize()} {' '.join(rest)}."
+        for person, *rest in (combinations[place] for place in drawn)
+    ]
 
 
 def mixed(count: int) -> list[str]:

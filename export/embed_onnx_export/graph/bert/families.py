@@ -29,7 +29,7 @@ ACTIVATIONS = {
 
 
 class UnknownFamily(Exception):
-    """A model is none of these; the message says why."""
+    """A model is not of the BERT family; the message says why."""
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,9 +152,9 @@ def read(model: Any) -> Encoder:
         encoder = _read(model, family, parameters.pop)
     except KeyError as err:
         raise UnknownFamily(f"it has no {err.args[0]}") from None
-    left = [name for name in parameters if not name.startswith("pooler.")]
-    if left:
-        raise UnknownFamily(f"it also has {left[0]}")
+    others = [name for name in parameters if not name.startswith("pooler.")]
+    if others:
+        raise UnknownFamily(f"it also has {others[0]}")
     _check_heads(encoder)
     return encoder
 

@@ -52,7 +52,7 @@ def _rewritten(
     """The nodes of a graph, its attention in blocks.
 
     Raises:
-        NotCut: There is none, or it is not known how.
+        NotCut: There is no such attention, or it is not known how.
     """
     nodes = [new for node in model.graph.node for new in _without_shapes(node, tensors)]
     del model.graph.node[:]
@@ -75,14 +75,14 @@ def _rewritten(
 
 
 def _without_shapes(node: onnx.NodeProto, tensors: dict[str, axes.Tensor]) -> Iterator[onnx.NodeProto]:
-    """A node; instead of one that asks for a quadratic tensor's shape, nodes that ask for that of the ids."""
+    """A node; instead of one that reads a quadratic tensor's shape, nodes that read that of the ids."""
     tensor = tensors.get(node.input[0]) if node.op_type == "Shape" else None
     if tensor is None or not tensor.quadratic:
         yield node
         return
-    wanted = attributes(node)
+    bounds = attributes(node)
     parts = []
-    for place, axis in enumerate(tensor.axes[wanted.get("start", 0) : wanted.get("end")]):
+    for place, axis in enumerate(tensor.axes[bounds.get("start", 0) : bounds.get("end")]):
         name = f"{node.output[0]}.{place}"
         if isinstance(axis, int):
             yield helper.make_node("Constant", [], [name], value_ints=[axis])
@@ -101,7 +101,7 @@ def _attentions(graph: Graph) -> list[Attention]:
     Raises:
         NotCut: There is none.
     """
-    found = []
+    attentions = []
     for node in graph.nodes:
         if node.op_type != "MatMul" or graph.quadratic(node.output[0]) or not graph.quadratic(node.input[0]):
             continue
@@ -111,10 +111,10 @@ def _attentions(graph: Graph) -> list[Attention]:
             if needed.intersection(other.output) and graph.quadratic(other.output[0]):
                 nodes.append(other)
                 needed.update(other.input)
-        found.append(Attention(node, nodes[::-1]))
-    if not found:
+        attentions.append(Attention(node, nodes[::-1]))
+    if not attentions:
         raise NotCut("no product of shares and values is known in it")
-    return found
+    return attentions
 
 
 def _check_uses(

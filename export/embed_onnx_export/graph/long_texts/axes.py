@@ -1,7 +1,7 @@
 """Which axes of a graph's tensors follow the length of the text: seen by running it at two lengths.
 
-Shapes in an exported graph are computed by the graph itself, step by step. What comes out is plain when it
-runs, so two runs, of other numbers of texts and of tokens, tell an axis of tokens from one of any other size.
+Shapes in an exported graph are computed by the graph itself, step by step. They are known once it
+has run, so two runs, of other numbers of texts and of tokens, distinguish an axis of tokens from any other.
 """
 
 from collections.abc import Iterator

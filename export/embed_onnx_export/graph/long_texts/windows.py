@@ -48,9 +48,9 @@ class Masks:
         at = [place for place, node in enumerate(nodes) if node.op_type == "Softmax"]
         if len(at) != 1 or not {node.op_type for node in nodes[at[0] + 1 :]} <= AFTER_SOFTMAX:
             return Window()
-        found = [self._of(name) for name in self._addends(nodes[at[0]].input[0])]
+        windows = [self._of(name) for name in self._addends(nodes[at[0]].input[0])]
         sides = ("before", "after")
-        known = [[getattr(one, side) for one in found if getattr(one, side) is not None] for side in sides]
+        known = [[getattr(one, side) for one in windows if getattr(one, side) is not None] for side in sides]
         return Window(*(min(side, default=None) for side in known))
 
     def _addends(self, name: str) -> Iterator[str]:
@@ -106,8 +106,8 @@ class _Rows:
     def reach(self, length: int) -> tuple[int, int]:
         """How far queries see before and after them, at the most, in a text of so many tokens."""
         starts = np.unique(np.linspace(0, length - ROWS, SAMPLES, dtype=np.int64).clip(0))
-        found = [self._reach(length, int(start)) for start in starts]
-        return max(before for before, _ in found), max(after for _, after in found)
+        reaches = [self._reach(length, int(start)) for start in starts]
+        return max(before for before, _ in reaches), max(after for _, after in reaches)
 
     def _reach(self, length: int, start: int) -> tuple[int, int]:
         count = min(ROWS, length)
@@ -126,7 +126,7 @@ class _Rows:
 
 
 def _from_ids(nodes: Sequence[onnx.NodeProto]) -> set[str]:
-    """The tensors that token ids have a part in; their number alone is none."""
+    """The tensors that token ids have a part in, and not their number alone."""
     names = {"input_ids", "token_type_ids"}
     for node in nodes:
         if node.op_type not in ("Shape", "Size") and names.intersection(node.input):
@@ -137,9 +137,9 @@ def _from_ids(nodes: Sequence[onnx.NodeProto]) -> set[str]:
 def _ancestors(graph: Graph, nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """The nodes of the graph that these ones need."""
     needed: set[str] = {name for node in nodes for name in node.input}
-    found = []
+    ancestors = []
     for node in reversed(graph.nodes):
         if needed.intersection(node.output):
-            found.append(node)
+            ancestors.append(node)
             needed.update(node.input)
-    return found[::-1]
+    return ancestors[::-1]
