@@ -1,0 +1,75 @@
+"""The table of exporters: the first that can is used, and all reasons are named where none can."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small_models
+
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph import compare, onnx_file, states
+from embed_onnx_export.graph.bert import encoder_graph, families
+from embed_onnx_export.graph.states import Exporter
+
+
+class Module:
+    """A transformer as sentence-transformers wraps one, as far as exporters need."""
+
+    def __init__(self, model: Any) -> None:
+        self.auto_model = model
+
+
+def from_weights(module: Module, path: Path) -> None:
+    """An exporter that needs no tracing."""
+    onnx_file.save(encoder_graph.build(families.read(module.auto_model), quantized=False), path)
+
+
+def refusing(name: str) -> Exporter:
+    return Exporter(name=name, refusal=lambda *_: f"it is not for {name}", write=lambda *_: None)
+
+
+def test_the_first_exporter_that_can_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = Exporter(name="weights", refusal=lambda *_: None, write=from_weights)
+    monkeypatch.setattr(states, "EXPORTERS", (refusing("one"), exporter, refusing("two")))
+    model = small_models.build("bert")
+
+    states.write(Module(model), tmp_path / "model.onnx", max_tokens=48)
+
+    ids = np.array([[5, 6, 7]])
+    graph = onnx_file.session(tmp_path / "model.onnx")
+    actual = onnx_file.states(graph, ids, np.ones_like(ids))
+    np.testing.assert_allclose(compare.of_pytorch(model)(ids, np.ones_like(ids)), actual, atol=1e-4)
+
+
+def test_every_exporter_says_why_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "EXPORTERS", (refusing("one"), refusing("two")))
+
+    with pytest.raises(ExportError, match=r"^it is not for one; it is not for two$"):
+        states.write(Module(small_models.build("bert")), tmp_path / "model.onnx", max_tokens=48)
+
+
+def test_whatever_exporter_wrote_a_graph_it_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights of another model, which no reason would have named."""
+    other = small_models.build("distilbert")
+    wrong = Exporter(
+        name="wrong",
+        refusal=lambda *_: None,
+        write=lambda _, path: from_weights(Module(other), path),
+    )
+    monkeypatch.setattr(states, "EXPORTERS", (wrong,))
+
+    with pytest.raises(ExportError, match=r"architecture, bert, gives states of 1 tokens that are .*PyTorch"):
+        states.write(Module(small_models.build("bert")), tmp_path / "model.onnx", max_tokens=48)
+
+
+def test_texts_together_are_masked() -> None:
+    """A row a text, padded to the longest."""
+    texts = [compare._alone(np.full((1, length), length)) for length in (1, 3)]
+
+    ids, mask = compare.together(texts)
+
+    assert [[1, 0, 0], [3, 3, 3]] == ids.tolist()
+    assert [[1, 0, 0], [1, 1, 1]] == mask.tolist()
