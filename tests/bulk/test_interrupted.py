@@ -14,7 +14,7 @@ from embed_onnx.bulk.inputs import Inputs
 from embed_onnx.bulk.journal import Plan
 from embed_onnx.system.signals import Interruption
 
-CONTINUES = "stopped by SIGTERM; the same command goes on from here"
+CONTINUES = "stopped by SIGTERM; the same command continues from here"
 INPUTS = Inputs(files=(), kind="txt")
 PLAN = Plan(
     inputs=INPUTS,
