@@ -10,6 +10,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, WebSocketReceiveMessage
 
 from embed_onnx.http.record import current_record
+from embed_onnx.scheduling.quota import Quota
 from embed_onnx.scheduling.scheduler import Scheduler
 from embed_onnx.settings import Settings
 
@@ -25,7 +26,7 @@ class Admission(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
 
     def __init__(self, settings: Settings, scheduler: Scheduler) -> None:
-        self._limit = settings.max_pending
+        self._quota = Quota(settings.max_pending, "bytes of requests are being worked on")
         self._scheduler = scheduler
         self._pending = 0
         self._pending_of: Counter[str] = Counter()
@@ -62,8 +63,8 @@ class Admission(ASGIMiddleware):
             Overloaded: It does not fit.
         """
         own = self._pending_of[key] - arrived if key else 0
-        what = "bytes of requests are being worked on"
-        self._scheduler.check_share(what, self._pending - arrived, own, size, self._limit)
+        seconds = self._scheduler.waiting_seconds
+        self._quota.check(size, held=self._pending - arrived, own=own, retry_after=seconds)
 
 
 def _declared(scope: Scope) -> int:

@@ -114,13 +114,9 @@ class _Server(uvicorn.Server):
         reloading = asyncio.create_task(operations.reload(self._app.state))
         reloading.add_done_callback(_log_reload)
 
-    def _give_up_lanes(self) -> None:
-        scheduler = self._registry.scheduler
+    def _give_up_lanes(self, reason: str) -> None:
         self._give_up(
-            SetupError(
-                f"{scheduler.SICK} lanes died or hung within {scheduler.SICK_SECONDS:g} s; "
-                "the process ends, so that its supervisor starts it again"
-            )
+            SetupError(f"{reason}; the process ends, so that its supervisor starts it again")
         )
 
     def _give_up(self, err: SetupError) -> None:

@@ -260,8 +260,12 @@ class Model:
         described = manifest.read(folder)
         lanes = cpu.usable_cores() if threads is None else threads
         kernels = native.find()
-        scheduler = Scheduler(lanes=lanes, queue_tokens=sys.maxsize, lane_timeout=lane_timeout)
-        scheduler.closed_sentence = "the model was closed; load it again"
+        scheduler = Scheduler(
+            lanes=lanes,
+            queue_tokens=sys.maxsize,
+            lane_timeout=lane_timeout,
+            closed_sentence="the model was closed; load it again",
+        )
         kernels.set_threads(scheduler.lanes)
         model = cls(folder, described, scheduler, kernels, literal_special_tokens=literal_special_tokens)
         scheduler.end_with(model)

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, Self
 
@@ -98,8 +98,16 @@ def _is_there(folder: Path, entry: models_txt.Entry) -> bool:
 class Registry:
     """Checked at once, loaded by ``load``, closed at the end; one scheduler for all models."""
 
-    def __init__(self, entries: list[models_txt.Entry], settings: Settings) -> None:
+    def __init__(
+        self,
+        entries: list[models_txt.Entry],
+        settings: Settings,
+        *,
+        on_sick: Callable[[str], None] | None = None,
+    ) -> None:
         """Read and verify every artifact, which takes a moment; nothing is loaded yet.
+
+        ``on_sick`` is the scheduler's: it is called if lanes keep dying or hanging.
 
         Raises:
             ArtifactError: An artifact is absent, damaged, or newer than this version.
@@ -114,7 +122,10 @@ class Registry:
         lanes = settings.threads or cpu.usable_cores()
         self.kernels.set_threads(lanes)
         self.scheduler = Scheduler(
-            lanes=lanes, queue_tokens=settings.queue_tokens, lane_timeout=settings.lane_timeout
+            lanes=lanes,
+            queue_tokens=settings.queue_tokens,
+            lane_timeout=settings.lane_timeout,
+            on_sick=on_sick,
         )
         try:
             self._catalog = self._list(entries, {})

@@ -78,10 +78,10 @@ class Replica:
         self._settings = msgspec.structs.replace(configuration, threads=configuration.threads or env.cores())
         self._closing = contextlib.ExitStack()
         self._closing.enter_context(logs.to_stderr(configuration.log_format))
-        self._registry = Registry(registry.wanted(self._settings), self._settings)
-        self._closing.callback(self._registry.close)
-        self._registry.scheduler.on_sick = self._note_sick
         self._sick = False
+        entries = registry.wanted(self._settings)
+        self._registry = Registry(entries, self._settings, on_sick=self._note_sick)
+        self._closing.callback(self._registry.close)
         self._registry.load()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
@@ -118,7 +118,7 @@ class Replica:
     def __del__(self) -> None:
         self._closing.close()
 
-    def _note_sick(self) -> None:
+    def _note_sick(self, _: str) -> None:
         self._sick = True
 
 

@@ -29,7 +29,7 @@ from typing import Generic, TypeVar
 
 SMALL_PACK = 32
 """Tokens. So few are not split into packs of their own: the fixed cost of a pack would eat the gain."""
-QUICK = 64
+QUICK_TOKENS = 64
 """Tokens of a quick request, at most, and of a pack of such requests."""
 
 AGEING = 0.25
@@ -118,7 +118,7 @@ class FairQueue(Generic[Request]):
     def take_quick(self) -> list[tuple[Request, int]]:
         """The next pack of quick requests; empty if none waits."""
         lines = [line for (quick, _), line in self._short.items() if quick]
-        return self._take_short(lines, QUICK) if lines else []
+        return self._take_short(lines, QUICK_TOKENS) if lines else []
 
     def remove(self, request: Request) -> None:
         """Forget what still waits of a request, if anything does."""
@@ -198,7 +198,7 @@ class _Waiting:
         self.pack_tokens = pack_tokens
         self.tokens = sum(lengths)
         self.short = is_short(lengths, pack_tokens)
-        self.line = self.short and self.tokens <= QUICK, key
+        self.line = self.short and self.tokens <= QUICK_TOKENS, key
         self.came = 0.0
         """What a long one's age is counted from."""
         self._lengths = lengths

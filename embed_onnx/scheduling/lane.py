@@ -1,72 +1,62 @@
-"""A lane: a thread that runs packs, and how its watchdog tells one that computes from one that hangs.
-
-A lane that computes uses processor time. One that waits for something that never comes uses none, and is
-given up after the lane timeout, however long its texts are. One that computes is given time: ten times the
-timeout, or ten times what its pack should take at the measured speed if that is more; what still computes
-after that goes round in circles. Processor time, as a busy machine makes a lane slow and not sick.
-"""
+"""A lane: a thread that runs one pack after another, on one core."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Self
+from typing import Any, Protocol
 
+from embed_onnx.errors import EmbedError, InferenceFailed
 from embed_onnx.scheduling import jobs
-from embed_onnx.scheduling.jobs import Pack
-from embed_onnx.scheduling.speed import Paces
+from embed_onnx.scheduling.jobs import Job, Pack
 from embed_onnx.system import cpu, stop
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 10
-"""How often a pack may take what it should."""
-USUAL_WORK = 512
-"""Tokens that the lane timeout is meant for, where no speed was measured."""
-IDLE = 0.001
-"""Of a core: a lane that uses less waits, though it may look every second whether it still has to."""
+
+class Packs(Protocol):
+    """Where a lane has its packs from: the scheduler."""
+
+    def take(self, lane: "Lane") -> Pack:
+        """Block for a lane's next pack; empty if there will be none."""
+
+    def finish(self, pack: Pack, started: float, computed: float) -> None:
+        """Count a pack as done, which began at a time and took so much processor time."""
+
+    def fail(self, job: Job[Any], err: EmbedError) -> None:
+        """Answer a job with an error, if nobody has answered it."""
 
 
 class Lane:
-    """A thread that runs packs, and what it is at, which the scheduler's lock guards."""
+    """A thread, and the pack that it runs, which the scheduler's lock guards."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, packs: Packs) -> None:
         self.name = name
         self.pack: Pack = []
         self.tokens = 0
         """Of the pack."""
+        self.number = 0
+        """Of the pack, among those of this lane."""
+        self.began = 0.0
+        """Processor time of the thread when it began the pack."""
         self.replaced = False
+        """Whether another has taken its place, and it is to end."""
         self.stop = stop.Stop()
         """Ends the run of the pack."""
-        self.seconds = 0.0
-        """That it has been at the pack, by the watchdog's rounds: none pass while the process is stopped."""
-        self._idle = 0.0
-        """Those of them, up to now, in which it did not compute."""
-        self._patience = 0.0
-        """Seconds of processor time after which it counts as hung; none before the first round."""
-        self._began = 0.0
-        self._looked = 0.0
-        """Its processor time, at the pack's beginning and in the last round."""
+        self._packs = packs
         self._clock: int | None = None
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
-    def start(self, work: Callable[[Self], None]) -> None:
-        """Run ``work(self)`` in the thread.
+    def start(self) -> None:
+        """Start the thread.
 
         Raises:
             RuntimeError: The system starts none.
         """
-
-        def run() -> None:
-            try:
-                if hasattr(time, "pthread_getcpuclockid"):
-                    self._clock = time.pthread_getcpuclockid(threading.get_ident())
-                cpu.give_way()
-                work(self)
-            except BaseException:  # whatever it is, the watchdog finds the lane dead
-                log.exception("%s ended by itself", self.name)
-
-        self._thread = threading.Thread(target=run, name=self.name, daemon=True)
         self._thread.start()
+
+    def join(self, timeout: float) -> None:
+        """Wait for its end."""
+        self._thread.join(timeout)
 
     @property
     def lives(self) -> bool:
@@ -74,32 +64,14 @@ class Lane:
         return self._thread.is_alive()
 
     def begin(self, pack: Pack) -> None:
-        """Be at a pack from now on, in the lane's own thread; an empty one is none."""
+        """Have another pack from now on, in the lane's own thread; an empty one is none."""
         self.pack = pack
         self.tokens = jobs.pack_tokens(pack)
+        self.number += 1
         self.stop = stop.begin()
-        self.seconds = self._idle = self._patience = 0.0
-        self._began = self._looked = time.thread_time()
+        self.began = time.thread_time()
 
-    def look(self, interval: float, timeout: float, paces: Paces) -> str:
-        """The watchdog's round, so many seconds after the last: what is wrong with it, if anything is."""
-        if not self.lives:
-            return "died"
-        if not self.pack:
-            return ""
-        if not self._patience:
-            self._patience = PATIENCE * max(timeout, _expected(self.pack, timeout, paces))
-        self.seconds += interval
-        computed = self._processor_time()
-        idle = computed is not None and computed - self._looked < IDLE * interval
-        self._idle = self._idle + interval if idle else 0.0
-        self._looked = computed or 0.0
-        spent = self.seconds if computed is None else computed - self._began
-        if self._idle > timeout or spent > self._patience:
-            return f"has been at {self.tokens} tokens for {self.seconds:.0f} s"
-        return ""
-
-    def _processor_time(self) -> float | None:
+    def processor_time(self) -> float | None:
         """Seconds that the thread has computed; None where the system does not say."""
         if self._clock is None:
             return None
@@ -108,13 +80,47 @@ class Lane:
         except OSError:
             return None
 
-    def join(self, timeout: float) -> None:
-        """Wait for its end."""
-        self._thread.join(timeout)
+    def _work(self) -> None:
+        try:
+            if hasattr(time, "pthread_getcpuclockid"):
+                self._clock = time.pthread_getcpuclockid(threading.get_ident())
+            cpu.give_way()
+            while self._run_next():
+                pass  # and holds nothing of the last pack while it waits for another
+        except BaseException:  # whatever it is, the watchdog sees that the lane is dead
+            log.exception("%s ended by itself", self.name)
 
+    def _run_next(self) -> bool:
+        """Run the next pack; False if there will be none."""
+        pack = self._packs.take(self)
+        if pack:
+            self._run(pack)
+        return bool(pack)
 
-def _expected(pack: Pack, timeout: float, paces: Paces) -> float:
-    """Seconds of processor time that a pack should take: by what was measured, or else by the timeout."""
-    work = jobs.pack_work(pack)
-    measured = paces.computed(pack[0][0].runs, work)
-    return timeout * work / USUAL_WORK if measured is None else measured
+    def _run(self, pack: Pack) -> None:
+        runs = pack[0][0].runs
+        started, computed = time.perf_counter(), time.thread_time()
+        for job, _ in pack:
+            job.started = job.started or started
+        try:
+            results = runs.run([job.sequences[place] for job, place in pack])
+            for (job, place), result in zip(pack, results, strict=True):
+                job.results[place] = result
+        except Exception as err:
+            if not self.stop.asked:
+                self._isolate_failure(pack, err)  # a failure ends its own request; the lane lives on
+        else:
+            self._packs.finish(pack, started, time.thread_time() - computed)
+
+    def _isolate_failure(self, pack: Pack, err: Exception) -> None:
+        """Fail the job of a sequence that failed; of several, run them one by one to see which it was."""
+        if len(pack) == 1:
+            ((job, place),) = pack
+            log.error("a sequence of %d tokens failed", job.lengths[place], exc_info=err)
+            known = err if isinstance(err, EmbedError) else InferenceFailed(f"this is a bug: {err}")
+            self._packs.fail(job, known)
+            return
+        log.warning("a pack of %d sequences failed and is run one by one: %s", len(pack), err)
+        for job, place in pack:
+            if not job.future.done():
+                self._run([(job, place)])

@@ -12,7 +12,7 @@ from typing import Generic
 from embed_onnx.scheduling.fair_queue import FairQueue, Request
 
 
-class SharedQueue(Generic[Request]):
+class TenantQueue(Generic[Request]):
     """Sequences of many requests of many tenants, handed out in packs to ``lanes``."""
 
     def __init__(self, lanes: int = 1) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from embed_onnx.scheduling.fair_queue import AGEING, QUICK, FairQueue
+from embed_onnx.scheduling.fair_queue import AGEING, QUICK_TOKENS, FairQueue
 
 LENGTHS = st.lists(st.integers(1, 600), min_size=1, max_size=6)
 PACK_TOKENS = {"one by one": 0, "small": 64, "large": 256}
@@ -74,7 +74,7 @@ def test_each_sequence_comes_out_once_in_its_order_whatever_else_happens(steps, 
             assert was_empty == (pack == [])
             assert len({keys[request] for request, _ in pack}) <= 1
             assert len(pack) <= 1 or tokens <= PACK_TOKENS[keys[pack[0][0]]]
-            assert tokens <= QUICK or not quick
+            assert tokens <= QUICK_TOKENS or not quick
         assert counts(waiting) == (len(queue), queue.sequences, queue.tokens)
 
     assert not waiting
@@ -144,10 +144,10 @@ def test_short_requests_of_one_key_share_a_pack():
 
 def test_packs_of_the_quick_leave_all_others_behind():
     queue: FairQueue[str] = FairQueue()
-    add(queue, "passage", [QUICK + 1])
+    add(queue, "passage", [QUICK_TOKENS + 1])
     add(queue, "query", [8, 8])
     add(queue, "list", [8] * 100)
-    add(queue, "question", [QUICK])
+    add(queue, "question", [QUICK_TOKENS])
 
     assert queue.has_quick
     assert [("query", 0), ("query", 1)] == queue.take_quick()

@@ -2,10 +2,11 @@
 
 import math
 import os
+import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from harness import until
 
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InferenceFailed
+from embed_onnx.scheduling import watchdog
 from embed_onnx.scheduling.lane import Lane
 from embed_onnx.scheduling.scheduler import Scheduler
 from embed_onnx.system import cpu
@@ -71,16 +73,15 @@ def test_the_quick_lane_is_replaced_too(schedule, sums: Sums) -> None:
 
 def test_lanes_that_keep_dying_are_reported(schedule) -> None:
     """Somebody else has to end the process, so that its supervisor starts it again."""
-    reported = threading.Semaphore(0)
-    scheduler = schedule(lane_timeout=1)
-    scheduler.on_sick = reported.release
+    reported: queue.Queue[str] = queue.Queue()
+    scheduler = schedule(lane_timeout=1, on_sick=reported.put)
 
-    for _ in range(scheduler.SICK):
-        assert not reported.acquire(blocking=False)
+    for _ in range(watchdog.SICK):
+        assert reported.empty()
         with pytest.raises(InferenceFailed):
             scheduler.submit(Deadly(), [[1]]).future.result(60)
 
-    assert reported.acquire(timeout=60)
+    assert "3 lanes died or hung within 600 s" == reported.get(timeout=60)
 
 
 def test_the_last_success(schedule, sums: Sums) -> None:
@@ -115,11 +116,11 @@ def test_a_lane_that_no_thread_can_be_started_for(
     scheduler, start = schedule(lane_timeout=1), Lane.start
     refused: list[Lane] = []
 
-    def refuse_first(lane: Lane, work: Callable[[Lane], None]) -> None:
+    def refuse_first(lane: Lane) -> None:
         if not refused:
             refused.append(lane)
             raise RuntimeError("can't start new thread")
-        start(lane, work)
+        start(lane)
 
     monkeypatch.setattr(Lane, "start", refuse_first)
     failed = scheduler.submit(Deadly(), [[1]]).future
@@ -132,12 +133,11 @@ def test_a_lane_that_no_thread_can_be_started_for(
 
 def test_a_pack_that_cannot_be_counted_is_answered(schedule, sums: Sums) -> None:
     """As on a full disk, where the figures of several processes are."""
-    scheduler = schedule(lane_timeout=1)
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    scheduler.on_pack = fail
+    scheduler = schedule(lane_timeout=1, on_pack=fail)
 
     assert [[3], [4]] == scheduler.submit(sums, [[3], [4]]).future.result(60).tolist()
     assert 0 == scheduler.replaced
@@ -147,19 +147,19 @@ def test_a_process_that_was_stopped_has_no_lane_that_hangs(
     schedule, sums: Sums, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only what passes while the watchdog is awake counts."""
-    scheduler, clock, whole = schedule(lane_timeout=60), time.monotonic, Lane.look
+    scheduler, clock, whole = schedule(lane_timeout=60), time.monotonic, watchdog._Watch.look
     rounds = threading.Semaphore(0)
 
-    def look(lane: Lane, *rest: Any) -> str:
-        found = whole(lane, *rest)
+    def look(watch: watchdog._Watch, *rest: Any) -> str:
+        trouble = whole(watch, *rest)
         rounds.release()
-        return found
+        return trouble
 
     sums.gate.clear()
     job = scheduler.submit(sums, [[1]])
     sums.entered.acquire(timeout=60)
     monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600)
-    monkeypatch.setattr(Lane, "look", look)
+    monkeypatch.setattr(watchdog._Watch, "look", look)
     looked = [rounds.acquire(timeout=60) for _ in range(4)]
     sums.gate.set()
 

@@ -165,7 +165,9 @@ def test_what_waits_is_given_up_as_soon_as_it_is_late(scheduler: Scheduler, slow
     other.calls = 0
 
     assert not waiting.future.done()
-    scheduler._paces = paces([Job(slow, [[1]]), Job(other, [[1]])], 1.0)  # the machine is slow by now
+    scheduler._forecast.long_paces = paces(
+        [Job(slow, [[1]]), Job(other, [[1]])], 1.0
+    )  # the machine is slow by now
     with pytest.raises(TimedOut, match="cannot be done within 100 s"):
         waiting.future.result(50)
 

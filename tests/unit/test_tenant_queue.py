@@ -5,7 +5,7 @@ from collections import Counter, deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embed_onnx.scheduling.tenant_queue import SharedQueue
+from embed_onnx.scheduling.tenant_queue import TenantQueue
 
 STEPS = st.lists(
     st.one_of(
@@ -20,13 +20,13 @@ STEPS = st.lists(
 )
 
 
-def add(queue: SharedQueue, request: object, tenant: str, lengths: list[int]) -> None:
+def add(queue: TenantQueue, request: object, tenant: str, lengths: list[int]) -> None:
     queue.add(request, lengths, tenant=tenant, pack_tokens=96)
 
 
 @given(steps=STEPS, lanes=st.integers(1, 4))
 def test_each_sequence_comes_out_once_in_its_order_and_packs_have_one_tenant(steps, lanes):
-    queue: SharedQueue[int] = SharedQueue(lanes)
+    queue: TenantQueue[int] = TenantQueue(lanes)
     waiting: dict[int, deque[tuple[int, int]]] = {}
     tenants: dict[int, str] = {}
     rest = [("take", None)] * sum(len(value[1]) for kind, value in steps if kind == "add")
@@ -62,7 +62,7 @@ def test_each_sequence_comes_out_once_in_its_order_and_packs_have_one_tenant(ste
 )
 def test_while_tenants_have_work_none_is_a_pack_ahead_of_another(requests):
     """However many requests each sends, and however long they are."""
-    queue: SharedQueue[int] = SharedQueue()
+    queue: TenantQueue[int] = TenantQueue()
     left: Counter[str] = Counter()
     for number, (tenant, lengths) in enumerate(requests):
         add(queue, number, tenant, lengths)
@@ -80,7 +80,7 @@ def test_while_tenants_have_work_none_is_a_pack_ahead_of_another(requests):
 
 
 def test_one_request_of_a_tenant_does_not_wait_for_all_of_another():
-    queue: SharedQueue[str] = SharedQueue()
+    queue: TenantQueue[str] = TenantQueue()
     for number in range(50):
         add(queue, f"crowd {number}", "crowd", [90])
     queue.take()
@@ -91,7 +91,7 @@ def test_one_request_of_a_tenant_does_not_wait_for_all_of_another():
 
 def test_who_had_nothing_waiting_has_saved_no_claim():
     """After a pause it shares as anybody else; what it was given before is not held against it either."""
-    queue: SharedQueue[str] = SharedQueue()
+    queue: TenantQueue[str] = TenantQueue()
     add(queue, "early", "pauses", [90])
     add(queue, "list", "steady", [90] * 100)
     for _ in range(50):
@@ -105,7 +105,7 @@ def test_who_had_nothing_waiting_has_saved_no_claim():
 
 def test_quick_turns_of_one_tenant_do_not_hold_up_a_newcomer():
     """Who has had many of them is far ahead of who works on a list; a newcomer starts beside the latter."""
-    queue: SharedQueue[object] = SharedQueue()
+    queue: TenantQueue[object] = TenantQueue()
     add(queue, "list", "steady", [90] * 1000)
     for number in range(500):
         add(queue, number, "flood", [60])
