@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import record, stats, texts
 from embed_onnx import Model
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 from embed_onnx.system import cpu
 
 MODEL = "all-MiniLM-L6-v2"

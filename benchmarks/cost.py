@@ -22,7 +22,7 @@ from benchmarks import peers, record, stats, texts
 from benchmarks.engines import OURS
 from benchmarks.speed import MIXED
 from embed_onnx import Model
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 
 SHAPES = {peers.SMALL: (6, 384), peers.BASE: (12, 768)}
 """Layers and width of the models that were measured."""

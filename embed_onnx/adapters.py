@@ -16,13 +16,14 @@ from embed_onnx.engine import dtypes
 from embed_onnx.engine.dtypes import DType
 from embed_onnx.engine.vectors import Vector, normalize
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.models.model import Model, OneOrMore
+from embed_onnx.models.inputs import OneOrMore
+from embed_onnx.models.model import Model
 
 
 class LangChainEmbeddings:
-    """LangChain's ``Embeddings``; vectors are lists of floats, as that asks for.
+    """LangChain's ``Embeddings``; vectors are lists of floats, as in that interface.
 
-    Where an instance of that class is asked for, make this one of them:
+    Where an instance of that class is required, register this one:
     ``langchain_core.embeddings.Embeddings.register(LangChainEmbeddings)``.
     """
 
@@ -55,7 +56,7 @@ class LangChainEmbeddings:
 class SentenceEncoder:
     """The part of ``SentenceTransformer`` that programs which only embed call. Arrays are numpy's.
 
-    Tensors are made for those who ask for them, and have PyTorch.
+    Tensors are made on request, and need PyTorch.
     """
 
     similarity_fn_name: Literal["cosine"] = "cosine"
@@ -135,14 +136,14 @@ class SentenceEncoder:
 
 
 class _Card:
-    """Where evaluators of Sentence-Transformers leave their figures for a model card; they are not kept."""
+    """Where evaluators of Sentence-Transformers write figures for a model card; they are not kept."""
 
     def set_evaluation_metrics(self, *_: object) -> None:
         """Do nothing."""
 
 
 def _role(role: str, prompt_name: str | None, options: dict[str, Any]) -> str | None:
-    """The prompt that is asked for, else that of a role."""
+    """The prompt of the options, else that of a role."""
     return role if prompt_name is None and options.get("prompt") is None else prompt_name
 
 
@@ -153,7 +154,7 @@ def _unit(embeddings: ArrayLike) -> Vector:
 
 def _tensor(array: dtypes.Stored) -> Any:
     try:
-        import torch  # noqa: PLC0415 - it is not needed, but by who asks for its tensors
+        import torch  # noqa: PLC0415 - needed for tensors alone
     except ModuleNotFoundError:
         raise InvalidRequest("tensors need PyTorch, which is not installed; take numpy arrays") from None
     return torch.from_numpy(array)

@@ -12,4 +12,4 @@ def load(artifact: str, threads: int) -> protocol.Encode:
 
 
 if __name__ == "__main__":
-    protocol.serve(load, ["embed-onnx", "onnxruntime", "numpy"], kernels=native.find().told)
+    protocol.serve(load, ["embed-onnx", "onnxruntime", "numpy"], kernels=native.find().log_line)

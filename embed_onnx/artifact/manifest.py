@@ -47,7 +47,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What we wrote ourselves: a field we do not know is an error."""
+    """What an export wrote: an unknown field is an error."""
 
 
 class Source(Record, frozen=True, kw_only=True):

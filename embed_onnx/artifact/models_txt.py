@@ -46,7 +46,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys((self.name, *repo, *self.aliases)))
 
     def asks_for(self, manifest: Manifest) -> bool:
-        """Whether an artifact is what this line asks for, as far as can be told without its source."""
+        """Whether an artifact is what this line asks for, as far as can be seen without its source."""
         source = manifest.source
         same_repo = source.repo == (self.folder.name if self.folder else self.repo)
         pinned = self.revision is None or self.revision in (source.requested, source.revision)
@@ -116,8 +116,8 @@ def _nested(one: str, other: str) -> bool:
 
 def _words(line: str) -> list[str]:
     """Those before the first ``#`` that starts a word: folders may contain one."""
-    found = itertools.takewhile(lambda word: not word[0].startswith("#"), WORD.finditer(line))
-    return [word[0] if word[1] is None else word[1] for word in found]
+    words = itertools.takewhile(lambda word: not word[0].startswith("#"), WORD.finditer(line))
+    return [word[0] if word[1] is None else word[1] for word in words]
 
 
 def _entry(words: list[str], *, base: Path) -> Entry:

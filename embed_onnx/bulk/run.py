@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,9 +28,10 @@ from embed_onnx.bulk.writers import Meta, Rows, Writer
 from embed_onnx.engine import dtypes
 from embed_onnx.engine.dtypes import DType
 from embed_onnx.engine.vectors import Vector
-from embed_onnx.errors import InferenceFailed, InvalidRequest, SetupError
-from embed_onnx.models import registry
-from embed_onnx.models.model import Model, Options
+from embed_onnx.errors import EmbedError, InferenceFailed, SetupError
+from embed_onnx.models import isolate, prompts, registry
+from embed_onnx.models.model import Model
+from embed_onnx.models.options import Options
 from embed_onnx.settings import Settings
 
 CALIBRATION_ROWS = 4096
@@ -146,7 +147,7 @@ def _check_output(inputs: Inputs, output: Path) -> None:
 def _engine(choice: Choice) -> Iterator[_Engine]:
     """The model of a choice, loaded; its options have been tried."""
     settings = msgspec.structs.replace(choice.settings, queue_tokens=sys.maxsize)
-    entries = _entries(registry.wanted(settings), choice.model)
+    entries = _entries(registry.entries_to_serve(settings), choice.model)
     with registry.Registry(entries, settings) as models:
         models.load()
         with models.use(choice.model) as (model, prompt_name):
@@ -182,11 +183,11 @@ def _plan(inputs: Inputs, engine: _Engine, dtype: DType) -> Plan:
         manifest=described.sha256[manifest.MANIFEST],
         precision=described.precision,
         runs_on=engine.model.kernels.runs_on,
-        prompt=engine.model.prompt(options),
+        prompt=prompts.resolve(described, options),
         dimensions=options.dimensions or described.output.dimensions,
         dtype=dtype,
         truncate=options.truncate,
-        literal_special_tokens=engine.model.literal_special_tokens,
+        literal_special_tokens=engine.model.files.literal_special_tokens,
     )
 
 
@@ -251,39 +252,19 @@ def _embedded(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Made]:
 
 def _embed(engine: _Engine, block: Block) -> _Made:
     """A block's vectors; a text that the model cannot take becomes a reject."""
-    try:
-        return _embed_block(engine, block)
-    except InvalidRequest:
-        block = block.without(_faults(block, lambda text: engine.model.tokenize([text], engine.options)))
-    except InferenceFailed:
-        pass
-    try:
-        return _embed_block(engine, block)
-    except InferenceFailed:
-        faults = _faults(block, lambda text: engine.model.embed_now([text], engine.options))
-        if len(faults) == len(block.texts) > 1:
-            raise  # it is not the texts
-        return _embed_block(engine, block.without(faults))
+    isolated = isolate.embed(engine.model, block.texts, engine.options)
+    reasons = {place: _reason(err) for place, err in isolated.failures.items()}
+    without = msgspec.structs.replace(block.without(reasons), texts=[])
+    embedded = isolated.embedded
+    tokens = [item.num_tokens for item in embedded.tokens]
+    return _Made(without, embedded.vectors, tokens, [item.truncated for item in embedded.tokens])
 
 
-def _embed_block(engine: _Engine, block: Block) -> _Made:
-    result = engine.model.embed_now(block.texts, engine.options)
-    tokens = [item.num_tokens for item in result.tokens]
-    without = msgspec.structs.replace(block, texts=[])
-    return _Made(without, result.vectors, tokens, [item.truncated for item in result.tokens])
-
-
-def _faults(block: Block, trial: Callable[[str], object]) -> dict[int, str]:
-    """The places of the texts that fail alone, and why."""
-    faults = {}
-    for place, text in enumerate(block.texts):
-        try:
-            trial(text)
-        except InvalidRequest as err:
-            faults[place] = str(err).partition(";")[0].replace("input[0]", "the text")
-        except InferenceFailed as err:
-            faults[place] = f"the model failed on the text: {err}"
-    return faults
+def _reason(err: EmbedError) -> str:
+    """Why a text was rejected."""
+    if isinstance(err, InferenceFailed):
+        return f"the model failed on the text: {err}"
+    return str(err).partition(";")[0].replace("input[0]", "the text")
 
 
 def _calibrated(blocks: Iterator[_Made], run: Journal) -> Iterator[_Made]:

@@ -39,7 +39,7 @@ def table(configuration: "Settings") -> "Table":
     columns = ("name", "aliases", "dimensions", "max tokens", "precision", "MB", *COSINES, "runs on")
     rows = Table(*columns)
     kernels = native.find(configuration.kernels)
-    for entry in registry.wanted(configuration):
+    for entry in registry.entries_to_serve(configuration):
         folder = configuration.artifacts / entry.name
         aliases = ", ".join(entry.names()[1:])
         if registry.missing([entry], configuration.artifacts):

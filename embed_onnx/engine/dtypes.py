@@ -34,8 +34,8 @@ def width(dtype: DType, dimensions: int) -> int:
 
 def ranges(vectors: Vector) -> Ranges:
     """The ranges over vectors, float32 [rows, dimensions], of at least one row."""
-    found: Ranges = np.vstack([vectors.min(axis=0), vectors.max(axis=0)])
-    return found
+    pair: Ranges = np.vstack([vectors.min(axis=0), vectors.max(axis=0)])
+    return pair
 
 
 def convert(vectors: Vector, dtype: DType, calibrated: Ranges | None = None) -> Stored:
@@ -68,11 +68,11 @@ def _own_ranges(vectors: Vector) -> Ranges:
     return ranges(vectors) if len(vectors) else np.zeros((2, vectors.shape[-1]), np.float32)
 
 
-def _fitting(given: Ranges, vectors: Vector) -> Ranges:
-    found, wanted = np.asarray(given, np.float32), (2, vectors.shape[-1])
-    if found.shape != wanted:
-        raise InvalidRequest(f"ranges are {list(found.shape)} and must be {list(wanted)}", param="ranges")
-    return found
+def _fitting(calibrated: Ranges, vectors: Vector) -> Ranges:
+    pair, shape = np.asarray(calibrated, np.float32), (2, vectors.shape[-1])
+    if pair.shape != shape:
+        raise InvalidRequest(f"ranges are {list(pair.shape)} and must be {list(shape)}", param="ranges")
+    return pair
 
 
 def _spread(vectors: Vector, calibrated: Ranges) -> Stored:

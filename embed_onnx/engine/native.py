@@ -49,7 +49,7 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.instruction_set} kernels"
 
     @property
-    def told(self) -> str:
+    def log_line(self) -> str:
         """For the log: what runs the model, and how near that is to its original."""
         if self.parity is None:
             return f"{self.runs_on}, cosine to the original not measured"
@@ -61,11 +61,11 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         """These, or none with the reason, for a model that they cannot run."""
         if manifest.packed and self.library is not None:
             return replace(self, parity=manifest.kernel_parity)
-        made, reason, remedy = manifest.quantization, self.reason, ""
+        quantization, reason, remedy = manifest.quantization, self.reason, ""
         if not manifest.packed:
-            told = made.no_kernel if made else "its precision is float32"
-            reason = told or "it is not of the BERT family"
-        bits = made.activation_bits if made else None
+            unfit = quantization.no_kernel if quantization else "its precision is float32"
+            reason = unfit or "it is not of the BERT family"
+        bits = quantization.activation_bits if quantization else None
         if bits is not None and bits < ACTIVATION_BITS:
             remedy = f"activations have {bits} bits; export it again for {ACTIVATION_BITS}"
         return type(self)(reason=reason, parity=manifest.parity, remedy=remedy)
@@ -76,44 +76,41 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
             _load().embed_onnx_choose(self.instruction_set.encode())
 
     def set_threads(self, threads: int) -> None:
-        """Let a caller who is alone have the help of others, so many threads in all.
-
-        They give way, as lanes do.
-        """
+        """Let a lone caller have the help of other threads, so many in all, with the priority of lanes."""
         if self.library is None:
             return
         # A thread is as nice as the one that starts it.
-        with ThreadPoolExecutor(1, initializer=cpu.give_way) as starter:
+        with ThreadPoolExecutor(1, initializer=cpu.lower_priority) as starter:
             started = starter.submit(_load().embed_onnx_set_threads, threads).result()
         if not started:
             log.warning("no %d threads can be started: a lone text is embedded by one", threads)
 
 
-def find(wanted: str | None = None) -> Kernels:
+def find(choice: str | None = None) -> Kernels:
     """The kernels to use: "auto", "off", or those of an instruction set by name.
 
     Raises:
         SetupError: An instruction set is named, and there are no kernels for it here.
     """
-    wanted = wanted or os.environ.get(VARIABLE) or "auto"
-    if wanted == "off":
+    choice = choice or os.environ.get(VARIABLE) or "auto"
+    if choice == "off":
         return Kernels(reason="kernels are off")
-    found = _find(wanted)
-    if found.library is None and wanted != "auto":
-        raise SetupError(f"the kernels {wanted!r} cannot be used: {found.reason}; auto uses what there is")
-    return found
+    kernels = _find(choice)
+    if kernels.library is None and choice != "auto":
+        raise SetupError(f"the kernels {choice!r} cannot be used: {kernels.reason}; auto uses what there is")
+    return kernels
 
 
 @functools.cache
-def _find(wanted: str) -> Kernels:
+def _find(choice: str) -> Kernels:
     if not LIBRARY.exists():
         return Kernels(reason="built without a C++ compiler; install one, and embed-onnx again")
     try:
         library = _load()
     except OSError as err:
         return Kernels(reason=f"{LIBRARY.name} cannot be loaded: {err}")
-    if not library.embed_onnx_choose(wanted.encode()):
-        return Kernels(reason=f"this processor cannot run {'them' if wanted == 'auto' else wanted}")
+    if not library.embed_onnx_choose(choice.encode()):
+        return Kernels(reason=f"this processor cannot run {'them' if choice == 'auto' else choice}")
     return Kernels(library=LIBRARY, instruction_set=library.embed_onnx_instruction_set().decode())
 
 

@@ -115,9 +115,7 @@ class _Server(uvicorn.Server):
         reloading.add_done_callback(_log_reload)
 
     def _give_up_lanes(self, reason: str) -> None:
-        self._give_up(
-            SetupError(f"{reason}; the process ends, so that its supervisor starts it again")
-        )
+        self._give_up(SetupError(f"{reason}; the process ends, so that its supervisor starts it again"))
 
     def _give_up(self, err: SetupError) -> None:
         self.failure = err

@@ -27,8 +27,9 @@ from embed_onnx.http.errors import ErrorShape
 from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest, read
 from embed_onnx.http.work import Ask
-from embed_onnx.models.model import TOKENIZERS, Embedded
+from embed_onnx.models.model import Embedded
 from embed_onnx.models.registry import Registry
+from embed_onnx.models.request_tokenizer import TOKENIZERS
 from embed_onnx.settings import Settings
 
 ERROR_TYPES = {424: "Backend", 429: "Overloaded", 503: "Unhealthy"}

@@ -19,7 +19,9 @@ from embed_onnx.http.body.inputs import INPUT, Field, Inputs
 from embed_onnx.http.body.options import EmbeddingOptions, TextOptions
 from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest
-from embed_onnx.models.model import Embedded, Model, Options
+from embed_onnx.models import tasks
+from embed_onnx.models.model import Embedded, Model
+from embed_onnx.models.options import Options
 from embed_onnx.models.registry import Registry
 from embed_onnx.observe.record import Stages
 from embed_onnx.settings import Settings
@@ -61,6 +63,7 @@ async def run(request: ApiRequest, ask: Ask) -> tuple[Manifest, Embedded]:
     async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Manifest, Embedded]:
         if isinstance(ask.options, EmbeddingOptions):
             options.check_pooling(ask.options.pooling, model.manifest.name, model.manifest.output.pooling)
+        tasks.check("embed", model.manifest)
         seconds = settings.request_timeout
         return model.manifest, await model.embed(items, resolved, tenant=record.key, seconds=seconds)
 

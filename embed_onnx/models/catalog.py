@@ -13,6 +13,7 @@ import msgspec
 
 from embed_onnx.artifact import models_txt
 from embed_onnx.errors import ModelNotFound
+from embed_onnx.models import prompts
 from embed_onnx.models.model import Model
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class Catalog(msgspec.Struct, frozen=True):
                 return self._match(text)
             before, _, prompt_name = text.rpartition(":")
             known = before if before in self.names else before.removesuffix(LATEST)
-            if known in self.names and self._match(known).model.has_prompt(prompt_name):
+            if known in self.names and prompts.has(self._match(known).model.manifest, prompt_name):
                 return self._match(known, prompt_name)
         raise ModelNotFound(
             f"the model {name[:80]!r} is not served here; served are {', '.join(self.names)}", param="model"
@@ -79,7 +80,7 @@ class Catalog(msgspec.Struct, frozen=True):
         """Log each name that looks like another model's NAME:PROMPT, as it is served in its place."""
         for name, served in self.names.items():
             before, _, prompt_name = name.rpartition(":")
-            if before in self.names and self._match(before).model.has_prompt(prompt_name):
+            if before in self.names and prompts.has(self._match(before).model.manifest, prompt_name):
                 log.warning(
                     "%s is an alias of %s, so it does not mean the prompt %r of %s; choose another alias",
                     name,

@@ -37,5 +37,5 @@ def _renamed_vocabulary(vocabulary: Any, renamed: dict[str, str]) -> Any:
 
 def _makes(merge: str | list[str], renamed: dict[str, str]) -> bool:
     """Whether a merge of BPE makes a special token, or takes one."""
-    left, right = merge.split(" ") if isinstance(merge, str) else merge
-    return left in renamed or right in renamed or left + right in renamed
+    first, second = merge.split(" ") if isinstance(merge, str) else merge
+    return first in renamed or second in renamed or first + second in renamed

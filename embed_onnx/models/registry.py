@@ -36,7 +36,7 @@ PROBE_SECONDS = 5.0
 """What one token may take."""
 
 
-def wanted(settings: Settings) -> list[models_txt.Entry]:
+def entries_to_serve(settings: Settings) -> list[models_txt.Entry]:
     """What to serve: the lines of the models file or, where there is none, every artifact.
 
     Raises:
@@ -47,23 +47,25 @@ def wanted(settings: Settings) -> list[models_txt.Entry]:
         if not entries:
             raise SetupError(f"{settings.models} lists no model; add a line such as all-MiniLM-L6-v2")
         return entries
-    found = {name: manifest.read(settings.artifacts / name) for name in _artifact_names(settings.artifacts)}
-    if not found:
+    manifests = {
+        name: manifest.read(settings.artifacts / name) for name in _artifact_names(settings.artifacts)
+    }
+    if not manifests:
         raise SetupError(
             f"there is neither a file {settings.models} nor an artifact in {settings.artifacts}; "
             "list a model in the file and run `embed-onnx export`"
         )
     return [
         models_txt.Entry(name=name, repo=item.source.repo, precision=item.precision)
-        for name, item in found.items()
+        for name, item in manifests.items()
     ]
 
 
 def _artifact_names(artifacts: Path) -> list[str]:
-    """Names are folders below ``artifacts``; one that begins with a dot is still being made."""
+    """Names are folders below ``artifacts``; one that begins with a dot is not finished."""
     within = ("**/", "*/", "*/*/")  # the first enters no folder that is a link, the others do
-    found = {path.parent for part in within for path in artifacts.glob(part + manifest.MANIFEST)}
-    folders = [folder.relative_to(artifacts) for folder in found]
+    paths = {path.parent for part in within for path in artifacts.glob(part + manifest.MANIFEST)}
+    folders = [folder.relative_to(artifacts) for folder in paths]
     return sorted(str(folder) for folder in folders if not any(part.startswith(".") for part in folder.parts))
 
 
@@ -80,10 +82,10 @@ def _is_there(folder: Path, entry: models_txt.Entry) -> bool:
     """Whether an artifact is what a line asks for; that its checkpoint has changed is only logged."""
     if not (folder / manifest.MANIFEST).exists():
         return False
-    found = manifest.read(folder)
-    if not entry.asks_for(found):
+    described = manifest.read(folder)
+    if not entry.asks_for(described):
         return False
-    changed = entry.changed(found)
+    changed = entry.changed(described)
     if changed:
         log.warning(
             "%s was exported from other files than %s has now: %s; run `embed-onnx export %s` to follow",
@@ -116,7 +118,7 @@ class Registry:
         self._settings = settings
         self._changed = threading.Condition()
         self._in_use: list[Model] = []
-        """Of each request that was let in and is not answered; ``drain`` waits for them."""
+        """Of each request that was accepted and is not answered; ``drain`` waits for them."""
         self._reloading = threading.Lock()
         self.kernels = native.find(settings.kernels)
         lanes = settings.threads or cpu.usable_cores()
@@ -157,14 +159,14 @@ class Registry:
     def reload(self) -> list[str]:
         """Serve what the models file and the artifacts folder hold now; blocks. Says the names.
 
-        What is new is loaded beside what is served, which goes on until then; requests that run end on the
-        model they began with. Nothing changes if anything fails.
+        New models are loaded beside those that are served until then; requests that run end on the
+        model that they began with. Nothing changes if anything fails.
 
         Raises:
             SetupError: A model is not exported, or an artifact is damaged.
         """
         with self._reloading:
-            entries = wanted(self._settings)
+            entries = entries_to_serve(self._settings)
             absent = ", ".join(entry.name for entry in missing(entries, self._settings.artifacts))
             if absent:
                 raise SetupError(
@@ -176,12 +178,12 @@ class Registry:
         return list(catalog.models)
 
     def unload_idle(self, seconds: float) -> None:
-        """Free the memory of every model that no request is at, and none was for so long."""
+        """Free the memory of every model that no request uses, and none has used for so long."""
         with self._changed:
             for name, model in self._catalog.models.items():
-                idle = model not in self._in_use and time.monotonic() - model.last_used > seconds
-                if model.loaded and idle:
-                    model.unload()
+                idle = model not in self._in_use and time.monotonic() - model.files.last_used > seconds
+                if model.files.loaded and idle:
+                    model.files.unload()
                     log.info("unloaded %s: not used for %g s", name, seconds)
 
     def check_ready(self) -> None:
@@ -191,8 +193,8 @@ class Registry:
             Unavailable: Models are loading, or the server is going down.
         """
         if self.state == "loading":
-            left = ", ".join(name for name, model in self._catalog.models.items() if not model.loaded)
-            raise Unavailable(f"still loading {left}; try again in a moment")
+            names = ", ".join(name for name, model in self._catalog.models.items() if not model.files.loaded)
+            raise Unavailable(f"still loading {names}; try again in a moment")
         if self.state == "draining":
             raise Unavailable("the server is going down; send the request again")
 
@@ -236,24 +238,24 @@ class Registry:
                     self.kernels,
                     literal_special_tokens=self._settings.literal_special_tokens,
                 )
-                known.verify()
+                known.files.verify()
             models[entry.name] = known
-        found = Catalog.of(entries, models)
-        found.warn_of_hidden_prompts()
-        return found
+        catalog = Catalog.of(entries, models)
+        catalog.warn_of_hidden_prompts()
+        return catalog
 
     def _prepare(self, catalog: Catalog) -> None:
         """Load what is not in memory, unless the server is going down by then."""
         for name, model in catalog.models.items():
-            if not model.loaded and self.state != "draining":
-                model.prepare()
-                log.info("loaded %s: %s, %s", name, model.manifest.precision, model.kernels.told)
+            if not model.files.loaded and self.state != "draining":
+                model.files.load()
+                log.info("loaded %s: %s, %s", name, model.manifest.precision, model.kernels.log_line)
 
     @contextlib.contextmanager
     def use(self, name: str | None) -> Iterator[tuple[Model, str | None]]:
         """The model of that name or alias, or the first; and the prompt's name in ``model:prompt``.
 
-        Who is in the block has been accepted: draining waits for it.
+        A request in the block has been accepted: draining waits for it.
 
         Raises:
             ModelNotFound: It is not served here.
@@ -269,7 +271,7 @@ class Registry:
         finally:
             with self._changed:
                 self._in_use.remove(model)
-                model.last_used = time.monotonic()
+                model.files.last_used = time.monotonic()
                 self._changed.notify_all()
 
     def served(self, name: str | None) -> tuple[str, Manifest]:

@@ -1,4 +1,4 @@
-"""Texts to token ids, with every cut told. Wraps Hugging Face's ``tokenizers``."""
+"""Texts to token ids, and how much of each was cut. Wraps Hugging Face's ``tokenizers``."""
 
 import itertools
 import os
@@ -34,13 +34,13 @@ class Tokens(msgspec.Struct, frozen=True):
 
     ``full_length`` counts its tokens before the cut. Of a text far over the limit only as much is
     tokenized as the limit needs; ``full_length`` is then a lower bound and not ``exact``. Its first
-    ``skipped`` tokens are those of a prompt that is not pooled.
+    ``prompt`` tokens are those of a prompt that is not pooled.
     """
 
     ids: list[int]
     full_length: int
     exact: bool = True
-    skipped: int = 0
+    prompt: int = 0
 
     @property
     def num_tokens(self) -> int:
@@ -222,7 +222,7 @@ class Tokenizer:
         """
         size = limit.max_tokens * PREFIX_CHARACTERS_PER_TOKEN
         while size < len(text) and limit.side == "right":
-            # ``encode`` would hold the GIL, the batch forms do not; the fast one tells no words.
+            # ``encode`` would hold the GIL, the batch forms do not; the fast one gives no words.
             (encoding,) = self._tokenizer.encode_batch([text[:size]], add_special_tokens=False)
             certain = self._certain(text[:size], encoding)
             if len(self.template) + certain >= limit.max_tokens:

@@ -16,8 +16,10 @@ from ray.data import SaveMode
 from embed_onnx.bulk import columns
 from embed_onnx.bulk.blocks import fault
 from embed_onnx.engine.vectors import Vector
-from embed_onnx.errors import InferenceFailed, InvalidRequest, SetupError
-from embed_onnx.models.model import Model, Options
+from embed_onnx.errors import SetupError
+from embed_onnx.models import isolate
+from embed_onnx.models.model import Model
+from embed_onnx.models.options import Options
 from embed_onnx.ray import env
 
 ROWS_A_BATCH = 256
@@ -80,36 +82,14 @@ class EmbedStage:
         return batch.append_column(pa.field(self._output, column.type, metadata=self._made_by()), column)
 
     def _vectors(self, texts: list[str]) -> list[Vector | None]:
-        """Of each text, [dimensions]; None for one that the model cannot take, which ends no job."""
-        try:
-            return self._embedded(texts)
-        except InvalidRequest:
-            taken = [self._takes(text) for text in texts]
-        found = iter(self._embedded([text for text, takes in zip(texts, taken, strict=True) if takes]))
-        return [next(found) if takes else None for takes in taken]
-
-    def _embedded(self, texts: list[str]) -> list[Vector | None]:
-        """The same, of texts that it takes; None for one on which inference alone fails.
+        """Of each text, [dimensions]; None for one that the model cannot take, which ends no job.
 
         Raises:
-            InferenceFailed: It fails on each of several.
+            InferenceFailed: The model fails on each of several.
         """
-        try:
-            return list(self._model.embed_now(texts, self._options).vectors)
-        except InferenceFailed:
-            if len(texts) == 1:
-                return [None]
-            found = [self._embedded([text])[0] for text in texts]
-            if all(vector is None for vector in found):
-                raise  # it is not the texts
-            return found
-
-    def _takes(self, text: str) -> bool:
-        try:
-            self._model.tokenize([text], self._options)
-        except InvalidRequest:
-            return False
-        return True
+        isolated = isolate.embed(self._model, texts, self._options)
+        vectors = iter(isolated.embedded.vectors)
+        return [None if place in isolated.failures else next(vectors) for place in range(len(texts))]
 
     def _texts(self, batch: pa.Table) -> list[str | None]:
         """Of each row; None where there is nothing to embed."""

@@ -79,7 +79,7 @@ class Replica:
         self._closing = contextlib.ExitStack()
         self._closing.enter_context(logs.to_stderr(configuration.log_format))
         self._sick = False
-        entries = registry.wanted(self._settings)
+        entries = registry.entries_to_serve(self._settings)
         self._registry = Registry(entries, self._settings, on_sick=self._note_sick)
         self._closing.callback(self._registry.close)
         self._registry.load()

@@ -174,7 +174,7 @@ class FairQueue(Generic[Request]):
             if not pack:
                 room = min(self._room(waiting), most)
             elif waiting.tokens > max(tokens, SMALL_PACK - tokens):
-                break  # who is longer than all before it would delay them for more than a pack costs
+                break  # one that is longer than all before it would delay them for more than a pack costs
             while waiting.sequences and tokens + waiting.length <= room:
                 tokens += waiting.length
                 pack.append((request, waiting.next()))
@@ -249,7 +249,7 @@ class _Line(Generic[Request]):
         del self._ranks[request]
 
     def least(self) -> tuple[Rank, Request]:
-        """Who is first, with its rank. The line must not be empty."""
+        """The first request, with its rank. The line must not be empty."""
         # What was removed or ranked anew stays in the heap until it comes up.
         while self._ranks.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
@@ -260,5 +260,5 @@ class _Line(Generic[Request]):
         return sorted(self._ranks, key=self._ranks.__getitem__)
 
     def first(self) -> Request | None:
-        """Who is first, if anybody waits."""
+        """The first request, if one waits."""
         return self.least()[1] if self else None

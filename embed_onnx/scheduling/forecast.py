@@ -1,6 +1,6 @@
 """When what waits will be done, by what was measured, and the refusal of what would be late.
 
-Whoever calls it holds the scheduler's lock.
+The scheduler's lock guards it.
 """
 
 from collections.abc import Iterable, Sequence

@@ -84,7 +84,7 @@ class Lane:
         try:
             if hasattr(time, "pthread_getcpuclockid"):
                 self._clock = time.pthread_getcpuclockid(threading.get_ident())
-            cpu.give_way()
+            cpu.lower_priority()
             while self._run_next():
                 pass  # and holds nothing of the last pack while it waits for another
         except BaseException:  # whatever it is, the watchdog sees that the lane is dead
@@ -107,7 +107,7 @@ class Lane:
             for (job, place), result in zip(pack, results, strict=True):
                 job.results[place] = result
         except Exception as err:
-            if not self.stop.asked:
+            if not self.stop.requested:
                 self._isolate_failure(pack, err)  # a failure ends its own request; the lane lives on
         else:
             self._packs.finish(pack, started, time.thread_time() - computed)

@@ -19,12 +19,12 @@ def late(order: Iterable[Job[Any]], paces: Paces, *, lanes: int, now: float) -> 
 
     ``now`` is on the clock of the deadlines.
     """
-    found = []
+    too_late = []
     before = 0.0
     for job in order:
         own = paces.seconds(job.runs, job.waiting_work) or 0.0
         if now + (before + own) / (HOPE * lanes) > job.deadline:
-            found.append(job)
+            too_late.append(job)
         else:
             before += own
-    return found
+    return too_late

@@ -87,7 +87,7 @@ class Scheduler:
         self._forecast = Forecast(self._number)
         self._queue: TenantQueue[Job[Any]] = TenantQueue(self._number)
         self._accepted: set[Job[Any]] = set()
-        """Jobs whose future is open. Whoever takes a job out settles it; so each is settled once."""
+        """Jobs whose future is open. Taking a job out comes before settling it; so each is settled once."""
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         """Notified once when sequences come, by each lane that leaves some behind, and to end the lanes."""
@@ -96,7 +96,7 @@ class Scheduler:
         self._settled = threading.Condition(self._lock)
         """Notified when a job is settled while draining."""
         self._rested = threading.Condition(self._lock)
-        """Notified by each lane that is done with a pack while somebody wants to fork."""
+        """Notified by each lane that is done with a pack while a fork waits."""
         self._forking = False
         self._lanes = Lanes(self._number, self)
         self._watchdog: Watchdog | None = None
@@ -300,7 +300,7 @@ class Scheduler:
         done = []
         with self._lock:
             if not any(job in self._accepted for job, _ in pack):
-                return  # the clients have left, or this took so long that the lane was given up
+                return  # the clients went away, or this took so long that the lane was replaced
             self._forecast.add(pack, started, now, computed)
             self.last_success = time.monotonic()
             for job, _ in pack:

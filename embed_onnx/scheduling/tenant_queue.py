@@ -1,7 +1,7 @@
 """Turns between tenants, over a fair queue of requests for each. Pure data, as ``fair_queue``.
 
-A tenant is whoever an API key belongs to. Those that have work get equal shares of the tokens that are
-handed out, however many requests each sends: the next pack is of the tenant that was given the least
+A tenant is the holder of an API key. Those that have work get equal shares of the tokens that are
+handed out, however many requests each sends: the next pack is of the tenant that has had the least
 (start-time fair queueing: Goyal, Vin and Cheng, 1996). Who had nothing waiting for a while does not save
 up a claim. No pack mixes tenants.
 """
@@ -21,11 +21,11 @@ class TenantQueue(Generic[Request]):
         """Of every request that waits."""
         self._queues: dict[str, FairQueue[Request]] = {}
         """Of every tenant that has something waiting."""
-        self._given: dict[str, float] = {}
-        """Tokens that each tenant was given, or would have been, had it always kept up with the others."""
+        self._handed_out: dict[str, float] = {}
+        """Tokens handed out to each tenant, or what it would have had if it had always had work."""
         self._clock = 0.0
-        """Where newcomers begin: what had been given, at the last turn, to whoever had been given the least.
-        That may be another tenant than had the turn, if it was a quick one."""
+        """Where newcomers begin: what the tenant with the least had had at the last turn. The turn may have
+        been another's, if it was a quick one."""
 
     def __len__(self) -> int:
         """Requests that wait."""
@@ -33,7 +33,7 @@ class TenantQueue(Generic[Request]):
 
     @property
     def tokens(self) -> int:
-        """Tokens that wait. Like ``sequences``, it may be asked while another thread is at the queue."""
+        """Tokens that wait. Like ``sequences``, it may be read while another thread changes the queue."""
         return sum(queue.tokens for queue in list(self._queues.values()))
 
     @property
@@ -63,7 +63,7 @@ class TenantQueue(Generic[Request]):
         """Let a new request of a tenant wait; the rest is as in ``FairQueue.add``."""
         if tenant not in self._queues:
             self._queues[tenant] = FairQueue(self._lanes)
-            self._given[tenant] = max(self._given.get(tenant, 0.0), self._clock)
+            self._handed_out[tenant] = max(self._handed_out.get(tenant, 0.0), self._clock)
         self._tenants[request] = tenant
         self._queues[tenant].add(request, lengths, key=key, pack_tokens=pack_tokens)
 
@@ -98,12 +98,12 @@ class TenantQueue(Generic[Request]):
     ) -> list[tuple[Request, int]]:
         if not tenants:
             return []
-        tenant = min(tenants, key=self._given.__getitem__)
+        tenant = min(tenants, key=self._handed_out.__getitem__)
         queue = self._queues[tenant]
         before = queue.tokens
-        self._clock = max(self._clock, min(self._given[name] for name in self._queues))
+        self._clock = max(self._clock, min(self._handed_out[name] for name in self._queues))
         pack = take(queue)
-        self._given[tenant] += before - queue.tokens
+        self._handed_out[tenant] += before - queue.tokens
         for request in dict(pack):
             if request not in queue:
                 del self._tenants[request]

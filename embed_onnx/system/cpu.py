@@ -38,7 +38,7 @@ def cores() -> set[int]:
         return set(range(os.cpu_count() or 1))
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Let other threads that need a core for a moment, such as the event loop, have it before this one.
 
     Where every core is at work, an answer that takes the event loop 1 ms would else wait its turn among

@@ -18,12 +18,12 @@ class Stop:
     """Whether a thread is asked to stop what it is at."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._end: Callable[[], None] | None = None
 
     def ask(self) -> None:
         """Have the thread's native run end soon, and no other begin; from any thread."""
-        self.asked = True
+        self.requested = True
         end = self._end
         if end is not None:
             end()
@@ -32,7 +32,7 @@ class Stop:
     def _ended_by(self, end: Callable[[], None]) -> Iterator[None]:
         self._end = end  # before asking, as ``ask`` sets the one before it looks for the other
         try:
-            if self.asked:
+            if self.requested:
                 raise Stopped
             yield
         finally:

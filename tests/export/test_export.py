@@ -19,7 +19,7 @@ from embed_onnx import Model
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 from embed_onnx_export import artifact, parity
 from embed_onnx_export.checkpoint import sources
 from embed_onnx_export.checkpoint.original import load_original

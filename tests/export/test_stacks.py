@@ -26,7 +26,7 @@ from embed_onnx.artifact.manifest import Module
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.cli import export
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 from embed_onnx_export import parity
 from embed_onnx_export.checkpoint import head, modules, sources
 from embed_onnx_export.checkpoint.original import load_original

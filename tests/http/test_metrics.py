@@ -149,7 +149,7 @@ def test_what_only_parts_of_the_server_know(home: Path, tmp_path: Path) -> None:
             await client.post("/v1/embeddings", json={"input": "hello there"})
             await client.get("/models")
 
-    with Registry(registry.wanted(settings), settings) as models:
+    with Registry(registry.entries_to_serve(settings), settings) as models:
         app = create_app(models, settings)
         told = app.state.metrics
         loading = told.page()[0].decode()

@@ -13,7 +13,7 @@ from harness import MINILM, SMALL
 
 from embed_onnx import Model
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 
 OPENAI = [
     pytest.param([[15339, 1917]], "[0]", id="hello-world"),

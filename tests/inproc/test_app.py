@@ -42,7 +42,7 @@ def ask(app: Litestar, method: str, path: str, **body: Any) -> httpx.Response:
 
 def test_while_loading(settings: Settings) -> None:
     """Health is fine, ready says what is missing, embedding is a 503 with Retry-After."""
-    with Registry(registry.wanted(settings), settings) as models:
+    with Registry(registry.entries_to_serve(settings), settings) as models:
         app = create_app(models, settings)
         health, ready = ask(app, "GET", "/health"), ask(app, "GET", "/ready")
         embedding = ask(app, "POST", "/v1/embeddings", input="x")
@@ -68,7 +68,7 @@ def spoil(folder: Path) -> None:
 def test_a_vector_that_is_not_finite(settings: Settings) -> None:
     """NaN never leaves as an embedding: it is a 500 that says trying again cannot help."""
     spoil(settings.artifacts / SMALL)
-    with Registry(registry.wanted(settings), settings) as models:
+    with Registry(registry.entries_to_serve(settings), settings) as models:
         models.load()
         answer = ask(create_app(models, settings), "POST", "/v1/embeddings", input="x")
 
@@ -78,7 +78,7 @@ def test_a_vector_that_is_not_finite(settings: Settings) -> None:
 
 def test_a_bug(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     """The client gets a number to ask about; the log has the frames under it, and no word of the error's."""
-    with Registry(registry.wanted(settings), settings) as models:
+    with Registry(registry.entries_to_serve(settings), settings) as models:
         app = create_app(models, settings)
         app.state.registry = None
         answer = ask(app, "GET", "/models")
@@ -94,7 +94,7 @@ def test_a_bug(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_the_schema_is_made_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody may ask for it, and making it holds up the event loop."""
-    with Registry(registry.wanted(settings), settings) as models:
+    with Registry(registry.entries_to_serve(settings), settings) as models:
         app = create_app(models, settings)
         first = ask(app, "GET", "/openapi.json")
         monkeypatch.setattr(OpenAPI, "to_schema", None)
@@ -107,7 +107,7 @@ def test_the_schema_is_made_once(settings: Settings, monkeypatch: pytest.MonkeyP
 
 def test_whatever_can_be_read_answers_head(settings: Settings) -> None:
     """Every route that takes GET; load balancers and Ollama's command line ask with HEAD."""
-    with Registry(registry.wanted(settings), settings) as models:
+    with Registry(registry.entries_to_serve(settings), settings) as models:
         methods = {route.path: route.methods for route in create_app(models, settings).routes}
 
     readable = {path for path, names in methods.items() if "GET" in names}

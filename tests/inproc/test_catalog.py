@@ -38,7 +38,7 @@ def listed(home: Path, tmp_path: Path) -> Iterator[Callable[..., Catalog]]:
             manifest.write(msgspec.structs.replace(described, prompts=prompts), artifacts / SMALL)
         (tmp_path / "models.txt").write_text("\n".join(lines))
         settings = Settings(models=tmp_path / "models.txt", artifacts=artifacts, threads=1)
-        opened.append(Registry(registry.wanted(settings), settings))
+        opened.append(Registry(registry.entries_to_serve(settings), settings))
         return opened[-1].catalog
 
     yield read

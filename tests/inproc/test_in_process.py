@@ -248,7 +248,7 @@ def test_numbers_of_numpy_are_numbers(artifacts) -> None:
 
 def test_inference_lets_go_of_the_gil(minilm: Model, patient_interpreter) -> None:
     """While one sequence runs, in the one call that it is, another thread counts on and on."""
-    inference = minilm.prepare().vectors
+    inference = minilm.files.load().vectors
     counts = itertools.count()
     stop = threading.Event()
 

@@ -12,7 +12,7 @@ import pytest
 from harness import MINILM
 
 from embed_onnx import Model
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 
 WRITTEN = "first [SEP] second[PAD] [CLS]"
 CLS, SEP, PAD = 101, 102, 0

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from embed_onnx import Model
 from embed_onnx.errors import ArtifactError, InvalidRequest, TextTooLong
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 
 GOLDEN = {
     "The cat sits on the mat.": [0.13418, -0.0329, -0.0248, 0.04144, -0.03635, 0.04181, 0.03122, 0.0372],

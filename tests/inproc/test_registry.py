@@ -22,7 +22,7 @@ from embed_onnx.errors import ArtifactError, ModelNotFound, SetupError, Unavaila
 from embed_onnx.http import keys, operations
 from embed_onnx.http.app import create_app
 from embed_onnx.models import registry
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
@@ -38,7 +38,7 @@ def use(models: Registry, name: str | None) -> tuple[Model, str | None]:
 
 
 def opened(settings: Settings) -> Registry:
-    return Registry(registry.wanted(settings), settings)
+    return Registry(registry.entries_to_serve(settings), settings)
 
 
 def test_life_of_a_registry(settings: Settings) -> None:
@@ -78,7 +78,7 @@ def test_an_artifact_of_another_precision_is_missing(settings: Settings, tmp_pat
     )
     other = Settings(models=tmp_path / "models.txt", artifacts=settings.artifacts)
 
-    found = registry.missing(registry.wanted(other), other.artifacts)
+    found = registry.missing(registry.entries_to_serve(other), other.artifacts)
 
     assert [MINILM, "somebody/absent"] == [entry.name for entry in found]
 
@@ -88,7 +88,7 @@ def test_without_a_models_file_every_artifact_is_served(settings: Settings, tmp_
     shutil.copytree(settings.artifacts / SMALL, tmp_path / "art" / "team" / SMALL)
     shutil.copytree(settings.artifacts / SMALL, tmp_path / "art" / ".small-123" / "new")
 
-    found = registry.wanted(Settings(models=tmp_path / "none", artifacts=tmp_path / "art"))
+    found = registry.entries_to_serve(Settings(models=tmp_path / "none", artifacts=tmp_path / "art"))
 
     assert [f"team/{SMALL}"] == [entry.name for entry in found]
 
@@ -99,7 +99,7 @@ def test_an_artifact_that_is_a_link_is_served(settings: Settings, tmp_path: Path
     link.parent.mkdir(parents=True)
     link.symlink_to(settings.artifacts / SMALL)
 
-    found = registry.wanted(Settings(models=tmp_path / "none", artifacts=tmp_path / "art"))
+    found = registry.entries_to_serve(Settings(models=tmp_path / "none", artifacts=tmp_path / "art"))
 
     assert [name] == [entry.name for entry in found]
 
@@ -255,14 +255,14 @@ def test_an_idle_model_leaves_the_memory_and_comes_back(edge: Settings) -> None:
         model, _ = use(models, SMALL)
         before = model.encode(["a text"])
         models.unload_idle(60)
-        in_use = model.loaded
+        in_use = model.files.loaded
         models.unload_idle(0)
-        idle = model.loaded
+        idle = model.files.loaded
         models.check_ready()
         after = model.encode(["a text"])
 
     assert [True, False] == [in_use, idle]
-    assert model.loaded
+    assert model.files.loaded
     assert before.tobytes() == after.tobytes()
 
 
@@ -274,7 +274,7 @@ def test_an_idle_model_is_freed_without_garbage_collection(settings: Settings, n
         model, _ = use(models, name)
         model.encode(["a text", "another"])
         asyncio.run(model.embed(["a text", "another"], Options()))
-        encoder = weakref.ref(model.prepare().vectors._encoder)
+        encoder = weakref.ref(model.files.load().vectors._encoder)
         gc.disable()
         try:
             models.unload_idle(0)
@@ -303,7 +303,7 @@ def test_ready_means_that_a_token_was_embedded(edge: Settings, monkeypatch: pyte
         first = asyncio.run(models.check_alive())
         monkeypatch.setattr(registry, "PROVEN_SECONDS", -1)
         monkeypatch.setattr(registry, "PROBE_SECONDS", 0.2)
-        inference, gate = model.prepare().vectors, threading.Event()
+        inference, gate = model.files.load().vectors, threading.Event()
         with monkeypatch.context() as broken:
             broken.setattr(inference, "run", lambda _: gate.wait(60))
             with pytest.raises(Unavailable, match=r"one token was not embedded within 0.2 s"):
@@ -325,12 +325,12 @@ def test_a_model_that_is_in_use_stays_in_memory(edge: Settings) -> None:
     with opened(edge) as models:
         models.load()
         with models.use(SMALL) as (model, _):
-            model.last_used = -math.inf
+            model.files.last_used = -math.inf
             models.unload_idle(60)
-            during = model.loaded
+            during = model.files.loaded
         models.unload_idle(60)
 
-        assert [True, True] == [during, model.loaded]
+        assert [True, True] == [during, model.files.loaded]
 
 
 def test_what_was_just_loaded_stays_in_memory(edge: Settings) -> None:
@@ -338,13 +338,13 @@ def test_what_was_just_loaded_stays_in_memory(edge: Settings) -> None:
     with opened(edge) as models:
         models.load()
         model, _ = use(models, SMALL)
-        model.last_used = -math.inf
+        model.files.last_used = -math.inf
         models.unload_idle(60)
-        idle = model.loaded
+        idle = model.files.loaded
         models.reload()
         models.unload_idle(60)
 
-        assert [False, True] == [idle, model.loaded]
+        assert [False, True] == [idle, model.files.loaded]
 
 
 def test_a_server_that_goes_down_loads_no_more(settings: Settings) -> None:
@@ -353,7 +353,7 @@ def test_a_server_that_goes_down_loads_no_more(settings: Settings) -> None:
         models.drain(0)
         models.load()
 
-        assert [False, False] == [model.loaded for model in models._catalog.models.values()]
+        assert [False, False] == [model.files.loaded for model in models._catalog.models.values()]
 
 
 def test_who_waits_for_a_model_delays_nobody_else(edge: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,14 +362,14 @@ def test_who_waits_for_a_model_delays_nobody_else(edge: Settings, monkeypatch: p
     inputs, options = ["a text"], Options()
     with opened(edge) as models:
         slow, other = models._catalog.models[SMALL], models._catalog.models["other"]
-        gate, verify = threading.Event(), slow.verify
+        gate, verify = threading.Event(), slow.files.verify
 
         def verify_slowly() -> None:
             assert gate.wait(START_SECONDS)
             verify()
 
-        slow.unload()
-        monkeypatch.setattr(slow, "verify", verify_slowly)
+        slow.files.unload()
+        monkeypatch.setattr(slow.files, "verify", verify_slowly)
 
         async def ask() -> tuple[int, int]:
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))

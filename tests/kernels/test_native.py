@@ -134,7 +134,7 @@ def test_of_a_packed_model() -> None:
     assert kernels == kernels.of(MANIFEST)
     average = "cosine to the original 0.99890 on average, 0.99100 at the least"
     short = "of texts under 5 tokens 0.99700 on average, 0.96000 at the least"
-    assert f"{KERNELS.instruction_set} kernels, {average}; {short}" == kernels.told
+    assert f"{KERNELS.instruction_set} kernels, {average}; {short}" == kernels.log_line
 
 
 @needs_kernels
@@ -142,7 +142,7 @@ def test_of_a_model_that_was_exported_without_kernels() -> None:
     """What was measured is that of standard operators, and is not told as theirs."""
     kernels = KERNELS.of(msgspec.structs.replace(MANIFEST, kernel_parity=None))
 
-    assert f"{KERNELS.instruction_set} kernels, cosine to the original not measured" == kernels.told
+    assert f"{KERNELS.instruction_set} kernels, cosine to the original not measured" == kernels.log_line
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_off_stays_off() -> None:
     kernels = native.find("off").of(MANIFEST)
 
     measured = "cosine to the original 0.99870 on average, 0.99000 at the least"
-    assert f"standard operators (kernels are off), {measured}" == kernels.told
+    assert f"standard operators (kernels are off), {measured}" == kernels.log_line
 
 
 def test_activations_of_seven_bits_have_a_remedy() -> None:

@@ -32,7 +32,7 @@ def make_app(home: Path, tmp_path: Path) -> Iterator[Callable[..., Litestar]]:
 
     def make(**words: Any) -> Litestar:
         settings = Settings(models=tmp_path / "models.txt", artifacts=home / "artifacts", threads=1, **words)
-        models = Registry(registry.wanted(settings), settings)
+        models = Registry(registry.entries_to_serve(settings), settings)
         made.append(models)
         models.load()
         return create_app(models, settings)

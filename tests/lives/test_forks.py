@@ -236,7 +236,7 @@ from embed_onnx.http.app import create_app
 from embed_onnx.settings import Settings
 
 settings = Settings(artifacts=Path(folder).parent, models=Path("none"))
-models = registry.Registry(registry.wanted(settings), settings)
+models = registry.Registry(registry.entries_to_serve(settings), settings)
 models.load()
 app = create_app(models, settings)
 
@@ -294,7 +294,7 @@ def test_a_copy_has_lanes_of_its_own(artifacts: Path, small: Model, copied_by) -
         with copied_by(model) as other:
             vectors = other.encode(TEXTS)
             scheduler = other._scheduler
-            options = scheduler.lanes, scheduler.lane_timeout, other.literal_special_tokens
+            options = scheduler.lanes, scheduler.lane_timeout, other.files.literal_special_tokens
         assert (model.encode(TEXTS) == small.encode(TEXTS)).all()
 
     assert (vectors == small.encode(TEXTS)).all()

@@ -387,7 +387,7 @@ def app_of(home: Path) -> Iterator[Callable[..., Litestar]]:
 
         def made(**settings: Any) -> Litestar:
             chosen = Settings(models=home / "models.txt", artifacts=home / "artifacts", threads=1, **settings)
-            app = create_app(stack.enter_context(Registry(registry.wanted(chosen), chosen)), chosen)
+            app = create_app(stack.enter_context(Registry(registry.entries_to_serve(chosen), chosen)), chosen)
             for handler in (for_admins, name_of_key):
                 app.register(handler)
             return app

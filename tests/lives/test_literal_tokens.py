@@ -10,7 +10,7 @@ from harness import MINILM, WEB, Server, run
 from harness import embed as ask
 
 from embed_onnx import Model
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 
 WRITTEN = "first [SEP] second[PAD] [CLS]"
 

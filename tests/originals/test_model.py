@@ -10,7 +10,7 @@ import pytest
 from harness import SMALL
 
 from embed_onnx import Model
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 
 WORDS = ["river", "stone", "window", "42", "blue,", "never.", "under", "code()", "ärger", "山", "walking"]
 

@@ -9,7 +9,7 @@ import small_models
 
 from embed_onnx import Model
 from embed_onnx.engine import native
-from embed_onnx.models.model import Options
+from embed_onnx.models.options import Options
 
 WRITTEN = "first [SEP] second[PAD] [CLS]"
 CLS, SEP, PAD = 101, 102, 0

@@ -119,7 +119,7 @@ def flip(path: Path, place: int) -> None:
 def test_a_flipped_bit_of_an_artifact_is_refused(artifact: Path, name: str, place: int) -> None:
     """By a server and in process alike, before anything of it is loaded; the sentence names the file."""
     settings = Settings(models=artifact / "none", artifacts=artifact.parent, threads=1)
-    entries = registry.wanted(settings)
+    entries = registry.entries_to_serve(settings)
     flip(artifact / name, place)
 
     with pytest.raises(ArtifactError) as served:

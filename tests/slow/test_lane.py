@@ -214,7 +214,7 @@ def test_lanes_that_die_before_their_first_pack(schedule, monkeypatch: pytest.Mo
     def fail() -> None:
         raise OSError(1, "Operation not permitted")
 
-    monkeypatch.setattr(cpu, "give_way", fail)
+    monkeypatch.setattr(cpu, "lower_priority", fail)
 
     with pytest.raises(InferenceFailed, match="3 lanes died or hung"):
         schedule(lane_timeout=1).submit(Spins(0), [[1]]).future.result(60)

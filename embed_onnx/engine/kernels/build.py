@@ -99,9 +99,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=LIBRARY)
     parser.add_argument("--compiler", default="", help="default: CXX, or the system's")
     parser.add_argument("--flags", default="", help="more flags, such as -fsanitize=address")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        build(given.output, compiler=given.compiler, flags=given.flags)
+        build(arguments.output, compiler=arguments.compiler, flags=arguments.flags)
     except BuildError as err:
         sys.exit(f"{err}")
 

@@ -216,8 +216,8 @@ struct Tiles {
 template <class F>
 void for_each_tile(int rows, F f) {
   int row = 0;
-  for (int left = (rows + kTileRows - 1) / kTileRows; left > 0; left--) {
-    const int height = (rows - row + left - 1) / left;
+  for (int tiles = (rows + kTileRows - 1) / kTileRows; tiles > 0; tiles--) {
+    const int height = (rows - row + tiles - 1) / tiles;
     f(row, height);
     row += height;
   }

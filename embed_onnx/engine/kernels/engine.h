@@ -1,4 +1,4 @@
-// What the code for one instruction set is given, and what it gives: no vectors, no threads, no ONNX Runtime.
+// What the code for one instruction set takes and returns: no vectors, no threads, no ONNX Runtime.
 //
 // A layer of the encoder is three stages, each cut into tasks that may run on any thread:
 //

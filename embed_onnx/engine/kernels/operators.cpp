@@ -73,7 +73,7 @@ void* data_of(const ort::Value* value) {
   return data;
 }
 
-// What a kernel is made from.
+// What a kernel is built from.
 class Info {
  public:
   explicit Info(const ort::KernelInfo* info) : info_(info) {}
@@ -301,7 +301,7 @@ EXPORTED const char* embed_onnx_instruction_set() noexcept {
   }
 }
 
-// Takes an instruction set by name for the sessions made from now on, or the best for "auto". 0 if that cannot be.
+// Takes an instruction set by name for the sessions that are created from now on, or the best for "auto"; 0 if it cannot run here.
 EXPORTED int embed_onnx_choose(const char* name) noexcept { return embed_onnx::choose_engine(name); }
 
 // How many threads may work at a time, those that call included. 0 if they cannot be started.

@@ -20,7 +20,7 @@ const Engine* const kEngines[] = {
 #endif
 };
 
-std::atomic<const Engine*> chosen{nullptr};
+std::atomic<const Engine*> current{nullptr};
 
 // Memory of one call, handed out piece by piece. What a thread once needed is kept for its next call, up to a limit.
 class Scratch {
@@ -70,14 +70,14 @@ int rows_a_task(int rows, int workers) {
 }  // namespace
 
 const Engine& engine_in_use() {
-  if (!chosen && !choose_engine("auto")) throw std::runtime_error("no kernel supports this processor");
-  return *chosen;
+  if (!current && !choose_engine("auto")) throw std::runtime_error("no kernel supports this processor");
+  return *current;
 }
 
 bool choose_engine(const char* name) {
   for (const Engine* engine : kEngines) {
     if (!engine->supported() || (std::strcmp(name, "auto") && std::strcmp(name, engine->name))) continue;
-    chosen = engine;
+    current = engine;
     return true;
   }
   return false;

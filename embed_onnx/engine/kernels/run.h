@@ -1,4 +1,4 @@
-// One call of an operator: an engine's stages, cut into tasks for whoever may help.
+// One call of an operator: an engine's stages, cut into tasks for any thread that may help.
 #pragma once
 
 #include "engine.h"

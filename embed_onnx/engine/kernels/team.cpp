@@ -55,7 +55,7 @@ bool spin_until(F done) {
 std::atomic<Team*> Team::current_{nullptr};
 
 Team& Team::instance() {
-  // Ended by the process that made it: a forked child has none of its threads.
+  // Ended by the process that created it: a forked child has none of its threads.
   struct First {
     Team* const team = new Team(1);
     const pid_t process = getpid();
@@ -81,7 +81,7 @@ Team::~Team() { stop(); }
 void Team::resize(int threads) {
   std::lock_guard<std::mutex> lock(resizing_);
   if (threads_ == threads) return;
-  while (enlisted_.exchange(true)) std::this_thread::yield();  // nobody may be using the helpers
+  while (enlisted_.exchange(true)) std::this_thread::yield();  // no caller may be using the helpers
   stop();
   threads_ = threads;
   const bool started = start();
@@ -156,7 +156,7 @@ void Team::Call::run(int tasks, const std::function<void(int, int)>& function) {
   }
   do_tasks(work, 0);
   team_.work_ = nullptr;
-  // Who is inside has a task in hand. A helper that comes later finds no work; one that was too sleepy is not waited for.
+  // A helper that is inside has a task. One that comes later finds no work, and is not waited for.
   while (team_.inside_ && !spin_until([&] { return !team_.inside_; })) std::this_thread::yield();
 }
 

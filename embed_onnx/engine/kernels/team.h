@@ -1,6 +1,6 @@
 // Threads that help a caller who is alone, so that one sequence has all cores.
 //
-// Each lane calls from a thread of its own; with several calling, every core has work and nobody is helped. Helpers look
+// Each lane calls from a thread of its own; with several calling, every core has work and no caller is helped. Helpers look
 // for work for a moment after they had some, as a layer follows within microseconds, and then sleep.
 #pragma once
 
@@ -66,13 +66,13 @@ class Team {
   static std::atomic<Team*> current_;
 
   std::atomic<int> threads_;  // helpers, once they are started, and one
-  std::vector<std::thread> helpers_;  // used by who has set enlisted_
+  std::vector<std::thread> helpers_;  // used by the caller that has set enlisted_
   Buffer<char> memory_;  // of the call that has enlisted them
   std::mutex resizing_;
 
   std::atomic<int> callers_{0};
   std::atomic<bool> enlisted_{false};
-  std::atomic<uint64_t> last_call_{0};  // who called last, and when: see enlist
+  std::atomic<uint64_t> last_call_{0};  // the last caller, and when it called: see enlist
 
   std::atomic<Work*> work_{nullptr};
   std::atomic<uint64_t> changes_{0};

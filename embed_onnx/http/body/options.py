@@ -7,8 +7,7 @@ from msgspec import Meta
 
 from embed_onnx.artifact.manifest import TruncationSide
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.models.model import Options
-from embed_onnx.models.options import InputType
+from embed_onnx.models.options import InputType, Options
 
 Truncate = bool | Literal["END", "START", "NONE"]
 """Cut or refuse a text that is too long; ``START`` cuts its beginning."""

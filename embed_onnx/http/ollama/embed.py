@@ -162,4 +162,4 @@ async def _load(request: ApiRequest, name: str) -> None:
     """Have a model in memory."""
     registry: Registry = request.app.state.registry
     with registry.use(name) as (model, _):
-        await model.prepare_async()
+        await model.files.load_async()

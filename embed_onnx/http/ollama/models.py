@@ -151,7 +151,7 @@ async def list_loaded(state: State) -> LoadedModels:
     registry: Registry = state.registry
     settings: Settings = state.settings
     catalog = registry.catalog
-    models = [match for match in catalog.entries() if match.name == match.served and match.model.loaded]
+    models = [match for match in catalog.entries() if match.name == match.served and match.model.files.loaded]
     return LoadedModels([_loaded(_tag(match, catalog), match, settings.idle_unload) for match in models])
 
 
@@ -238,7 +238,7 @@ def _tag(match: Match, catalog: Catalog) -> Tag:
         name=name,
         model=name,
         modified_at=datetime.fromtimestamp(facts.created, UTC),
-        size=match.model.file_bytes,
+        size=match.model.files.file_bytes,
         digest=facts.sha256[manifest.MODEL],
         details=Details(
             parent_model="" if match.name == match.served else _tagged(match.served, catalog),
@@ -259,7 +259,7 @@ def _tagged(name: str, catalog: Catalog) -> str:
 
 
 def _loaded(tag: Tag, match: Match, idle_unload: float) -> Loaded:
-    remaining = timedelta(seconds=match.model.last_used + idle_unload - time.monotonic())
+    remaining = timedelta(seconds=match.model.files.last_used + idle_unload - time.monotonic())
     return Loaded(
         name=tag.name,
         model=tag.model,

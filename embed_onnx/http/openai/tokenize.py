@@ -19,7 +19,8 @@ from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.work import Ask
-from embed_onnx.models.model import Model, Options
+from embed_onnx.models.model import Model
+from embed_onnx.models.options import Options
 from embed_onnx.models.tokenizer import Piece
 
 TEXTS_SCHEMA = {

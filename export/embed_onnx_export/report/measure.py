@@ -10,7 +10,8 @@ import numpy as np
 import transformers
 
 from embed_onnx.engine.vectors import normalize
-from embed_onnx.models.model import Model, Options
+from embed_onnx.models.model import Model
+from embed_onnx.models.options import Options
 from embed_onnx_export import parity
 from embed_onnx_export.checkpoint.original import Original
 from embed_onnx_export.report import scores, texts

@@ -1,0 +1,181 @@
+"""From the inputs of one request to the tokens that the model sees of them, or why it cannot take them.
+
+Texts are tokenized in threads of their own, as an event loop must not wait for them.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import TypeVar
+
+import msgspec
+
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.errors import InvalidRequest, TextTooLong
+from embed_onnx.models import prompts
+from embed_onnx.models.inputs import Inputs
+from embed_onnx.models.options import Options
+from embed_onnx.models.tokenizer import Limit, Tokenizer, Tokens
+from embed_onnx.system import cpu, forks
+
+LENGTH_AT_ONCE = 500
+"""Characters tokenized on the event loop, about 0.1 ms."""
+
+TOKENIZERS = 4
+"""Threads that tokenize for event loops."""
+_threads = forks.Pool(TOKENIZERS, "tokenize", cpu.lower_priority)
+"""Of our own, so that whatever texts hold, it delays nothing but texts."""
+
+LANGCHAIN = "If LangChain sent it, set check_embedding_ctx_length=False so that it sends texts"
+"""It sends ids of OpenAI's vocabulary by default."""
+
+T = TypeVar("T")
+
+
+async def in_tokenizer_thread(work: Callable[[], T]) -> T:
+    """Call what takes a while in a thread that is there for texts."""
+    return await asyncio.get_running_loop().run_in_executor(_threads.executor, work)
+
+
+class RequestTokenizer:
+    """Tokenizes the inputs of a request, all at once or in slices. Its options are resolved once."""
+
+    def __init__(self, tokenizer: Tokenizer, manifest: Manifest, options: Options) -> None:
+        self._tokenizer = tokenizer
+        self._manifest = manifest
+        self._options = options
+
+    @cached_property
+    def prompt(self) -> str:
+        """What is put before each text.
+
+        Raises:
+            InvalidRequest: The model has no prompt of that name.
+        """
+        return prompts.resolve(self._manifest, self._options)
+
+    @cached_property
+    def _prompt_tokens(self) -> int:
+        """Tokens of the prompt that are not pooled."""
+        if not self.prompt or self._manifest.output.include_prompt:
+            return 0
+        return self._tokenizer.prompt_length(self.prompt, self._limit)
+
+    @cached_property
+    def _limit(self) -> Limit:
+        """The limit of a text, which must leave room for a token beside the special ones."""
+        limit = self._options.max_tokens
+        special = len(self._tokenizer.template) if self._options.add_special_tokens else 0
+        if limit is not None and limit <= special:
+            raise InvalidRequest(
+                f"max_tokens is {limit}, and this model puts {special} special tokens around each text; send "
+                f"at least {special + 1}",
+                param="max_tokens",
+            )
+        return self._tokenizer.limit(max_tokens=limit, side=self._options.truncation_side)
+
+    async def tokens_async(self, inputs: Inputs, *, first: int = 0) -> list[Tokens]:
+        """``tokens``, off the event loop; a few words take less time than the way to another thread."""
+        if sum(len(self.prompt) + len(item) for item in inputs) <= LENGTH_AT_ONCE:
+            return self.tokens(inputs, first=first)
+        return await in_tokenizer_thread(partial(self.tokens, inputs, first=first))
+
+    def tokens(self, inputs: Inputs, *, first: int = 0) -> list[Tokens]:
+        """What the model sees of each input; errors count inputs from ``first``.
+
+        Raises:
+            InvalidRequest: The prompt is unknown, an id is outside the vocabulary, or an input has no tokens.
+            TextTooLong: An input is over the limit and must not be cut.
+        """
+        if isinstance(inputs, str):
+            raise InvalidRequest("inputs is one text; give a list of texts", param="input")
+        limit = self._limit
+        texts = [item for item in inputs if isinstance(item, str)]
+        if len(texts) == len(inputs):
+            tokens = self._of_texts(texts, limit)
+        elif texts:
+            raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
+        else:
+            tokens = self._of_ids([ids for ids in inputs if not isinstance(ids, str)], limit, first)
+        for index, item in enumerate(tokens, start=first):
+            self._check_length(item, index)
+        return tokens
+
+    def _of_texts(self, texts: list[str], limit: Limit) -> list[Tokens]:
+        if texts and not self._options.add_special_tokens:
+            raise InvalidRequest(
+                "add_special_tokens is false, and texts always get the model's special tokens; leave it "
+                "out, or send token ids",
+                param="add_special_tokens",
+            )
+        tokens = self._tokenizer.encode([self.prompt + text for text in texts], limit)
+        if self._options.zeros:
+            tokens = [item if text else Tokens([], 0) for item, text in zip(tokens, texts, strict=True)]
+        if self._prompt_tokens:
+            tokens = [msgspec.structs.replace(item, prompt=self._prompt_tokens) for item in tokens]
+        return tokens
+
+    def _of_ids(self, inputs: list[list[int]], limit: Limit, first: int) -> list[Tokens]:
+        for index, ids in enumerate(inputs, start=first):
+            self._check_ids(ids, index)
+        raw = not self._options.add_special_tokens
+        return [self._tokenizer.cut_ids(ids, limit, raw=raw) for ids in inputs]
+
+    def _check_ids(self, ids: list[int], index: int) -> None:
+        """Refuse what cannot be this model's token ids; a prompt is text and cannot be put before them."""
+        for name in ("prompt", "prompt_name", "input_type"):
+            if getattr(self._options, name) is not None:
+                raise InvalidRequest(
+                    f"{name} puts a prompt before texts, and input is token ids; send texts", param=name
+                )
+        for token_id in ids:
+            if not 0 <= token_id < self._tokenizer.num_ids:
+                raise InvalidRequest(
+                    f"input[{index}] has the token id {token_id}, and this model's vocabulary ends at "
+                    f"{self._tokenizer.num_ids - 1}. {LANGCHAIN}",
+                    param="input",
+                )
+        if ids and self._options.add_special_tokens and not self._tokenizer.template.is_around(ids):
+            raise InvalidRequest(
+                f"input[{index}] lacks the special tokens that this model puts around a text, "
+                f"{_described(self._tokenizer)}, so its ids are probably another model's; send texts or what "
+                "POST /tokenize gives, or add_special_tokens=false if the ids are meant as they are. "
+                f"{LANGCHAIN}",
+                param="input",
+            )
+
+    def _check_length(self, tokens: Tokens, index: int) -> None:
+        if not tokens.ids:
+            if self._options.zeros:
+                return
+            raise InvalidRequest(f"input[{index}] has no tokens for this model; leave it out", param="input")
+        if tokens.num_tokens <= tokens.prompt:
+            raise InvalidRequest(
+                f"input[{index}] has {tokens.num_tokens} tokens with its prompt, whose {tokens.prompt} this "
+                "model does not pool, so nothing is left to embed; shorten the prompt",
+                param="input",
+            )
+        if tokens.truncated and not self._options.truncate:
+            raise self._too_long(tokens, index)
+
+    def _too_long(self, tokens: Tokens, index: int) -> TextTooLong:
+        """Clients know a text that is too long for a model by OpenAI's words for it."""
+        length = f"input[{index}] has {'' if tokens.exact else 'at least '}{tokens.full_length} tokens"
+        most, own = self._manifest.max_tokens, self._options.max_tokens
+        limit = f"this model's maximum context length is {most} tokens"
+        if own is not None and (most is None or own < most):
+            limit = f"max_tokens is {own}"
+        return TextTooLong(
+            f"{length}, and {limit}; shorten it, or send truncate=true to have it cut", param="input"
+        )
+
+
+def _described(tokenizer: Tokenizer) -> str:
+    """The special tokens around a text, in words."""
+    sides = {"before": tokenizer.template.before, "after": tokenizer.template.after}
+    return " and ".join(f"{_named(tokenizer, ids)} {side} it" for side, ids in sides.items() if ids)
+
+
+def _named(tokenizer: Tokenizer, ids: list[int]) -> str:
+    words = tokenizer.words(ids)
+    return ", ".join(f"{word} ({token_id})" for word, token_id in zip(words, ids, strict=True))
