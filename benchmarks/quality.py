@@ -70,10 +70,10 @@ def _megabytes() -> dict[str, float]:
 def sts(path: Path, encode: Callable[[list[str]], Vectors], originals: dict[Path, Vectors]) -> dict[str, Any]:
     """Spearman's correlation, and cosines to the vectors of the first engine that was asked."""
     pairs = datasets.read_pairs(path)
-    places = {text: place for place, text in enumerate(dict.fromkeys([*pairs.left, *pairs.right]))}
+    places = {text: place for place, text in enumerate(dict.fromkeys([*pairs.first, *pairs.second]))}
     vectors = encode(list(places))
     original = originals.setdefault(path, vectors)
-    left, right = (vectors[[places[text] for text in side]] for side in (pairs.left, pairs.right))
+    left, right = (vectors[[places[text] for text in side]] for side in (pairs.first, pairs.second))
     alone = np.concatenate([encode([text]) for text in list(places)[:ALONE_TEXTS]])
     return {
         "spearman": stats.rounded(100 * scores.spearman(scores.cosines(left, right), pairs.scores)),
