@@ -21,10 +21,10 @@ def embed(home: Path) -> Embed:
         columns = {name: flags.pop(name) for name in ("field", "id", "keep") if name in flags}
         places = {name: flags.pop(name) for name in ("force", "restart") if name in flags}
         knobs = {name: flags.pop(name) for name in ("truncate", "literal_special_tokens") if name in flags}
-        chosen = Settings(artifacts=home / "artifacts", models=home / "models.txt", **knobs)
+        selection = Settings(artifacts=home / "artifacts", models=home / "models.txt", **knobs)
         names = [str(names)] if isinstance(names, Path) else names
-        found = inputs.find(names, flags.pop("kind", None), output=output, **columns)
-        choice = Choice(settings=chosen, **{"model": SMALL} | flags)
-        return embed_files(found, Target(output=output, **places), choice)
+        result = inputs.find(names, flags.pop("kind", None), output=output, **columns)
+        choice = Choice(settings=selection, **{"model": SMALL} | flags)
+        return embed_files(result, Target(output=output, **places), choice)
 
     return embed

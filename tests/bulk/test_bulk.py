@@ -42,14 +42,14 @@ def test_rows_are_the_models_vectors_in_order(embed: Embed, small: Model, tmp_pa
 def test_a_result_says_what_made_it(embed: Embed, small: Model, tmp_path: Path) -> None:
     source = write_lines(tmp_path / "in.txt", texts_of(3))
 
-    found = [embed(source, tmp_path / f"out{kind}", dimensions=8) for kind in KINDS]
+    actual = [embed(source, tmp_path / f"out{kind}", dimensions=8) for kind in KINDS]
 
     raw = pq.read_schema(tmp_path / "out.parquet").metadata[b"embed_onnx"]
     said = [
         msgspec.json.decode((tmp_path / f"out{kind}.meta.json").read_bytes(), type=Meta) for kind in KINDS[:2]
     ]
     said.append(msgspec.json.decode(raw, type=Meta))
-    assert found == said
+    assert actual == said
     for meta in said:
         assert (SMALL, "checkpoint", "int8", "text: ") == (meta.model, meta.repo, meta.precision, meta.prompt)
         assert small.manifest.sha256["model.onnx"] == meta.artifact
@@ -93,10 +93,10 @@ def test_texts_that_are_cut_are_counted(embed: Embed, small: Model, tmp_path: Pa
 
     meta = embed(source, tmp_path / "out.jsonl")
 
-    found = [(line.get("truncated"), line["num_tokens"]) for line in lines_in(tmp_path / "out.jsonl")]
+    actual = [(line.get("truncated"), line["num_tokens"]) for line in lines_in(tmp_path / "out.jsonl")]
     assert 1 == meta.truncated
-    assert (True, MAX_TOKENS) == found[1]
-    assert [None, None] == [found[0][0], found[2][0]]
+    assert (True, MAX_TOKENS) == actual[1]
+    assert [None, None] == [actual[0][0], actual[2][0]]
 
 
 def test_texts_that_must_not_be_cut_are_rejects(embed: Embed, small: Model, tmp_path: Path) -> None:
@@ -143,10 +143,10 @@ def test_dtypes_are_those_of_sentence_transformers(
         expected = quantize_embeddings(
             vectors, dtype, ranges=None if meta.ranges is None else np.array(meta.ranges, np.float32)
         )
-    found = vectors_in(tmp_path / f"out{kind}")
-    assert np.array_equal(expected, found)
+    actual = vectors_in(tmp_path / f"out{kind}")
+    assert np.array_equal(expected, actual)
     if kind != ".jsonl":
-        assert expected.dtype == found.dtype
+        assert expected.dtype == actual.dtype
     if dtype == "int8":
         assert meta.calibration_rows == 512  # whole blocks
         assert np.array_equal(dtypes.ranges(vectors[:512]), np.array(meta.ranges, np.float32))
@@ -169,8 +169,8 @@ def test_no_rows_at_all(embed: Embed, tmp_path: Path) -> None:
 def test_texts_of_the_command_line(
     home: Path, small: Model, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    chosen = Settings(artifacts=home / "artifacts", models=home / "models.txt")
-    choice = Choice(settings=chosen, model=SMALL, dtype="ubinary")
+    selection = Settings(artifacts=home / "artifacts", models=home / "models.txt")
+    choice = Choice(settings=selection, model=SMALL, dtype="ubinary")
 
     embed_texts(["one", "two"], choice)
     with pytest.raises(SetupError, match="text 1: the text is not valid UTF-8; leave it out"):

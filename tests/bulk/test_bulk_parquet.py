@@ -13,9 +13,9 @@ KINDS = [pa.binary(), pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int3
 
 
 def blocks(path: Path, **columns: object) -> list[Block]:
-    found = inputs.find([str(path)], None, **columns)
-    readers.check(found)
-    return list(readers.blocks(found, Position()))
+    result = inputs.find([str(path)], None, **columns)
+    readers.check(result)
+    return list(readers.blocks(result, Position()))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

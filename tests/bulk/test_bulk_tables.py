@@ -19,9 +19,9 @@ from embed_onnx.errors import SetupError
 
 
 def blocks(path: Path, **columns: Any) -> Iterator[Block]:
-    found = inputs.find([str(path)], columns.pop("kind", None), **columns)
-    readers.check(found)
-    return readers.blocks(found, Position())
+    result = inputs.find([str(path)], columns.pop("kind", None), **columns)
+    readers.check(result)
+    return readers.blocks(result, Position())
 
 
 def texts(path: Path, **columns: Any) -> list[str]:
@@ -289,7 +289,7 @@ def test_what_does_not_go_together(tmp_path: Path, name: str, columns: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("begun", "changed", "named"),
+    ("start", "changed", "named"),
     [
         pytest.param(
             ["--no-header", "--field", "1", "--delimiter", ";"],
@@ -313,24 +313,24 @@ def test_what_does_not_go_together(tmp_path: Path, name: str, columns: dict[str,
     ],
 )
 def test_another_way_to_read_does_not_go_on(
-    home: Path, tmp_path: Path, begun: list[str], changed: list[str], named: str
+    home: Path, tmp_path: Path, start: list[str], changed: list[str], named: str
 ) -> None:
     """A run that was stopped goes on with the same options only; a finished output is not theirs either."""
-    header = "a;b | c\n" if "--delimiter" in begun else "text\n"
+    header = "a;b | c\n" if "--delimiter" in start else "text\n"
     path = written(tmp_path, "in.csv", header + "a;word | more\n" * 300)
     flags = ["embed", str(path), "--model", SMALL, "-o", str(tmp_path / "out.npy")]
-    stopped = run(*flags, *begun, cwd=home, environment=stop_at_the_end(tmp_path))
+    stopped = run(*flags, *start, cwd=home, environment=stop_at_the_end(tmp_path))
     assert 9 == stopped.returncode, stopped.stderr
 
     other = run(*flags, *changed, cwd=home)
-    same = run(*flags, *begun, cwd=home)
+    same = run(*flags, *start, cwd=home)
     finished = run(*flags, *changed, cwd=home)
 
     assert 1 == other.returncode
     assert named in other.stderr
     assert "--restart" in other.stderr
     assert 0 == same.returncode, same.stderr
-    assert 300 + ("--no-header" in begun) == len(np.load(tmp_path / "out.npy"))
+    assert 300 + ("--no-header" in start) == len(np.load(tmp_path / "out.npy"))
     assert 1 == finished.returncode
     assert "--force" in finished.stderr
 
@@ -365,14 +365,14 @@ def test_reading_goes_on_at_any_record(tmp_path_factory: pytest.TempPathFactory,
     lines = ["n\ttext"] * header + [f"1\t{text}" for text in expected]
     (folder / "in.tsv").write_bytes("".join(f"{line}\n" for line in lines).encode(encoding))
     field = "text" if header else "2"
-    found = inputs.find([str(folder / "in.tsv")], None, header=header, encoding=encoding, field=field)
+    actual = inputs.find([str(folder / "in.tsv")], None, header=header, encoding=encoding, field=field)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(readers, "BLOCK_RECORDS", data.draw(st.integers(1, 4)))
-        whole = list(readers.blocks(found, Position()))
+        whole = list(readers.blocks(actual, Position()))
         assert expected == [text for block in whole for text in block.texts]
         for block in whole:
-            rest = [text for later in readers.blocks(found, block.after) for text in later.texts]
+            rest = [text for later in readers.blocks(actual, block.after) for text in later.texts]
             assert expected[block.after.index :] == rest
 
 
@@ -410,10 +410,10 @@ def test_a_table_of_nothing_is_called_empty(tmp_path: Path, name: str) -> None:
 def test_an_encoding_whose_mark_is_missing(tmp_path: Path, encoding: str, kind: str) -> None:
     path = written(tmp_path, "in", "text\na\n".encode(f"{encoding}-be"))
 
-    told = refused(path, kind=kind, encoding=encoding)
+    log = refused(path, kind=kind, encoding=encoding)
 
-    assert f"{path} has no byte order mark, with which {encoding.upper()} begins" in told
-    assert f"--encoding {encoding}-le or {encoding}-be" in told
+    assert f"{path} has no byte order mark, with which {encoding.upper()} begins" in log
+    assert f"--encoding {encoding}-le or {encoding}-be" in log
 
 
 @pytest.mark.parametrize("word", ["idna", "punycode"])

@@ -30,14 +30,14 @@ def test_columns_of_parquet_are_kept_with_their_types(embed: Embed, small: Model
     output = tmp_path / "out.parquet"
     embed(tmp_path / "in.parquet", output, field="body", id="number", keep=("tags", "when"))
 
-    found = pq.read_table(output)
-    assert ["index", "id", "tags", "when", "num_tokens", "truncated", "embedding"] == found.column_names
-    assert table["number"].combine_chunks() == found["id"].combine_chunks()
-    assert table["tags"].to_pylist() == found["tags"].to_pylist()
-    assert table.schema.field("when").type == found.schema.field("when").type
+    actual = pq.read_table(output)
+    assert ["index", "id", "tags", "when", "num_tokens", "truncated", "embedding"] == actual.column_names
+    assert table["number"].combine_chunks() == actual["id"].combine_chunks()
+    assert table["tags"].to_pylist() == actual["tags"].to_pylist()
+    assert table.schema.field("when").type == actual.schema.field("when").type
     assert (
         pa.list_(pa.field("element", pa.float32(), nullable=False), WIDTH)
-        == found.schema.field("embedding").type
+        == actual.schema.field("embedding").type
     )
     assert np.array_equal(small.encode(texts), vectors_in(output))
 
@@ -51,11 +51,11 @@ def test_fields_of_json_lines_are_kept_as_they_are_written(embed: Embed, tmp_pat
     embed(tmp_path / "in.jsonl", tmp_path / f"out{kind}", id="id", keep=("more",))
 
     if kind == ".parquet":
-        found = pq.read_table(tmp_path / "out.parquet").select(["id", "more"]).to_pylist()
+        actual = pq.read_table(tmp_path / "out.parquet").select(["id", "more"]).to_pylist()
         assert [
             {"id": "12345678901234567890", "more": '{"a": [1.50]}'},
             {"id": "x", "more": None},
-        ] == found
+        ] == actual
     else:
         first, second = (tmp_path / "out.jsonl").read_text().splitlines()
         assert first.startswith('{"index":0,"id":12345678901234567890,"more":{"a": [1.50]},"num_tokens":')
@@ -76,8 +76,8 @@ def test_parquet_values_become_json(embed: Embed, tmp_path: Path) -> None:
 
     embed(tmp_path / "in.parquet", tmp_path / "out.jsonl", id="day", keep=("score", "n"))
 
-    found = [(line["id"], line["score"], line["n"]) for line in lines_in(tmp_path / "out.jsonl")]
-    assert [("1970-01-01", 1.5, 1), ("1970-01-02", None, None)] == found
+    actual = [(line["id"], line["score"], line["n"]) for line in lines_in(tmp_path / "out.jsonl")]
+    assert [("1970-01-01", 1.5, 1), ("1970-01-02", None, None)] == actual
 
 
 @pytest.mark.parametrize("kind", [".jsonl", ".parquet"])
@@ -134,9 +134,9 @@ def test_types_within_types_are_kept(embed: Embed, tmp_path: Path, kind: str) ->
 
     if kind == ".parquet":
         # Dictionaries have become their values, and names of elements are Parquet's.
-        found = pq.read_table(output)
-        assert ["red"] == found["list"][0].as_py()
-        assert table["far"].cast(found["far"].type) == found["far"]
+        actual = pq.read_table(output)
+        assert ["red"] == actual["list"][0].as_py()
+        assert table["far"].cast(actual["far"].type) == actual["far"]
         return
     first, second = lines_in(output)
     assert [["red"], ["blue", "red"]] == [first["list"], second["list"]]
@@ -156,12 +156,12 @@ def test_kept_columns_end_blocks_and_row_groups(
     texts = texts_of(40)
     table = pa.table({"text": texts, "body": [{"all": text * 2_000} for text in texts]})
     pq.write_table(table, tmp_path / "in.parquet", use_dictionary=False)
-    given = inputs.find([str(tmp_path / "in.parquet")], None, keep=("body",))
+    value = inputs.find([str(tmp_path / "in.parquet")], None, keep=("body",))
 
-    sizes = [block.columns[0].nbytes for block in readers.blocks(given, Position())]
+    sizes = [block.columns[0].nbytes for block in readers.blocks(value, Position())]
     embed(tmp_path / "in.parquet", tmp_path / "out.parquet", keep=("body",))
 
     assert max(sizes) < 2 * blocks.BLOCK_SIZE
-    made = pq.ParquetFile(tmp_path / "out.parquet")
-    assert made.num_row_groups > 5
-    assert table["body"] == made.read()["body"]
+    result = pq.ParquetFile(tmp_path / "out.parquet")
+    assert result.num_row_groups > 5
+    assert table["body"] == result.read()["body"]

@@ -48,11 +48,11 @@ def test_an_interrupt_keeps_what_was_done(home: Path, tmp_path: Path) -> None:
     process = started(*command, cwd=home, program=INTERRUPTIBLE)
     until(lambda: journal.exists() and json.loads(journal.read_bytes()).get("rows", 0))
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=START_SECONDS)
+    _, log = process.communicate(timeout=START_SECONDS)
     interrupted = json.loads(journal.read_bytes())["rows"]
 
     assert 130 == process.returncode
-    assert told.endswith("stopped by SIGINT; the same command continues from here\n")
+    assert log.endswith("stopped by SIGINT; the same command continues from here\n")
     assert 0 < interrupted < 8000
     assert 0 == run(*command, cwd=home).returncode
     assert 8000 == len(np.load(output, mmap_mode="r"))
@@ -74,16 +74,16 @@ def test_killed_and_run_again_until_it_ends(
     texts = texts_of(6000)
     for place in range(0, 6000, 97):
         texts[place] = ""
-    given, output, whole = tmp_path / f"in{source}", tmp_path / f"out{kind}", tmp_path / f"w{kind}"
-    columns = write_input(given, texts)
-    command = ["embed", str(given), *columns, "--model", SMALL, "--dtype", dtype, "-o"]
+    value, output, whole = tmp_path / f"in{source}", tmp_path / f"out{kind}", tmp_path / f"w{kind}"
+    columns = write_input(value, texts)
+    command = ["embed", str(value), *columns, "--model", SMALL, "--dtype", dtype, "-o"]
 
     kills = 0
     for _ in range(5):
         kills += kill_at_work([*command, str(output)], output, home, rng.random() * 0.15)
     done = started(*command, str(output), cwd=home)
-    _, told = done.communicate(timeout=START_SECONDS)
-    assert 2 == done.returncode, told
+    _, log = done.communicate(timeout=START_SECONDS)
+    assert 2 == done.returncode, log
     assert 2 == run(*command, str(whole), cwd=home).returncode
 
     assert kills >= 2
@@ -136,9 +136,9 @@ def test_ended_at_any_step_of_writing(home: Path, tmp_path: Path, kind: str) -> 
     ended = []
     for steps in [2, 5, 9, *range(4, 40, 3), 100]:
         process = started(str(steps), *command, str(output), cwd=home, program=FRAGILE)
-        _, told = process.communicate(timeout=START_SECONDS)
+        _, log = process.communicate(timeout=START_SECONDS)
         ended.append(process.returncode)
-        assert process.returncode in (0, 9), told
+        assert process.returncode in (0, 9), log
         if output.exists():
             assert whole.read_bytes() == output.read_bytes()
         if process.returncode == 0:

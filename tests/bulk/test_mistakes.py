@@ -102,9 +102,9 @@ def test_parquet_files_must_agree(embed: Embed, tmp_path: Path) -> None:
     for name, keys in (("1", [1]), ("2", ["x"])):
         pq.write_table(pa.table({"text": ["a"], "key": keys}), tmp_path / f"{name}.parquet")
 
-    given = [str(tmp_path / "*.parquet")]
-    assert "different types" in refused(embed, given, tmp_path / "out.jsonl", id="key")
-    assert 2 == embed(given, tmp_path / "out.jsonl").rows
+    value = [str(tmp_path / "*.parquet")]
+    assert "different types" in refused(embed, value, tmp_path / "out.jsonl", id="key")
+    assert 2 == embed(value, tmp_path / "out.jsonl").rows
 
 
 def test_a_pipe_is_for_standard_input(tmp_path: Path) -> None:
@@ -116,16 +116,16 @@ def test_a_pipe_is_for_standard_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("value", "sentence"),
     [
         (["nowhere/*.txt"], "does not exist, and matches no file"),
         (["-", "-"], "- is given twice"),
         (["."], "is a folder"),
     ],
 )
-def test_names_that_are_no_input(given: list[str], sentence: str) -> None:
+def test_names_that_are_no_input(value: list[str], sentence: str) -> None:
     with pytest.raises(SetupError, match=sentence):
-        inputs.find(given, None)
+        inputs.find(value, None)
 
 
 def test_parquet_needs_its_extra(home: Path, tmp_path: Path) -> None:

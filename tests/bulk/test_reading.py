@@ -51,15 +51,15 @@ def test_every_record_comes_once_in_order_from_wherever_one_begins(
         lines = ["n,text", *part] if kind == "csv" else part
         content = "".join(f"{line}\n" for line in lines)
         (folder / f"{number}.{kind}").write_bytes(content.encode("utf-8", "surrogateescape"))
-    found = inputs.find([f"{folder}/*"], None)
+    actual = inputs.find([f"{folder}/*"], None)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(readers, "BLOCK_RECORDS", data.draw(st.integers(1, 5)))
-        blocks = list(readers.blocks(found, Position()))
+        blocks = list(readers.blocks(actual, Position()))
         whole = records(iter(blocks))
         for block in blocks:
             patched.setattr(readers, "BLOCK_RECORDS", data.draw(st.integers(1, 5)))
-            rest = records(readers.blocks(found, block.after))
+            rest = records(readers.blocks(actual, block.after))
             assert whole[block.after.index :] == rest
 
     expected = [line for part in parts for line in part]
@@ -71,13 +71,13 @@ def test_every_record_comes_once_in_order_from_wherever_one_begins(
 
 def records(blocks: Iterator[Block]) -> list[tuple[int, int, str | None]]:
     """Index, line and text of all records; None for a reject."""
-    found: list[tuple[int, int, str | None]] = []
+    result: list[tuple[int, int, str | None]] = []
     for block in blocks:
         some = [(reject.index, reject.line, None) for reject in block.rejects]
-        found += sorted(
+        result += sorted(
             [*some, *zip(block.indexes, block.lines, block.texts, strict=True)], key=lambda record: record[0]
         )
-    return found
+    return result
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 60), st.integers(1, 7))
@@ -87,18 +87,18 @@ def test_parquet_is_read_on_from_any_row(
     path = tmp_path_factory.mktemp("groups") / "in.parquet"
     schema = pa.schema([("text", pa.string())])
     texts = [str(number) for number in range(sum(groups))]
-    left = iter(texts)
+    remaining = iter(texts)
     with pq.ParquetWriter(path, schema) as writer:
         for group in groups:
-            writer.write_table(pa.table({"text": [next(left) for _ in range(group)]}, schema=schema))
+            writer.write_table(pa.table({"text": [next(remaining) for _ in range(group)]}, schema=schema))
     skip = min(skip, len(texts))
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(parquet, "BLOCK_RECORDS", rows)
-        found = list(readers.blocks(inputs.find([str(path)], None), Position(0, skip, skip)))
+        actual = list(readers.blocks(inputs.find([str(path)], None), Position(0, skip, skip)))
 
-    assert texts[skip:] == [text for block in found for text in block.texts]
-    assert all(len(block.texts) <= rows for block in found)
+    assert texts[skip:] == [text for block in actual for text in block.texts]
+    assert all(len(block.texts) <= rows for block in actual)
 
 
 @pytest.mark.parametrize("kind", [".txt", ".parquet"])
@@ -117,8 +117,8 @@ def test_memory_does_not_grow_with_the_input(home: Path, tmp_path: Path, kind: s
             pq.write_table(table, path, compression="none", use_dictionary=False, write_batch_size=32)
         output = tmp_path / f"{rows}.out.npy"
         process = started("embed", str(path), "--model", SMALL, "-o", str(output), cwd=home, program=PEAK)
-        out, told = process.communicate(timeout=10 * START_SECONDS)
-        assert 0 == process.returncode, told
+        out, log = process.communicate(timeout=10 * START_SECONDS)
+        assert 0 == process.returncode, log
         peaks.append(int(out) / 1024)
 
     assert path.stat().st_size > 50e6

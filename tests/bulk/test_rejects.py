@@ -118,15 +118,15 @@ def test_a_block_of_bad_records_alone(
     """A whole one, and a last one of a single record, with columns to keep."""
     texts = [""] * 128 + texts_of(128) + [""]
     table = pa.table({"text": texts, "name": [f"n{place}" for place in range(len(texts))]})
-    given = tmp_path / f"in{source}"
+    value = tmp_path / f"in{source}"
     if source == ".jsonl":
-        given.write_text("".join(f"{json.dumps(row)}\n" for row in table.to_pylist()))
+        value.write_text("".join(f"{json.dumps(row)}\n" for row in table.to_pylist()))
     elif source == ".csv":
-        pa_csv.write_csv(table, given)
+        pa_csv.write_csv(table, value)
     else:
-        pq.write_table(table, given)
+        pq.write_table(table, value)
 
-    meta = embed(given, tmp_path / f"out{kind}", id="name", dtype="int8")
+    meta = embed(value, tmp_path / f"out{kind}", id="name", dtype="int8")
 
     output = tmp_path / f"out{kind}"
     rows = lines_in(output) if kind == ".jsonl" else pq.read_table(output).to_pylist()

@@ -65,8 +65,8 @@ def decoded(raw: bytes) -> Iterable[np.ndarray | str]:
         (count,) = struct.unpack_from("<q", raw, at)
         at += 8
         size = 4 * count if count >= 0 else -count
-        found = raw[at : at + size]
-        yield np.frombuffer(found, np.float32) if count >= 0 else found.decode()
+        result = raw[at : at + size]
+        yield np.frombuffer(result, np.float32) if count >= 0 else result.decode()
         at += size
 
 
@@ -74,16 +74,16 @@ def decoded(raw: bytes) -> Iterable[np.ndarray | str]:
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
     """Compiled once for a compiler and flags; a warning is an error."""
     folder = tmp_path_factory.mktemp("drivers")
-    made: dict[tuple[str, str], Path] = {}
+    result: dict[tuple[str, str], Path] = {}
 
     def program(compiler: str, flags: str) -> Path:
-        if (compiler, flags) not in made:
+        if (compiler, flags) not in result:
             if not shutil.which(compiler or build.find_compiler()):
                 pytest.skip(f"there is no {compiler}")
-            output = folder / f"driver-{len(made)}"
+            output = folder / f"driver-{len(result)}"
             build.build(output, compiler=compiler, flags=f"-Werror {flags}", program=SOURCE)
-            made[compiler, flags] = output
-        return made[compiler, flags]
+            result[compiler, flags] = output
+        return result[compiler, flags]
 
     return program
 
@@ -130,10 +130,10 @@ def wrong_cases() -> list[tuple[str, Case]]:
         ids[0, 6] = wrong
         return replace(embeddings, inputs=embeddings.inputs | {"input_ids": ids})
 
-    found = [
+    result = [
         (f"the token id {wrong} is outside", with_id(wrong)) for wrong in (-1, VOCABULARY, LOWEST, HIGHEST)
     ]
-    found += [
+    result += [
         ("a sequence has 13 tokens", embeddings_case(16, 12, numbered(2, 13))),
         ("a sequence has 13 tokens", embeddings_case(16, 12, numbered(2, 13), after_padding=True)),
         ("a sequence has 41 tokens", layer_case(shape, numbered(41))),
@@ -146,14 +146,14 @@ def wrong_cases() -> list[tuple[str, Case]]:
     for name, array in layer.weights.items():
         for damaged in (array[:-1], array[:0], array[..., None], array[..., 1:]):
             if not (name == "output_weight" and damaged.shape == (47, 48)):
-                found.append(("EncoderLayer: ", replace(layer, weights=layer.weights | {name: damaged})))
-    return found
+                result.append(("EncoderLayer: ", replace(layer, weights=layer.weights | {name: damaged})))
+    return result
 
 
 def random_cases(count: int) -> dict[str, Case]:
     """Layers of any sizes with masks of any numbers."""
     rng = np.random.default_rng(5)
-    found = {}
+    result = {}
     for number in range(count):
         head_size, heads, positions = rng.integers(1, 40), rng.integers(1, 6), rng.integers(1, 30)
         shape = kernel_cases.Shape(
@@ -165,9 +165,9 @@ def random_cases(count: int) -> dict[str, Case]:
         )
         mask = rng.integers(-1, 3, (rng.integers(0, 3), rng.integers(0, positions + 1)))
         activation = list(kernel_cases.ACTIVATIONS)[number % 4]
-        found[f"layer {number}"] = layer_case(shape, mask, activation=activation, seed=number)
-        found[f"embeddings {number}"] = embeddings_case(shape.width, int(positions), mask, seed=number)
-    return found
+        result[f"layer {number}"] = layer_case(shape, mask, activation=activation, seed=number)
+        result[f"embeddings {number}"] = embeddings_case(shape.width, int(positions), mask, seed=number)
+    return result
 
 
 engines = pytest.mark.parametrize("engine", build.INSTRUCTION_SETS.get(platform.machine(), ()))

@@ -77,12 +77,12 @@ def test_pods_are_confined_to_what_the_image_is() -> None:
 
 def test_pods_get_the_servers_variables_and_no_others() -> None:
     """Variables are settings, with files that are mounted; the cluster adds none of that name."""
-    given = {variable["name"]: variable["value"] for variable in CONTAINER["env"]}
+    source = {variable["name"]: variable["value"] for variable in CONTAINER["env"]}
     mounted = {mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
 
-    assert given.keys() <= VARIABLES
+    assert source.keys() <= VARIABLES
     assert mounted - {"/tmp"} == {
-        str(Path(value).parent) for value in given.values() if value.startswith("/")
+        str(Path(value).parent) for value in source.values() if value.startswith("/")
     }
     assert "/tmp" in mounted  # for --workers
     assert not POD["spec"]["enableServiceLinks"]

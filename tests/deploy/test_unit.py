@@ -31,26 +31,26 @@ def needs(program: str) -> pytest.MarkDecorator:
 def unit(section: str) -> dict[str, list[str]]:
     """The settings of a section; one that stands several times has several values."""
     text = (DEPLOY / "embed-onnx.service").read_text().split(f"[{section}]\n")[1].split("\n[")[0]
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for line in text.splitlines():
         if line and not line.startswith("#"):
             name, _, value = line.partition("=")
-            found.setdefault(name, []).append(value)
-    return found
+            result.setdefault(name, []).append(value)
+    return result
 
 
 def system_calls(*words: str) -> set[str]:
     """The system calls of names and of systemd's groups of them, which begin with ``@``."""
-    found: set[str] = set()
+    result: set[str] = set()
     for word in words:
         if not word.startswith("@"):
-            found.add(word)
+            result.add(word)
             continue
         command = ["systemd-analyze", "syscall-filter", word]
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         inside = [line.partition("#")[0].strip() for line in listed.splitlines()[1:]]
-        found |= system_calls(*[name for name in inside if name])
-    return found
+        result |= system_calls(*[name for name in inside if name])
+    return result
 
 
 def confined() -> list[str]:

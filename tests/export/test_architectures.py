@@ -77,11 +77,11 @@ def cosines(workshop: Path, name: str, artifact: str) -> np.ndarray:
 @architectures
 def test_int8_is_near_its_original(workshop: Path, name: str) -> None:
     """Random weights are kinder to int8 than trained ones; the floors are those of every export."""
-    found = manifest.read(workshop / "artifacts" / name)
+    actual = manifest.read(workshop / "artifacts" / name)
 
     assert parity.FLOORS["int8"].least < cosines(workshop, name, name).min()
-    assert OTHER_TOKENS == found.max_tokens
-    assert f"{name} is not of the BERT family" == found.quantization.no_kernel
+    assert OTHER_TOKENS == actual.max_tokens
+    assert f"{name} is not of the BERT family" == actual.quantization.no_kernel
 
 
 @pytest.mark.parametrize("name", FLOAT32)
@@ -96,7 +96,7 @@ def test_weights_are_stored_once_and_as_integers(workshop: Path, name: str) -> N
     arrays = {tensor.name: tensor for tensor in graph.initializer}
 
     floats = [node.op_type for node in graph.node if node.op_type in ("MatMul", "Gemm")
-              for given in node.input if given in arrays and len(arrays[given].dims) == 2]  # fmt: skip
+              for value in node.input if value in arrays and len(arrays[value].dims) == 2]  # fmt: skip
     contents = [tensor.raw_data for tensor in graph.initializer if len(tensor.raw_data) > 500]
 
     assert [] == floats
@@ -192,12 +192,12 @@ def test_weights_of_more_than_two_gigabytes_lie_in_a_second_file(
 
     export_all([entry(folder, precision=precision)], tmp_path / "artifacts", force=False)
 
-    made = tmp_path / "artifacts" / name
-    found = manifest.read(made)
-    manifest.verify(found, made)
-    assert {"model.onnx", "model.onnx.data", "tokenizer.json", "manifest.json"} == set(found.sha256)
-    assert set(found.sha256) == {path.name for path in made.iterdir()}
-    assert (made / "model.onnx.data").stat().st_size > 20_000
-    assert found.float32_bytes > 100_000
-    with Model.load(made) as model:
+    result = tmp_path / "artifacts" / name
+    actual = manifest.read(result)
+    manifest.verify(actual, result)
+    assert {"model.onnx", "model.onnx.data", "tokenizer.json", "manifest.json"} == set(actual.sha256)
+    assert set(actual.sha256) == {path.name for path in result.iterdir()}
+    assert (result / "model.onnx.data").stat().st_size > 20_000
+    assert actual.float32_bytes > 100_000
+    with Model.load(result) as model:
         assert (1, small_models.WIDTH) == model.encode(["a text"]).shape

@@ -80,10 +80,10 @@ def inside(target: Path) -> list[str]:
 def test_an_export_that_is_killed(checkpoint: Path, target: Path) -> None:
     """It leaves no artifact, and nothing that the next export would not remove."""
     killed = kill_at_work(target)
-    left = inside(target)
+    remaining = inside(target)
     export(checkpoint, target)
 
-    assert (-signal.SIGKILL, [".static-export"]) == (killed, left)
+    assert (-signal.SIGKILL, [".static-export"]) == (killed, remaining)
     assert ["static"] == inside(target)
     manifest.verify(manifest.read(target), target)
 
@@ -128,9 +128,9 @@ def test_an_end_between_the_two_renames(
 
 def test_what_lies_in_the_folder_of_an_export(target: Path) -> None:
     """A stray file, as a network's file system may leave one, goes with it."""
-    left = target.with_name(".static-export") / ".nfs0001"
-    left.parent.mkdir(parents=True)
-    left.touch()
+    remaining = target.with_name(".static-export") / ".nfs0001"
+    remaining.parent.mkdir(parents=True)
+    remaining.touch()
 
     with artifact.staged(target) as new:
         (new / "whole").touch()
@@ -155,12 +155,12 @@ def test_a_file_that_cannot_be_removed(target: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("kind", ["file", "link", "broken-link"])
 def test_what_stands_in_the_way_of_an_export(target: Path, kind: str) -> None:
     """It is named, and not removed."""
-    aside = target.with_name(".static-export")
-    aside.parent.mkdir(parents=True)
+    staging = target.with_name(".static-export")
+    staging.parent.mkdir(parents=True)
     if kind == "file":
-        aside.touch()
+        staging.touch()
     else:
-        aside.symlink_to("." if kind == "link" else "nowhere")
+        staging.symlink_to("." if kind == "link" else "nowhere")
 
     with (
         pytest.raises(ExportError, match="static-export is in the way of an export"),
@@ -198,11 +198,11 @@ def test_what_another_export_has_done_is_not_done_again(
         until(lambda: "waiting" in capsys.readouterr().err)
         entry = Entry(name="team/static", repo="static", folder=checkpoint)
         build.build(entry, sources.find(entry), new, lambda _: None)
-        made = manifest.read(new)
+        result = manifest.read(new)
     late.join()
 
     assert "team/static: up to date" in capsys.readouterr().err
-    assert made == manifest.read(target)
+    assert result == manifest.read(target)
     assert ["static"] == inside(target)
 
 

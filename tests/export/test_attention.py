@@ -85,12 +85,12 @@ def write(original: Any, path: Path, limit: int) -> None:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """Models in PyTorch, and their float32 graphs as the exporter writes them."""
     folder = tmp_path_factory.mktemp("exported")
-    found = {}
+    result = {}
     for name in WINDOWS:
         original = module(folder, name, LIMIT)
         write(original, folder / f"{name}.onnx", LIMIT)
-        found[name] = (original.auto_model, folder / f"{name}.onnx")
-    return found
+        result[name] = (original.auto_model, folder / f"{name}.onnx")
+    return result
 
 
 def ids_of(length: int, rows: int = 1) -> np.ndarray:
@@ -144,9 +144,9 @@ def test_windows_are_exact(tmp_path: Path, name: str) -> None:
     graph = Graph(model.graph, tensors)
 
     masks = windows.Masks(model, graph, (LIMIT, LIMIT // 2, SHORT + 1))
-    found = [masks.window(one.nodes) for one in attention._attentions(graph)]
+    actual = [masks.window(one.nodes) for one in attention._attentions(graph)]
 
-    assert WINDOWS[name] == found
+    assert WINDOWS[name] == actual
 
 
 def plain_graph(original: Any, folder: Path) -> Path:

@@ -81,8 +81,8 @@ def test_fields_that_are_as_asked_for(tmp_path: Path, architecture: str, fields:
 
 def change_tokenizer(folder: Path, change: Any) -> None:
     path = folder / "tokenizer.json"
-    found = tokenizers.Tokenizer.from_file(str(path))
-    described = json.loads(change(found) or found.to_str())
+    result = tokenizers.Tokenizer.from_file(str(path))
+    described = json.loads(change(result) or result.to_str())
     path.write_text(json.dumps(described))
 
 
@@ -107,7 +107,7 @@ def test_added_tokens_without_rows(tmp_path: Path, architecture: str) -> None:
     """Whatever the architecture, one of them in a text would make the whole request fail."""
     folder = small_models.save(tmp_path / "saved", architecture)
     rows = load(folder).torch[0].auto_model.get_input_embeddings().weight.shape[0]
-    change_tokenizer(folder, lambda found: found.add_tokens(["<one>", "<two>"]) and None)
+    change_tokenizer(folder, lambda actual: actual.add_tokens(["<one>", "<two>"]) and None)
 
     refused = refusal(folder)
 
@@ -130,10 +130,10 @@ def test_other_ids_without_rows(tmp_path: Path, change: Any, highest: int) -> No
 def test_a_table_with_more_rows_than_ids(tmp_path: Path) -> None:
     """As many models have it, for a number that divides well."""
     folder = small_models.save(tmp_path / "saved")
-    found = load(folder)
+    actual = load(folder)
 
-    found.torch[0].auto_model.resize_token_embeddings(400)
-    found.torch.save_pretrained(str(tmp_path / "larger"))
+    actual.torch[0].auto_model.resize_token_embeddings(400)
+    actual.torch.save_pretrained(str(tmp_path / "larger"))
 
     assert small_models.WIDTH == load(tmp_path / "larger").dimensions
 

@@ -79,8 +79,8 @@ def random_ids(*shape: int) -> np.ndarray:
 
 def with_padding(encoder: Encoder, ids: np.ndarray, share: float = 0.3) -> np.ndarray:
     """Ids, some of them the padding id, as of a text in which it is written."""
-    chosen = np.random.default_rng(ids.size).random(ids.shape) < share
-    return np.where(chosen, encoder.padding_id, ids)
+    selection = np.random.default_rng(ids.size).random(ids.shape) < share
+    return np.where(selection, encoder.padding_id, ids)
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -174,8 +174,8 @@ def test_a_file_without_a_padding_id_counts_padding_ids_too(encoders):
     expected = torch_states(small_models.build("roberta"), ids[None], np.ones((1, 20), np.int64))[0]
     assert ["attention_mask", "input_ids"] == sorted(value.name for value in earlier.graph.input)
     assert 7 == len(earlier.graph.node[0].input)
-    for found in states:
-        assert cosines(found, expected).min() > 0.999
+    for actual in states:
+        assert cosines(actual, expected).min() > 0.999
 
 
 @pytest.mark.parametrize(

@@ -111,14 +111,14 @@ def test_pooling_modes_are_concatenated(workshop: Path) -> None:
 def test_the_artifact_holds_what_it_says(workshop: Path) -> None:
     """Model, tokenizer, licence and manifest, each with its hash; every source file with its own."""
     folder = workshop / "artifacts" / "two"
-    found = manifest.read(folder)
+    actual = manifest.read(folder)
 
-    manifest.verify(found, folder)
-    assert {"model.onnx", "tokenizer.json", "LICENSE", "manifest.json"} == set(found.sha256)
-    assert set(found.sha256) == {path.name for path in folder.iterdir()}
-    assert manifest.sha256(workshop / "two" / "model.safetensors") == found.source.files["model.safetensors"]
-    assert ("cls", "max") == found.output.pooling
-    assert small_models.PROMPTS == found.prompts
+    manifest.verify(actual, folder)
+    assert {"model.onnx", "tokenizer.json", "LICENSE", "manifest.json"} == set(actual.sha256)
+    assert set(actual.sha256) == {path.name for path in folder.iterdir()}
+    assert manifest.sha256(workshop / "two" / "model.safetensors") == actual.source.files["model.safetensors"]
+    assert ("cls", "max") == actual.output.pooling
+    assert small_models.PROMPTS == actual.prompts
     assert {f.name for f in (workshop / "artifacts").iterdir()} == {
         "other",
         "two",
@@ -147,32 +147,32 @@ def test_what_is_up_to_date_is_skipped(workshop: Path) -> None:
 @pytest.mark.skipif(native.find("auto").library is None, reason="there are no kernels here")
 def test_kernels_are_nearer_to_the_original(artifacts: Path) -> None:
     """They give activations a bit more than the operators of the file can; both are on record."""
-    found = manifest.read(artifacts / MINILM)
+    actual = manifest.read(artifacts / MINILM)
 
-    assert found.packed
-    assert found.kernel_parity is not None
-    assert found.kernel_parity.cosine_mean >= 0.997
-    assert found.kernel_parity.cosine_min >= 0.98
-    assert found.kernel_parity.cosine_mean > found.parity.cosine_mean
+    assert actual.packed
+    assert actual.kernel_parity is not None
+    assert actual.kernel_parity.cosine_mean >= 0.997
+    assert actual.kernel_parity.cosine_min >= 0.98
+    assert actual.kernel_parity.cosine_mean > actual.parity.cosine_mean
 
 
 def test_minilm_in_int8(artifacts: Path) -> None:
     """The real model: small, and as near to its original as promised."""
-    found = manifest.read(artifacts / MINILM)
+    actual = manifest.read(artifacts / MINILM)
 
-    assert found.parity.texts >= 64
-    assert found.parity.cosine_mean >= 0.993
-    assert found.parity.cosine_min >= 0.975
-    assert found.parity.short is not None
-    assert found.parity.short.texts >= 64
-    assert found.parity.cosine_min > found.parity.short.cosine_min >= 0.95
-    assert (artifacts / MINILM / "model.onnx").stat().st_size < found.float32_bytes / 3
+    assert actual.parity.texts >= 64
+    assert actual.parity.cosine_mean >= 0.993
+    assert actual.parity.cosine_min >= 0.975
+    assert actual.parity.short is not None
+    assert actual.parity.short.texts >= 64
+    assert actual.parity.cosine_min > actual.parity.short.cosine_min >= 0.95
+    assert (artifacts / MINILM / "model.onnx").stat().st_size < actual.float32_bytes / 3
     assert ("apache-2.0", 384, 256, ("mean",), True) == (
-        found.source.license,
-        found.output.dimensions,
-        found.max_tokens,
-        found.output.pooling,
-        found.output.normalize,
+        actual.source.license,
+        actual.output.dimensions,
+        actual.max_tokens,
+        actual.output.pooling,
+        actual.output.normalize,
     )
 
 
@@ -183,9 +183,9 @@ def test_minilm_in_float32(tmp_path: Path) -> None:
     done = run("export", cwd=tmp_path)
 
     assert 0 == done.returncode, done.stderr
-    found = manifest.read(tmp_path / "artifacts" / MINILM).parity
-    assert found.short is not None
-    assert min(found.cosine_min, found.short.cosine_min) >= 0.99999
+    actual = manifest.read(tmp_path / "artifacts" / MINILM).parity
+    assert actual.short is not None
+    assert min(actual.cosine_min, actual.short.cosine_min) >= 0.99999
 
 
 def test_int8_weights_and_embeddings(artifacts: Path) -> None:
@@ -323,9 +323,9 @@ def test_damaged_weights(saved: Path) -> None:
 
 
 def test_small_prompts_reach_the_manifest(artifacts: Path) -> None:
-    found = manifest.read(artifacts / SMALL)
+    actual = manifest.read(artifacts / SMALL)
 
-    assert (small_models.PROMPTS, "document") == (found.prompts, found.default_prompt)
+    assert (small_models.PROMPTS, "document") == (actual.prompts, actual.default_prompt)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_the_record_is_of_every_text_that_was_judged(artifacts: Path) -> None:
     folder = artifacts / MINILM
     original = load_original(sources.find(Entry(name=MINILM, repo=f"sentence-transformers/{MINILM}")))
     texts = [*parity.sentences(), *parity.messages(original)]
-    made = manifest.read(folder)
+    result = manifest.read(folder)
 
     with Model.load(folder) as model:
         lengths = np.array([item.num_tokens for item in model.tokenize(texts, Options())])
@@ -375,7 +375,7 @@ def test_the_record_is_of_every_text_that_was_judged(artifacts: Path) -> None:
         assert figures.texts == which.sum()
         assert figures.cosine_mean == pytest.approx(cosines[which].mean(), abs=1e-4)
         assert figures.cosine_min == pytest.approx(cosines[which].min(), abs=1e-4)
-    assert made.parity.texts == recorded.texts
+    assert result.parity.texts == recorded.texts
     for text in ("thanks", "thank you", "haha", "." * 254, "[PAD][SEP]", "[CLS]", "𒀭𒂗𒆤"):
         assert text in texts
 

@@ -99,12 +99,14 @@ def test_the_original_scores_as_sentence_transformers_does(workshop: Path, given
     pairs = datasets.read_pairs(given / "pairs.csv")
     task = datasets.read_retrieval(given / "task")
 
-    left, right = model.encode(pairs.first), model.encode(pairs.second)
+    remaining, right = model.encode(pairs.first), model.encode(pairs.second)
     similar = model.encode_query(task.queries) @ model.encode_document(task.documents).T
     relevance = np.array([[gain.get(place, 0) for place in range(60)] for gain in task.gains])
 
     full = found.original.scores[0]
-    assert full.spearman == pytest.approx(stats.spearmanr((left * right).sum(axis=1), pairs.scores).statistic)
+    assert full.spearman == pytest.approx(
+        stats.spearmanr((remaining * right).sum(axis=1), pairs.scores).statistic
+    )
     assert full.ndcg == pytest.approx(ndcg_score(relevance, similar, k=10))
     assert (32, 1.0) == (full.dimensions, full.neighbours)
     assert [32, 16, 8] == [row.dimensions for row in found.original.scores]

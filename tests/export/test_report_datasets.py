@@ -25,13 +25,13 @@ def test_pairs(tmp_path: Path) -> None:
     ]
     (tmp_path / "pairs.csv").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
 
-    found = datasets.read_pairs(tmp_path / "pairs.csv")
+    actual = datasets.read_pairs(tmp_path / "pairs.csv")
 
     assert ("pairs.csv", [ODD, "e"], ['b, "c"', "d"], [4.5, 0]) == (
-        found.name,
-        found.first,
-        found.second,
-        found.scores,
+        actual.name,
+        actual.first,
+        actual.second,
+        actual.scores,
     )
 
 
@@ -92,13 +92,13 @@ def test_a_retrieval_task(task: Callable[..., Path]) -> None:
     """Titles go before texts, queries without an answer are left out, a query is not its own answer."""
     folder = task()
 
-    found = datasets.read_retrieval(folder)
+    actual = datasets.read_retrieval(folder)
 
-    assert ("task", ["t a", "b", "c"], ["q", "s"]) == (found.name, found.documents, found.queries)
-    assert ([{1: 2.0}, {0: 1.0}], [2, -1]) == (found.gains, found.same)
+    assert ("task", ["t a", "b", "c"], ["q", "s"]) == (actual.name, actual.documents, actual.queries)
+    assert ([{1: 2.0}, {0: 1.0}], [2, -1]) == (actual.gains, actual.same)
     (folder / "qrels").mkdir()
     (folder / "qrels.tsv").rename(folder / "qrels" / "test.tsv")
-    assert found == datasets.read_retrieval(folder)
+    assert actual == datasets.read_retrieval(folder)
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,10 @@ def test_judgements_of_what_is_not_there(task: Callable[..., Path], lines: str, 
     header, judged = (folder / "qrels.tsv").read_text().split("\n", 1)
     (folder / "qrels.tsv").write_text(f"{header}\n{lines}{judged}")
 
-    found = datasets.read_retrieval(folder)
+    actual = datasets.read_retrieval(folder)
 
-    assert (0, unmatched) == (whole.unmatched, found.unmatched)
-    assert msgspec.structs.replace(whole, unmatched=unmatched) == found
+    assert (0, unmatched) == (whole.unmatched, actual.unmatched)
+    assert msgspec.structs.replace(whole, unmatched=unmatched) == actual
 
 
 def test_ids_with_quotes(task: Callable[..., Path]) -> None:

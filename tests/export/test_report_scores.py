@@ -54,18 +54,18 @@ def test_a_table_keeps_its_cells() -> None:
 
 # Scores
 def test_cosines_of_any_lengths() -> None:
-    left = np.array([[1, 0], [3, 4], [1, 1]], np.float32)
+    remaining = np.array([[1, 0], [3, 4], [1, 1]], np.float32)
     right = np.array([[0, 2], [30, 40], [-1, -1]], np.float32)
 
-    assert scores.cosines(left, right) == pytest.approx([0, 1, -1])
+    assert scores.cosines(remaining, right) == pytest.approx([0, 1, -1])
 
 
 def test_cosines_of_zero_vectors() -> None:
     """Two are alike, one is like no other, and what is no number stays none."""
-    left = np.array([[0, 0], [0, 0], [1, 0], [np.nan, 0]], np.float32)
+    remaining = np.array([[0, 0], [0, 0], [1, 0], [np.nan, 0]], np.float32)
     right = np.array([[0, 0], [1, 0], [0, 0], [1, 0]], np.float32)
 
-    assert scores.cosines(left, right).tolist() == pytest.approx([1, 0, 0, np.nan], nan_ok=True)
+    assert scores.cosines(remaining, right).tolist() == pytest.approx([1, 0, 0, np.nan], nan_ok=True)
 
 
 def test_spearman_shares_ranks() -> None:

@@ -35,17 +35,17 @@ def sentencepiece_model() -> bytes:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders that hold a vocabulary and no tokenizer.json."""
-    made = {name: tmp_path_factory.mktemp(name) for name in ("t5", "xlm-roberta", "bert")}
-    (made["t5"] / "spiece.model").write_bytes(sentencepiece_model())
-    (made["xlm-roberta"] / "sentencepiece.bpe.model").write_bytes(sentencepiece_model())
+    result = {name: tmp_path_factory.mktemp(name) for name in ("t5", "xlm-roberta", "bert")}
+    (result["t5"] / "spiece.model").write_bytes(sentencepiece_model())
+    (result["xlm-roberta"] / "sentencepiece.bpe.model").write_bytes(sentencepiece_model())
     vocabulary = small_models.fast_tokenizer("wordpiece").get_vocab()
-    (made["bert"] / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.__getitem__)))
-    for name, folder in made.items():
+    (result["bert"] / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.__getitem__)))
+    for name, folder in result.items():
         kind = {"t5": "T5", "xlm-roberta": "XLMRoberta", "bert": "Bert"}[name]
         config = {"tokenizer_class": f"{kind}Tokenizer", "model_max_length": 48}
         (folder / "tokenizer_config.json").write_text(json.dumps(config))
         (folder / "config.json").write_text(json.dumps({"model_type": name}))
-    return made
+    return result
 
 
 @pytest.mark.parametrize("name", ["bert", "t5", "xlm-roberta"])
@@ -59,11 +59,11 @@ def test_what_transformers_converts_gives_the_same_ids(
     exported.check_converted(fast, folders[name], parity.sentences())
     exported.write(fast.backend_tokenizer, tmp_path)
 
-    found = Tokenizer(tmp_path / "tokenizer.json", max_tokens=48).encode(parity.sentences())
+    actual = Tokenizer(tmp_path / "tokenizer.json", max_tokens=48).encode(parity.sentences())
     assert fast.is_fast
     assert not slow.is_fast
     assert slow(parity.sentences(), truncation=True, max_length=48)["input_ids"] == [
-        item.ids for item in found
+        item.ids for item in actual
     ]
 
 

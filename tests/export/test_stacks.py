@@ -154,15 +154,15 @@ def test_a_stack_in_int8_is_near_its_original(workshop: Path, name: str) -> None
 
     with load(workshop, name, "int8") as model:
         vectors = model.encode(texts)
-        found = model.manifest
+        actual = model.manifest
 
     assert cosines(expected, vectors).min() >= 0.999
-    assert "int8" == found.precision
-    assert found.parity.cosine_min >= 0.999
+    assert "int8" == actual.precision
+    assert actual.parity.cosine_min >= 0.999
 
 
 def test_the_manifest_says_where_each_module_runs(workshop: Path) -> None:
-    found = manifest.read(workshop / "artifacts" / "long-float32")
+    actual = manifest.read(workshop / "artifacts" / "long-float32")
 
     expected = (
         Module("Transformer (BertModel)", "model.onnx"),
@@ -175,35 +175,35 @@ def test_the_manifest_says_where_each_module_runs(workshop: Path) -> None:
         Module("Normalize", "numpy"),
         Module("Dropout", None),
     )
-    assert expected == found.modules
+    assert expected == actual.modules
     assert (24, (8, 24), True, True) == (
-        found.output.dimensions,
-        found.output.matryoshka,
-        found.head,
-        found.output.normalize,
+        actual.output.dimensions,
+        actual.output.matryoshka,
+        actual.head,
+        actual.output.normalize,
     )
-    assert {"head.onnx", "model.onnx", "tokenizer.json", "manifest.json"} == set(found.sha256)
+    assert {"head.onnx", "model.onnx", "tokenizer.json", "manifest.json"} == set(actual.sha256)
 
 
 def test_a_damaged_head_is_found(workshop: Path, tmp_path: Path) -> None:
     """Like any other file of an artifact."""
     folder = Path(shutil.copytree(workshop / "artifacts" / "long-float32", tmp_path / "long"))
-    found = manifest.read(folder)
+    actual = manifest.read(folder)
     (folder / "head.onnx").write_bytes(b"damaged")
 
     with pytest.raises(manifest.ArtifactError, match=r"head.onnx is damaged"):
-        manifest.verify(found, folder)
+        manifest.verify(actual, folder)
 
 
 def test_a_plain_transformers_model_is_pooled_by_its_mean_and_says_so(
     workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = manifest.read(workshop / "artifacts" / "plain-float32")
+    actual = manifest.read(workshop / "artifacts" / "plain-float32")
     entry = Entry(name="plain-float32", repo="plain", folder=workshop / "transformer", precision="float32")
     export.show(export_all([entry], workshop / "artifacts", force=False))
 
     note = "a plain transformers model: mean pooling, as sentence-transformers takes it to have"
-    assert Module("Pooling (mean)", "numpy", note) == found.modules[1]
+    assert Module("Pooling (mean)", "numpy", note) == actual.modules[1]
     assert f"plain-float32: {note}" in " ".join(capsys.readouterr().out.split())
 
 
@@ -238,9 +238,9 @@ def test_a_table_has_no_limit_and_adds_no_special_tokens(workshop: Path) -> None
 def test_the_limit_in_a_tables_tokenizer_is_kept(workshop: Path, tmp_path: Path) -> None:
     """Sentence-transformers leaves it on."""
     folder = Path(shutil.copytree(workshop / "static", tmp_path / "static"))
-    found = stacks.tokenizer().backend_tokenizer
-    found.enable_truncation(7)
-    found.save(str(folder / "tokenizer.json"))
+    actual = stacks.tokenizer().backend_tokenizer
+    actual.enable_truncation(7)
+    actual.save(str(folder / "tokenizer.json"))
     export_all([Entry(name="s", repo="s", folder=folder)], tmp_path / "artifacts", force=False)
     (expected,) = SentenceTransformer(str(folder), device="cpu").encode(["word " * 20])
 
@@ -372,6 +372,6 @@ def test_old_and_new_paths_of_modules(workshop: Path, tmp_path: Path, form: str)
     renamed = [entry | {"type": form.format(kind)} for entry, kind in zip(listed, kinds, strict=True)]
     (folder / "modules.json").write_text(json.dumps(renamed))
 
-    found = modules.read(sources.find(Entry(name="long", repo="long", folder=folder)))
+    actual = modules.read(sources.find(Entry(name="long", repo="long", folder=folder)))
 
-    assert kinds == [module.kind for module in found]
+    assert kinds == [module.kind for module in actual]

@@ -22,13 +22,13 @@ FROM_PROMETHEUS = {"instance"}
 def labels(server: Server) -> dict[str, set[str]]:
     """Names of the samples that a server exposes after some requests, and their labels."""
     assert [200, 404] == [embed(server.url, "x", model=name).status_code for name in (None, "?")]
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(metrics(server.url)):
         for sample in family.samples:
-            found.setdefault(sample.name, set()).update(sample.labels)
+            result.setdefault(sample.name, set()).update(sample.labels)
         if not family.samples:  # those by key, where no key was asked for
-            found[f"{family.name}_total"] = {"key"}
-    return found
+            result[f"{family.name}_total"] = {"key"}
+    return result
 
 
 def targets() -> list[dict[str, Any]]:

@@ -310,9 +310,9 @@ def test_a_lower_limit_cuts(client: httpx.Client, minilm: Model, path: str, fiel
 def test_a_higher_limit_is_the_models(client: httpx.Client, minilm: Model) -> None:
     """Ollama's clients send 4,096 by habit."""
     long = "word " * 400
-    asked = {"model": MINILM, "input": long, "options": {"num_ctx": 4096}}
+    request = {"model": MINILM, "input": long, "options": {"num_ctx": 4096}}
 
-    assert np.array_equal(minilm.encode([long]), vectors(client.post("/api/embed", json=asked)))
+    assert np.array_equal(minilm.encode([long]), vectors(client.post("/api/embed", json=request)))
 
 
 @pytest.mark.parametrize(

@@ -151,13 +151,13 @@ def test_what_only_parts_of_the_server_know(home: Path, tmp_path: Path) -> None:
 
     with Registry(registry.entries_to_serve(settings), settings) as models:
         app = create_app(models, settings)
-        told = app.state.metrics
-        loading = told.page()[0].decode()
+        log = app.state.metrics
+        loading = log.page()[0].decode()
         models.load()
         asyncio.run(ask(app))
         models.scheduler.replaced = 2
-        text = told.page()[0].decode()
-        again = told.page()[0].decode()
+        text = log.page()[0].decode()
+        again = log.page()[0].decode()
 
     assert (0, 2) == (figure(loading, "embed_onnx_models_ready"), figure(text, "embed_onnx_models_ready"))
     assert 2 == figure(text, "embed_onnx_key_requests_total", key="alice")

@@ -45,13 +45,13 @@ def test_the_older_form(theirs: ollama.Client, minilm: Model) -> None:
     assert np.array_equal(minilm.encode(["Hello"])[0], np.array(answer.embedding, np.float32))
 
 
-@pytest.mark.parametrize("given", ["", []])
-def test_nothing_to_embed_has_the_model_loaded(theirs: ollama.Client, given: object) -> None:
+@pytest.mark.parametrize("value", ["", []])
+def test_nothing_to_embed_has_the_model_loaded(theirs: ollama.Client, value: object) -> None:
     """As Ollama's clients do it to load a model beforehand; an unknown one is an error all the same."""
-    assert [] == list(theirs.embed(MINILM, given).embeddings)
+    assert [] == list(theirs.embed(MINILM, value).embeddings)
     assert [] == list(theirs.embeddings(MINILM).embedding)
     with pytest.raises(ollama.ResponseError, match="not served here"):
-        theirs.embed("nope", given)
+        theirs.embed("nope", value)
 
 
 def test_an_empty_text_among_others_is_embedded(theirs: ollama.Client, minilm: Model) -> None:
@@ -114,9 +114,9 @@ def test_a_prompt_without_a_text(client: httpx.Client, nothing: dict[str, object
 
 
 def test_fields_among_the_options(client: httpx.Client, minilm: Model) -> None:
-    asked = {"model": MINILM, "input": TEXTS, "options": {"dimensions": 8, "seed": 1}}
+    request = {"model": MINILM, "input": TEXTS, "options": {"dimensions": 8, "seed": 1}}
 
-    vectors = client.post("/api/embed", json=asked).json()["embeddings"]
+    vectors = client.post("/api/embed", json=request).json()["embeddings"]
 
     assert np.array_equal(minilm.encode(TEXTS, dimensions=8), np.array(vectors, np.float32))
 

@@ -51,16 +51,16 @@ def test_programs_find_the_name_that_they_were_given(theirs: ollama.Client, name
 
 
 def test_show(theirs: ollama.Client) -> None:
-    shown = {name: theirs.show(name) for name in (SMALL, "team/tiny", f"{SMALL}:query")}
+    display = {name: theirs.show(name) for name in (SMALL, "team/tiny", f"{SMALL}:query")}
 
-    for description in shown.values():
+    for description in display.values():
         assert ["embedding"] == description.capabilities
         assert {"context_length": 48, "embedding_length": 32} == {
             name.rpartition(".")[2]: value
             for name, value in description.modelinfo.items()
             if name.endswith("_length")
         }
-    assert ["", f"{SMALL}:latest", ""] == [item.details.parent_model for item in shown.values()]
+    assert ["", f"{SMALL}:latest", ""] == [item.details.parent_model for item in display.values()]
     with pytest.raises(ollama.ResponseError, match="not served here"):
         theirs.show("nope")
 

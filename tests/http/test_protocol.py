@@ -22,21 +22,21 @@ def ask(server: Server, *sent: bytes) -> Answer:
     """The answer to bytes, on a connection of its own, after which the server still works."""
     with Connection(server) as connection:
         connection.send(*sent)
-        found = connection.answer()
+        result = connection.answer()
     assert 200 == WEB.get(f"{server.url}/health").status_code
-    return found
+    return result
 
 
 def refused(server: Server, *sent: bytes) -> int:
     """The status of a refusal in OpenAI's shape, after which the connection closes."""
     with Connection(server) as connection:
         connection.send(*sent)
-        found = connection.answer()
-        assert "invalid_request_error" == found.error["type"]
-        assert "close" == found.headers["connection"]
+        result = connection.answer()
+        assert "invalid_request_error" == result.error["type"]
+        assert "close" == result.headers["connection"]
         assert b"" == connection.rest()
     assert 200 == WEB.get(f"{server.url}/health").status_code
-    return found.status
+    return result.status
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ WORK = Work(texts=1000, tokens=100, layers=6, width=384)
 def test_what_was_measured_comes_out_again(model: str) -> None:
     """For the texts and models of the results, the computed cost is the measured one."""
     layers, width = SHAPES[model]
-    found = SPEED["results"]["models"][model]
-    cell = found["cells"]["mixed"]
+    actual = SPEED["results"]["models"][model]
+    cell = actual["cells"]["mixed"]
     rate = cell["engines"]["embed-onnx"]["tokens_per_second"][1]
 
     seconds = core_seconds(Work(cell["texts"], cell["tokens"] / cell["texts"], layers, width), SPEED)
 
     assert pytest.approx(cell["tokens"] / rate * SPEED["machine"]["cores"]) == seconds
-    assert found["macs_per_token"] == Work(1, 0, layers, width).macs_per_token
+    assert actual["macs_per_token"] == Work(1, 0, layers, width).macs_per_token
 
 
 def test_cost_grows_as_the_page_says() -> None:

@@ -155,11 +155,11 @@ def test_parameters_of_similarity(client: httpx.Client) -> None:
     """They are those of texts, in TEI's and in other words; what is wrong is refused in TEI's shape."""
     inputs = {"source_sentence": "first " * 300 + "end", "sentences": ["end", "first " * 253 + "end"]}
 
-    left = ask(client, "/similarity", inputs=inputs, parameters={"truncation_direction": "left"}).json()
+    remaining = ask(client, "/similarity", inputs=inputs, parameters={"truncation_direction": "left"}).json()
     right = ask(client, "/similarity", inputs=inputs, parameters=None).json()
 
-    assert np.isclose(1, left[1])
-    assert right[1] < left[1]
+    assert np.isclose(1, remaining[1])
+    assert right[1] < remaining[1]
     for body, sentence in {
         "truncate": ({"parameters": {"truncate": False}}, "maximum context length is 256 tokens"),
         "prompt": ({"parameters": {"prompt_name": "nope"}}, "prompt_name 'nope' is unknown"),

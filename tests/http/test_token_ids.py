@@ -69,11 +69,11 @@ def test_what_tokenize_gives_is_taken(client: httpx.Client, path: str, model: st
     texts = ["Hello", "x", "[SEP]", "a[CLS] b [PAD]", "日本語 💥", "word " * 2000]
     field, _ = ROUTES[path]
     named = {} if path == "/embed" else {"model": model}
-    shown = client.post("/tokenize", json={"input": texts, "model": model}).json()["data"]
+    display = client.post("/tokenize", json={"input": texts, "model": model}).json()["data"]
 
     answers = [
-        client.post(path, json={field: given, **named}).json()
-        for given in (texts, [item["ids"] for item in shown])
+        client.post(path, json={field: value, **named}).json()
+        for value in (texts, [item["ids"] for item in display])
     ]
 
     of_texts, of_ids = (
@@ -105,7 +105,7 @@ def test_texts_always_get_special_tokens(client: httpx.Client, path: str) -> Non
 
     refused = client.post(path, json={field: ["Hello"], "add_special_tokens": False})
     taken = [
-        client.post(path, json={field: ["Hello"], "add_special_tokens": given}) for given in (True, None)
+        client.post(path, json={field: ["Hello"], "add_special_tokens": value}) for value in (True, None)
     ]
     wrong = client.post(path, json={field: ["Hello"], "add_special_tokens": "no"})
 
@@ -116,8 +116,8 @@ def test_texts_always_get_special_tokens(client: httpx.Client, path: str) -> Non
 
 
 def test_openai_errors_name_the_field(client: httpx.Client) -> None:
-    asked = {"/v1/embeddings": [[15339, 1917]], "/tokenize": [[15339, 1917]]}
-    for path, ids in asked.items():
+    request = {"/v1/embeddings": [[15339, 1917]], "/tokenize": [[15339, 1917]]}
+    for path, ids in request.items():
         assert "input" == client.post(path, json={"input": ids}).json()["error"]["param"]
         error = client.post(path, json={"input": "a", "add_special_tokens": False}).json()["error"]
         assert ("add_special_tokens", "invalid_request_error") == (error["param"], error["type"])
@@ -130,8 +130,8 @@ def test_ids_beyond_the_limit_are_cut_as_their_text_is(client: httpx.Client, tru
     ids = [101, *[2028, 2048, 2093, 2176, 2274] * 100, 102]
 
     of_text, of_ids = (
-        client.post("/v1/embeddings", json={"input": given, "truncate": truncate}).json()
-        for given in (text, ids)
+        client.post("/v1/embeddings", json={"input": value, "truncate": truncate}).json()
+        for value in (text, ids)
     )
 
     if not truncate:
@@ -139,8 +139,8 @@ def test_ids_beyond_the_limit_are_cut_as_their_text_is(client: httpx.Client, tru
         return
     assert of_text["data"] == of_ids["data"]
     assert of_ids["data"][0]["truncated"]
-    (shown,) = client.post("/tokenize", json={"input": ids}).json()["data"]
-    assert (101, 102, 256) == (shown["ids"][0], shown["ids"][-1], len(shown["ids"]))
+    (item,) = client.post("/tokenize", json={"input": ids}).json()["data"]
+    assert (101, 102, 256) == (item["ids"][0], item["ids"][-1], len(item["ids"]))
 
 
 def encoded(model: Model, inputs: list[list[int]], **options: bool) -> list[np.ndarray]:
@@ -157,7 +157,8 @@ def test_in_process_too(templates: dict[str, Model], name: str) -> None:
     raw = encoded(model, [inner], add_special_tokens=False)
 
     assert all(
-        np.array_equal(model.encode(["a small model reads"]), found) for found in encoded(model, [tokens.ids])
+        np.array_equal(model.encode(["a small model reads"]), actual)
+        for actual in encoded(model, [tokens.ids])
     )
     assert np.array_equal(*raw)
     assert not np.array_equal(model.encode([tokens.ids]), raw[0])

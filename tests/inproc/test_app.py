@@ -60,9 +60,9 @@ def spoil(folder: Path) -> None:
     spoilt = np.full_like(numpy_helper.to_array(weights), np.nan)
     weights.CopyFrom(numpy_helper.from_array(spoilt, weights.name))
     onnx.save(model, folder / "model.onnx")
-    found = manifest.read(folder)
-    hashes = found.sha256 | {"model.onnx": manifest.sha256(folder / "model.onnx")}
-    manifest.write(msgspec.structs.replace(found, sha256=hashes), folder)
+    result = manifest.read(folder)
+    hashes = result.sha256 | {"model.onnx": manifest.sha256(folder / "model.onnx")}
+    manifest.write(msgspec.structs.replace(result, sha256=hashes), folder)
 
 
 def test_a_vector_that_is_not_finite(settings: Settings) -> None:

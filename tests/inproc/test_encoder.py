@@ -126,8 +126,8 @@ def test_plain_onnxruntime_gives_the_states(artifacts: Path, small_manifest: Man
     padded = np.pad(ids, [(0, 0), (0, 7)])
     mask = (np.arange(padded.shape[1]) < length).astype(np.int64)[None]
 
-    def states(given: np.ndarray, given_mask: np.ndarray) -> np.ndarray:
-        return session.run(["last_hidden_state"], {"input_ids": given, "attention_mask": given_mask})[0]
+    def states(value: np.ndarray, given_mask: np.ndarray) -> np.ndarray:
+        return session.run(["last_hidden_state"], {"input_ids": value, "attention_mask": given_mask})[0]
 
     alone, together = states(ids, np.ones_like(ids)), states(padded, mask)
     assert np.allclose(alone, together[:, :length], atol=1e-4)

@@ -112,10 +112,10 @@ def test_threads_and_tasks_at_a_time(small: Model) -> None:
     """Eight threads and fifty tasks of one event loop get the vectors of each alone."""
     texts = [f"number {number} " * (1 + number % 9) for number in range(50)]
     expected = np.stack([small.encode(text) for text in texts])
-    found: dict[int, np.ndarray] = {}
+    actual: dict[int, np.ndarray] = {}
 
     def work(seed: int) -> None:
-        found[seed] = small.encode(texts)
+        actual[seed] = small.encode(texts)
 
     async def gather() -> list[np.ndarray]:
         return await asyncio.gather(*(small.encode_async(text) for text in texts))
@@ -128,8 +128,8 @@ def test_threads_and_tasks_at_a_time(small: Model) -> None:
         thread.join()
 
     assert np.array_equal(expected, np.stack(awaited))
-    assert 8 == len(found)
-    assert all(np.array_equal(expected, vectors) for vectors in found.values())
+    assert 8 == len(actual)
+    assert all(np.array_equal(expected, vectors) for vectors in actual.values())
 
 
 def test_cancelling_takes_what_waits_out_of_the_queue(artifacts) -> None:

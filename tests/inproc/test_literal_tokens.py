@@ -31,11 +31,11 @@ def ids(model: Model, text: str) -> list[int]:
 
 def test_literal_ones_are_text(minilm: Model, literal: Model) -> None:
     """None is special but the first and the last; other texts have the bits that they always have."""
-    found = ids(literal, WRITTEN)
+    actual = ids(literal, WRITTEN)
 
-    assert (CLS, SEP) == (found[0], found[-1])
-    assert not {CLS, SEP, PAD} & set(found[1:-1])
-    assert ids(minilm, "first [ sep ] second [ pad ] [ cls ]") == found
+    assert (CLS, SEP) == (actual[0], actual[-1])
+    assert not {CLS, SEP, PAD} & set(actual[1:-1])
+    assert ids(minilm, "first [ sep ] second [ pad ] [ cls ]") == actual
     assert minilm.encode(["Hello"]).tobytes() == literal.encode(["Hello"]).tobytes()
     assert minilm.encode([WRITTEN]).tobytes() != literal.encode([WRITTEN]).tobytes()
 
@@ -59,7 +59,7 @@ def test_batch_invariance_holds(literal: Model) -> None:
 
 def test_ids_are_taken_as_ever(minilm: Model, literal: Model) -> None:
     """They name special tokens by number, whatever their text is."""
-    shown = ids(minilm, WRITTEN)
+    item = ids(minilm, WRITTEN)
 
-    assert np.array_equal(minilm.encode([shown]), literal.encode([shown]))
+    assert np.array_equal(minilm.encode([item]), literal.encode([item]))
     assert np.array_equal(literal.encode([WRITTEN]), literal.encode([ids(literal, WRITTEN)]))

@@ -33,8 +33,8 @@ def settings(home: Path) -> Settings:
 
 
 def use(models: Registry, name: str | None) -> tuple[Model, str | None]:
-    with models.use(name) as found:
-        return found
+    with models.use(name) as result:
+        return result
 
 
 def opened(settings: Settings) -> Registry:
@@ -59,14 +59,14 @@ def test_names(settings: Settings) -> None:
     """A name, an alias, nothing at all, and a prompt after a colon."""
     with opened(settings) as models:
         models.load()
-        found = [use(models, name) for name in (None, "team/tiny", f"{SMALL}:query")]
+        actual = [use(models, name) for name in (None, "team/tiny", f"{SMALL}:query")]
         with pytest.raises(ModelNotFound, match="served are") as unknown:
             use(models, "nope:query")
         with pytest.raises(ModelNotFound, match=f"the model '{SMALL}:nope' is not served here"):
             use(models, f"{SMALL}:nope")
 
     assert [(MINILM, None), (SMALL, None), (SMALL, "query")] == [
-        (model.manifest.name, prompt) for model, prompt in found
+        (model.manifest.name, prompt) for model, prompt in actual
     ]
     assert "model" == unknown.value.param
 
@@ -78,9 +78,9 @@ def test_an_artifact_of_another_precision_is_missing(settings: Settings, tmp_pat
     )
     other = Settings(models=tmp_path / "models.txt", artifacts=settings.artifacts)
 
-    found = registry.missing(registry.entries_to_serve(other), other.artifacts)
+    actual = registry.missing(registry.entries_to_serve(other), other.artifacts)
 
-    assert [MINILM, "somebody/absent"] == [entry.name for entry in found]
+    assert [MINILM, "somebody/absent"] == [entry.name for entry in actual]
 
 
 def test_without_a_models_file_every_artifact_is_served(settings: Settings, tmp_path: Path) -> None:
@@ -88,9 +88,9 @@ def test_without_a_models_file_every_artifact_is_served(settings: Settings, tmp_
     shutil.copytree(settings.artifacts / SMALL, tmp_path / "art" / "team" / SMALL)
     shutil.copytree(settings.artifacts / SMALL, tmp_path / "art" / ".small-123" / "new")
 
-    found = registry.entries_to_serve(Settings(models=tmp_path / "none", artifacts=tmp_path / "art"))
+    actual = registry.entries_to_serve(Settings(models=tmp_path / "none", artifacts=tmp_path / "art"))
 
-    assert [f"team/{SMALL}"] == [entry.name for entry in found]
+    assert [f"team/{SMALL}"] == [entry.name for entry in actual]
 
 
 @pytest.mark.parametrize("name", [SMALL, f"team/{SMALL}"])
@@ -99,13 +99,13 @@ def test_an_artifact_that_is_a_link_is_served(settings: Settings, tmp_path: Path
     link.parent.mkdir(parents=True)
     link.symlink_to(settings.artifacts / SMALL)
 
-    found = registry.entries_to_serve(Settings(models=tmp_path / "none", artifacts=tmp_path / "art"))
+    actual = registry.entries_to_serve(Settings(models=tmp_path / "none", artifacts=tmp_path / "art"))
 
-    assert [name] == [entry.name for entry in found]
+    assert [name] == [entry.name for entry in actual]
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"), [("README.md", True), ("model.safetensors", False), (None, False)]
+    ("changed", "log"), [("README.md", True), ("model.safetensors", False), (None, False)]
 )
 def test_a_folder_that_has_changed_is_told(
     home: Path,
@@ -114,7 +114,7 @@ def test_a_folder_that_has_changed_is_told(
     caplog: pytest.LogCaptureFixture,
     *,
     changed: str | None,
-    told: bool,
+    log: bool,
 ) -> None:
     """By its small files, as weights take long to read; the artifact is served all the same."""
     other = shutil.copytree(home / "checkpoint", tmp_path / "checkpoint")
@@ -126,8 +126,8 @@ def test_a_folder_that_has_changed_is_told(
 
     sentence = f"{settings.artifacts / SMALL} was exported from other files than {other} has now: README.md"
     assert [] == missing
-    assert told == (sentence in caplog.text)
-    assert told == bool(caplog.records)
+    assert log == (sentence in caplog.text)
+    assert log == bool(caplog.records)
 
 
 def test_damage_is_found_at_once(settings: Settings, tmp_path: Path) -> None:
@@ -145,18 +145,18 @@ def test_one_checkpoint_in_two_precisions(tmp_path: Path, settings: Settings) ->
     (tmp_path / "models.txt").write_text("team/m name=one\nteam/m name=two alias=other\n")
 
     with opened(Settings(models=tmp_path / "models.txt", artifacts=tmp_path / "art")) as models:
-        found = {name: models.served(name)[0] for name in ("team/m", "one", "two", "other")}
+        actual = {name: models.served(name)[0] for name in ("team/m", "one", "two", "other")}
 
-    assert {"team/m": "one", "one": "one", "two": "two", "other": "two"} == found
+    assert {"team/m": "one", "one": "one", "two": "two", "other": "two"} == actual
 
 
 def test_an_artifact_is_of_its_own_repository_and_revision(settings: Settings) -> None:
     """Another repository or revision under the same name is not what a line asks for."""
     source = Source(repo="team/m", requested="main", revision="0123abc", files={})
-    found = msgspec.structs.replace(manifest.read(settings.artifacts / SMALL), source=source)
+    actual = msgspec.structs.replace(manifest.read(settings.artifacts / SMALL), source=source)
 
     def asks(**fields: str) -> bool:
-        return Entry(**{"name": "m", "repo": "team/m", **fields}).asks_for(found)
+        return Entry(**{"name": "m", "repo": "team/m", **fields}).asks_for(actual)
 
     assert [True, True, True] == [asks(), asks(revision="main"), asks(revision="0123abc")]
     assert [False, False, False] == [asks(repo="other/m"), asks(revision="dev"), asks(precision="float32")]

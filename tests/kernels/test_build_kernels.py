@@ -52,16 +52,16 @@ def test_no_compiler(tools: Path) -> None:
 
 def test_a_compiler_is_found(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CXX comes first, and may have flags."""
-    found = []
+    actual = []
     for name in ("clang++", "g++", "c++", "mine"):
         compiler(tools, name, "")
-        found.append(build.find_compiler())
+        actual.append(build.find_compiler())
     monkeypatch.setenv("CXX", "mine -v")
-    found.append(build.find_compiler())
+    actual.append(build.find_compiler())
     monkeypatch.setenv("CXX", "absent")
-    found.append(build.find_compiler())
+    actual.append(build.find_compiler())
 
-    assert ["clang++", "g++", "c++", "c++", "mine -v", "c++"] == found
+    assert ["clang++", "g++", "c++", "c++", "mine -v", "c++"] == actual
 
 
 def test_another_processor(tools: Path) -> None:
@@ -73,9 +73,9 @@ def test_another_processor(tools: Path) -> None:
 def test_a_compiler_that_fails(tools: Path) -> None:
     compiler(tools, "g++", '[ "$1" = -dumpmachine ] && echo x86_64-linux-gnu || { echo so sad >&2; exit 1; }')
 
-    told = sentence()
-    assert told.startswith("`g++ -std=c++17 ")
-    assert told.endswith("` failed:\nso sad\n")
+    log = sentence()
+    assert log.startswith("`g++ -std=c++17 ")
+    assert log.endswith("` failed:\nso sad\n")
 
 
 def test_a_compiler_that_does_not_run(tools: Path) -> None:

@@ -31,11 +31,11 @@ pytestmark = pytest.mark.skipif(KERNELS.library is None, reason=KERNELS.reason)
 
 def engines() -> list[str]:
     """The instruction sets that this processor has kernels for, the best first."""
-    found = []
+    result = []
     for name in ("avx512vnni", "avxvnni", "avx2", "neon"):
         with contextlib.suppress(SetupError):
-            found.append(native.find(name).instruction_set)
-    return found
+            result.append(native.find(name).instruction_set)
+    return result
 
 
 ENGINES = engines()

@@ -34,10 +34,10 @@ def use_library(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr(native, "LIBRARY", path)
 
 
-def reason_and_sentence(wanted: str) -> tuple[str, str]:
+def reason_and_sentence(name: str) -> tuple[str, str]:
     """Why there are no kernels, and what asking for some of them fails with."""
     with pytest.raises(SetupError) as failed:
-        native.find(wanted)
+        native.find(name)
     return native.find("auto").reason, str(failed.value)
 
 
@@ -78,14 +78,14 @@ def test_the_environment_without_a_value(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @needs_kernels
 @pytest.mark.parametrize(
-    "wanted", ["avx3", "AVX2", " ", "neon" if "avx" in KERNELS.instruction_set else "avx2"]
+    "name", ["avx3", "AVX2", " ", "neon" if "avx" in KERNELS.instruction_set else "avx2"]
 )
-def test_an_unknown_set(wanted: str) -> None:
+def test_an_unknown_set(name: str) -> None:
     with pytest.raises(SetupError) as failed:
-        native.find(wanted)
+        native.find(name)
 
     expected = (
-        f"the kernels {wanted!r} cannot be used: this processor cannot run {wanted}; auto uses what there is"
+        f"the kernels {name!r} cannot be used: this processor cannot run {name}; auto uses what there is"
     )
     assert expected == str(failed.value)
 

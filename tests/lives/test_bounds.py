@@ -28,17 +28,17 @@ from embed_onnx.settings import Settings
 def make_app(home: Path, tmp_path: Path) -> Iterator[Callable[..., Litestar]]:
     """The app with settings of the test's own, its models loaded."""
     (tmp_path / "models.txt").write_text(f"{home}/checkpoint  name={SMALL}\n")
-    made: list[Registry] = []
+    result: list[Registry] = []
 
     def make(**words: Any) -> Litestar:
         settings = Settings(models=tmp_path / "models.txt", artifacts=home / "artifacts", threads=1, **words)
         models = Registry(registry.entries_to_serve(settings), settings)
-        made.append(models)
+        result.append(models)
         models.load()
         return create_app(models, settings)
 
     yield make
-    for models in made:
+    for models in result:
         models.close()
 
 
@@ -60,8 +60,8 @@ def post(app: Litestar, path: str = "/v1/embeddings", **body: Any) -> httpx.Resp
 
 def error(answer: httpx.Response) -> dict[str, Any]:
     """The error of a refusal."""
-    found: dict[str, Any] = answer.json()["error"]
-    return found
+    result: dict[str, Any] = answer.json()["error"]
+    return result
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:

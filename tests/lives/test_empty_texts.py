@@ -11,8 +11,8 @@ from embed_onnx import Model
 
 
 def test_refused_by_default(client: httpx.Client) -> None:
-    for given in ("", ["a", ""], [[]]):
-        answer = client.post("/v1/embeddings", json={"input": given})
+    for value in ("", ["a", ""], [[]]):
+        answer = client.post("/v1/embeddings", json={"input": value})
         assert (400, "input") == (answer.status_code, answer.json()["error"]["param"])
 
 

@@ -35,14 +35,14 @@ cli.main()
 DIES, HANGS = [2, *range(5, 33), 3], [2, *range(5, 43), 3]
 
 
-@pytest.mark.parametrize(("fault", "told"), [(DIES, "died"), (HANGS, "has been at 40 tokens")])
-def test_a_lane_in_trouble_fails_its_request_and_no_other(serve, fault: list[int], told: str) -> None:
+@pytest.mark.parametrize(("fault", "log"), [(DIES, "died"), (HANGS, "has been at 40 tokens")])
+def test_a_lane_in_trouble_fails_its_request_and_no_other(serve, fault: list[int], log: str) -> None:
     server = serve("--threads", "1", "--lane-timeout", "2", program=FAULTY)
 
     failed = embed(server.url, fault, model=SMALL)
 
     assert 500 == failed.status_code
-    assert told in failed.json()["error"]["message"]
+    assert log in failed.json()["error"]["message"]
     assert 200 == embed(server.url, "another text", model=SMALL).status_code
     assert 200 == WEB.get(f"{server.url}/ready").status_code
     assert "another takes its place" in server.stop()
@@ -64,9 +64,9 @@ def test_lanes_that_keep_dying_end_the_process(serve) -> None:
 def test_a_lane_that_hangs_is_not_ready(serve) -> None:
     """Every lane is at a hanging sequence, the quick one as well: no token of the probe comes back."""
     server = serve("--threads", "1", "--lane-timeout", "600", "--drain-timeout", "0", program=FAULTY)
-    for given in ([HANGS, HANGS], HANGS):
+    for value in ([HANGS, HANGS], HANGS):
         with pytest.raises(httpx.ReadTimeout):
-            WEB.post(f"{server.url}/embeddings", json={"input": given, "model": SMALL}, timeout=1)
+            WEB.post(f"{server.url}/embeddings", json={"input": value, "model": SMALL}, timeout=1)
 
     def ready() -> httpx.Response:
         return WEB.get(f"{server.url}/ready")

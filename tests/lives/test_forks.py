@@ -172,7 +172,7 @@ assert codes == [0] * 12, codes
 
 def test_a_fork_while_a_lane_hangs(program) -> None:
     """The child says at once what to do, and can do it; the parent goes on."""
-    told = program(
+    log = program(
         """
 from embed_onnx.engine.inference import Inference
 
@@ -209,7 +209,7 @@ check(model.encode(texts))
 """
     )
 
-    assert 3 == told.count("load the model in this process")
+    assert 3 == log.count("load the model in this process")
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -289,8 +289,8 @@ check(np.stack(vectors))
 )
 def test_a_copy_has_lanes_of_its_own(artifacts: Path, small: Model, copied_by) -> None:
     """What was asked for at loading included; closing it leaves the other as it is."""
-    chosen = {"threads": 1, "lane_timeout": 7, "literal_special_tokens": True}
-    with Model.load(artifacts / SMALL, **chosen) as model:
+    selection = {"threads": 1, "lane_timeout": 7, "literal_special_tokens": True}
+    with Model.load(artifacts / SMALL, **selection) as model:
         with copied_by(model) as other:
             vectors = other.encode(TEXTS)
             scheduler = other._scheduler
@@ -298,7 +298,7 @@ def test_a_copy_has_lanes_of_its_own(artifacts: Path, small: Model, copied_by) -
         assert (model.encode(TEXTS) == small.encode(TEXTS)).all()
 
     assert (vectors == small.encode(TEXTS)).all()
-    assert tuple(chosen.values()) == options
+    assert tuple(selection.values()) == options
 
 
 def test_a_pickled_model_whose_artifact_has_changed(copied: Path) -> None:

@@ -31,7 +31,7 @@ def test_headers_inject_nothing_into_answers_or_the_log(
     """The log has one whole line an answer, and no word of a client but a printable request id."""
     server = serve("--api-keys", "s3cret", "--log-format", log_format)
     secret = "authorization: Bearer s3cret"
-    sent = [embed("leaked", secret, f"x-request-id: {given.decode('latin-1')}") for given in REQUEST_IDS]
+    sent = [embed("leaked", secret, f"x-request-id: {source.decode('latin-1')}") for source in REQUEST_IDS]
     sent += [
         embed("leaked", f"authorization: {value}") for value in ("Bearer é", "Bearer \xff\x80", "é", "Bearer")
     ]

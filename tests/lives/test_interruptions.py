@@ -25,12 +25,12 @@ class Command:
     """``embed-onnx`` in a process of its own, which does not outlive its context; its words are read."""
 
     def __init__(self, folder: Path, *arguments: str, program: tuple[str, ...] = PROGRAM) -> None:
-        aside = folder / "start"
-        aside.mkdir(exist_ok=True)
+        staging = folder / "start"
+        staging.mkdir(exist_ok=True)
         self.process = subprocess.Popen(
             [*program, *arguments],
             cwd=folder,
-            env=clean_environment() | at_start(aside, HEARD),
+            env=clean_environment() | at_start(staging, HEARD),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -86,14 +86,14 @@ def listed(checkpoint: Path, tmp_path: Path) -> Iterator[Path]:
 
 def alive(folder: Path) -> list[int]:
     """The processes that were started in a folder."""
-    found = []
+    result = []
     for process in Path("/proc").iterdir():
         try:
             if process.name.isdecimal() and (process / "cwd").readlink() == folder:
-                found.append(int(process.name))
+                result.append(int(process.name))
         except OSError:
             continue
-    return found
+    return result
 
 
 def left(folder: Path) -> list[str]:

@@ -63,10 +63,10 @@ def refusal(attempt: Callable[..., Any], *arguments: Any, **options: Any) -> str
     ],
 )
 def test_a_file_has_a_key_a_line(path: Path, text: str, expected: list[tuple[str, bool]]) -> None:
-    found = keys.read(write(path, text))
+    actual = keys.read(write(path, text))
 
-    assert expected == [(key.name, key.admin) for key in found]
-    assert all(key.digest in (bytes.fromhex(A), bytes.fromhex(B)) for key in found)
+    assert expected == [(key.name, key.admin) for key in actual]
+    assert all(key.digest in (bytes.fromhex(A), bytes.fromhex(B)) for key in actual)
 
 
 SECRET = keys.PREFIX + "mJ3vW-kUq0m1yYp2l4Hc9_ZtXr8sQnB7aEoGdVfKiTw"
@@ -141,13 +141,13 @@ def test_plain_keys_of_the_setting_have_numbers_and_no_rights(path: Path) -> Non
     """They are joined by those of the file."""
     made = keys.add(path, "boss", admin=True)
 
-    found = keys.load(Settings(api_keys=("one", "zwölf"), api_keys_file=path))
+    actual = keys.load(Settings(api_keys=("one", "zwölf"), api_keys_file=path))
 
-    named = [found.find(given) for given in ("one", "zwölf", made, "three", "")]
+    named = [actual.find(value) for value in ("one", "zwölf", made, "three", "")]
     assert [("key-1", False), ("key-2", False), ("boss", True), None, None] == [
         key and (key.name, key.admin) for key in named
     ]
-    assert (3, True) == (len(found), found.has_admin)
+    assert (3, True) == (len(actual), actual.has_admin)
 
 
 def test_a_name_of_the_file_that_a_plain_key_has(path: Path) -> None:
@@ -157,13 +157,13 @@ def test_a_name_of_the_file_that_a_plain_key_has(path: Path) -> None:
 
 
 def test_without_keys_there_is_nobody_to_find() -> None:
-    found = keys.load(Settings())
+    actual = keys.load(Settings())
 
-    assert (0, False, None) == (len(found), found.has_admin, found.find(""))
+    assert (0, False, None) == (len(actual), actual.has_admin, actual.find(""))
 
 
-@pytest.mark.parametrize("given", ["first", "last", "none"])
-def test_every_key_is_compared_in_constant_time(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", ["first", "last", "none"])
+def test_every_key_is_compared_in_constant_time(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever the key stands, all digests are compared, by the function that is made for it."""
     compared: list[tuple[bytes, bytes]] = []
     real = keys.hmac.compare_digest
@@ -175,10 +175,10 @@ def test_every_key_is_compared_in_constant_time(given: str, monkeypatch: pytest.
     digests = [hashlib.sha256(name.encode()).digest() for name in ("first", "second", "last")]
     monkeypatch.setattr(keys.hmac, "compare_digest", watched)
 
-    found = Keys(Key(f"k{place}", digest) for place, digest in enumerate(digests)).find(given)
+    actual = Keys(Key(f"k{place}", digest) for place, digest in enumerate(digests)).find(value)
 
-    assert {"first": "k0", "last": "k2"}.get(given) == (found and found.name)
-    assert [(hashlib.sha256(given.encode()).digest(), digest) for digest in digests] == compared
+    assert {"first": "k0", "last": "k2"}.get(value) == (actual and actual.name)
+    assert [(hashlib.sha256(value.encode()).digest(), digest) for digest in digests] == compared
 
 
 def test_key_new_prints_the_key_once_and_stores_its_hash(path: Path, tmp_path: Path) -> None:
@@ -194,8 +194,8 @@ def test_key_new_prints_the_key_once_and_stores_its_hash(path: Path, tmp_path: P
     assert key not in path.read_text()
     assert key[len(keys.PREFIX) :] not in path.read_text()
     assert hashlib.sha256(key.encode()).hexdigest() in path.read_text()
-    found = keys.load(Settings(api_keys_file=path))
-    names = [found.find(given) for given in (key, boss.stdout.strip(), path.read_text().split()[1])]
+    actual = keys.load(Settings(api_keys_file=path))
+    names = [actual.find(value) for value in (key, boss.stdout.strip(), path.read_text().split()[1])]
     assert [("alice", False), ("boss", True), None] == [one and (one.name, one.admin) for one in names]
 
 
@@ -344,10 +344,10 @@ def test_a_server_with_keys(path: Path, made: dict[str, str], serve: Callable[..
         assert [200] * 5 == [status("GET", route, bearer(made["boss"])) for route in OPEN]
     lines = [json.loads(line) for line in server.stop().splitlines()]
 
-    told = json.dumps(lines) + "".join(f"{answer.text}{answer.headers}" for answer in answers)
-    assert not any(key in told for key in (*made.values(), WRONG))
+    log = json.dumps(lines) + "".join(f"{answer.text}{answer.headers}" for answer in answers)
+    assert not any(key in log for key in (*made.values(), WRONG))
     by_key = {name: [line for line in lines if line.get("key") == name] for name in made}
-    assert [len(GUARDED) + 1, len(GUARDED), len(GUARDED)] == [len(found) for found in by_key.values()]
+    assert [len(GUARDED) + 1, len(GUARDED), len(GUARDED)] == [len(actual) for actual in by_key.values()]
     assert {"invalid_api_key"} == {a.json()["error"]["code"] for a in answers if a.status_code == 401}
     assert {"Bearer"} == {a.headers["www-authenticate"] for a in answers if a.status_code == 401}
 
@@ -386,8 +386,12 @@ def app_of(home: Path) -> Iterator[Callable[..., Litestar]]:
     with contextlib.ExitStack() as stack:
 
         def made(**settings: Any) -> Litestar:
-            chosen = Settings(models=home / "models.txt", artifacts=home / "artifacts", threads=1, **settings)
-            app = create_app(stack.enter_context(Registry(registry.entries_to_serve(chosen), chosen)), chosen)
+            selection = Settings(
+                models=home / "models.txt", artifacts=home / "artifacts", threads=1, **settings
+            )
+            app = create_app(
+                stack.enter_context(Registry(registry.entries_to_serve(selection), selection)), selection
+            )
             for handler in (for_admins, name_of_key):
                 app.register(handler)
             return app
@@ -410,17 +414,17 @@ def test_admin_routes_are_for_admin_keys(
     """401 without a key, 403 with one of a user, whatever file or setting it is from."""
     app = app_of(api_keys_file=path, api_keys=(PLAIN,))
 
-    found = {name: ask(app, "/guarded", key) for name, key in {**made, "wrong": WRONG, "no": None}.items()}
+    actual = {name: ask(app, "/guarded", key) for name, key in {**made, "wrong": WRONG, "no": None}.items()}
 
     assert {"alice": 403, "boss": 200, "key-1": 403, "wrong": 401, "no": 401} == {
-        name: answer.status_code for name, answer in found.items()
+        name: answer.status_code for name, answer in actual.items()
     }
     assert {
         "message": "this API key is not an admin's; ask the server's administrator for one that is",
         "type": "invalid_request_error",
         "param": None,
         "code": None,
-    } == found["alice"].json()["error"]
+    } == actual["alice"].json()["error"]
 
 
 @pytest.mark.parametrize("plain", [(), (PLAIN,)], ids=["no-key", "plain-key"])

@@ -33,12 +33,12 @@ def test_a_server_with_the_setting(serve: Callable[..., Server], literal: Model,
     server = serve(**{name: "true"}) if variable else serve("--literal-special-tokens")
 
     (item,) = ask(server.url, WRITTEN).json()["data"]
-    (shown,) = WEB.post(f"{server.url}/tokenize", json={"input": WRITTEN}).json()["data"]
+    (display,) = WEB.post(f"{server.url}/tokenize", json={"input": WRITTEN}).json()["data"]
 
     assert np.array_equal(literal.encode(WRITTEN), np.array(item["embedding"], np.float32))
-    assert ids(literal, WRITTEN) == shown["ids"]
-    assert ["[CLS]", "first", "[", "sep", "]"] == shown["tokens"][:5]
-    assert "[SEP]" == shown["tokens"][-1]
+    assert ids(literal, WRITTEN) == display["ids"]
+    assert ["[CLS]", "first", "[", "sep", "]"] == display["tokens"][:5]
+    assert "[SEP]" == display["tokens"][-1]
 
 
 def test_embed_takes_the_setting(home: Path, literal: Model) -> None:

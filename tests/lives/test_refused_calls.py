@@ -56,9 +56,9 @@ np.save(sys.stdout.buffer, np.stack([now[0], later[0]]))
         check=False,
     )
 
-    told = done.stderr.decode()
-    assert 0 == done.returncode, told
-    assert (1, 0) == (told.count(PRIORITY), told.count("Traceback"))
+    log = done.stderr.decode()
+    assert 0 == done.returncode, log
+    assert (1, 0) == (log.count(PRIORITY), log.count("Traceback"))
     vectors = np.frombuffer(done.stdout[-2 * 32 * 4 :], np.float32).reshape(2, 32)
     assert (vectors[0] == vectors[1]).all()
     if kernels == "auto":

@@ -195,9 +195,9 @@ def test_without_kernels(serve: Callable[..., Server], artifacts: Path) -> None:
         f"{of.cosine_mean:.5f} on average, {of.cosine_min:.5f} at the least"
         for of in (measured, measured.short)
     )
-    told = "standard operators (kernels are off), cosine to the original "
-    told += f"{cosines}; of texts under 5 tokens {short}"
-    assert 1 == log.count(f"loaded {MINILM}: int8, {told}")
+    kernels = "standard operators (kernels are off), cosine to the original "
+    kernels += f"{cosines}; of texts under 5 tokens {short}"
+    assert 1 == log.count(f"loaded {MINILM}: int8, {kernels}")
 
 
 def test_sighup_reloads(copied: Path, serve: Callable[..., Server]) -> None:
@@ -208,7 +208,7 @@ def test_sighup_reloads(copied: Path, serve: Callable[..., Server]) -> None:
     server = serve(*flags)
     texts = ["one text"] * 50
     with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=server.url, timeout=START_SECONDS) as client:
-        asked = pool.submit(
+        request = pool.submit(
             lambda: [client.post("/v1/embeddings", json={"input": texts}).status_code for _ in range(60)]
         )
         shutil.copytree(copied / "artifacts/small", copied / "artifacts/other")
@@ -217,7 +217,7 @@ def test_sighup_reloads(copied: Path, serve: Callable[..., Server]) -> None:
         (copied / "artifacts/other/manifest.json").write_text("{")
         server.process.send_signal(signal.SIGHUP)
         until(lambda: any("not reloaded" in line for line in server.log))
-        statuses = asked.result()
+        statuses = request.result()
 
     assert {200} == set(statuses)
     assert 200 == embed(server.url, texts, model="other").status_code
@@ -336,9 +336,9 @@ def test_a_model_that_does_not_load_ends_the_server(copied: Path) -> None:
 
     folder = copied / "artifacts/small"
     (folder / "model.onnx").write_bytes(b"no model")
-    found = manifest.read(folder)
-    hashes = found.sha256 | {"model.onnx": manifest.sha256(folder / "model.onnx")}
-    manifest.write(msgspec.structs.replace(found, sha256=hashes), folder)
+    actual = manifest.read(folder)
+    hashes = actual.sha256 | {"model.onnx": manifest.sha256(folder / "model.onnx")}
+    manifest.write(msgspec.structs.replace(actual, sha256=hashes), folder)
 
     done = run("serve", "--port", "0", cwd=copied)
 

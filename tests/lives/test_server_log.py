@@ -161,8 +161,8 @@ class Unread:
         assert self.process.stderr is not None
         fcntl.fcntl(self.process.stderr, fcntl.F_SETPIPE_SZ, 4096)
         for line in self.process.stderr:
-            if found := re.search(r"http://([^:]+):(\d+)", line.decode()):
-                self.address = found.group(1), int(found.group(2))
+            if result := re.search(r"http://([^:]+):(\d+)", line.decode()):
+                self.address = result.group(1), int(result.group(2))
                 break
         self.url = f"http://{self.address[0]}:{self.address[1]}"
 
@@ -196,7 +196,7 @@ def test_a_reader_that_stops_reading_does_not_stop_the_server(home: Path) -> Non
     finally:
         server.kill()
 
-    found = re.search(r"embed_onnx_log_lines_dropped_total (\d+)", page)
-    assert found is not None
-    assert 500 < int(found.group(1)) <= 1000
+    actual = re.search(r"embed_onnx_log_lines_dropped_total (\d+)", page)
+    assert actual is not None
+    assert 500 < int(actual.group(1)) <= 1000
     assert (5000, 200, 0) == (answered // 100 * 100, health, code)

@@ -45,12 +45,12 @@ class Collector:
 
     def spans(self) -> dict[str, Span]:
         """The spans by name."""
-        found: dict[str, Span] = {}
+        result: dict[str, Span] = {}
         for body in self.bodies["/v1/traces"]:
             for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
                 for scope in resource.scope_spans:
-                    found |= {span.name: span for span in scope.spans}
-        return found
+                    result |= {span.name: span for span in scope.spans}
+        return result
 
     def services(self) -> set[str]:
         return {
@@ -63,25 +63,25 @@ class Collector:
 
     def metrics(self) -> dict[str, set[str]]:
         """Names of metrics, and the routes that their points are of."""
-        found: dict[str, set[str]] = {}
+        result: dict[str, set[str]] = {}
         for body in self.bodies["/v1/metrics"]:
             for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
                 for scope in resource.scope_metrics:
                     for metric in scope.metrics:
-                        found[metric.name] = {
+                        result[metric.name] = {
                             attribute.value.string_value
                             for point in metric.histogram.data_points
                             for attribute in point.attributes
                             if attribute.key == "http.route"
                         }
-        return found
+        return result
 
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    made = Collector()
-    yield made
-    made.close()
+    result = Collector()
+    yield result
+    result.close()
 
 
 def attributes(span: Span) -> dict[str, object]:
@@ -115,9 +115,9 @@ def test_spans_of_a_request_and_its_stages(serve: Callable[..., Server], collect
     assert {(request.trace_id, request.span_id)} == {(span.trace_id, span.parent_span_id) for span in stages}
     edges = [edge for span in stages for edge in (span.start_time_unix_nano, span.end_time_unix_nano)]
     assert sorted(edges) == edges
-    told = attributes(request)
+    log = attributes(request)
     assert (MINILM, 2, "/v1/embeddings", "/v1/embeddings", 200) == tuple(
-        told[name]
+        log[name]
         for name in (
             "gen_ai.request.model",
             "embed_onnx.inputs",
@@ -126,7 +126,7 @@ def test_spans_of_a_request_and_its_stages(serve: Callable[..., Server], collect
             "http.response.status_code",
         )
     )
-    assert told["gen_ai.usage.input_tokens"] > 4  # type: ignore[operator]
+    assert log["gen_ai.usage.input_tokens"] > 4  # type: ignore[operator]
 
 
 def test_no_text_of_a_user_is_sent(serve: Callable[..., Server], collector: Collector) -> None:

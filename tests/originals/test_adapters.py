@@ -37,11 +37,11 @@ def original(home: Path) -> SentenceTransformer:
     return SentenceTransformer(str(home / "checkpoint"), device="cpu")
 
 
-def alike(expected: Any, found: Any) -> bool:
+def alike(expected: Any, result: Any) -> bool:
     """The same shape, and nearly the same directions."""
-    expected, found = np.asarray(expected), np.asarray(found)
-    cosines = util.pairwise_cos_sim(np.atleast_2d(expected), np.atleast_2d(found))
-    return expected.shape == found.shape and cosines.min().item() > 0.99
+    expected, result = np.asarray(expected), np.asarray(result)
+    cosines = util.pairwise_cos_sim(np.atleast_2d(expected), np.atleast_2d(result))
+    return expected.shape == result.shape and cosines.min().item() > 0.99
 
 
 @pytest.mark.parametrize("method", ["encode", "encode_query", "encode_document"])
@@ -61,13 +61,13 @@ def test_encodes_as_the_original(
     original: SentenceTransformer, small: Model, method: str, options: dict[str, Any]
 ) -> None:
     """The same calls, for a list and for one text, have results of the same kind, length and direction."""
-    for given in (TEXTS, TEXTS[0]):
-        expected = getattr(original, method)(given, **options)
-        found = getattr(SentenceEncoder(small), method)(given, **options)
+    for value in (TEXTS, TEXTS[0]):
+        expected = getattr(original, method)(value, **options)
+        actual = getattr(SentenceEncoder(small), method)(value, **options)
 
-        assert type(expected) is type(found)
-        assert alike(expected, found)
-        lengths = [np.linalg.norm(vectors, axis=-1) for vectors in (expected, found)]
+        assert type(expected) is type(actual)
+        assert alike(expected, actual)
+        lengths = [np.linalg.norm(vectors, axis=-1) for vectors in (expected, actual)]
         assert np.allclose(*lengths, rtol=0.01)
 
 
@@ -125,10 +125,10 @@ def test_evaluators_take_it(original: SentenceTransformer, small: Model, minilm:
     )
 
     expected = similarity(original)
-    found = similarity(SentenceEncoder(small))
+    actual = similarity(SentenceEncoder(small))
 
-    assert expected.keys() == found.keys()
-    assert abs(expected["pearson_cosine"] - found["pearson_cosine"]) < 0.05
+    assert expected.keys() == actual.keys()
+    assert abs(expected["pearson_cosine"] - actual["pearson_cosine"]) < 0.05
     assert 1 == retrieval(SentenceEncoder(minilm))["cosine_accuracy@1"]
 
 
@@ -137,14 +137,14 @@ def test_langchain_searches_documents(minilm: Model) -> None:
     store = InMemoryVectorStore(LangChainEmbeddings(minilm))
     store.add_texts(TEXTS)
 
-    found = [store.similarity_search(query, k=1)[0].page_content for query in QUERIES]
+    actual = [store.similarity_search(query, k=1)[0].page_content for query in QUERIES]
 
     async def ask() -> list[str]:
         other = InMemoryVectorStore(LangChainEmbeddings(minilm))
         await other.aadd_texts(TEXTS)
         return [(await other.asimilarity_search(query, k=1))[0].page_content for query in QUERIES]
 
-    assert TEXTS == found
+    assert TEXTS == actual
     assert TEXTS == asyncio.run(ask())
 
 
@@ -164,11 +164,11 @@ def test_langchain_prompts(original: SentenceTransformer, small: Model) -> None:
 
 def test_langchain_has_no_other_methods() -> None:
     """It has all that the interface has, and can be registered as one of its instances."""
-    wanted = {name for name in vars(Embeddings) if not name.startswith("_")}
+    request = {name for name in vars(Embeddings) if not name.startswith("_")}
 
     Embeddings.register(LangChainEmbeddings)
 
-    assert wanted == {name for name in vars(LangChainEmbeddings) if not name.startswith("_")}
+    assert request == {name for name in vars(LangChainEmbeddings) if not name.startswith("_")}
     assert issubclass(LangChainEmbeddings, Embeddings)
 
 

@@ -20,10 +20,10 @@ def test_as_sentence_transformers_does(dtype: dtypes.DType) -> None:
 
     expected = quantize_embeddings(VECTORS, dtype)
 
-    found = dtypes.convert(VECTORS, dtype)
+    actual = dtypes.convert(VECTORS, dtype)
 
-    assert expected.dtype == found.dtype
-    assert np.array_equal(expected, found)
+    assert expected.dtype == actual.dtype
+    assert np.array_equal(expected, actual)
 
 
 def test_int8_with_the_ranges_of_others() -> None:
@@ -32,18 +32,18 @@ def test_int8_with_the_ranges_of_others() -> None:
 
     calibrated = dtypes.ranges(VECTORS)
 
-    found = dtypes.convert(OTHERS, "int8", calibrated)
+    actual = dtypes.convert(OTHERS, "int8", calibrated)
 
-    assert np.array_equal(quantize_embeddings(OTHERS, "int8", calibration_embeddings=VECTORS), found)
-    assert np.array_equal(found[7], dtypes.convert(OTHERS[7], "int8", calibrated))
-    assert {-128, 127} <= set(found.flatten().tolist())
+    assert np.array_equal(quantize_embeddings(OTHERS, "int8", calibration_embeddings=VECTORS), actual)
+    assert np.array_equal(actual[7], dtypes.convert(OTHERS[7], "int8", calibrated))
+    assert {-128, 127} <= set(actual.flatten().tolist())
 
 
 def test_float16_is_a_cast() -> None:
-    found = dtypes.convert(VECTORS, "float16")
+    actual = dtypes.convert(VECTORS, "float16")
 
-    assert np.float16 == found.dtype
-    assert np.allclose(VECTORS, found, rtol=2**-10, atol=2**-24)
+    assert np.float16 == actual.dtype
+    assert np.allclose(VECTORS, actual, rtol=2**-10, atol=2**-24)
 
 
 @pytest.mark.parametrize(("dtype", "shape"), [("int8", (0, 20)), ("ubinary", (0, 3)), ("float16", (0, 20))])

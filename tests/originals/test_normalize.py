@@ -89,14 +89,14 @@ def test_over_http(client: httpx.Client, minilm: Model) -> None:
     """On every route the same bits; the default of each is what it was."""
     raw, unit = minilm.encode(TEXTS, normalize=False), minilm.encode(TEXTS)
     for path, body in {"/embed": {"inputs": TEXTS}, "/api/embed": {"model": MINILM, "input": TEXTS}}.items():
-        for asked, expected in ((False, raw), (True, unit), (None, unit)):
-            answer = client.post(path, json=body | {"normalize": asked}).json()
-            found = answer if isinstance(answer, list) else answer["embeddings"]
-            assert np.array_equal(expected, np.array(found, np.float32))
-    for asked, expected in ((False, raw), (True, unit), (None, unit)):
-        answer = client.post("/v1/embeddings", json={"input": TEXTS, "normalize": asked, "dimensions": 384})
-        found = [item["embedding"] for item in answer.json()["data"]]
-        assert np.array_equal(expected, np.array(found, np.float32))
+        for request, expected in ((False, raw), (True, unit), (None, unit)):
+            answer = client.post(path, json=body | {"normalize": request}).json()
+            actual = answer if isinstance(answer, list) else answer["embeddings"]
+            assert np.array_equal(expected, np.array(actual, np.float32))
+    for request, expected in ((False, raw), (True, unit), (None, unit)):
+        answer = client.post("/v1/embeddings", json={"input": TEXTS, "normalize": request, "dimensions": 384})
+        actual = [item["embedding"] for item in answer.json()["data"]]
+        assert np.array_equal(expected, np.array(actual, np.float32))
 
 
 def test_a_model_without_normalize_over_http(folder: Path, tmp_path: Path) -> None:

@@ -40,17 +40,17 @@ _trained = functools.cache(functools.partial(small_models.fast_tokenizer, max_to
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Tokenizer, Any]]:
     """Ours and transformers' tokenizer of a kind, each made once."""
-    made: dict[tuple[str, str], tuple[Tokenizer, Any]] = {}
+    result: dict[tuple[str, str], tuple[Tokenizer, Any]] = {}
 
     def get(kind: str, side: str = "right") -> tuple[Tokenizer, Any]:
-        if (kind, side) not in made:
+        if (kind, side) not in result:
             folder: Path = tmp_path_factory.mktemp(kind)
             original = trained(kind)
             original.truncation_side = side
             exported.write(original.backend_tokenizer, folder)
             ours = Tokenizer(folder / "tokenizer.json", max_tokens=LIMIT, truncation_side=side)
-            made[kind, side] = ours, original
-        return made[kind, side]
+            result[kind, side] = ours, original
+        return result[kind, side]
 
     return get
 
@@ -138,18 +138,18 @@ def test_special_tokens_are_those_of_the_template(
 @pytest.fixture(scope="module")
 def literal(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Tokenizer, Tokenizer]]:
     """A tokenizer of a kind to which special tokens in a text are text: with the limit, and without one."""
-    made: dict[str, tuple[Tokenizer, Tokenizer]] = {}
+    result: dict[str, tuple[Tokenizer, Tokenizer]] = {}
 
     def get(kind: str) -> tuple[Tokenizer, Tokenizer]:
-        if kind not in made:
+        if kind not in result:
             folder: Path = tmp_path_factory.mktemp(kind)
             exported.write(trained(kind).backend_tokenizer, folder)
             path = folder / "tokenizer.json"
-            made[kind] = (
+            result[kind] = (
                 Tokenizer(path, max_tokens=LIMIT, literal_special_tokens=True),
                 Tokenizer(path, max_tokens=None, literal_special_tokens=True),
             )
-        return made[kind]
+        return result[kind]
 
     return get
 

@@ -120,7 +120,7 @@ def client(server: Served) -> Iterator[httpx.Client]:
 def processes(node: Any, title: str) -> list[int]:
     """Ids of the processes of a node whose title begins so."""
     (raylet,) = node.all_processes["raylet"]
-    found = []
+    result = []
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             parent = status.read_text().split("PPid:")[1].split()[0]
@@ -128,8 +128,8 @@ def processes(node: Any, title: str) -> list[int]:
         except OSError:  # it has ended
             continue
         if named and int(parent) == raylet.process.pid:
-            found.append(int(status.parent.name))
-    return found
+            result.append(int(status.parent.name))
+    return result
 
 
 def replicas(cluster: Cluster) -> list[int]:
@@ -187,12 +187,12 @@ CHANGING = ("date", "server", "server-timing", "x-request-id", "connection")
 def test_the_same_bytes_as_the_plain_server(client: httpx.Client, plain: httpx.Client, body: bytes) -> None:
     """Status, headers and body are those of a plain server with one thread; ids and dates differ."""
     answers = [
-        asked.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
-        for asked in (plain, client)
+        request.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
+        for request in (plain, client)
     ]
 
-    expected, found = ((answer.status_code, headers(answer), masked(answer)) for answer in answers)
-    assert expected == found
+    expected, actual = ((answer.status_code, headers(answer), masked(answer)) for answer in answers)
+    assert expected == actual
 
 
 @pytest.fixture(scope="module")
@@ -211,9 +211,9 @@ def headers(answer: httpx.Response) -> list[tuple[str, str]]:
 
 def masked(answer: httpx.Response) -> bytes:
     """The body without what is another one each time."""
-    found, content = answer.json(), answer.content
-    for name in found.keys() & {"id", "created"}:
-        content = content.replace(json.dumps(found[name]).encode(), b"-")
+    result, content = answer.json(), answer.content
+    for name in result.keys() & {"id", "created"}:
+        content = content.replace(json.dumps(result[name]).encode(), b"-")
     return content
 
 
@@ -233,8 +233,8 @@ def test_requests_for_a_model_go_where_it_is_held(client: httpx.Client) -> None:
 
     def answering(names: Iterable[str]) -> set[str]:
         """When the processes were started that answer requests with these names."""
-        asked = [{"serve-multiplexed-model-id": name} for name in names]
-        pages = [client.get("/metrics", headers=named).text for named in asked]
+        request = [{"serve-multiplexed-model-id": name} for name in names]
+        pages = [client.get("/metrics", headers=named).text for named in request]
         return {re.search(r"^process_start_time_seconds .*$", page, re.MULTILINE)[0] for page in pages}
 
     unknown = map("unknown-{}".format, itertools.count())
@@ -337,16 +337,16 @@ def test_a_prefix_keys_and_the_end(
     """Keys are asked for under a prefix; what was accepted is finished when the application is deleted."""
     texts = ["a text that takes its time " * 8] * 128
     expected = minilm.encode(texts)
-    found: list[object] = []
+    actual: list[object] = []
     connected = tmp_path / "connected"
     command = [sys.executable, "-c", DELETE, cluster.address, str(connected)]
 
     def ask(client: openai.OpenAI) -> None:
         try:
             data = client.embeddings.create(model=MINILM, input=texts).data
-            found.append(np.array_equal(expected, np.array([item.embedding for item in data], np.float32)))
+            actual.append(np.array_equal(expected, np.array([item.embedding for item in data], np.float32)))
         except openai.OpenAIError as err:
-            found.append(err)
+            actual.append(err)
 
     with (
         openai.OpenAI(base_url=f"{prefixed.url}/v1", api_key="sesame", max_retries=0) as client,
@@ -360,14 +360,14 @@ def test_a_prefix_keys_and_the_end(
             for thread in asking:
                 thread.start()
             until(lambda: waiting(prefixed.url) > 3 * len(texts), seconds=SECONDS)
-            before = list(found)
+            before = list(actual)
             deleter.communicate("delete\n", timeout=SECONDS)
         for thread in asking:
             thread.join(SECONDS)
 
     assert 0 == deleter.returncode
     assert [] == before
-    assert [True] * 4 == found
+    assert [True] * 4 == actual
 
 
 ROWS = 4000
@@ -388,8 +388,8 @@ def test_a_node_is_lost_during_a_data_job(
     texts = [none.get(number % 100, f"row {number} of many") for number in range(ROWS)]
     source.mkdir()
     for first in range(0, ROWS, ROWS // 4):
-        chosen = slice(first, first + ROWS // 4)
-        table = pa.table({"id": range(ROWS)[chosen], "text": pa.array(texts[chosen], pa.string())})
+        selection = slice(first, first + ROWS // 4)
+        table = pa.table({"id": range(ROWS)[selection], "text": pa.array(texts[selection], pa.string())})
         pq.write_table(table, source / f"{first}.parquet")
     (lost,) = cluster.worker_nodes
     paths = {"source": str(source), "target": str(target), "artifact": str(artifacts / MINILM)}
@@ -402,11 +402,11 @@ def test_a_node_is_lost_during_a_data_job(
         cluster.remove_node(lost, allow_graceful=False)
         assert 0 == job.wait(SECONDS)
 
-    found = pq.read_table(target).sort_by("id")
+    actual = pq.read_table(target).sort_by("id")
     assert working
-    assert list(range(ROWS)) == found["id"].to_pylist()
-    assert texts == found["text"].to_pylist()
+    assert list(range(ROWS)) == actual["id"].to_pylist()
+    assert texts == actual["text"].to_pylist()
     there = [text for text in texts if text]
-    vectors = found["embedding"].drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 64)
+    vectors = actual["embedding"].drop_null().combine_chunks().flatten().to_numpy().reshape(-1, 64)
     assert np.array_equal(minilm.encode(there, dimensions=64), vectors)
-    assert [not text for text in texts] == found["embedding"].is_null().to_pylist()
+    assert [not text for text in texts] == actual["embedding"].is_null().to_pylist()

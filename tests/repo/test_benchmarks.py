@@ -100,13 +100,13 @@ def test_mixed_texts_are_the_same_at_every_run(tmp_path: Path) -> None:
 
 
 def test_loops() -> None:
-    given = iter([["a"]] * 10)
+    value = iter([["a"]] * 10)
     started = time.perf_counter()
 
-    due = [when - started for when, _ in traffic.at_rate(given, rate=10, seconds=0.5)]
+    due = [when - started for when, _ in traffic.at_rate(value, rate=10, seconds=0.5)]
 
     assert [0.0, 0.1, 0.2, 0.3, 0.4] == [round(when, 1) for when in due]
-    assert [] == list(traffic.closed(given, seconds=0))
+    assert [] == list(traffic.closed(value, seconds=0))
 
 
 def test_results_keep_folders_to_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,9 +92,9 @@ def test_node(run: Run, node_folder: Path) -> None:
     """The script lies beside the packages that npm installed, as in its user's project."""
     shutil.copy(EXAMPLES / "openai_node.mjs", node_folder)
 
-    told = run("node", "openai_node.mjs", cwd=node_folder)
+    log = run("node", "openai_node.mjs", cwd=node_folder)
 
-    assert_nearly("dimensions: 256\nsimilarity: 0.73\ntokens: 13\n", told)
+    assert_nearly("dimensions: 256\nsimilarity: 0.73\ntokens: 13\n", log)
 
 
 def test_curl(run: Run) -> None:
@@ -120,8 +120,8 @@ def test_a_folder_is_searched(run: Run, tmp_path: Path) -> None:
     assert lines[0].endswith(str(tmp_path / "bank/rates.txt"))
 
 
-def assert_nearly(expected: str, told: str) -> None:
+def assert_nearly(expected: str, log: str) -> None:
     """The same words, and numbers that differ by no more than int8 on another processor makes them."""
-    pairs = zip(expected.split(), told.split(), strict=True)
+    pairs = zip(expected.split(), log.split(), strict=True)
 
     assert all(theirs == ours or abs(float(theirs) - float(ours)) < 0.05 for theirs, ours in pairs)

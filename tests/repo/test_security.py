@@ -163,15 +163,15 @@ UNSAFE_CALLS = {"eval", "exec", "__import__"}
 
 def unsafe(source: str) -> list[str]:
     """What code does that could run what a file says: pickles, remote code, evaluated text, shells."""
-    found = []
+    result = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found += [item.name for item in node.names if item.name.split(".")[0] in UNSAFE_IMPORTS]
+            result += [item.name for item in node.names if item.name.split(".")[0] in UNSAFE_IMPORTS]
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in UNSAFE_IMPORTS:
-            found.append(str(node.module))
+            result.append(str(node.module))
         if isinstance(node, ast.Call):
-            found += _unsafe_call(node)
-    return found
+            result += _unsafe_call(node)
+    return result
 
 
 def _unsafe_call(node: ast.Call) -> list[str]:

@@ -95,14 +95,14 @@ def endless(tmp_path: Path) -> Endless:
 
 @pytest.fixture
 def schedule() -> Iterator[Callable[..., Scheduler]]:
-    made: list[Scheduler] = []
+    result: list[Scheduler] = []
 
     def make(**rest: Any) -> Scheduler:
-        made.append(Scheduler(lanes=1, queue_tokens=100_000, **rest))
-        return made[-1]
+        result.append(Scheduler(lanes=1, queue_tokens=100_000, **rest))
+        return result[-1]
 
     yield make
-    for scheduler in made:
+    for scheduler in result:
         scheduler.close()
 
 

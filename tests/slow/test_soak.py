@@ -61,8 +61,8 @@ def test_overload_loses_nothing(serve: Callable[..., Server]) -> None:
     async def connection(seed: int, client: httpx.AsyncClient, end: float) -> None:
         rng = random.Random(seed)
         while time.monotonic() < end:
-            given = [" ".join(rng.choices(WORDS, k=60)) for _ in range(32)]
-            answer = await client.post("/v1/embeddings", json={"input": given, "encoding_format": "base64"})
+            value = [" ".join(rng.choices(WORDS, k=60)) for _ in range(32)]
+            answer = await client.post("/v1/embeddings", json={"input": value, "encoding_format": "base64"})
             answers[answer.status_code] += 1
             if answer.status_code == 429:
                 assert int(answer.headers["retry-after"]) >= 1

@@ -69,9 +69,9 @@ def started(*arguments: str, cwd: Path, program: str = IMPATIENT) -> subprocess.
     )
 
 
-def refused(embed: Embed, *given: Any, **flags: Any) -> str:
+def refused(embed: Embed, *value: Any, **flags: Any) -> str:
     with pytest.raises(SetupError) as caught:
-        embed(*given, **flags)
+        embed(*value, **flags)
     return str(caught.value)
 
 

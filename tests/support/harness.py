@@ -60,9 +60,9 @@ class Server:
 
     def _address(self) -> str:
         assert self._listening.wait(START_SECONDS), "the server does not listen:\n" + "".join(self.log)
-        found = re.search(r"listening on (http://[^\s\"]+)", "".join(self.log))
-        assert found, "the server ended before it listened:\n" + "".join(self.log)
-        return found.group(1)
+        result = re.search(r"listening on (http://[^\s\"]+)", "".join(self.log))
+        assert result, "the server ended before it listened:\n" + "".join(self.log)
+        return result.group(1)
 
     def _read(self) -> None:
         """Keep reading: a server whose log nobody reads waits for ever once the pipe is full."""
@@ -108,9 +108,9 @@ def until(condition: Callable[[], object], *, seconds: float = START_SECONDS) ->
         time.sleep(0.01)
 
 
-def embed(url: str, given: object, **fields: Any) -> httpx.Response:
+def embed(url: str, value: object, **fields: Any) -> httpx.Response:
     """The answer to a request for embeddings."""
-    return WEB.post(f"{url}/v1/embeddings", json={"input": given, **fields})
+    return WEB.post(f"{url}/v1/embeddings", json={"input": value, **fields})
 
 
 def metrics(url: str, **headers: str) -> str:

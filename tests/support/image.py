@@ -8,12 +8,12 @@ INSTRUCTIONS = dockerfile.parse_file(str(ROOT / "deploy" / "Dockerfile"))
 
 def stages() -> dict[str, list[dockerfile.Command]]:
     """The instructions of each stage by its name; the last one's name is empty."""
-    found: dict[str, list[dockerfile.Command]] = {}
+    result: dict[str, list[dockerfile.Command]] = {}
     for instruction in INSTRUCTIONS:
         if instruction.cmd == "FROM":
-            found[name := instruction.value[2] if len(instruction.value) > 1 else ""] = []
-        found[name].append(instruction)
-    return found
+            result[name := instruction.value[2] if len(instruction.value) > 1 else ""] = []
+        result[name].append(instruction)
+    return result
 
 
 def instructions(stage: str, cmd: str) -> list[dockerfile.Command]:

@@ -96,12 +96,12 @@ def linear(
 
 def limited(weights: dict[str, Array]) -> dict[str, Array]:
     """The same, with the exporter's limit on pairs of weights."""
-    found = dict(weights)
+    result = dict(weights)
     for name in (name.removesuffix("_weight") for name in weights if name.endswith("_weight")):
         values, scale, sums = int8.quantize_channels(weights[f"{name}_weight"].astype(np.float32))
         factor = weights[f"{name}_scale"]
-        found |= {f"{name}_weight": values, f"{name}_scale": scale * factor, f"{name}_sum": sums * factor}
-    return found
+        result |= {f"{name}_weight": values, f"{name}_scale": scale * factor, f"{name}_sum": sums * factor}
+    return result
 
 
 def norm(rng: np.random.Generator, width: int, prefix: str = "") -> dict[str, Array]:
@@ -173,8 +173,8 @@ def extreme_case(shape: Shape, mask: Array, pairs: tuple[tuple[int, int], ...]) 
     rng = np.random.default_rng(0)
     weight = case.weights["qkv_weight"]
     rows, columns = weight.shape
-    chosen = np.array(pairs, np.int8)[rng.integers(0, len(pairs), (rows // 2, columns))]
-    weight[:] = chosen.transpose(0, 2, 1).reshape(weight.shape)
+    selection = np.array(pairs, np.int8)[rng.integers(0, len(pairs), (rows // 2, columns))]
+    weight[:] = selection.transpose(0, 2, 1).reshape(weight.shape)
     case.weights["qkv_scale"] /= 10
     case.weights["qkv_sum"][:] = case.weights["qkv_scale"] * weight.sum(axis=0, dtype=np.int32)
     states = case.inputs["states"]
@@ -373,10 +373,10 @@ def model_of(parts: list[Case], variable: tuple[str, ...] = ()) -> onnx.ModelPro
                 inputs[name] = array
             else:
                 initializers.append(numpy_helper.from_array(array, names[-1]))
-        given = [value, "attention_mask", *names]
+        source = [value, "attention_mask", *names]
         value = f"states.{number}"
         nodes.append(
-            helper.make_node(part.operator, given, [value], domain=DOMAIN, name=value, **part.attributes)
+            helper.make_node(part.operator, source, [value], domain=DOMAIN, name=value, **part.attributes)
         )
     inputs |= parts[0].inputs
     described = [
@@ -429,27 +429,27 @@ def every_case() -> dict[str, Case]:
     mixed = numbered(19, 1, 8, 2)
     small = Shape(width=48, heads=3, head_size=16, hidden=80)
     relative = SHAPES["relative bias"]
-    found = {
+    result = {
         name: layer_case(shape, numbered(*([1] * 9)) if shape.positions == 1 else mixed)
         for name, shape in SHAPES.items()
     }
-    found |= {name: layer_case(small, mixed, activation=name) for name in ACTIVATIONS}
-    found |= {
+    result |= {name: layer_case(small, mixed, activation=name) for name in ACTIVATIONS}
+    result |= {
         f"{name}, pairs of weights within the limit": replace(
-            found[name], weights=limited(found[name].weights)
+            result[name], weights=limited(result[name].weights)
         )
         for name in (*ACTIVATIONS, "2 heads of 26", "5 heads of 7", "relative bias")
     }
-    found |= {f"pairs of weights {name}": extreme_case(small, mixed, pairs) for name, pairs in PAIRS.items()}
+    result |= {f"pairs of weights {name}": extreme_case(small, mixed, pairs) for name, pairs in PAIRS.items()}
     for name, rows in MASKS.items():
         mask = np.array(rows, np.int64)
-        found |= {
+        result |= {
             f"layer, {name}": layer_case(small, mask),
             f"layer with relative bias, {name}": layer_case(relative, mask),
             f"embeddings, {name}": embeddings_case(52, 40, mask),
             f"embeddings after padding, {name}": embeddings_case(52, 40, mask, after_padding=True),
         }
-    found |= {
+    result |= {
         "relative bias at full length": layer_case(relative, numbered(relative.positions)),
         "embeddings at full length": embeddings_case(33, 40, numbered(40, 39)),
         "embeddings after padding at full length": embeddings_case(
@@ -463,7 +463,7 @@ def every_case() -> dict[str, Case]:
         ),
         "rows that do not vary": layer_case(small, mixed),
     }
-    found["rows that do not vary"].inputs["states"][:] = 0.25
-    found["values far from zero"] = far = layer_case(SHAPES["2 heads of 26"], mixed)
+    result["rows that do not vary"].inputs["states"][:] = 0.25
+    result["values far from zero"] = far = layer_case(SHAPES["2 heads of 26"], mixed)
     far.weights["qkv_bias"][:] += 10
-    return found
+    return result

@@ -6,12 +6,12 @@ import unicodedata
 
 def one_of_every_category() -> list[str]:
     """A text of the first three characters of every Unicode category; surrogates are none in a text."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for code in range(sys.maxunicode + 1):
         kind = unicodedata.category(chr(code))
-        if kind != "Cs" and len(found.get(kind, "")) < 3:
-            found[kind] = found.get(kind, "") + chr(code)
-    return list(found.values())
+        if kind != "Cs" and len(result.get(kind, "")) < 3:
+            result[kind] = result.get(kind, "") + chr(code)
+    return list(result.values())
 
 
 CONTROLS = [

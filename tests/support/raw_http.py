@@ -15,13 +15,13 @@ class Answer(NamedTuple):
     @property
     def error(self) -> dict[str, Any]:
         """The error of a refusal, which must have OpenAI's shape and a request id."""
-        found = json.loads(self.body)
+        result = json.loads(self.body)
 
-        assert ["error"] == list(found)
-        assert {"message", "type", "param", "code"} == set(found["error"])
+        assert ["error"] == list(result)
+        assert {"message", "type", "param", "code"} == set(result["error"])
         assert "application/json" == self.headers["content-type"]
         assert self.headers["x-request-id"]
-        return found["error"]
+        return result["error"]
 
 
 class Connection:
@@ -62,9 +62,9 @@ class Connection:
 
     def final_answer(self) -> Answer:
         """The next answer that is not an interim one."""
-        while (found := self.answer()).status == 100:
+        while (result := self.answer()).status == 100:
             pass
-        return found
+        return result
 
     def rest(self) -> bytes:
         """All until the server closes; empty where it has nothing more to say."""
@@ -76,8 +76,8 @@ class Connection:
 
 def request(path: str = "/health", method: str = "GET", *lines: str, body: bytes = b"") -> bytes:
     """The bytes of a request; Content-Length is added to a body where no line tells its length."""
-    told = any(line.lower().startswith(("content-length", "transfer-encoding")) for line in lines)
-    length = () if told or not body else (f"content-length: {len(body)}",)
+    log = any(line.lower().startswith(("content-length", "transfer-encoding")) for line in lines)
+    length = () if log or not body else (f"content-length: {len(body)}",)
     head = [f"{method} {path} HTTP/1.1", "host: localhost", *lines, *length, "", ""]
     return "\r\n".join(head).encode("latin-1") + body
 

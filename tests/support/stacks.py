@@ -27,9 +27,9 @@ STATIC_WIDTH = 24
 
 
 def tokenizer(*, lowercase: bool = True) -> transformers.PreTrainedTokenizerFast:
-    made = small_models.fast_tokenizer("wordpiece", token_types=True)
-    made.backend_tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    return made
+    result = small_models.fast_tokenizer("wordpiece", token_types=True)
+    result.backend_tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    return result
 
 
 def transformer(folder: Path, *, lowercase: bool = True) -> Transformer:
@@ -42,9 +42,9 @@ def transformer(folder: Path, *, lowercase: bool = True) -> Transformer:
 
 def static() -> StaticEmbedding:
     """A table of random rows. Its tokenizer has a template, which must not be used."""
-    found = tokenizer()
-    table = np.random.default_rng(3).normal(size=(len(found), STATIC_WIDTH)).astype(np.float32)
-    return StaticEmbedding(found.backend_tokenizer, embedding_weights=table)
+    result = tokenizer()
+    table = np.random.default_rng(3).normal(size=(len(result), STATIC_WIDTH)).astype(np.float32)
+    return StaticEmbedding(result.backend_tokenizer, embedding_weights=table)
 
 
 def save(folder: Path, modules: list[Any], **settings: Any) -> Path:

@@ -21,12 +21,12 @@ def packing() -> Sums:
 
 @pytest.fixture
 def schedule() -> Iterator[Callable[..., Scheduler]]:
-    made: list[Scheduler] = []
+    result: list[Scheduler] = []
 
     def make(lanes: int = 1, queue_tokens: int = 100, **rest: Any) -> Scheduler:
-        made.append(Scheduler(lanes=lanes, queue_tokens=queue_tokens, **rest))
-        return made[-1]
+        result.append(Scheduler(lanes=lanes, queue_tokens=queue_tokens, **rest))
+        return result[-1]
 
     yield make
-    for scheduler in made:
+    for scheduler in result:
         scheduler.close()

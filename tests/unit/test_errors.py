@@ -23,9 +23,9 @@ def drawn() -> dict[str, tuple[str, str]]:
     tree: dict[str, tuple[str, str]] = {}
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
-        found = re.fullmatch(r"    ([ │├└─]*)([A-Z]\w+):?(?: +(.*))?", line)
-        if found:
-            indent, name, remark = found.groups()
+        result = re.fullmatch(r"    ([ │├└─]*)([A-Z]\w+):?(?: +(.*))?", line)
+        if result:
+            indent, name, remark = result.groups()
             path = [*path[: len(indent) // 4], name]
             tree[name] = (path[-2] if len(path) > 1 else "Exception", remark or "")
     return tree

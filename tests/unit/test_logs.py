@@ -17,10 +17,10 @@ CREATED = 1_750_000_000.0
 
 def record(message: str, *args: object, **fields: Any) -> logging.LogRecord:
     """A record of a known time; ``exc_info`` and other fields by keyword."""
-    made = logging.LogRecord("embed_onnx.http.app", logging.INFO, __file__, 1, message, args, None)
-    made.created = CREATED
-    vars(made).update(fields)
-    return made
+    result = logging.LogRecord("embed_onnx.http.app", logging.INFO, __file__, 1, message, args, None)
+    result.created = CREATED
+    vars(result).update(fields)
+    return result
 
 
 @pytest.fixture
@@ -108,10 +108,10 @@ def test_frames_leave_out_what_errors_say():
     with pytest.raises(KeyError) as caught:
         read()
 
-    told = frames(caught.value)
-    assert ["ValueError", "KeyError"] == [line for line in told.splitlines() if not line.startswith(" ")]
-    assert "in read" in told
-    assert "marker" not in told.replace('int("marker")', "").replace('KeyError("marker")', "")
+    log = frames(caught.value)
+    assert ["ValueError", "KeyError"] == [line for line in log.splitlines() if not line.startswith(" ")]
+    assert "in read" in log
+    assert "marker" not in log.replace('int("marker")', "").replace('KeyError("marker")', "")
 
 
 LOGGING = """

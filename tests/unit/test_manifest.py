@@ -156,12 +156,12 @@ def sentence(folder: Path) -> str:
 def test_a_manifest_is_read_back_as_it_was_written(tmp_path):
     """And with its own sha256, which does not change what is written over it."""
     manifest.write(SAMPLE, tmp_path)
-    found = manifest.read(tmp_path)
+    actual = manifest.read(tmp_path)
     raw = (tmp_path / manifest.MANIFEST).read_bytes()
-    manifest.write(found, tmp_path)
+    manifest.write(actual, tmp_path)
 
-    assert {manifest.MANIFEST} == found.sha256.keys()
-    assert SAMPLE == msgspec.structs.replace(found, sha256={})
+    assert {manifest.MANIFEST} == actual.sha256.keys()
+    assert SAMPLE == msgspec.structs.replace(actual, sha256={})
     assert raw == (tmp_path / manifest.MANIFEST).read_bytes()
 
 
@@ -172,10 +172,10 @@ def test_fields_with_defaults_may_be_absent_except_the_format(tmp_path):
         del written[name]
     (tmp_path / manifest.MANIFEST).write_text(json.dumps(written))
 
-    found = manifest.read(tmp_path)
+    actual = manifest.read(tmp_path)
 
     expected = ({}, None, None, False)
-    assert expected == (found.prompts, found.default_prompt, found.quantization, found.packed)
+    assert expected == (actual.prompts, actual.default_prompt, actual.quantization, actual.packed)
 
 
 def test_a_manifest_of_the_first_format_is_read(tmp_path):
@@ -195,10 +195,10 @@ def test_a_manifest_without_figures_of_short_texts_is_read(tmp_path):
         old[name] = {"texts": 73, "cosine_mean": 0.998, "cosine_min": 0.99}
     (tmp_path / manifest.MANIFEST).write_text(json.dumps(old))
 
-    found = manifest.read(tmp_path)
+    actual = manifest.read(tmp_path)
 
-    assert (73, 0.998, 0.99, None) == msgspec.structs.astuple(found.parity)
-    assert found.parity == found.kernel_parity
+    assert (73, 0.998, 0.99, None) == msgspec.structs.astuple(actual.parity)
+    assert actual.parity == actual.kernel_parity
 
 
 def test_a_manifest_of_the_third_format_is_read_and_verified(tmp_path):
@@ -207,9 +207,9 @@ def test_a_manifest_of_the_third_format_is_read_and_verified(tmp_path):
     (tmp_path / "model.onnx").write_text("weights")
     (tmp_path / "tokenizer.json").write_text("words")
 
-    found = manifest.read(tmp_path)
+    actual = manifest.read(tmp_path)
 
-    manifest.verify(found, tmp_path)
+    manifest.verify(actual, tmp_path)
     expected = Manifest(
         name="e5-small",
         created=1_750_000_000,
@@ -238,9 +238,9 @@ def test_a_manifest_of_the_third_format_is_read_and_verified(tmp_path):
             short=Fidelity(texts=20, cosine_mean=0.9999, cosine_min=0.9997),
         ),
         float32_bytes=90_000_000,
-        sha256=found.sha256,
+        sha256=actual.sha256,
     )
-    assert expected == found
+    assert expected == actual
 
 
 def test_an_older_manifest_that_was_changed_is_named(tmp_path):
@@ -355,32 +355,32 @@ def test_a_manifest_that_was_changed_is_named(tmp_path):
     path = tmp_path / manifest.MANIFEST
     path.write_text(path.read_text().replace('"max_tokens": 256', '"max_tokens": 512'))
 
-    found = manifest.read(tmp_path)
+    actual = manifest.read(tmp_path)
 
     with pytest.raises(ArtifactError, match=r"manifest\.json is damaged: its sha256 is "):
-        manifest.verify(found, tmp_path)
-    assert 512 == found.max_tokens
+        manifest.verify(actual, tmp_path)
+    assert 512 == actual.max_tokens
 
 
 def test_a_damaged_file_is_named_with_both_digests(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"weights")
     actual = manifest.sha256(tmp_path / "model.onnx")
-    found = msgspec.structs.replace(SAMPLE, sha256=WRONG)
+    answer_found = msgspec.structs.replace(SAMPLE, sha256=WRONG)
 
     expected = (
         f"{tmp_path / 'model.onnx'} is damaged: its sha256 is {actual[:12]}... and the manifest says "
         "000000000000...; export the model again, or copy the folder again"
     )
     with pytest.raises(ArtifactError, match=f"^{re.escape(expected)}$"):
-        manifest.verify(found, tmp_path)
+        manifest.verify(answer_found, tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    found = msgspec.structs.replace(SAMPLE, sha256=WRONG)
+    actual = msgspec.structs.replace(SAMPLE, sha256=WRONG)
 
     expected = f"{tmp_path / 'model.onnx'} cannot be read: No such file or directory; export the model again"
     with pytest.raises(ArtifactError, match=f"^{re.escape(expected)}$"):
-        manifest.verify(found, tmp_path)
+        manifest.verify(actual, tmp_path)
 
 
 def test_an_artifact_without_hashes_is_not_verified(tmp_path):
@@ -392,10 +392,10 @@ def test_a_head_without_a_hash_is_not_verified(tmp_path):
     for name in WRONG:
         (tmp_path / name).touch()
     module = manifest.Module("Dense", "head.onnx")
-    found = msgspec.structs.replace(SAMPLE, modules=(module,), sha256=dict.fromkeys(WRONG, EMPTY))
+    actual = msgspec.structs.replace(SAMPLE, modules=(module,), sha256=dict.fromkeys(WRONG, EMPTY))
 
     with pytest.raises(ArtifactError, match=r"has no sha256 of head\.onnx"):
-        manifest.verify(found, tmp_path)
+        manifest.verify(actual, tmp_path)
 
 
 def test_sha256_is_the_usual_hex_digest(tmp_path):

@@ -135,10 +135,10 @@ def test_the_arrays_have_the_layout_that_the_graph_needs():
     values, scales = quantize_rows(table)
     channel_values, channel_scales, sums = quantize_channels(table)
 
-    found = [(array.dtype, array.shape) for array in (values, scales, channel_values, channel_scales, sums)]
+    actual = [(array.dtype, array.shape) for array in (values, scales, channel_values, channel_scales, sums)]
     vector = (np.float32, (5,))
     expected = [(np.int8, (3, 5)), (np.float32, (3, 1)), (np.int8, (3, 5)), vector, vector]
-    assert expected == found
+    assert expected == actual
     assert channel_values.flags.c_contiguous
 
 
@@ -176,10 +176,10 @@ def test_what_is_no_table_of_weights_is_left_as_it_is(tmp_path):
     quantize.quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
 
     sessions = [ort.InferenceSession(tmp_path / name) for name in ("float32.onnx", "int8.onnx")]
-    expected, found = (session.run(None, {"input_ids": [[0, 3], [4, 1]]}) for session in sessions)
+    expected, actual = (session.run(None, {"input_ids": [[0, 3], [4, 1]]}) for session in sessions)
     integers = [t.name for t in onnx.load(tmp_path / "int8.onnx").graph.initializer if t.data_type == t.INT8]
     assert ["table.int8"] == integers
-    for one, other in zip(expected, found, strict=True):
+    for one, other in zip(expected, actual, strict=True):
         np.testing.assert_allclose(one, other, atol=0.1)
 
 
@@ -228,10 +228,10 @@ WIDTHS = pytest.mark.parametrize("width", [2, 3, 6, 63, 64, 130, 384])
 def integer_product(run, rows, w):
     """What ``MatMulTokens`` makes of tokens that are integers, 0 and 255 in each of them."""
     channels = w.shape[1]
-    found, _, _, y = run(
+    result, _, _, y = run(
         rows.astype(np.float32), (w, np.ones(channels, np.float32), np.zeros(channels, np.float32))
     )
-    np.testing.assert_array_equal(found, rows)
+    np.testing.assert_array_equal(result, rows)
     return y
 
 

@@ -34,7 +34,7 @@ def answer(status: int, kind: bytes, body: bytes) -> tuple[dict[str, Any], dict[
 
 
 @pytest.mark.parametrize(
-    ("given", "status", "kind", "sentence"),
+    ("source", "status", "kind", "sentence"),
     [
         pytest.param((), 503, "server_error", LOST, id="no-answer"),
         pytest.param(answer(503, b"text/plain", b"x"), 503, "server_error", NO_REPLICA, id="unavailable"),
@@ -55,15 +55,15 @@ def answer(status: int, kind: bytes, body: bytes) -> tuple[dict[str, Any], dict[
         ),
     ],
 )
-def test_an_answer_of_ray(given: tuple[dict[str, Any], ...], status: int, kind: str, sentence: str) -> None:
-    found = ask(*given)
+def test_an_answer_of_ray(source: tuple[dict[str, Any], ...], status: int, kind: str, sentence: str) -> None:
+    actual = ask(*source)
 
-    assert (status, "application/json") == (found.status_code, found.headers["content-type"])
+    assert (status, "application/json") == (actual.status_code, actual.headers["content-type"])
     assert {"message": sentence, "type": kind, "param": None} == {
-        name: value for name, value in found.json()["error"].items() if name != "code"
+        name: value for name, value in actual.json()["error"].items() if name != "code"
     }
-    assert ["mine"] == found.headers.get_list("x-request-id")
-    assert (status != 404) == ("retry-after" in found.headers)
+    assert ["mine"] == actual.headers.get_list("x-request-id")
+    assert (status != 404) == ("retry-after" in actual.headers)
 
 
 def test_an_answer_of_another_application() -> None:
@@ -71,26 +71,26 @@ def test_an_answer_of_another_application() -> None:
     start, body = answer(404, b"text/plain", b"Not Found")
     start["headers"].append((b"content-length", b"9"))
 
-    found = ask(start, body)
+    actual = ask(start, body)
 
-    assert (404, b"Not Found") == (found.status_code, found.content)
+    assert (404, b"Not Found") == (actual.status_code, actual.content)
 
 
 @pytest.mark.parametrize(
     ("status", "kind"), [(200, b"text/plain"), (404, b"application/json"), (503, b"application/json")]
 )
 def test_an_answer_of_a_replica(status: int, kind: bytes) -> None:
-    found = ask(*answer(status, kind, b"as it is"))
+    actual = ask(*answer(status, kind, b"as it is"))
 
     assert (status, kind.decode(), b"as it is") == (
-        found.status_code,
-        found.headers["content-type"],
-        found.content,
+        actual.status_code,
+        actual.headers["content-type"],
+        actual.content,
     )
-    assert ["mine"] == found.headers.get_list("x-request-id")
+    assert ["mine"] == actual.headers.get_list("x-request-id")
 
 
 def test_a_request_id_that_cannot_be_echoed() -> None:
-    found = ask(*answer(200, b"application/json", b"{}"), request_id="bad\tid")
+    actual = ask(*answer(200, b"application/json", b"{}"), request_id="bad\tid")
 
-    assert 36 == len(found.headers["x-request-id"])
+    assert 36 == len(actual.headers["x-request-id"])

@@ -40,14 +40,14 @@ def test_none_keeps_a_default():
     ],
 )
 def test_a_word_becomes_its_type(name, word, expected):
-    chosen = settings.from_words({name: word})
+    selection = settings.from_words({name: word})
 
-    assert msgspec.structs.replace(Settings(), **{name: expected}) == chosen
-    assert type(expected) is type(getattr(chosen, name))
+    assert msgspec.structs.replace(Settings(), **{name: expected}) == selection
+    assert type(expected) is type(getattr(selection, name))
 
 
 @pytest.mark.parametrize(
-    ("name", "word", "shown"),
+    ("name", "word", "item"),
     [
         pytest.param("port", "http", "--port 'http': ", id="no-number"),
         pytest.param("port", "", "--port '': ", id="empty"),
@@ -65,13 +65,13 @@ def test_a_word_becomes_its_type(name, word, expected):
         pytest.param("log_format", "XML", "--log-format 'XML': ", id="unknown-choice"),
     ],
 )
-def test_a_bad_word_is_one_sentence_that_names_the_flag(name, word, shown):
+def test_a_bad_word_is_one_sentence_that_names_the_flag(name, word, item):
     with pytest.raises(SetupError) as caught:
         settings.from_words({name: word})
 
     sentence = str(caught.value)
-    assert sentence.startswith(shown)
-    assert len(sentence) > len(shown)
+    assert sentence.startswith(item)
+    assert len(sentence) > len(item)
     assert "\n" not in sentence
     assert "$." not in sentence
 
@@ -128,9 +128,9 @@ def test_words_come_before_variables(monkeypatch):
     monkeypatch.setenv("EMBED_ONNX_QUEUE_TOKENS", "99")
     monkeypatch.setenv("EMBED_ONNX_MAX_INPUTS", "")
 
-    chosen = settings.from_environment(RaySettings, queue_tokens="7")
+    selection = settings.from_environment(RaySettings, queue_tokens="7")
 
-    assert RaySettings(replicas=3, queue_tokens=7) == chosen
+    assert RaySettings(replicas=3, queue_tokens=7) == selection
 
 
 def test_a_list_may_be_one():

@@ -63,18 +63,18 @@ def test_each_sequence_comes_out_once_in_its_order_and_packs_have_one_tenant(ste
 def test_while_tenants_have_work_none_is_a_pack_ahead_of_another(requests):
     """However many requests each sends, and however long they are."""
     queue: TenantQueue[int] = TenantQueue()
-    left: Counter[str] = Counter()
+    remaining: Counter[str] = Counter()
     for number, (tenant, lengths) in enumerate(requests):
         add(queue, number, tenant, lengths)
-        left[tenant] += sum(lengths)
+        remaining[tenant] += sum(lengths)
     largest = max([96, *(length for _, lengths in requests for length in lengths)])
     taken: Counter[str] = Counter()
     while pack := queue.take():
         tenant = requests[pack[0][0]][0]
         tokens = sum(requests[request][1][place] for request, place in pack)
         taken[tenant] += tokens
-        left[tenant] -= tokens
-        at_work = [taken[name] for name in left if left[name]]
+        remaining[tenant] -= tokens
+        at_work = [taken[name] for name in remaining if remaining[name]]
         if at_work:
             assert max(taken.values()) - min(at_work) <= largest
 

@@ -211,24 +211,24 @@ def test_more_halves_than_anybody_sends_are_refused():
 @given(body=st.binary(max_size=40) | st.binary(max_size=20).map(lambda inner: b'{"input":"' + inner + b'"}'))
 def test_any_bytes_are_a_request_or_an_invalid_one(body):
     try:
-        found = inputs(body)
+        actual = inputs(body)
     except InvalidRequest:
         return
 
-    assert all(found)
+    assert all(actual)
 
 
 @given(value=JSON | st.lists(st.text() | st.integers() | st.lists(st.integers()), max_size=4))
 def test_any_json_as_input_is_taken_or_refused_by_name(value):
-    found = parse(value)
+    actual = parse(value)
 
-    if isinstance(found, InvalidRequest):
-        assert found.param == "input"
+    if isinstance(actual, InvalidRequest):
+        assert actual.param == "input"
         return
-    assert 1 <= len(found) <= 3
-    assert all(found)
-    assert {str} == {type(item) for item in found} or all(
-        {int} == {type(token_id) for token_id in item} for item in found
+    assert 1 <= len(actual) <= 3
+    assert all(actual)
+    assert {str} == {type(item) for item in actual} or all(
+        {int} == {type(token_id) for token_id in item} for item in actual
     )
 
 

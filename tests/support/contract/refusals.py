@@ -63,40 +63,44 @@ class RefusalsContract:
         """Every bad body has its sentence, and the next request works."""
         response = client.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
 
-        found = error(response)
-        assert (400, "invalid_request_error", param) == (response.status_code, found["type"], found["param"])
+        actual = error(response)
+        assert (400, "invalid_request_error", param) == (
+            response.status_code,
+            actual["type"],
+            actual["param"],
+        )
         assert 200 == post(client, input="still there").status_code
 
     def test_ids_of_another_vocabulary_name_the_way_out(self, client: httpx.Client) -> None:
         """LangChain's default client sends ids of another vocabulary; the error says what to set."""
-        found = error(post(client, input=[[100257]]))
+        actual = error(post(client, input=[[100257]]))
 
-        assert "check_embedding_ctx_length=False" in found["message"]
-        assert "100257" in found["message"]
-        assert "30521" in found["message"]
+        assert "check_embedding_ctx_length=False" in actual["message"]
+        assert "100257" in actual["message"]
+        assert "30521" in actual["message"]
 
     def test_unknown_model(self, client: httpx.Client) -> None:
         """The error lists what is served; so it does where one model is asked for."""
         response = post(client, input="a", model="gpt-9")
 
-        found = error(response)
-        assert (404, "model_not_found", "model") == (response.status_code, found["code"], found["param"])
-        assert SMALL in found["message"]
+        actual = error(response)
+        assert (404, "model_not_found", "model") == (response.status_code, actual["code"], actual["param"])
+        assert SMALL in actual["message"]
         assert "model_not_found" == error(client.get("/v1/models/gpt-9"))["code"]
 
     def test_too_long_and_not_to_be_cut(self, client: httpx.Client) -> None:
         """The error says which item, its tokens and the limit."""
         response = post(client, input=["short", "word " * 300], truncate=False)
 
-        found = error(response)
+        actual = error(response)
         assert (400, "context_length_exceeded", "input") == (
             response.status_code,
-            found["code"],
-            found["param"],
+            actual["code"],
+            actual["param"],
         )
         assert (
             "input[1] has 302 tokens, and this model's maximum context length is 256 tokens"
-            in found["message"]
+            in actual["message"]
         )
 
     def test_an_empty_prompt_name_is_unknown(self, client: httpx.Client) -> None:
