@@ -85,9 +85,9 @@ def test_prompt_and_dimensions(visit: Callable[..., Visit], client: httpx.Client
     plain = {"model": SMALL, "input": TEXTS, "encoding_format": "base64"}
     query, none = plain | {"dimensions": 5, "prompt_name": "query"}, plain | {"dimensions": 5, "prompt": ""}
     assert [plain, query, none] == seen.sent()
-    for body, item in zip([plain, query, none], [by_default, by_query, seen.cosines()], strict=True):
+    for body, cosines in zip([plain, query, none], [by_default, by_query, seen.cosines()], strict=True):
         vectors = vectors_of(client, **(body | {"encoding_format": "float"}))
-        assert np.allclose(vectors @ vectors.T, item, atol=0.0051)
+        assert np.allclose(vectors @ vectors.T, cosines, atol=0.0051)
     assert "5" == seen.texts("#figures dd")[3]
 
 
@@ -113,12 +113,12 @@ def test_the_map_keeps_distances(visit: Callable[..., Visit], client: httpx.Clie
         "(dots) => dots.map((dot) => [dot.cx.baseVal.value, dot.cy.baseVal.value])"
     )
     vectors = vectors_of(client, model=MINILM, input=seen.sent()[0]["input"])
-    remaining, strengths, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
-    item, expected = (
+    directions, strengths, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
+    drawn, expected = (
         np.linalg.norm(points[:, None] - points[None], axis=2)
-        for points in (np.array(places), remaining[:, :2] * strengths[:2])
+        for points in (np.array(places), directions[:, :2] * strengths[:2])
     )
-    assert np.allclose(expected / expected.max(), item / item.max(), atol=0.01)
+    assert np.allclose(expected / expected.max(), drawn / drawn.max(), atol=0.01)
     boxes = seen.page.locator("#map text").evaluate_all(
         "(all) => all.map((label) => label.getBBox()).map((box) => [box.x, box.y, box.width, box.height])"
     )
@@ -176,8 +176,8 @@ def test_texts_are_never_markup(visit: Callable[..., Visit]) -> None:
     seen = visit()
     seen.embed(["<img src=x onerror=alert(1)>", "<script>alert(2)</script>"])
 
-    item = ["<img src=x onerror=alert(1)>", "<script>alert(2)</script>"]
-    assert item == seen.texts("#tokens .text")
+    markup = ["<img src=x onerror=alert(1)>", "<script>alert(2)</script>"]
+    assert markup == seen.texts("#tokens .text")
     assert 0 == seen.page.locator("main img, main script").count()
     refused = seen.page.evaluate(
         "() => { try { document.body.innerHTML = '<b>'; } catch (e) { return e.name; } }"

@@ -205,11 +205,11 @@ def test_the_load_of_a_server_with_keys(visit: Callable[..., Visit], serve: Call
     keyed = serve("--api-keys", KEY)
     seen = visit(keyed.url)
     expect(seen.page.get_by_role("dialog")).to_be_visible()
-    query = [request for request in seen.requests if request.url.endswith("/page/load")]
+    polls = [request for request in seen.requests if request.url.endswith("/page/load")]
     assert [DASH] * 4 == seen.texts("[data-figure]")
     seen.page.get_by_label("Key", exact=True).fill(KEY)
     seen.page.keyboard.press("Enter")
 
     expect(seen.page.locator("[data-figure=memory]")).to_contain_text("MiB")
-    assert 1 == len(query)
+    assert 1 == len(polls)
     assert 401 == httpx.get(f"{keyed.url}/page/load").status_code

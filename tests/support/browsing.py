@@ -82,8 +82,8 @@ class Visit:
 
     def sent(self) -> list[dict[str, Any]]:
         """The bodies of the requests for embeddings."""
-        query = [request for request in self.requests if request.url.endswith("/v1/embeddings")]
-        return [request.post_data_json for request in query]
+        posts = [request for request in self.requests if request.url.endswith("/v1/embeddings")]
+        return [request.post_data_json for request in posts]
 
     def cosines(self) -> np.ndarray:
         rows = self.page.locator(".heat tbody tr").all()
