@@ -60,7 +60,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     restart: bool = False
 
 
-class _Made(msgspec.Struct, frozen=True):
+class _Result(msgspec.Struct, frozen=True):
     """A block, without its texts, and its vectors, float32 [texts, dimensions]."""
 
     block: Block
@@ -234,10 +234,10 @@ def _run(engine: _Engine, run: Journal, writer: Writer, plan: Plan) -> None:
             progress.add(len(item.tokens), sum(item.tokens), item.block.read)
 
 
-def _embedded(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Made]:
+def _embedded(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Result]:
     """All blocks from where a run is, embedded, in order; so many are in flight that no lane idles."""
     blocks = engine.lanes + BLOCKS_BESIDE
-    waiting: deque[Future[_Made]] = deque()
+    waiting: deque[Future[_Result]] = deque()
     pool = ThreadPoolExecutor(blocks, thread_name_prefix="embed")
     try:
         for block in readers.blocks(inputs, run.state.position):
@@ -250,14 +250,14 @@ def _embedded(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Made]:
         pool.shutdown(wait=False, cancel_futures=True)  # what runs ends with the engine
 
 
-def _embed(engine: _Engine, block: Block) -> _Made:
+def _embed(engine: _Engine, block: Block) -> _Result:
     """A block's vectors; a text that the model cannot take becomes a reject."""
     isolated = isolate.embed(engine.model, block.texts, engine.options)
     reasons = {place: _reason(err) for place, err in isolated.failures.items()}
     without = msgspec.structs.replace(block.without(reasons), texts=[])
     embedded = isolated.embedded
     tokens = [item.num_tokens for item in embedded.tokens]
-    return _Made(without, embedded.vectors, tokens, [item.truncated for item in embedded.tokens])
+    return _Result(without, embedded.vectors, tokens, [item.truncated for item in embedded.tokens])
 
 
 def _reason(err: EmbedError) -> str:
@@ -267,13 +267,13 @@ def _reason(err: EmbedError) -> str:
     return str(err).partition(";")[0].replace("input[0]", "the text")
 
 
-def _calibrated(blocks: Iterator[_Made], run: Journal) -> Iterator[_Made]:
+def _calibrated(blocks: Iterator[_Result], run: Journal) -> Iterator[_Result]:
     """The same, once the ranges of int8 have been taken over the first of them that have vectors.
 
     Raises:
         SetupError: There is one vector in all.
     """
-    sample: deque[_Made] = deque()
+    sample: deque[_Result] = deque()
     rows = 0
     for item in blocks:
         if not sample and not len(item.vectors):
@@ -293,7 +293,7 @@ def _calibrated(blocks: Iterator[_Made], run: Journal) -> Iterator[_Made]:
     yield from blocks
 
 
-def _write(item: _Made, run: Journal, writer: Writer, plan: Plan) -> None:
+def _write(item: _Result, run: Journal, writer: Writer, plan: Plan) -> None:
     block, state = item.block, run.state
     rows = Rows(
         indexes=block.indexes,

@@ -79,7 +79,7 @@ class EmbedStage:
         dense = pa.FixedSizeListArray.from_arrays(values, self._width)
         places = iter(range(len(vectors)))
         column = dense.take(pa.array([None if row is None else next(places) for row in rows], pa.int64()))
-        return batch.append_column(pa.field(self._output, column.type, metadata=self._made_by()), column)
+        return batch.append_column(pa.field(self._output, column.type, metadata=self._origin()), column)
 
     def _vectors(self, texts: list[str]) -> list[Vector | None]:
         """Of each text, [dimensions]; None for one that the model cannot take, which ends no job.
@@ -104,7 +104,7 @@ class EmbedStage:
             raise SetupError(f"the column {self._column!r} holds {kind}, and must hold strings")
         return [None if fault(text) else text for text in columns.texts(batch.column(self._column))]
 
-    def _made_by(self) -> dict[str, str]:
+    def _origin(self) -> dict[str, str]:
         """What made the vectors, for the schema of the output."""
         manifest = self._model.manifest
         return {

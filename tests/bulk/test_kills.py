@@ -37,7 +37,7 @@ cli.main()
 """
 """The program, which ends at once at the n-th call that changes what is on the disk for good."""
 INTERRUPTIBLE = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{IMPATIENT}"
-"""The same where whoever started the tests ignores interrupts."""
+"""The same where the process that started the tests ignores interrupts."""
 
 
 def test_an_interrupt_keeps_what_was_done(home: Path, tmp_path: Path) -> None:

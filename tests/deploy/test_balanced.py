@@ -20,7 +20,7 @@ HELD = {"input": "hold this one"}
 
 
 class Upstream(ThreadingHTTPServer):
-    """A server of three lines: it always answers with one status, after what it is told to hold."""
+    """A server of three lines: it always answers with one status, once it is released."""
 
     def __init__(self, status: int) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -172,7 +172,7 @@ def test_who_is_busy_gets_nothing_while_others_are_idle(
 
 
 class Load:
-    """Clients with their defaults, in threads, until told to stop; they keep what they see."""
+    """Clients with their defaults, in threads, until they are stopped; they keep what they see."""
 
     def __init__(self, site: Nginx, lists: list[list[str]], expected: list[np.ndarray]) -> None:
         self.errors: list[Exception] = []

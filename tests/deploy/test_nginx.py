@@ -100,7 +100,7 @@ def test_nginx_answers_in_our_shape(
 
 
 def test_nginx_without_a_server(proxy: Callable[[str], Nginx]) -> None:
-    """A server that is not running is told in the shape of its own errors."""
+    """That a server is not running is said in the shape of its own errors."""
     with proxy(f"127.0.0.1:{free_port()}").client() as https:
         answer = https.post("/v1/embeddings", json=REQUEST)
 

@@ -132,7 +132,7 @@ def test_pickles_are_never_read(saved: Path, module: str) -> None:
 
 
 def test_the_command_that_converts_pickles(saved: Path, tmp_path: Path) -> None:
-    """It is told, and it works."""
+    """A note says so, and it works."""
     dense = saved / "2_Dense"
     torch.save(dict(load(saved).torch[2].state_dict()), dense / "pytorch_model.bin")
     (dense / "model.safetensors").unlink()

@@ -48,8 +48,8 @@ class Form:
 
     def __call__(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Ids and mask [batch, tokens] to states [batch, tokens, width]."""
-        given = {"input_ids": np.asarray(ids, np.int64), "attention_mask": np.asarray(mask, np.int64)}
-        (states,) = self._session.run(None, given)
+        arrays = {"input_ids": np.asarray(ids, np.int64), "attention_mask": np.asarray(mask, np.int64)}
+        (states,) = self._session.run(None, arrays)
         return states
 
     def alone(self, ids: np.ndarray) -> np.ndarray:

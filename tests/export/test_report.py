@@ -49,9 +49,9 @@ def sentence(random: np.random.Generator) -> str:
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def datasets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with pairs.csv and a retrieval task, both of random words."""
-    folder, random = tmp_path_factory.mktemp("given"), rng()
+    folder, random = tmp_path_factory.mktemp("datasets"), rng()
     pairs = [f'{random.integers(0, 6)}.5,{sentence(random)},"{sentence(random)}, ""so"""' for _ in range(40)]
     (folder / "pairs.csv").write_text(
         "\n".join(["score,sentence1,sentence2", *pairs]) + "\n", encoding="utf-8"
@@ -70,12 +70,12 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory, given: Path) -> Path:
+def workshop(tmp_path_factory: pytest.TempPathFactory, datasets_folder: Path) -> Path:
     """A model with prompts, exported and reported on by one command."""
     folder = tmp_path_factory.mktemp("workshop")
     small_models.save(folder / "checkpoint", default_prompt="document")
     (folder / "models.txt").write_text("./checkpoint  name=team/tiny  alias=tiny\n")
-    done = run("export", "--report", *flags(given), cwd=folder)
+    done = run("export", "--report", *flags(datasets_folder), cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "artifacts/team/tiny/report.md" in done.stdout
     for stage in ("embedding, original", "embedding, float32", "embedding, int8", "timing", "done"):
@@ -83,38 +83,42 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, given: Path) -> Path:
     return folder
 
 
-def flags(given: Path) -> list[str]:
-    return ["--sts", str(given / "pairs.csv"), "--beir", str(given / "task")]
+def flags(datasets_folder: Path) -> list[str]:
+    return ["--sts", str(datasets_folder / "pairs.csv"), "--beir", str(datasets_folder / "task")]
 
 
 @pytest.fixture(scope="module")
-def found(workshop: Path) -> Card:
+def int8_card(workshop: Path) -> Card:
     return msgspec.json.decode((workshop / "artifacts/team/tiny/report.json").read_bytes(), type=Card)
 
 
 # A real report
-def test_the_original_scores_as_sentence_transformers_does(workshop: Path, given: Path, found: Card) -> None:
+def test_the_original_scores_as_sentence_transformers_does(
+    workshop: Path, datasets_folder: Path, int8_card: Card
+) -> None:
     """With the prompts of encode, encode_query and encode_document, and other people's formulas."""
     model = SentenceTransformer(str(workshop / "checkpoint"), device="cpu")
-    pairs = datasets.read_pairs(given / "pairs.csv")
-    task = datasets.read_retrieval(given / "task")
+    pairs = datasets.read_pairs(datasets_folder / "pairs.csv")
+    task = datasets.read_retrieval(datasets_folder / "task")
 
     remaining, right = model.encode(pairs.first), model.encode(pairs.second)
     similar = model.encode_query(task.queries) @ model.encode_document(task.documents).T
     relevance = np.array([[gain.get(place, 0) for place in range(60)] for gain in task.gains])
 
-    full = found.original.scores[0]
+    full = int8_card.original.scores[0]
     assert full.spearman == pytest.approx(
         stats.spearmanr((remaining * right).sum(axis=1), pairs.scores).statistic
     )
     assert full.ndcg == pytest.approx(ndcg_score(relevance, similar, k=10))
     assert (32, 1.0) == (full.dimensions, full.neighbours)
-    assert [32, 16, 8] == [row.dimensions for row in found.original.scores]
+    assert [32, 16, 8] == [row.dimensions for row in int8_card.original.scores]
 
 
-def test_artifacts_are_scored_as_they_are_served(workshop: Path, given: Path, found: Card) -> None:
+def test_artifacts_are_scored_as_they_are_served(
+    workshop: Path, datasets_folder: Path, int8_card: Card
+) -> None:
     """The int8 row has the vectors that the artifact gives with those prompts, cut and normalised."""
-    task = datasets.read_retrieval(given / "task")
+    task = datasets.read_retrieval(datasets_folder / "task")
     with Model.load(workshop / "artifacts/team/tiny") as model:
         queries = model.encode(task.queries, prompt_name="query", dimensions=16)
         documents = model.encode(task.documents, prompt_name="document", dimensions=16)
@@ -122,31 +126,39 @@ def test_artifacts_are_scored_as_they_are_served(workshop: Path, given: Path, fo
 
     ranked = np.argsort(-queries @ documents.T, axis=1)[:, :10]
 
-    row = found.artifacts["int8"]
+    row = int8_card.artifacts["int8"]
     assert row.scores[1].recall == pytest.approx(scores.recall(ranked, task.gains))
     assert runs_on == row.runs_on
     assert row.megabytes * 1e6 == (workshop / "artifacts/team/tiny/model.onnx").stat().st_size
 
 
-def test_both_precisions_are_side_by_side(found: Card) -> None:
+def test_both_precisions_are_side_by_side(int8_card: Card) -> None:
     """float32 is the original; int8 is near it; each has a speed and a size."""
-    assert ("int8", None, {"float32", "int8"}) == (found.precision, found.refused, set(found.artifacts))
-    assert found.artifacts["float32"].parity.cosine_min >= 0.99999
-    assert 0.99 < found.artifacts["int8"].parity.cosine_min < found.artifacts["float32"].parity.cosine_min
-    for row in (found.original, *found.artifacts.values()):
+    assert ("int8", None, {"float32", "int8"}) == (
+        int8_card.precision,
+        int8_card.refused,
+        set(int8_card.artifacts),
+    )
+    assert int8_card.artifacts["float32"].parity.cosine_min >= 0.99999
+    assert (
+        0.99
+        < int8_card.artifacts["int8"].parity.cosine_min
+        < int8_card.artifacts["float32"].parity.cosine_min
+    )
+    for row in (int8_card.original, *int8_card.artifacts.values()):
         assert 0 < row.speed.least <= row.speed.median <= row.speed.most
         assert row.megabytes > 0
-        assert found.measured.parity == len(row.cosines)
+        assert int8_card.measured.parity == len(row.cosines)
         assert row.parity.short is not None
         assert len(row.cosines) == row.parity.texts + row.parity.short.texts
         assert min(row.cosines) == min(row.parity.cosine_min, row.parity.short.cosine_min)
-    assert re.fullmatch(r"PyTorch, (sdpa|eager), batches of (8|32)", found.original.runs_on)
-    assert ["Transformer (BertModel)", "Pooling (mean)", "Normalize"] == found.model.modules
+    assert re.fullmatch(r"PyTorch, (sdpa|eager), batches of (8|32)", int8_card.original.runs_on)
+    assert ["Transformer (BertModel)", "Pooling (mean)", "Normalize"] == int8_card.model.modules
     assert ("pairs.csv", 40, "task", 60) == (
-        found.measured.pairs,
-        found.measured.num_pairs,
-        found.measured.retrieval,
-        found.measured.num_documents,
+        int8_card.measured.pairs,
+        int8_card.measured.num_pairs,
+        int8_card.measured.retrieval,
+        int8_card.measured.num_documents,
     )
 
 
@@ -180,7 +192,7 @@ def test_a_new_artifact_has_no_old_report(workshop: Path, tmp_path: Path) -> Non
 def test_a_report_where_int8_is_refused(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be made is told with its reason; neighbours are of our own sentences."""
+    """What cannot be measured is named with its reason; neighbours are of our own sentences."""
     entry = Entry(name="only", repo="checkpoint", folder=workshop / "checkpoint", precision="float32")
     export_all([entry], tmp_path, force=False)
     monkeypatch.setattr(int8, "LARGEST", 1)
@@ -225,7 +237,7 @@ def test_a_mistake_is_one_sentence(
 
 
 # What people read
-def test_the_report_begins_with_what_to_pick(workshop: Path, found: Card) -> None:
+def test_the_report_begins_with_what_to_pick(workshop: Path, int8_card: Card) -> None:
     """Advice, then a table of a column an engine; it becomes HTML with tables and the drawing."""
     text = (workshop / "artifacts/team/tiny/report.md").read_text()
 
@@ -233,31 +245,36 @@ def test_the_report_begins_with_what_to_pick(workshop: Path, found: Card) -> Non
 
     assert text.startswith("# Report card of team/tiny\n\n**Pick ")
     assert "|  | original in PyTorch | float32 | int8, this artifact |" in text
-    assert f"| Spearman x 100, pairs.csv | {100 * found.original.scores[0].spearman:.2f} |" in text
+    assert f"| Spearman x 100, pairs.csv | {100 * int8_card.original.scores[0].spearman:.2f} |" in text
     assert 3 == page.count("<table>")
     assert 1 == page.count("<svg ") == page.count("</svg>")
     assert "&lt;" not in page.split("<svg")[1].split("</svg>")[0]
     assert "`embed-onnx report team/tiny --sts pairs.csv --beir task`" in text
 
 
-def test_no_text_of_users_is_in_the_report(workshop: Path, given: Path) -> None:
+def test_no_text_of_users_is_in_the_report(workshop: Path, datasets_folder: Path) -> None:
     """Neither theirs nor the paths of their files."""
-    pairs, task = datasets.read_pairs(given / "pairs.csv"), datasets.read_retrieval(given / "task")
+    pairs, task = (
+        datasets.read_pairs(datasets_folder / "pairs.csv"),
+        datasets.read_retrieval(datasets_folder / "task"),
+    )
     for name in ("report.md", "report.json"):
         written = (workshop / "artifacts/team/tiny" / name).read_text()
 
-        assert str(given) not in written
+        assert str(datasets_folder) not in written
         assert [] == [text for text in (*pairs.second, *task.documents, *task.queries) if text in written]
 
 
-def test_names_are_never_markup(found: Card) -> None:
+def test_names_are_never_markup(int8_card: Card) -> None:
     """What looks like Markdown or HTML in a model's card and prompts is shown as it is."""
     awkward = "<script>alert(1)</script> | `a` *b* [c](d) \n&amp;"
     model = replace(
-        found.model, name=awkward, license=awkward, prompts={awkward: awkward}, default_prompt=awkward
+        int8_card.model, name=awkward, license=awkward, prompts={awkward: awkward}, default_prompt=awkward
     )
 
-    page = MarkdownIt("commonmark").enable("table").render(report_text.markdown(replace(found, model=model)))
+    page = (
+        MarkdownIt("commonmark").enable("table").render(report_text.markdown(replace(int8_card, model=model)))
+    )
 
     assert "<script" not in page.replace("&lt;script", "")
     assert "<em>" not in page
@@ -269,21 +286,23 @@ def test_names_are_never_markup(found: Card) -> None:
 
 
 def rows(
-    found: Card, *, faster: float, points: float | None, neighbours: float = 0.95, load: float = 0
+    int8_card: Card, *, faster: float, points: float | None, neighbours: float = 0.95, load: float = 0
 ) -> Card:
     """The card with other figures: how many times as fast int8 is, how many points it loses."""
-    expected = replace(found.original.scores[0], ndcg=None, spearman=None if points is None else 0.8)
+    expected = replace(int8_card.original.scores[0], ndcg=None, spearman=None if points is None else 0.8)
     lost = replace(expected, neighbours=neighbours, spearman=None if points is None else 0.8 - points / 100)
-    speed = found.original.speed
-    original = replace(found.original, scores=[expected])
+    speed = int8_card.original.speed
+    original = replace(int8_card.original, scores=[expected])
     artifacts = {
         "float32": replace(original, speed=speed),
         "int8": replace(
             original, scores=[lost], speed=replace(speed, median=faster * speed.median), megabytes=1
         ),
     }
-    measured = replace(found.measured, load=load, pairs=None if points is None else "a.csv", retrieval=None)
-    return replace(found, original=original, artifacts=artifacts, measured=measured)
+    measured = replace(
+        int8_card.measured, load=load, pairs=None if points is None else "a.csv", retrieval=None
+    )
+    return replace(int8_card, original=original, artifacts=artifacts, measured=measured)
 
 
 @pytest.mark.parametrize(
@@ -322,8 +341,8 @@ def rows(
         ),
     ],
 )
-def test_advice(found: Card, figures: dict[str, float], sentences: list[str]) -> None:
-    text = report_text.markdown(rows(found, **figures))
+def test_advice(int8_card: Card, figures: dict[str, float], sentences: list[str]) -> None:
+    text = report_text.markdown(rows(int8_card, **figures))
 
     assert [] == [sentence for sentence in sentences if sentence not in text]
 

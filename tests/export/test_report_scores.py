@@ -61,7 +61,7 @@ def test_cosines_of_any_lengths() -> None:
 
 
 def test_cosines_of_zero_vectors() -> None:
-    """Two are alike, one is like no other, and what is no number stays none."""
+    """Two are alike, one is like no other, and what is not a number stays so."""
     remaining = np.array([[0, 0], [0, 0], [1, 0], [np.nan, 0]], np.float32)
     right = np.array([[0, 0], [1, 0], [0, 0], [1, 0]], np.float32)
 

@@ -143,7 +143,7 @@ def test_an_unknown_repository(environment: dict[str, str], tmp_path: Path) -> N
     ],
 )
 def test_a_model_card_stops_nothing(tmp_path: Path, front_matter: str, license_: str | None) -> None:
-    """Its licence is told where it can be read."""
+    """Its licence is recorded where it can be read."""
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "README.md").write_text(f"---\n{front_matter}\n---\n", encoding="latin-1")
 

@@ -35,7 +35,7 @@ from embed_onnx_export.run import export_all
 
 NAMES = ("modes", "unpooled", "long", "truncated", "lowered", "plain", "static", "static-dense")
 INT8 = ("long", "static")
-WANTED = [(name, "float32") for name in NAMES] + [(name, "int8") for name in INT8]
+EXPORTS = [(name, "float32") for name in NAMES] + [(name, "int8") for name in INT8]
 SLICES = {"modes": 6, "unpooled": 6}
 """Stacks whose vectors have so many parts of equal length, each compared by itself."""
 
@@ -56,7 +56,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     saved = stacks.save_all(folder)
     entries = [
         Entry(name=f"{name}-{precision}", repo=name, folder=saved[name], precision=precision)
-        for name, precision in WANTED
+        for name, precision in EXPORTS
     ]
     export_all(entries, folder / "artifacts", force=False)
     yield folder
@@ -135,7 +135,7 @@ def test_a_prompt_that_leaves_nothing_of_a_text_is_refused(workshop: Path) -> No
     assert cosines(expected[None], vector[None], 6).min() >= 0.99999
 
 
-@pytest.mark.parametrize(("name", "precision"), WANTED)
+@pytest.mark.parametrize(("name", "precision"), EXPORTS)
 def test_neighbours_change_nothing(workshop: Path, name: str, precision: str) -> None:
     """A text alone has the vector that it has in a list, to the last bit."""
     texts = parity.sentences()

@@ -39,9 +39,9 @@ def check(response: httpx.Response) -> None:
     assert "Traceback" not in error["message"]
 
 
-def items(web: httpx.Client, path: str, given: str | list[str], model: str) -> list[dict[str, Any]]:
+def items(web: httpx.Client, path: str, texts: str | list[str], model: str) -> list[dict[str, Any]]:
     """The items of an answer, which must be a success."""
-    response = web.post(path, json={"input": given, "model": model, "encoding_format": "base64"})
+    response = web.post(path, json={"input": texts, "model": model, "encoding_format": "base64"})
     assert 200 == response.status_code, response.text
     return response.json()["data"]
 
@@ -102,8 +102,8 @@ def test_halves_of_surrogate_pairs(web: httpx.Client, path: str) -> None:
 @pytest.mark.parametrize("path", ROUTES)
 def test_what_is_no_json(web: httpx.Client, path: str) -> None:
     """JavaScript is not JSON."""
-    for given_input in NO_JSON:
-        for body in (f'{{"input": {given_input}}}', f'{{"input": [{given_input}, "b"]}}', given_input):
+    for input_value in NO_JSON:
+        for body in (f'{{"input": {input_value}}}', f'{{"input": [{input_value}, "b"]}}', input_value):
             response = web.post(path, content=body.encode(), headers=JSON_TYPE)
             check(response)
             assert 400 == response.status_code, body

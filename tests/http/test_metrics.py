@@ -1,4 +1,4 @@
-"""What Prometheus sees: names, counts, bounded series, and several processes told of as one."""
+"""What Prometheus sees: names, counts, bounded series, and several processes as one."""
 
 import asyncio
 import re

@@ -83,7 +83,7 @@ def test_what_is_not_http_is_refused_in_the_shape_of_every_error(server: Server,
     [
         pytest.param(b"zz\r\n", id="no-number"),
         pytest.param(b"-5\r\nhello\r\n", id="negative"),
-        pytest.param(b"5\r\nhello!!\r\n", id="longer-than-told"),
+        pytest.param(b"5\r\nhello!!\r\n", id="longer-than-announced"),
         pytest.param(b"fffffffffffffffff\r\nhello\r\n", id="beyond-64-bits"),
         pytest.param(b"5;" + b"x" * 20 + b"\nhello\r\n", id="bare-line-feed"),
     ],
@@ -400,7 +400,7 @@ def test_thousands_of_wishes_in_one_piece(server: Server) -> None:
 
 
 def test_a_half_closed_connection(server: Server) -> None:
-    """A client that will send nothing more counts as gone: it cannot be told from one that is."""
+    """A client that will send nothing more counts as gone: the two look the same."""
     with Connection(server) as connection:
         connection.send(embed("anyone there?"))
         connection.socket.shutdown(socket.SHUT_WR)

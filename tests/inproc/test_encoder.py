@@ -57,7 +57,7 @@ def test_mean_of_states_normalised(tmp_path: Path, small_manifest: Manifest) -> 
 def test_a_vector_that_is_not_finite_is_an_error(
     tmp_path: Path, small_manifest: Manifest, value: float
 ) -> None:
-    """Trying again cannot help, and the client is told so."""
+    """Trying again cannot help, and the answer says so."""
     encoder = Encoder(
         table_model(tmp_path / "model.onnx", np.full((2, 32), value, np.float32)), small_manifest
     )
@@ -126,8 +126,8 @@ def test_plain_onnxruntime_gives_the_states(artifacts: Path, small_manifest: Man
     padded = np.pad(ids, [(0, 0), (0, 7)])
     mask = (np.arange(padded.shape[1]) < length).astype(np.int64)[None]
 
-    def states(value: np.ndarray, given_mask: np.ndarray) -> np.ndarray:
-        return session.run(["last_hidden_state"], {"input_ids": value, "attention_mask": given_mask})[0]
+    def states(value: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return session.run(["last_hidden_state"], {"input_ids": value, "attention_mask": mask})[0]
 
     alone, together = states(ids, np.ones_like(ids)), states(padded, mask)
     assert np.allclose(alone, together[:, :length], atol=1e-4)

@@ -151,7 +151,7 @@ def test_cancelling_takes_what_waits_out_of_the_queue(artifacts) -> None:
 
 @pytest.fixture
 def interruptible():
-    """A process that was started in the background may have been told to ignore Ctrl-C."""
+    """A process that was started in the background may ignore Ctrl-C."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -255,7 +255,7 @@ def test_inference_lets_go_of_the_gil(minilm: Model, patient_interpreter) -> Non
     def count() -> None:
         while not stop.is_set():
             next(counts)
-            time.sleep(0)  # lets the GIL go, for whoever wants it
+            time.sleep(0)  # gives the GIL to another thread
 
     thread = threading.Thread(target=count)
     thread.start()

@@ -140,20 +140,20 @@ def test_batch_invariance(minilm: Model) -> None:
 
 def test_number_of_threads_does_not_matter(artifacts: Path, small: Model) -> None:
     """One lane or five: the same bytes."""
-    given_texts = texts(30, longest=20)
+    inputs = texts(30, longest=20)
 
     for threads in (1, 5):
         with Model.load(artifacts / SMALL, threads=threads) as other:
-            assert np.array_equal(small.encode(given_texts), other.encode(given_texts))
+            assert np.array_equal(small.encode(inputs), other.encode(inputs))
 
 
 def test_async_form(small: Model) -> None:
     """``embed`` gives what ``encode`` gives, with tokens and timings, over several slices."""
-    given_texts = texts(150, longest=60)
+    inputs = texts(150, longest=60)
 
-    embedded = asyncio.run(small.embed(given_texts, Options()))
+    embedded = asyncio.run(small.embed(inputs, Options()))
 
-    assert np.array_equal(small.encode(given_texts), embedded.vectors)
+    assert np.array_equal(small.encode(inputs), embedded.vectors)
     assert 150 == len(embedded.tokens)
     assert any(tokens.truncated for tokens in embedded.tokens)
     assert min(embedded.tokenize_seconds, embedded.queue_seconds, embedded.infer_seconds) > 0
@@ -164,9 +164,9 @@ def test_nothing_gives_nothing(small: Model) -> None:
 
 
 @given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=4))
-def test_any_text_has_a_finite_unit_vector(small: Model, given_texts: list[str]) -> None:
+def test_any_text_has_a_finite_unit_vector(small: Model, inputs: list[str]) -> None:
     """Emoji, control characters, NUL, any script: a vector of length 1."""
-    vectors = small.encode([text.encode("utf-8", "replace").decode() for text in given_texts])
+    vectors = small.encode([text.encode("utf-8", "replace").decode() for text in inputs])
 
     assert np.allclose(1, np.linalg.norm(vectors, axis=1), atol=1e-5)
 

@@ -143,7 +143,7 @@ def install(hatch_build: ModuleType, tree: Path) -> dict[str, object]:
 def test_installed_without_a_compiler(
     hatch_build: ModuleType, tree: Path, tools: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A wheel for any platform, with the reason told, and no library that is older than its sources."""
+    """A wheel for any platform, with the reason in the log, and no library that is older than its sources."""
     build_data = install(hatch_build, tree)
 
     assert {"artifacts": [], "pure_python": True} == build_data

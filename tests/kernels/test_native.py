@@ -139,7 +139,7 @@ def test_of_a_packed_model() -> None:
 
 @needs_kernels
 def test_of_a_model_that_was_exported_without_kernels() -> None:
-    """What was measured is that of standard operators, and is not told as theirs."""
+    """What was measured is that of standard operators, and is not given out as theirs."""
     kernels = KERNELS.of(msgspec.structs.replace(MANIFEST, kernel_parity=None))
 
     assert f"{KERNELS.instruction_set} kernels, cosine to the original not measured" == kernels.log_line

@@ -126,7 +126,7 @@ def model_without_normalize(folder: Path) -> None:
 
 
 def test_models_without_normalize(plain: Server) -> None:
-    """TEI normalises unless it is told not to, and Ollama always; our own route does as the model."""
+    """TEI normalises unless a request says otherwise, and Ollama always; our own route does as the model."""
 
     def ask(path: str, **body: object) -> object:
         return httpx.post(plain.url + path, json=body, timeout=START_SECONDS).json()

@@ -23,7 +23,7 @@ def hasty(home, tmp_path_factory):
 @pytest.mark.parametrize("start", [b"G", b"GET /health HTTP/1.1\r\nhost: x\r\n"], ids=["a-letter", "half"])
 @pytest.mark.parametrize("earlier", [0, 1], ids=["first", "after-another"])
 def test_a_client_that_does_not_finish_its_headers(hasty: Server, earlier: int, start: bytes) -> None:
-    """It is told why its connection closes."""
+    """The answer says why its connection closes."""
     with Connection(hasty) as connection:
         for _ in range(earlier):
             connection.send(request())

@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_read(path: Path, content: bytes | None) -> None:
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
 def test_a_file_that_others_can_write_is_refused(path: Path, mode: int) -> None:
-    """Whoever writes to it can let himself in, as an admin too."""
+    """Anyone who can write to it can add a key, as an admin too."""
     sentence = refusal(keys.read, write(path, f"a sha256:{A}\n", mode))
 
     assert f"(mode {mode:04o})" in sentence
@@ -139,11 +139,11 @@ def test_a_file_that_everybody_can_read_is_warned_of(
 
 def test_plain_keys_of_the_setting_have_numbers_and_no_rights(path: Path) -> None:
     """They are joined by those of the file."""
-    made = keys.add(path, "boss", admin=True)
+    key = keys.add(path, "boss", admin=True)
 
     actual = keys.load(Settings(api_keys=("one", "zwölf"), api_keys_file=path))
 
-    named = [actual.find(value) for value in ("one", "zwölf", made, "three", "")]
+    named = [actual.find(value) for value in ("one", "zwölf", key, "three", "")]
     assert [("key-1", False), ("key-2", False), ("boss", True), None, None] == [
         key and (key.name, key.admin) for key in named
     ]
@@ -296,7 +296,7 @@ WRONG = keys.PREFIX + "w" * 43
 
 
 @pytest.fixture
-def made(path: Path) -> dict[str, str]:
+def key_by_name(path: Path) -> dict[str, str]:
     """A key of each kind, by name."""
     return {"alice": keys.add(path, "alice"), "boss": keys.add(path, "boss", admin=True), "key-1": PLAIN}
 
@@ -316,7 +316,7 @@ GUARDED = [
 OPEN = ["/health", "/ready", "/metrics", "/docs", "/openapi.json"]
 
 
-def test_a_server_with_keys(path: Path, made: dict[str, str], serve: Callable[..., Server]) -> None:
+def test_a_server_with_keys(path: Path, key_by_name: dict[str, str], serve: Callable[..., Server]) -> None:
     """Every route but probes, metrics and docs asks for a key. The log names it; nothing ever tells it."""
     server = serve("--api-keys-file", str(path), "--log-format", "json", EMBED_ONNX_API_KEYS=PLAIN)
     answers: list[httpx.Response] = []
@@ -334,31 +334,31 @@ def test_a_server_with_keys(path: Path, made: dict[str, str], serve: Callable[..
                 bearer(WRONG),
                 {"authorization": "Bearer"},
                 strange,
-                {"authorization": f"Basic {made['alice']}"},
+                {"authorization": f"Basic {key_by_name['alice']}"},
             ]
             body = b'{"input": "a"}' if method == "POST" else b""
             assert [401] * 5 == [status(method, route, headers, body) for headers in refused]
-            assert [200] * 3 == [status(method, route, bearer(key), body) for key in made.values()]
+            assert [200] * 3 == [status(method, route, bearer(key), body) for key in key_by_name.values()]
         assert 401 == status("POST", "/v1/embeddings", bearer(WRONG), b"no JSON")
-        assert 400 == status("POST", "/v1/embeddings", bearer(made["alice"]), b"no JSON")
-        assert [200] * 5 == [status("GET", route, bearer(made["boss"])) for route in OPEN]
+        assert 400 == status("POST", "/v1/embeddings", bearer(key_by_name["alice"]), b"no JSON")
+        assert [200] * 5 == [status("GET", route, bearer(key_by_name["boss"])) for route in OPEN]
     lines = [json.loads(line) for line in server.stop().splitlines()]
 
     log = json.dumps(lines) + "".join(f"{answer.text}{answer.headers}" for answer in answers)
-    assert not any(key in log for key in (*made.values(), WRONG))
-    by_key = {name: [line for line in lines if line.get("key") == name] for name in made}
+    assert not any(key in log for key in (*key_by_name.values(), WRONG))
+    by_key = {name: [line for line in lines if line.get("key") == name] for name in key_by_name}
     assert [len(GUARDED) + 1, len(GUARDED), len(GUARDED)] == [len(actual) for actual in by_key.values()]
     assert {"invalid_api_key"} == {a.json()["error"]["code"] for a in answers if a.status_code == 401}
     assert {"Bearer"} == {a.headers["www-authenticate"] for a in answers if a.status_code == 401}
 
 
 def test_the_openai_client_with_keys_of_a_file(
-    path: Path, made: dict[str, str], serve: Callable[..., Server]
+    path: Path, key_by_name: dict[str, str], serve: Callable[..., Server]
 ) -> None:
     """Keys of ours are keys to the official client; a wrong one is its AuthenticationError."""
     server = serve("--api-keys-file", str(path))
 
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=made["alice"]) as client:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=key_by_name["alice"]) as client:
         taken = client.embeddings.create(model=MINILM, input="x")
         with pytest.raises(openai.AuthenticationError) as refused:
             client.with_options(api_key=PLAIN).embeddings.create(model=MINILM, input="x")
@@ -385,7 +385,7 @@ def app_of(home: Path) -> Iterator[Callable[..., Litestar]]:
     """Apps with those two routes, of settings of the test's own; nothing is loaded."""
     with contextlib.ExitStack() as stack:
 
-        def made(**settings: Any) -> Litestar:
+        def app(**settings: Any) -> Litestar:
             selection = Settings(
                 models=home / "models.txt", artifacts=home / "artifacts", threads=1, **settings
             )
@@ -396,7 +396,7 @@ def app_of(home: Path) -> Iterator[Callable[..., Litestar]]:
                 app.register(handler)
             return app
 
-        yield made
+        yield app
 
 
 def ask(app: Litestar, route: str, key: str | None = None) -> httpx.Response:
@@ -409,12 +409,14 @@ def ask(app: Litestar, route: str, key: str | None = None) -> httpx.Response:
 
 
 def test_admin_routes_are_for_admin_keys(
-    path: Path, made: dict[str, str], app_of: Callable[..., Litestar]
+    path: Path, key_by_name: dict[str, str], app_of: Callable[..., Litestar]
 ) -> None:
     """401 without a key, 403 with one of a user, whatever file or setting it is from."""
     app = app_of(api_keys_file=path, api_keys=(PLAIN,))
 
-    actual = {name: ask(app, "/guarded", key) for name, key in {**made, "wrong": WRONG, "no": None}.items()}
+    actual = {
+        name: ask(app, "/guarded", key) for name, key in {**key_by_name, "wrong": WRONG, "no": None}.items()
+    }
 
     assert {"alice": 403, "boss": 200, "key-1": 403, "wrong": 401, "no": 401} == {
         name: answer.status_code for name, answer in actual.items()
@@ -439,23 +441,23 @@ def test_without_an_admin_key_nobody_is_let_in(
 
 
 def test_handlers_know_the_name_of_the_key(
-    path: Path, made: dict[str, str], app_of: Callable[..., Litestar]
+    path: Path, key_by_name: dict[str, str], app_of: Callable[..., Litestar]
 ) -> None:
-    assert "boss" == ask(app_of(api_keys_file=path), "/named", made["boss"]).text
+    assert "boss" == ask(app_of(api_keys_file=path), "/named", key_by_name["boss"]).text
     assert "" == ask(app_of(), "/named").text
 
 
 def test_keys_are_taken_up_while_serving(
-    path: Path, made: dict[str, str], app_of: Callable[..., Litestar]
+    path: Path, key_by_name: dict[str, str], app_of: Callable[..., Litestar]
 ) -> None:
     """What ``keys.load`` gives takes the place of ``app.state.api_keys``, for the very next request."""
     settings = Settings(api_keys_file=path)
     app = app_of(api_keys_file=path)
     keys.remove(path, "alice")
     new = keys.add(path, "carol")
-    before = [ask(app, "/named", key).status_code for key in (made["alice"], new)]
+    before = [ask(app, "/named", key).status_code for key in (key_by_name["alice"], new)]
 
     app.state.api_keys = keys.load(settings)
 
     assert [200, 401] == before
-    assert [401, 200] == [ask(app, "/named", key).status_code for key in (made["alice"], new)]
+    assert [401, 200] == [ask(app, "/named", key).status_code for key in (key_by_name["alice"], new)]

@@ -91,7 +91,7 @@ def test_a_client_that_leaves_takes_its_work_along(serve: Callable[..., Server])
 
 
 def test_a_full_queue_is_a_429_with_retry_after(serve: Callable[..., Server]) -> None:
-    """Overload is told at once, with a time to come back; what was accepted is done."""
+    """Overload is answered at once, with a time to come back; what was accepted is done."""
     server = serve("--queue-tokens", "5000")
 
     async def flood() -> list[httpx.Response]:
@@ -201,7 +201,7 @@ def test_without_kernels(serve: Callable[..., Server], artifacts: Path) -> None:
 
 
 def test_sighup_reloads(copied: Path, serve: Callable[..., Server]) -> None:
-    """No request fails meanwhile; an error is told and changes nothing."""
+    """No request fails meanwhile; an error is reported and changes nothing."""
     import shutil
 
     flags = ["--models", str(copied / "models.txt"), "--artifacts", str(copied / "artifacts")]

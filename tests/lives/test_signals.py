@@ -22,7 +22,7 @@ serve._export_missing = lambda *_: os.kill(os.getpid(), signal.SIGHUP)
 main.main()
 """,
 )
-"""The server, which is told to reload while it would export."""
+"""The server, which gets a reload while it would export."""
 ORPHAN = """
 import time
 from embed_onnx.system import child
@@ -30,7 +30,7 @@ from embed_onnx.system import child
 child.end_with_parent(0)
 time.sleep(60)
 """
-"""A worker whose parent has gone before it could ask to be told of that."""
+"""A worker whose parent has gone before it could ask for a signal in that case."""
 
 
 def blocked(pid: int) -> list[set[signal.Signals]]:

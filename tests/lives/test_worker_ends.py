@@ -43,7 +43,7 @@ def parent(folder: Path, child: str, *, number: int, cores: str = CORES, seconds
     return [sys.executable, "-c", PARENT, str(folder), child, str(number), cores, str(seconds)]
 
 
-def given_up(command: list[str]) -> str:
+def last_line(command: list[str]) -> str:
     """What a parent says in the end."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
     assert 1 == done.returncode
@@ -61,13 +61,13 @@ def test_many_workers_that_end_once_are_started_again(tmp_path: Path) -> None:
 
 def test_workers_that_end_long_after_their_start_are_given_up(tmp_path: Path) -> None:
     """31 s after it, each time: a slow model that does not load."""
-    log = given_up(parent(tmp_path, DIES, number=1, seconds=31))
+    log = last_line(parent(tmp_path, DIES, number=1, seconds=31))
 
     assert "workers ended 5 times within 60 s of their start" in log
 
 
 def test_cores_that_were_taken_away(tmp_path: Path) -> None:
     """A worker whose own cores are all gone may run on those that are left."""
-    log = given_up(parent(tmp_path, DIES, number=1, cores="{1000}"))
+    log = last_line(parent(tmp_path, DIES, number=1, cores="{1000}"))
 
     assert "workers ended 5 times" in log

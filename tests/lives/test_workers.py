@@ -45,15 +45,15 @@ def test_metrics_are_those_of_all_workers(two: Server) -> None:
     for _ in range(20):
         embed(two.url, "a text")
 
-    def told(name: str) -> float:
+    def value(name: str) -> float:
         return figure(metrics(two.url), f"embed_onnx_{name}")
 
-    assert (20, 2) == (told("inputs_total"), told("lanes"))
+    assert (20, 2) == (value("inputs_total"), value("lanes"))
     first, second = children(two)
     os.kill(first, signal.SIGKILL)
     until(lambda: len(children(two) - {first, second}) == 1)
-    until(lambda: told("models_ready") == 2 and told("lanes") == 2)
-    assert 20 == told("inputs_total")
+    until(lambda: value("models_ready") == 2 and value("lanes") == 2)
+    assert 20 == value("inputs_total")
 
 
 def test_sigterm_drains_all_workers(two: Server) -> None:

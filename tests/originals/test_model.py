@@ -26,13 +26,13 @@ def test_small_model_is_its_original(home: Path, small: Model) -> None:
     from sentence_transformers import SentenceTransformer
 
     original = SentenceTransformer(str(home / "checkpoint"), device="cpu")
-    given_texts = texts(20, longest=60)
+    inputs = texts(20, longest=60)
 
-    expected = original.encode(given_texts, show_progress_bar=False)
-    queries = original.encode_query(given_texts, show_progress_bar=False)
+    expected = original.encode(inputs, show_progress_bar=False)
+    queries = original.encode_query(inputs, show_progress_bar=False)
 
-    assert np.einsum("td,td->t", expected, small.encode(given_texts)).min() > 0.999
-    assert np.einsum("td,td->t", queries, small.encode(given_texts, prompt_name="query")).min() > 0.999
+    assert np.einsum("td,td->t", expected, small.encode(inputs)).min() > 0.999
+    assert np.einsum("td,td->t", queries, small.encode(inputs, prompt_name="query")).min() > 0.999
 
 
 DOCUMENTS = {"passage": "p: ", "corpus": "c: "}

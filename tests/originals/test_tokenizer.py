@@ -1,4 +1,4 @@
-"""The same ids as the original tokenizer, at any length, with every cut told."""
+"""The same ids as the original tokenizer, at any length, with every cut reported."""
 
 import random
 from pathlib import Path

@@ -102,7 +102,7 @@ def test_every_length_around_the_limit(pair, kind: str, words: int) -> None:
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "gpt2", "unigram"])
 def test_of_a_very_long_text_only_the_start_is_tokenized(pair, kind: str) -> None:
-    """Where words end at spaces; its length is then a lower bound, and told so."""
+    """Where words end at spaces; its length is then a lower bound, and marked so."""
     ours, _ = pair(kind)
 
     (tokens,) = ours.encode(["a few words " * 10_000])

@@ -63,7 +63,7 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_example_is_short_and_run_here() -> None:
-    """Under 30 lines each, told of in the folder's README, and named in a test of this file."""
+    """Under 30 lines each, described in the folder's README, and named in a test of this file."""
     names = {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".mjs", ".sh")}
     listed = (EXAMPLES / "README.md").read_text()
     tests = Path(__file__).read_text()

@@ -1,4 +1,4 @@
-"""Nobody is told of what happens here."""
+"""Nothing of what happens here is sent anywhere."""
 
 import os
 import subprocess

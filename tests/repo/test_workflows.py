@@ -12,7 +12,7 @@ from harness import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
-MADE = (".venv", "artifacts", "dist", "edge")
+BUILT = (".venv", "artifacts", "dist", "edge")
 """Folders that runs make."""
 PINNED = re.compile(r"[\w-]+/[\w-]+@(v\d+|[0-9a-f]{40})")
 
@@ -45,7 +45,7 @@ def filters(content: Any) -> Iterator[str]:
 
 def there(name: str) -> bool:
     """Whether something of the repository has that name, which may be a pattern."""
-    return any(ROOT.glob(name.removesuffix("/**"))) or name.partition("/")[0] in MADE
+    return any(ROOT.glob(name.removesuffix("/**"))) or name.partition("/")[0] in BUILT
 
 
 def targets() -> set[str]:
@@ -74,7 +74,7 @@ def test_targets_are_in_the_makefile(path: Path) -> None:
 @workflows
 def test_paths_are_there(path: Path) -> None:
     """Those that start a workflow, and those of the repository in its commands."""
-    top = {entry.name for entry in ROOT.iterdir()} | set(MADE)
+    top = {entry.name for entry in ROOT.iterdir()} | set(BUILT)
     words = {
         word for line in commands(path) for word in line if word.partition("/")[0] in top and "/" in word
     }

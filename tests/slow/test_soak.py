@@ -66,7 +66,7 @@ def test_overload_loses_nothing(serve: Callable[..., Server]) -> None:
             answers[answer.status_code] += 1
             if answer.status_code == 429:
                 assert int(answer.headers["retry-after"]) >= 1
-                await asyncio.sleep(0.1)  # a tenth of what it was told at the least
+                await asyncio.sleep(0.1)  # a tenth of the least Retry-After
             else:
                 assert len(answer.json()["data"]) == 32
 

@@ -319,14 +319,14 @@ def test_an_endless_stream_of_queries_cannot_starve_a_longer_one(passage, query,
     """It goes when an equal share would have finished it, or in the pack after that."""
     queue: FairQueue[object] = FairQueue()
     add(queue, "passage", [passage])
-    given_to_others, came, pack = 0, 0, []
+    tokens_of_others, came, pack = 0, 0, []
     while ("passage", 0) not in pack:
-        assert given_to_others <= passage * (crowd + 1) + 256
+        assert tokens_of_others <= passage * (crowd + 1) + 256
         while len(queue) <= crowd:
             add(queue, came, [query])
             came += 1
         pack = queue.take()
-        given_to_others += query * len(pack)
+        tokens_of_others += query * len(pack)
 
 
 # Long requests are served to the end.
@@ -404,16 +404,16 @@ def test_an_endless_stream_of_bulk_requests_cannot_starve_another(bulk, newcomer
     """It is done when equal turns would have given it four times its tokens, or a pack after that."""
     queue: FairQueue[object] = FairQueue()
     add(queue, "bulk", bulk, pack_tokens)
-    came, given_to_crowd = 0, 0
+    came, tokens_of_crowd = 0, 0
     while "bulk" in queue:
         while len(queue) <= crowd:
             add(queue, came, newcomer, pack_tokens)
             came += 1
         ((request, place),) = queue.take()
         if request != "bulk":
-            given_to_crowd += newcomer[place]
+            tokens_of_crowd += newcomer[place]
 
-        assert given_to_crowd <= (crowd + 1) * (sum(bulk) / AGEING + 2 * 600)
+        assert tokens_of_crowd <= (crowd + 1) * (sum(bulk) / AGEING + 2 * 600)
 
 
 def test_the_order_is_that_in_which_the_long_are_served():

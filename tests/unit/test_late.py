@@ -73,12 +73,12 @@ def test_who_is_late_is_so_at_a_better_speed_than_was_measured(sizes, timeout, l
     jobs = [job(size, timeout) for size in sizes]
     now = max(one.submitted for one in jobs)
 
-    given_up = late(jobs, paces(jobs, 1.0), lanes=lanes, now=now)
+    late_jobs = late(jobs, paces(jobs, 1.0), lanes=lanes, now=now)
 
     before = 0.0
     for one in jobs:
         seconds = (before + len(one.sequences)) / (HOPE * lanes)
-        if one in given_up:
+        if one in late_jobs:
             assert seconds > one.deadline - now - 1e-6
         else:
             assert seconds < one.deadline - now + 1e-6

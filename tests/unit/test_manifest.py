@@ -365,14 +365,14 @@ def test_a_manifest_that_was_changed_is_named(tmp_path):
 def test_a_damaged_file_is_named_with_both_digests(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"weights")
     actual = manifest.sha256(tmp_path / "model.onnx")
-    answer_found = msgspec.structs.replace(SAMPLE, sha256=WRONG)
+    changed = msgspec.structs.replace(SAMPLE, sha256=WRONG)
 
     expected = (
         f"{tmp_path / 'model.onnx'} is damaged: its sha256 is {actual[:12]}... and the manifest says "
         "000000000000...; export the model again, or copy the folder again"
     )
     with pytest.raises(ArtifactError, match=f"^{re.escape(expected)}$"):
-        manifest.verify(answer_found, tmp_path)
+        manifest.verify(changed, tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -199,8 +199,8 @@ def tokens_times_weights():
 
     def run(x, weights):
         w, channel_scale, channel_sum = weights
-        given = {"x": x, "w": w, "channel_scale": channel_scale, "channel_sum": channel_sum}
-        return session.run(None, given)
+        inputs = {"x": x, "w": w, "channel_scale": channel_scale, "channel_sum": channel_sum}
+        return session.run(None, inputs)
 
     return run
 

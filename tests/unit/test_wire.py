@@ -233,7 +233,7 @@ def test_any_json_as_input_is_taken_or_refused_by_name(value):
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("value", "expected"),
     [
         pytest.param("a", ["a"], id="text"),
         pytest.param(["a", " "], ["a", " "], id="texts"),
@@ -242,12 +242,12 @@ def test_any_json_as_input_is_taken_or_refused_by_name(value):
         pytest.param([0], [[0]], id="id-zero"),
     ],
 )
-def test_input_becomes_a_list_of_one_kind(given, expected):
-    assert expected == inputs(with_input(given))
+def test_input_becomes_a_list_of_one_kind(value, expected):
+    assert expected == inputs(with_input(value))
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("value", "sentence"),
     [
         pytest.param([], "input is an empty list; send at least one text", id="no-items"),
         pytest.param("", "input[0] is empty; leave it out", id="empty-text"),
@@ -269,9 +269,9 @@ def test_input_becomes_a_list_of_one_kind(given, expected):
         ),
     ],
 )
-def test_input_is_refused_with_a_sentence(given, sentence):
+def test_input_is_refused_with_a_sentence(value, sentence):
     with pytest.raises(InvalidRequest) as caught:
-        inputs(with_input(given), max_inputs=2)
+        inputs(with_input(value), max_inputs=2)
 
     assert (sentence, "input") == (str(caught.value), caught.value.param)
 
@@ -358,17 +358,17 @@ def test_without_a_format_vectors_are_numbers():
 def test_token_ids_of_all_inputs_together_are_bounded(monkeypatch, item, items):
     """Lists that are each short enough are refused before they are decoded if there are too many of them."""
     monkeypatch.setattr(input_field, "DECODERS", dict.fromkeys(input_field.DECODERS))
-    given = msgspec.Raw(f"[{','.join([item] * items)}]".encode())
+    raw = msgspec.Raw(f"[{','.join([item] * items)}]".encode())
 
     with pytest.raises(InvalidRequest, match="at most 1048576 are taken in one request; send it in parts"):
-        input_field.parse(given, max_inputs=5000, max_characters=1_000_000)
+        input_field.parse(raw, max_inputs=5000, max_characters=1_000_000)
 
 
 def test_a_list_as_large_as_openai_takes_of_full_inputs_is_taken():
     """2,048 inputs of 512 token ids, as many as a usual model reads."""
-    given = msgspec.Raw(msgspec.json.encode([[7] * 512] * 2048))
+    raw = msgspec.Raw(msgspec.json.encode([[7] * 512] * 2048))
 
-    assert [[7] * 512] * 2048 == input_field.parse(given, max_inputs=2048, max_characters=1_000_000)
+    assert [[7] * 512] * 2048 == input_field.parse(raw, max_inputs=2048, max_characters=1_000_000)
 
 
 @pytest.mark.parametrize("sent", [b"", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf \n"], ids=repr)

@@ -284,11 +284,11 @@ def _check_dense(folder: Path) -> None:
     if config.use_residual and config.in_features != config.out_features:
         expected["residual.weight"] = (config.out_features, config.in_features)
     with safetensors.safe_open(folder / "model.safetensors", "np") as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     for name, shape in expected.items():
-        if found.get(name) != shape:
+        if shapes.get(name) != shape:
             raise ExportError(
-                f"the Dense in {folder} has {name} of the shape {found.get(name, 'none')}, and its {CONFIG} "
+                f"the Dense in {folder} has {name} of the shape {shapes.get(name, 'none')}, and its {CONFIG} "
                 f"says {shape}; correct in_features and out_features, or save it again"
             )
 

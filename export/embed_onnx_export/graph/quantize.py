@@ -30,7 +30,7 @@ def quantize(path: Path, output: Path) -> Quantization:
     rewrite = _Rewrite({tensor.name: tensor for tensor in tables})
     for node in model.graph.node:
         rewrite.add(node)
-    if not rewrite.found_embeddings:
+    if not rewrite.has_embeddings:
         raise ExportError("the exported graph has no table of word embeddings; set precision=float32")
     _replace(model.graph, rewrite)
     texts = (functions.QUANTIZE_TOKENS, functions.MATMUL_TOKENS)
@@ -53,7 +53,7 @@ class _Rewrite:
         self._quantized: set[str] = set()
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
-        self.found_embeddings = False
+        self.has_embeddings = False
 
     def add(self, node: onnx.NodeProto) -> None:
         """Copy or replace the next node."""
@@ -72,7 +72,7 @@ class _Rewrite:
         return node.input[1] in self._ids and _attributes(node).get("axis", 0) == 0
 
     def _add_embeddings(self, node: onnx.NodeProto) -> None:
-        self.found_embeddings = True
+        self.has_embeddings = True
         (table, ids), out = node.input, node.output[0]
         values, scales = quantize_rows(numpy_helper.to_array(self._tables[table]))
         self._store(f"{table}.int8", values)

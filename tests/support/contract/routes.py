@@ -15,7 +15,7 @@ class RoutesContract:
     """What is not a vector."""
 
     def test_headers(self, client: httpx.Client) -> None:
-        """A request id is echoed or made up, and the timings are told in milliseconds."""
+        """A request id is echoed or made up, and the timings are in milliseconds."""
         mine = client.post("/v1/embeddings", json={"input": "x"}, headers={"x-request-id": "mine-1"})
         other = client.get("/models", headers={"x-request-id": "bad\tid"})
 
