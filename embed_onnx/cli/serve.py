@@ -65,11 +65,11 @@ def _serve(worker: tuple[str, int] | None, words: dict[str, Any]) -> None:
         if configuration.workers > 1:
             workers.run(sockets, sys.argv[1:], workers=configuration.workers, threads=configuration.threads)
             return
-        models = stack.enter_context(registry.Registry(entries, configuration))
-        if worker is not None:
-            models.load()  # before it takes connections that other workers could answer
-        on_reload = None if worker is None else workers.reload_others
-        server.serve(models, configuration, sockets, on_reload=on_reload)
+        if worker is None:
+            server.serve(entries, configuration, sockets)
+        else:  # it loads before it takes connections that other workers could answer
+            on_reload = workers.reload_others
+            server.serve(entries, configuration, sockets, load_first=True, on_reload=on_reload)
 
 
 def _export_missing(entries: list["Entry"], configuration: "Settings") -> None:

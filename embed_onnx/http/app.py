@@ -1,4 +1,4 @@
-"""The Litestar app: the routes of every dialect, one way to answer errors, and the lifespan."""
+"""A server's parts put together, and its Litestar app: every dialect, one way to answer errors, lifespan."""
 
 import asyncio
 import contextlib
@@ -6,22 +6,25 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 from litestar import Litestar, Request, Response
 from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Receive, Send
 
+from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.http import docs, keys, operations, record, tei
 from embed_onnx.http.admission import Admission
 from embed_onnx.http.errors import OPENAI, ErrorShape
+from embed_onnx.http.keys import Keys
 from embed_onnx.http.ollama import dialect as ollama
 from embed_onnx.http.openai import dialect as openai
 from embed_onnx.http.playground import page_file, show_load
 from embed_onnx.models.registry import Registry
 from embed_onnx.observe import logs
-from embed_onnx.observe.metrics import Metrics
+from embed_onnx.observe.metrics import Metrics, PackMetrics
 from embed_onnx.observe.record import PROBES
 from embed_onnx.observe.tracing import Tracing
 from embed_onnx.scheduling.scheduler import Scheduler
@@ -34,21 +37,59 @@ DIALECTS = (openai.DIALECT, tei.DIALECT, ollama.DIALECT)
 """Every wire that is served: a new one is a row here."""
 
 
-def create_app(
-    registry: Registry,
+class Service(msgspec.Struct, frozen=True):
+    """The parts of a server, each of which is made with those that it needs."""
+
+    registry: Registry
+    app: Litestar
+
+
+def compose(
+    entries: list[Entry],
     settings: Settings,
     *,
+    on_sick: Callable[[str], None] | None = None,
     on_failure: Callable[[SetupError], None] | None = None,
     on_reload: Callable[[], None] | None = None,
-) -> Litestar:
-    """The app. Starting it loads the registry's models.
+) -> Service:
+    """Make all parts of a server. Starting the app loads the models, and ending it closes the registry.
 
-    ``on_failure`` is called when a model does not load, ``on_reload`` after a reload over HTTP.
+    ``on_sick`` is called if lanes keep dying or hanging, ``on_failure`` when a model does not load, and
+    ``on_reload`` after a reload over HTTP.
 
     Raises:
-        SetupError: OpenTelemetry is configured and cannot start.
+        SetupError: An artifact or the key file is wrong, or OpenTelemetry is configured and cannot start.
     """
-    tracing = Tracing.from_environment(untraced=PROBES)
+    packs = PackMetrics()
+    registry = Registry(entries, settings, on_sick=on_sick, on_pack=packs.add)
+    try:
+        parts = _Parts(
+            registry=registry,
+            settings=settings,
+            metrics=Metrics(registry, packs),
+            tracing=Tracing.from_environment(untraced=PROBES),
+            api_keys=keys.load(settings),
+            on_reload=on_reload,
+        )
+        return Service(registry, _create_app(parts, on_failure))
+    except SetupError:
+        registry.close()
+        raise
+
+
+class _Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What handlers find in the app's state, beside what they keep there themselves."""
+
+    registry: Registry
+    settings: Settings
+    metrics: Metrics
+    tracing: Tracing | None
+    api_keys: Keys
+    on_reload: Callable[[], None] | None
+
+
+def _create_app(parts: _Parts, on_failure: Callable[[SetupError], None] | None) -> Litestar:
+    registry, settings, tracing = parts.registry, parts.settings, parts.tracing
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -77,18 +118,7 @@ def create_app(
             docs.openapi_json,
         ],
         lifespan=[lifespan],
-        state=State(
-            {
-                "registry": registry,
-                "settings": settings,
-                "metrics": Metrics(registry),
-                "tracing": tracing,
-                "on_reload": on_reload,
-                "reloading": asyncio.Lock(),
-                "api_keys": keys.load(settings),
-                "openapi_json": None,
-            }
-        ),
+        state=State({**msgspec.structs.asdict(parts), "reloading": asyncio.Lock(), "openapi_json": None}),
         exception_handlers={
             EmbedError: _answer_error,
             SetupError: _answer_lost_model,

@@ -11,10 +11,10 @@ from types import FrameType
 
 import uvicorn
 
+from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import SetupError
 from embed_onnx.http import connection, listening, operations
-from embed_onnx.http.app import create_app
-from embed_onnx.models.registry import Registry
+from embed_onnx.http.app import compose
 from embed_onnx.settings import Settings
 from embed_onnx.system.signals import Echoes
 
@@ -28,24 +28,29 @@ GRACE_SECONDS = 5
 
 
 def serve(
-    registry: Registry,
+    entries: list[Entry],
     settings: Settings,
     socks: list[socket.socket],
     *,
+    load_first: bool = False,
     on_reload: Callable[[], None] | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what was accepted.
 
-    ``on_reload`` is called after a reload over HTTP.
+    With ``load_first`` no connection is taken until all models are loaded. ``on_reload`` is called after a
+    reload over HTTP.
 
     Raises:
-        SetupError: A model could not be loaded.
+        SetupError: An artifact or the key file is wrong, or a model could not be loaded.
     """
-    server = _Server(registry, settings, on_reload)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, server.handle_exit)  # from now on, and not only once the event loop runs
-    _warn_of_root()
-    server.run(sockets=socks)
+    server = _Server(entries, settings, on_reload)
+    with server.registry:
+        if load_first:
+            server.registry.load()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, server.handle_exit)  # from now on, and not only once the event loop runs
+        _warn_of_root()
+        server.run(sockets=socks)
     if server.failure is not None:
         raise server.failure
 
@@ -56,15 +61,22 @@ def _warn_of_root() -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, registry: Registry, settings: Settings, on_reload: Callable[[], None] | None) -> None:
+    def __init__(
+        self, entries: list[Entry], settings: Settings, on_reload: Callable[[], None] | None
+    ) -> None:
         self.failure: SetupError | None = None
         self._stopping = False
         """Whether a signal came that ends it."""
         self._echoes = Echoes()
-        self._registry = registry
         self._drain_timeout = settings.drain_timeout
-        registry.scheduler.on_sick = self._give_up_lanes
-        self._app = create_app(registry, settings, on_failure=self._give_up, on_reload=on_reload)
+        service = compose(
+            entries,
+            settings,
+            on_sick=self._give_up_lanes,
+            on_failure=self._give_up,
+            on_reload=on_reload,
+        )
+        self.registry, self._app = service.registry, service.app
         super().__init__(
             uvicorn.Config(
                 self._app,
@@ -105,7 +117,7 @@ class _Server(uvicorn.Server):
         """Stop listening and let accepted requests finish; the registry fails those that take too long."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # no reload from now on
         log.info("draining: accepted requests have %g s to finish", self._drain_timeout)
-        draining = asyncio.create_task(asyncio.to_thread(self._registry.drain, self._drain_timeout))
+        draining = asyncio.create_task(asyncio.to_thread(self.registry.drain, self._drain_timeout))
         await super().shutdown(sockets)
         await draining
 

@@ -23,6 +23,7 @@ from embed_onnx.models import tasks
 from embed_onnx.models.model import Embedded, Model
 from embed_onnx.models.options import Options
 from embed_onnx.models.registry import Registry
+from embed_onnx.models.tasks import Task
 from embed_onnx.observe.record import Stages
 from embed_onnx.settings import Settings
 
@@ -40,6 +41,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     were decoded already.
     """
 
+    task: Task = "embed"
     model: str | None
     input: msgspec.Raw | list[str]
     options: TextOptions
@@ -63,7 +65,7 @@ async def run(request: ApiRequest, ask: Ask) -> tuple[Manifest, Embedded]:
     async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Manifest, Embedded]:
         if isinstance(ask.options, EmbeddingOptions):
             options.check_pooling(ask.options.pooling, model.manifest.name, model.manifest.output.pooling)
-        tasks.check("embed", model.manifest)
+        tasks.check(ask.task, model.manifest)
         seconds = settings.request_timeout
         return model.manifest, await model.embed(items, resolved, tenant=record.key, seconds=seconds)
 

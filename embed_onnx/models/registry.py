@@ -106,10 +106,12 @@ class Registry:
         settings: Settings,
         *,
         on_sick: Callable[[str], None] | None = None,
+        on_pack: Callable[[int, int, float], None] | None = None,
     ) -> None:
         """Read and verify every artifact, which takes a moment; nothing is loaded yet.
 
-        ``on_sick`` is the scheduler's: it is called if lanes keep dying or hanging.
+        ``on_sick`` and ``on_pack`` are the scheduler's: called if lanes keep dying or hanging, and for each
+        pack that was run.
 
         Raises:
             ArtifactError: An artifact is absent, damaged, or newer than this version.
@@ -128,6 +130,7 @@ class Registry:
             queue_tokens=settings.queue_tokens,
             lane_timeout=settings.lane_timeout,
             on_sick=on_sick,
+            on_pack=on_pack,
         )
         try:
             self._catalog = self._list(entries, {})

@@ -62,12 +62,30 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     started: float | None
 
 
-class Metrics:
-    """Counts and timings. Lanes call ``pack``, the event loop all else."""
+class PackMetrics:
+    """What lanes run. It is there before them, so that the scheduler can be made with its ``add``."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self) -> None:
+        self.collectors = collectors = CollectorRegistry()
+        self._sequences = _histogram(collectors, "batch_next_size", "Sequences of a pack", SEQUENCES)
+        self._tokens = _histogram(collectors, "batch_next_tokens", "Tokens of a pack", TOKENS)
+        self._seconds = _histogram(
+            collectors, "batch_inference_duration_seconds", "A pack's run on its lane", SECONDS
+        )
+
+    def add(self, sequences: int, tokens: int, seconds: float) -> None:
+        """Book a pack that a lane has run."""
+        self._sequences.observe(sequences)
+        self._tokens.observe(tokens)
+        self._seconds.observe(seconds)
+
+
+class Metrics:
+    """Counts and timings of requests, and the state of the server; the event loop's."""
+
+    def __init__(self, registry: Registry, packs: PackMetrics) -> None:
         self._registry = registry
-        self._collectors = CollectorRegistry()
+        self._collectors = packs.collectors
         self._children: dict[tuple[MetricWrapperBase, *tuple[str, ...]], Any] = {}
         self._followed: dict[Counter, int] = {}
         self._count_requests()
@@ -93,7 +111,6 @@ class Metrics:
             "build_info", "What serves: its version, its kernels', ONNX Runtime's", *build, mode="livemax"
         ).labels(**build).set(1)
         self._page_collectors = _page_collectors(self._collectors)
-        registry.scheduler.on_pack = self.pack
 
     def add(self, record: Record) -> None:
         """Book a request, when its answer begins to leave."""
@@ -106,12 +123,6 @@ class Metrics:
         if record.stages is not None:
             self._add_work(record, record.stages)
         self._refresh()
-
-    def pack(self, sequences: int, tokens: int, seconds: float) -> None:
-        """Book a pack that a lane has run."""
-        self._pack_sequences.observe(sequences)
-        self._pack_tokens.observe(tokens)
-        self._pack_seconds.observe(seconds)
 
     def page(self, accept: str = "") -> tuple[bytes, str]:
         """A page and its content type: OpenMetrics if ``accept`` names it, or else Prometheus' text."""
@@ -176,11 +187,6 @@ class Metrics:
             SECONDS,
             "model",
         )
-        self._pack_sequences = self._histogram("batch_next_size", "Sequences of a pack", SEQUENCES)
-        self._pack_tokens = self._histogram("batch_next_tokens", "Tokens of a pack", TOKENS)
-        self._pack_seconds = self._histogram(
-            "batch_inference_duration_seconds", "A pack's run on its lane", SECONDS
-        )
 
     def _add_work(self, record: Record, stages: Stages) -> None:
         """Book what a model did."""
@@ -227,7 +233,13 @@ class Metrics:
         return Gauge(f"embed_onnx_{name}", text, labels, registry=self._collectors, multiprocess_mode=mode)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"embed_onnx_{name}", text, labels, buckets=buckets, registry=self._collectors)
+        return _histogram(self._collectors, name, text, buckets, *labels)
+
+
+def _histogram(
+    collectors: CollectorRegistry, name: str, text: str, buckets: tuple[float, ...], *labels: str
+) -> Histogram:
+    return Histogram(f"embed_onnx_{name}", text, labels, buckets=buckets, registry=collectors)
 
 
 class _Workers(Collector):

@@ -14,9 +14,8 @@ from ray import serve
 
 from embed_onnx import settings
 from embed_onnx.errors import EmbedError, SetupError, Unavailable
-from embed_onnx.http.app import create_app
+from embed_onnx.http.app import compose
 from embed_onnx.models import registry
-from embed_onnx.models.registry import Registry
 from embed_onnx.observe import logs
 from embed_onnx.ray import env, proxy
 from embed_onnx.settings import RaySettings
@@ -80,13 +79,14 @@ class Replica:
         self._closing.enter_context(logs.to_stderr(configuration.log_format))
         self._sick = False
         entries = registry.entries_to_serve(self._settings)
-        self._registry = Registry(entries, self._settings, on_sick=self._note_sick)
+        service = compose(entries, self._settings, on_sick=self._note_sick)
+        self._registry, self._app = service.registry, service.app
         self._closing.callback(self._registry.close)
         self._registry.load()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """The app, which Ray takes once the replica is made."""
-        inner = _without_request_id(create_app(self._registry, self._settings))
+        inner = _without_request_id(self._app)
 
         async def outer(scope: Scope, receive: Receive, send: Send) -> None:
             await self._hold_asked()

@@ -15,9 +15,8 @@ from prometheus_client.samples import Sample
 
 from embed_onnx import __version__
 from embed_onnx.http import keys
-from embed_onnx.http.app import create_app
+from embed_onnx.http.app import compose
 from embed_onnx.models import registry
-from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
 OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
@@ -149,8 +148,9 @@ def test_what_only_parts_of_the_server_know(home: Path, tmp_path: Path) -> None:
             await client.post("/v1/embeddings", json={"input": "hello there"})
             await client.get("/models")
 
-    with Registry(registry.entries_to_serve(settings), settings) as models:
-        app = create_app(models, settings)
+    service = compose(registry.entries_to_serve(settings), settings)
+    app = service.app
+    with service.registry as models:
         log = app.state.metrics
         loading = log.page()[0].decode()
         models.load()

@@ -16,9 +16,8 @@ from litestar.openapi.spec import OpenAPI
 from onnx import numpy_helper
 
 from embed_onnx.artifact import manifest
-from embed_onnx.http.app import create_app
+from embed_onnx.http.app import compose
 from embed_onnx.models import registry
-from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
 
@@ -42,8 +41,9 @@ def ask(app: Litestar, method: str, path: str, **body: Any) -> httpx.Response:
 
 def test_while_loading(settings: Settings) -> None:
     """Health is fine, ready says what is missing, embedding is a 503 with Retry-After."""
-    with Registry(registry.entries_to_serve(settings), settings) as models:
-        app = create_app(models, settings)
+    service = compose(registry.entries_to_serve(settings), settings)
+    app = service.app
+    with service.registry:
         health, ready = ask(app, "GET", "/health"), ask(app, "GET", "/ready")
         embedding = ask(app, "POST", "/v1/embeddings", input="x")
 
@@ -68,9 +68,10 @@ def spoil(folder: Path) -> None:
 def test_a_vector_that_is_not_finite(settings: Settings) -> None:
     """NaN never leaves as an embedding: it is a 500 that says trying again cannot help."""
     spoil(settings.artifacts / SMALL)
-    with Registry(registry.entries_to_serve(settings), settings) as models:
+    service = compose(registry.entries_to_serve(settings), settings)
+    with service.registry as models:
         models.load()
-        answer = ask(create_app(models, settings), "POST", "/v1/embeddings", input="x")
+        answer = ask(service.app, "POST", "/v1/embeddings", input="x")
 
     assert (500, "false") == (answer.status_code, answer.headers["x-should-retry"])
     assert "not finite" in answer.json()["error"]["message"]
@@ -78,8 +79,9 @@ def test_a_vector_that_is_not_finite(settings: Settings) -> None:
 
 def test_a_bug(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     """The client gets a number to ask about; the log has the frames under it, and no word of the error's."""
-    with Registry(registry.entries_to_serve(settings), settings) as models:
-        app = create_app(models, settings)
+    service = compose(registry.entries_to_serve(settings), settings)
+    app = service.app
+    with service.registry:
         app.state.registry = None
         answer = ask(app, "GET", "/models")
 
@@ -94,8 +96,9 @@ def test_a_bug(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_the_schema_is_made_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody may ask for it, and making it holds up the event loop."""
-    with Registry(registry.entries_to_serve(settings), settings) as models:
-        app = create_app(models, settings)
+    service = compose(registry.entries_to_serve(settings), settings)
+    app = service.app
+    with service.registry:
         first = ask(app, "GET", "/openapi.json")
         monkeypatch.setattr(OpenAPI, "to_schema", None)
         second = ask(app, "GET", "/openapi.json")
@@ -107,8 +110,9 @@ def test_the_schema_is_made_once(settings: Settings, monkeypatch: pytest.MonkeyP
 
 def test_whatever_can_be_read_answers_head(settings: Settings) -> None:
     """Every route that takes GET; load balancers and Ollama's command line ask with HEAD."""
-    with Registry(registry.entries_to_serve(settings), settings) as models:
-        methods = {route.path: route.methods for route in create_app(models, settings).routes}
+    service = compose(registry.entries_to_serve(settings), settings)
+    with service.registry:
+        methods = {route.path: route.methods for route in service.app.routes}
 
     readable = {path for path, names in methods.items() if "GET" in names}
     assert {"/", "/docs", "/openapi.json", "/v1/models", "/api/tags", "/info", "/metrics"} <= readable

@@ -20,7 +20,7 @@ from embed_onnx.artifact.manifest import Source
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import ArtifactError, ModelNotFound, SetupError, Unavailable
 from embed_onnx.http import keys, operations
-from embed_onnx.http.app import create_app
+from embed_onnx.http.app import compose
 from embed_onnx.models import registry
 from embed_onnx.models.options import Options
 from embed_onnx.models.registry import Registry
@@ -412,9 +412,10 @@ def test_reloads_take_turns(edge: Settings, tmp_path: Path, monkeypatch: pytest.
         gate.set()
         await asyncio.gather(first, second)
 
-    with opened(settings) as models:
+    service = compose(registry.entries_to_serve(settings), settings)
+    with service.registry as models:
         monkeypatch.setattr(models, "reload", reload)
-        state = create_app(models, settings).state
+        state = service.app.state
         asyncio.run(reload_twice(state))
 
     assert [False, True] == [state.api_keys.find(key) is not None for key in (gone, kept)]

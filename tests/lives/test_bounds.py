@@ -17,7 +17,7 @@ from litestar import Litestar
 from raw_http import request
 
 from embed_onnx.http import connection
-from embed_onnx.http.app import create_app
+from embed_onnx.http.app import compose
 from embed_onnx.http.connection import Protocol
 from embed_onnx.models import registry
 from embed_onnx.models.registry import Registry
@@ -32,10 +32,10 @@ def make_app(home: Path, tmp_path: Path) -> Iterator[Callable[..., Litestar]]:
 
     def make(**words: Any) -> Litestar:
         settings = Settings(models=tmp_path / "models.txt", artifacts=home / "artifacts", threads=1, **words)
-        models = Registry(registry.entries_to_serve(settings), settings)
-        result.append(models)
-        models.load()
-        return create_app(models, settings)
+        service = compose(registry.entries_to_serve(settings), settings)
+        result.append(service.registry)
+        service.registry.load()
+        return service.app
 
     yield make
     for models in result:

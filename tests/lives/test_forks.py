@@ -232,13 +232,13 @@ def test_an_app_that_was_loaded_before_the_fork(program) -> None:
 from pathlib import Path
 from litestar.testing import TestClient
 from embed_onnx.models import registry
-from embed_onnx.http.app import create_app
+from embed_onnx.http.app import compose
 from embed_onnx.settings import Settings
 
 settings = Settings(artifacts=Path(folder).parent, models=Path("none"))
-models = registry.Registry(registry.entries_to_serve(settings), settings)
-models.load()
-app = create_app(models, settings)
+service = compose(registry.entries_to_serve(settings), settings)
+service.registry.load()
+app = service.app
 
 def work():
     with TestClient(app) as client:

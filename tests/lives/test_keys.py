@@ -22,11 +22,10 @@ from litestar.datastructures import State
 from embed_onnx.errors import SetupError
 from embed_onnx.http import keys, operations
 from embed_onnx.http.access import require_admin, require_key
-from embed_onnx.http.app import create_app
+from embed_onnx.http.app import compose
 from embed_onnx.http.keys import Key, Keys
 from embed_onnx.http.record import current_record
 from embed_onnx.models import registry
-from embed_onnx.models.registry import Registry
 from embed_onnx.settings import Settings
 
 A, B = "a" * 64, "b" * 64
@@ -389,9 +388,9 @@ def app_of(home: Path) -> Iterator[Callable[..., Litestar]]:
             selection = Settings(
                 models=home / "models.txt", artifacts=home / "artifacts", threads=1, **settings
             )
-            app = create_app(
-                stack.enter_context(Registry(registry.entries_to_serve(selection), selection)), selection
-            )
+            service = compose(registry.entries_to_serve(selection), selection)
+            stack.enter_context(service.registry)
+            app = service.app
             for handler in (for_admins, name_of_key):
                 app.register(handler)
             return app
