@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from embed_onnx.errors import ArtifactError
 
-FORMAT = 4
+FORMAT = 5
 """Raised by one whenever an older runtime could misread a newer folder."""
 
 MANIFEST = "manifest.json"
@@ -61,6 +62,23 @@ class Source(Record, frozen=True, kw_only=True):
     revision: str | None = None
     license: str | None = None
     files: dict[str, str]
+
+
+class Overrides(Record, frozen=True, kw_only=True):
+    """What a line of models.txt says of a model in place of what its checkpoint says.
+
+    ``prompts`` are added to those of the checkpoint or replace them; ``max_tokens`` and ``dimensions`` are
+    lower limits than the model's; ``pooling`` is for plain models of transformers, which have none.
+    """
+
+    prompts: dict[str, str] = {}
+    default_prompt: str | None = None
+    max_tokens: Positive | None = None
+    dimensions: Positive | None = None
+    pooling: tuple[PoolingMode, ...] = ()
+
+
+NO_OVERRIDES = Overrides()
 
 
 class Quantization(Record, frozen=True, kw_only=True):
@@ -149,6 +167,7 @@ class Facts(Record, frozen=True, kw_only=True):
     name: Annotated[str, msgspec.Meta(pattern=rf"\A{NAME_PATTERN}\Z")]
     created: int
     source: Source
+    overrides: Overrides = NO_OVERRIDES
     recipe: int
     output: Output
     max_tokens: Positive | None
@@ -228,7 +247,7 @@ def read(folder: Path) -> Manifest:
             )
         if number <= _FLAT_FORMAT:
             return msgspec.convert(_with_output(msgspec.json.decode(raw)), Manifest)
-        return msgspec.json.decode(raw, type=Manifest)
+        return replace(msgspec.json.decode(raw, type=Manifest), format=FORMAT)
     except FileNotFoundError:
         raise ArtifactError(f"{folder} holds no {MANIFEST}; run `embed-onnx export` to make it") from None
     except (OSError, ValueError, RecursionError) as err:  # msgspec's errors are ValueErrors
@@ -244,7 +263,7 @@ def _with_output(fields: dict[str, Any]) -> dict[str, Any]:
 
 def write(manifest: Manifest, folder: Path) -> None:
     """Write the manifest of an artifact folder, its own sha256 among those of the files."""
-    unsealed = msgspec.structs.replace(manifest, sha256={**manifest.sha256, MANIFEST: _UNSEALED})
+    unsealed = replace(manifest, sha256={**manifest.sha256, MANIFEST: _UNSEALED})
     raw = msgspec.json.format(msgspec.json.encode(unsealed), indent=2) + b"\n"
     (folder / MANIFEST).write_bytes(raw.replace(_UNSEALED.encode(), _seal(raw, _UNSEALED).encode()))
 

@@ -56,7 +56,7 @@ def entries_to_serve(settings: Settings) -> list[models_txt.Entry]:
             "list a model in the file and run `embed-onnx export`"
         )
     return [
-        models_txt.Entry(name=name, repo=item.source.repo, precision=item.precision)
+        models_txt.Entry(name=name, repo=item.source.repo, precision=item.precision, overrides=item.overrides)
         for name, item in manifests.items()
     ]
 
@@ -83,7 +83,7 @@ def _is_there(folder: Path, entry: models_txt.Entry) -> bool:
     if not (folder / manifest.MANIFEST).exists():
         return False
     described = manifest.read(folder)
-    if not entry.asks_for(described):
+    if not entry.matches(described):
         return False
     changed = entry.changed(described)
     if changed:

@@ -57,9 +57,5 @@ def up_to_date(entry: Entry, checkpoint: Checkpoint, folder: Path) -> Manifest |
         manifest.verify(present, folder)
     except ArtifactError:
         return None
-    same = (
-        present.source == checkpoint.source
-        and present.recipe == RECIPE
-        and present.precision == entry.precision
-    )
+    same = present.source == checkpoint.source and present.recipe == RECIPE and entry.has_options_of(present)
     return present if same else None

@@ -15,7 +15,7 @@ from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx_export import parity
 from embed_onnx_export.artifact import RECIPE
-from embed_onnx_export.checkpoint import static, tokenizer
+from embed_onnx_export.checkpoint import overrides, static, tokenizer
 from embed_onnx_export.checkpoint.original import Original, load_original
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError
@@ -35,6 +35,12 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
     """
     show("loading")
     original = load_original(checkpoint)
+    overrides.check(
+        entry.overrides,
+        max_tokens=original.max_tokens,
+        dimensions=original.dimensions,
+        repo=checkpoint.source.repo,
+    )
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         show("exporting")
         graph = Path(scratch) / "float32.onnx"
@@ -125,6 +131,7 @@ def _facts(
         name=entry.name,
         created=int(time.time()),
         source=checkpoint.source,
+        overrides=entry.overrides,
         recipe=RECIPE,
         output=dense.output(original),
         max_tokens=original.max_tokens,

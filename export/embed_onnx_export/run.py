@@ -11,7 +11,7 @@ from embed_onnx.artifact.manifest import Manifest, model_bytes
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx_export import artifact, progress
-from embed_onnx_export.checkpoint import sources
+from embed_onnx_export.checkpoint import overrides, sources
 from embed_onnx_export.progress import Show
 
 
@@ -52,9 +52,13 @@ def _export(entry: Entry, folder: Path, show: "_Stages", force: bool) -> Export:
         waited.append(True)
         show("waiting")
 
-    with progress.explained(entry.name, folder, show), artifact.staged(folder, waiting=wait) as new:
+    with (
+        progress.explained(entry.name, folder, show),
+        overrides.applied(checkpoint, entry.overrides) as changed,
+        artifact.staged(folder, waiting=wait) as new,
+    ):
         present = artifact.up_to_date(entry, checkpoint, folder) if waited and not force else None
-        manifest = present or build.build(entry, checkpoint, new, show)
+        manifest = present or build.build(entry, changed, new, show)
     show("up to date" if present else "done")
     return Export(manifest, model_bytes(folder), None if present else time.perf_counter() - started)
 

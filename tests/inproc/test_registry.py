@@ -156,7 +156,7 @@ def test_an_artifact_is_of_its_own_repository_and_revision(settings: Settings) -
     actual = msgspec.structs.replace(manifest.read(settings.artifacts / SMALL), source=source)
 
     def asks(**fields: str) -> bool:
-        return Entry(**{"name": "m", "repo": "team/m", **fields}).asks_for(actual)
+        return Entry(**{"name": "m", "repo": "team/m", **fields}).matches(actual)
 
     assert [True, True, True] == [asks(), asks(revision="main"), asks(revision="0123abc")]
     assert [False, False, False] == [asks(repo="other/m"), asks(revision="dev"), asks(precision="float32")]

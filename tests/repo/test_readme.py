@@ -100,7 +100,9 @@ def test_models_example(tmp_path: Path) -> None:
 
     entries = models_txt.read(tmp_path / "models.txt")
 
-    assert [MINILM, "BAAI/bge-small-en-v1.5", "support-v2"] == [entry.name for entry in entries]
+    names = [MINILM, "BAAI/bge-small-en-v1.5", "support-v2", "intfloat/e5-small-v2"]
+    assert names == [entry.name for entry in entries]
+    assert {"query": "query: ", "document": "passage: "} == entries[-1].overrides.prompts
 
 
 def test_make_verbs() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embed_onnx.artifact import models_txt
+from embed_onnx.artifact.manifest import Overrides
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import ModelsFileError
 
@@ -15,8 +16,9 @@ NOT_A_SOURCE = "is neither NAME, OWNER/NAME, OWNER/NAME@REVISION nor ./FOLDER"
 NOT_A_NAME = "cannot name a model; use letters, digits, '.', '_', '-' and '/', with name="
 NOT_AN_ALIAS = "cannot be an alias; use letters, digits, '.', '_', '-' and '/', and one ':' before a tag"
 NOT_AN_OPTION = (
-    "is not an option; options are alias=, name=, precision= each with a value, and a folder with a space in "
-    "its name stands in double quotes"
+    "is not an option; options are alias=, name=, precision=, default_prompt=, max_tokens=, dimensions=, "
+    "pooling=, prompt.NAME= each with a value, and a value or a folder with a space in it stands in double "
+    "quotes"
 )
 
 
@@ -112,6 +114,35 @@ def test_a_folder_in_quotes_may_contain_spaces(tmp_path, line, folder):
     assert ("m", tmp_path / folder) == (entry.name, entry.folder)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param('prompt.query="query: "', {"prompts": {"query": "query: "}}, id="a-space-at-the-end"),
+        pytest.param("prompt.query=query:", {"prompts": {"query": "query:"}}, id="without-quotes"),
+        pytest.param(
+            r'prompt.query="Instruct: find\nQuery: \"" prompt.document=""',
+            {"prompts": {"query": 'Instruct: find\nQuery: "', "document": ""}},
+            id="a-line-end-a-quote-and-nothing",
+        ),
+        pytest.param(
+            'prompt.a.b-c="x # y" # a comment', {"prompts": {"a.b-c": "x # y"}}, id="a-hash-sign-in-quotes"
+        ),
+        pytest.param('prompt.q="é 検索 "', {"prompts": {"q": "é 検索 "}}, id="any-characters"),
+        pytest.param("prompt.q=a=b", {"prompts": {"q": "a=b"}}, id="an-equals-sign"),
+        pytest.param("default_prompt=query", {"default_prompt": "query"}, id="default-prompt"),
+        pytest.param("max_tokens=128", {"max_tokens": 128}, id="max-tokens"),
+        pytest.param("dimensions=256", {"dimensions": 256}, id="dimensions"),
+        pytest.param('dimensions="256"', {"dimensions": 256}, id="a-number-in-quotes"),
+        pytest.param("pooling=cls", {"pooling": ("cls",)}, id="pooling"),
+        pytest.param("pooling=max,mean", {"pooling": ("max", "mean")}, id="two-poolings"),
+    ],
+)
+def test_options_that_stand_in_place_of_what_the_checkpoint_says(tmp_path, options, expected):
+    (entry,) = read(tmp_path, f"o/m {options}")
+
+    assert Entry(name="o/m", repo="o/m", overrides=Overrides(**expected)) == entry
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n   # yet\n"], ids=["empty", "blank", "comments"])
 def test_a_file_may_list_nothing(tmp_path, text):
     assert read(tmp_path, text) == []
@@ -165,6 +196,32 @@ def test_names_are_the_name_the_repository_and_the_aliases_each_once():
         pytest.param("m bits=8", f"'bits=8' {NOT_AN_OPTION}", id="unknown-option"),
         pytest.param(
             "m precision=fp16", "precision=fp16 is unknown; known are int8, float32", id="precision"
+        ),
+        pytest.param("m prompt.q=", f"'prompt.q=' {NOT_AN_OPTION}", id="prompt-without-a-value"),
+        pytest.param("m prompt.=a", f"'prompt.=a' {NOT_AN_OPTION}", id="prompt-without-a-name"),
+        pytest.param('m name=""', f"'name=\"\"' {NOT_AN_OPTION}", id="a-name-of-nothing"),
+        pytest.param("m max_tokens", f"'max_tokens' {NOT_AN_OPTION}", id="a-key-alone"),
+        pytest.param(
+            r'm prompt.q="\d"',
+            r'"\d" has a backslash that means nothing in JSON; write \\ for one, and \n for a line end',
+            id="backslash",
+        ),
+        pytest.param(
+            "m max_tokens=0", "max_tokens=0 is not a whole number from 1 to 999999999", id="no-tokens"
+        ),
+        pytest.param(
+            "m dimensions=1e3",
+            "dimensions=1e3 is not a whole number from 1 to 999999999",
+            id="not-a-whole-number",
+        ),
+        pytest.param(
+            "m pooling=cls,first",
+            "pooling=first is unknown; known are mean, cls, max, lasttoken, mean_sqrt_len_tokens, "
+            "weightedmean",
+            id="pooling",
+        ),
+        pytest.param(
+            "m prompt.q=a prompt.q=b", "prompt.q= stands twice; take one of them away", id="a-prompt-twice"
         ),
         pytest.param(
             "m alias=a alias=b", "alias= stands twice; for several aliases write alias=ONE,TWO", id="twice"
@@ -265,6 +322,34 @@ def test_entries_written_as_lines_are_read_back(tmp_path_factory, entries):
     text = "\n".join(write(entry) for entry in entries)
 
     assert entries == read(tmp_path_factory.getbasetemp(), text)
+
+
+def test_lines_of_a_command_line():
+    """The grammar is that of the file; folders are relative to the working folder."""
+    entries = models_txt.of_command_line(['o/m name=a prompt.query="query: "', "./tuned precision=float32"])
+
+    query = Overrides(prompts={"query": "query: "})
+    assert [
+        Entry(name="a", repo="o/m", overrides=query),
+        Entry(name="tuned", repo="./tuned", folder=Path("tuned").resolve(), precision="float32"),
+    ] == entries
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        pytest.param(["a b"], "--model 'a b': 'b' is not an option", id="a-wrong-one"),
+        pytest.param(
+            [" # a"], "--model ' # a' names no model; give NAME, OWNER/NAME or ./FOLDER", id="blank"
+        ),
+        pytest.param(["a", "o/a name=a"], "the name 'a' is taken by --model 'a'; give one", id="twice"),
+    ],
+)
+def test_a_wrong_line_of_a_command_line(texts, sentence):
+    with pytest.raises(ModelsFileError) as caught:
+        models_txt.of_command_line(texts)
+
+    assert sentence in str(caught.value)
 
 
 def test_names_are_folders_and_do_not_lie_inside_each_other(tmp_path):

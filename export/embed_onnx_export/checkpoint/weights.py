@@ -15,6 +15,8 @@ from typing import Any
 
 import safetensors
 
+from embed_onnx_export.checkpoint import mirror
+
 FRAMEWORKS = ("pt", "tf", "flax", "mlx")
 """The values of ``format`` that transformers knows."""
 METADATA = "__metadata__"
@@ -33,17 +35,13 @@ def readable(folder: Path) -> Iterator[Path]:
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="embed-onnx-weights-") as scratch:
-        mirror = Path(scratch) / folder.name
-        shutil.copytree(folder, mirror, copy_function=_link)
+        linked = Path(scratch) / folder.name
+        mirror.link_files(folder, linked)
         for path in files:
-            target = mirror / path.relative_to(folder)
+            target = linked / path.relative_to(folder)
             target.unlink()
             _copy_with_format(path, target)
-        yield mirror
-
-
-def _link(source: str, target: str) -> None:
-    Path(target).symlink_to(Path(source).resolve())
+        yield linked
 
 
 def _lacks_format(path: Path) -> bool:

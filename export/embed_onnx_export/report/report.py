@@ -10,7 +10,7 @@ from embed_onnx.artifact.manifest import Precision
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx_export import artifact, progress
-from embed_onnx_export.checkpoint import sources
+from embed_onnx_export.checkpoint import overrides, sources
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.progress import Show
 from embed_onnx_export.report import card, report_text
@@ -47,20 +47,19 @@ def _report(entry: Entry, folder: Path, data: Datasets) -> Path:
         with (
             progress.explained(entry.name, folder, show),
             tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as scratch,
+            overrides.applied(checkpoint, entry.overrides) as changed,
         ):
             other = Path(scratch) / "other"
             refused = None
             other.mkdir()
             try:
-                build.build(replace(entry, precision=OTHER[entry.precision]), checkpoint, other, show)
+                build.build(replace(entry, precision=OTHER[entry.precision]), changed, other, show)
             except ExportError as err:
                 refused = str(err)
             folders = {manifest.precision: folder}
             if refused is None:
                 folders[OTHER[manifest.precision]] = other
-            result = comparison.card_of(
-                comparison.Subject(manifest, checkpoint, folders, refused), data, show
-            )
+            result = comparison.card_of(comparison.Subject(manifest, changed, folders, refused), data, show)
             card.write(result, report_text.markdown(result), folder)
         show("done")
     return folder / card.REPORT

@@ -1,0 +1,149 @@
+"""What a line of models.txt says in place of the checkpoint: written into a copy of its small files.
+
+What loads the copy, and what it is compared with, have the same prompts, limit, dimensions and pooling.
+"""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from embed_onnx.artifact.manifest import NO_OVERRIDES, TOKENIZER, Overrides
+from embed_onnx_export.checkpoint import mirror
+from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
+from embed_onnx_export.errors import ExportError
+
+SETTINGS, LIMIT = "config_sentence_transformers.json", "sentence_bert_config.json"
+"""Of the whole model; of its transformer."""
+POOLING = "1_Pooling"
+PLAIN = [
+    {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+    {"idx": 1, "name": "1", "path": POOLING, "type": "sentence_transformers.models.Pooling"},
+]
+"""modules.json of a plain model of transformers."""
+WIDTHS = ("hidden_size", "d_model", "n_embd", "dim")
+"""What architectures call the length of a token's state in config.json."""
+
+
+@contextlib.contextmanager
+def applied(checkpoint: Checkpoint, overrides: Overrides) -> Iterator[Checkpoint]:
+    """The checkpoint with the overrides in its files; itself, where there are none.
+
+    Raises:
+        ExportError: An override does not fit the checkpoint, or a file that it changes cannot be read.
+    """
+    if overrides == NO_OVERRIDES:
+        yield checkpoint
+        return
+    if overrides.pooling and (checkpoint.folder / MODULES).is_file():
+        raise ExportError(
+            f"pooling={','.join(overrides.pooling)} is for plain models of transformers, and "
+            f"{checkpoint.source.repo} has a {MODULES} that says its pooling; take pooling= away"
+        )
+    with tempfile.TemporaryDirectory(prefix="embed-onnx-overrides-") as scratch:
+        folder = Path(scratch) / checkpoint.folder.name
+        mirror.link_files(checkpoint.folder, folder)
+        if not (folder / MODULES).is_file():
+            _make_chain(folder, overrides, checkpoint.source.repo)
+        _change_settings(folder, overrides, checkpoint.source.repo)
+        if overrides.max_tokens is not None:
+            _change_limit(folder, overrides.max_tokens, checkpoint.source.repo)
+        yield replace(checkpoint, folder=folder)
+
+
+def check(overrides: Overrides, *, max_tokens: int | None, dimensions: int, repo: str) -> None:
+    """Compare overrides with the limits of a model that was loaded with them.
+
+    Raises:
+        ExportError: The model has a lower limit.
+    """
+    limits = {"max_tokens": max_tokens, "dimensions": dimensions}
+    for key, limit in limits.items():
+        value = getattr(overrides, key)
+        if value is not None and limit is not None and value > limit:
+            raise _too_much(key, value, limit, repo)
+
+
+def _too_much(key: str, value: int, limit: int, repo: str) -> ExportError:
+    return ExportError(
+        f"{key}={value} is more than {repo} takes, which is {limit}; write a number up to that, "
+        f"or take {key}= away"
+    )
+
+
+def _make_chain(folder: Path, overrides: Overrides, repo: str) -> None:
+    """Write the modules of a plain model: as sentence-transformers takes them, but for the pooling."""
+    config = _read(folder / CONFIG)
+    width = next((config[name] for name in WIDTHS if name in config), None)
+    if width is None:
+        raise ExportError(
+            f"the options of {repo} need the width of its states, and its {CONFIG} has none of "
+            f"{', '.join(WIDTHS)}; save it with sentence-transformers, with a modules.json"
+        )
+    causal = str((config.get("architectures") or [""])[0]).endswith("ForCausalLM")
+    default = "lasttoken" if causal and config.get("is_causal", True) else "mean"
+    modes = list(overrides.pooling or (default,))
+    (folder / POOLING).mkdir(exist_ok=True)
+    _write(folder / MODULES, PLAIN)
+    pooling = {
+        "embedding_dimension": width,
+        "pooling_mode": modes if len(modes) > 1 else modes[0],
+        "include_prompt": True,
+    }
+    _write(folder / POOLING / CONFIG, pooling)
+
+
+def _change_settings(folder: Path, overrides: Overrides, repo: str) -> None:
+    """Write prompts and dimensions into the settings of the whole model."""
+    path = folder / SETTINGS
+    settings = _read(path) if path.is_file() else {}
+    prompts = {**(settings.get("prompts") or {}), **overrides.prompts}
+    settings["prompts"] = prompts
+    if overrides.default_prompt is not None:
+        if overrides.default_prompt not in prompts:
+            raise ExportError(
+                f"default_prompt={overrides.default_prompt} is not a prompt of {repo}, which has "
+                f"{', '.join(prompts) or 'none'}; add prompt.{overrides.default_prompt}="
+            )
+        settings["default_prompt_name"] = overrides.default_prompt
+    if overrides.dimensions is not None:
+        declared = settings.get("truncate_dim")
+        if declared is not None and declared < overrides.dimensions:
+            raise _too_much("dimensions", overrides.dimensions, declared, repo)
+        settings["truncate_dim"] = overrides.dimensions
+    _write(path, settings)
+
+
+def _change_limit(folder: Path, max_tokens: int, repo: str) -> None:
+    """Write the limit of tokens: of the transformer, or of the tokenizer of a table of embeddings."""
+    first = _read(folder / MODULES)[0]
+    module = folder / first.get("path", "")
+    if first["type"].endswith("StaticEmbedding"):
+        tokenizer = _read(module / TOKENIZER)
+        whole = tokenizer.get("truncation") or {"direction": "Right", "strategy": "LongestFirst", "stride": 0}
+        tokenizer["truncation"] = {**whole, "max_length": max_tokens}
+        _write(module / TOKENIZER, tokenizer)
+        return
+    positions = _read(module / CONFIG).get("max_position_embeddings")
+    if isinstance(positions, int) and 0 < positions < max_tokens:
+        raise _too_much("max_tokens", max_tokens, positions, repo)
+    limit = _read(module / LIMIT) if (module / LIMIT).is_file() else {}
+    _write(module / LIMIT, {**limit, "max_seq_length": max_tokens})
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as err:
+        raise ExportError(
+            f"{path.name} cannot be read: {err}; get the checkpoint again, or correct it"
+        ) from None
+
+
+def _write(path: Path, content: object) -> None:
+    path.unlink(missing_ok=True)  # it may be a link to the checkpoint's own file
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
