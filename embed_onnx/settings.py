@@ -48,6 +48,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Path,
         Meta(description="File that lists the models; where there is none, every artifact is served."),
     ] = Path("models.txt")
+    model: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="A model to serve, as a line of that file (`--model 'BAAI/bge-small-en-v1.5 "
+            "precision=float32'`), in place of the file; may be repeated. In the variable, a line each."
+        ),
+    ] = ()
     threads: Annotated[
         int,
         Meta(
@@ -227,7 +234,7 @@ def _value(knob: "Knob", word: Any) -> Any:
         SetupError: It is blank, in quotes, or cannot have the effect that was meant.
     """
     if isinstance(knob.default, tuple):
-        return _values(knob, word.split(",") if isinstance(word, str) else word)
+        return _values(knob, word.split(knob.separator) if isinstance(word, str) else word)
     if not isinstance(word, str):
         return word
     word = word.strip()
@@ -248,7 +255,7 @@ def _values(knob: "Knob", words: Iterable[str]) -> list[str]:
     if not parts:
         # An empty list of keys, from a variable that was left blank, must not open the server.
         raise SetupError(f"{knob.flag} is given and names nothing; leave it out")
-    if any(part[0] in QUOTES or part[-1] in QUOTES for part in parts):
+    if any(_has_quotes(knob, part) for part in parts):
         raise SetupError(f"{knob.flag} has quotes, which are part of the value here; take them away")
     if knob.name == "api_keys":
         for number, key in enumerate(parts, start=1):
@@ -258,6 +265,13 @@ def _values(knob: "Knob", words: Iterable[str]) -> list[str]:
                     "put commas between keys"
                 )
     return [_origin(knob, part) for part in parts] if knob.name == "cors_origins" else parts
+
+
+def _has_quotes(knob: "Knob", part: str) -> bool:
+    """Whether quotes are there that a shell would take away; inside of a model's line they mean something."""
+    if knob.name == "model":
+        return _is_quoted(part) and part[0] not in part[1:-1]
+    return part[0] in QUOTES or part[-1] in QUOTES
 
 
 def _origin(knob: "Knob", word: str) -> str:
@@ -307,6 +321,11 @@ class Knob(msgspec.Struct, frozen=True):
     def flag(self) -> str:
         """As in ``--queue-tokens``."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def separator(self) -> str:
+        """What is between the values of a variable that has several: options of a model have commas."""
+        return "\n" if self.name == "model" else ","
 
     @property
     def default_text(self) -> str:

@@ -95,16 +95,25 @@ def read(path: Path) -> list[Entry]:
     return list(_entries(lines, path.parent, f"{path}, "))
 
 
+def listed(path: Path, lines: Sequence[str]) -> list[Entry]:
+    """The entries of lines of a command line or, where there are none, of a models file.
+
+    Raises:
+        ModelsFileError: The file cannot be read, a line is wrong, or a name stands twice.
+    """
+    return of_command_line(lines) if lines else read(path)
+
+
 def of_command_line(texts: Sequence[str]) -> list[Entry]:
     """The entries of lines that stand on a command line; folders are relative to the working folder.
 
     Raises:
         ModelsFileError: One is wrong, or a name stands twice.
     """
-    lines = [_Line(f"--model {text!r}", _words(text)) for text in texts]
+    lines = [_Line(f"the model {text!r}", _words(text)) for text in texts]
     blank = next((line for line in lines if not line.words), None)
     if blank is not None:
-        raise ModelsFileError(f"{blank.place} names no model; give NAME, OWNER/NAME or ./FOLDER")
+        raise ModelsFileError(f"{blank.place} has no name; give NAME, OWNER/NAME or ./FOLDER")
     return list(_entries(lines, Path(), ""))
 
 

@@ -33,7 +33,7 @@ BEIR = click.option(
 
 @click.command()
 @click.argument("names", nargs=-1)
-@options.of_settings("artifacts", "models")
+@options.of_settings("artifacts", "models", "model")
 @click.option("--force", is_flag=True, help="Export even what is up to date.")
 @click.option("--report", is_flag=True, help="Write a report card for each artifact that has none.")
 @click.option("--parent", type=int, hidden=True, help="The server that needs them, and whose child this is.")
@@ -48,7 +48,10 @@ def export(
     beir: Path | None,
     **words: Any,
 ) -> None:
-    """Convert the models that models.txt lists, or those NAMES of them, to ONNX artifacts."""
+    """Convert the models that models.txt lists, or those NAMES of them, to ONNX artifacts.
+
+    A NAME may also be a line of its own: OWNER/NAME or ./FOLDER, with options as in models.txt.
+    """
     if parent is not None:
         from embed_onnx.system import child
 
@@ -59,20 +62,33 @@ def export(
     entries = _listed(names, configuration)
     with _packages():
         from embed_onnx_export.report import card, datasets
-        from embed_onnx_export.run import export_all
+        from embed_onnx_export.run import ExportsFailed, export_all
 
         data = datasets.read(sts, beir)
-        show(export_all(entries, configuration.artifacts, force=force))
+        failure = None
+        try:
+            exports = export_all(entries, configuration.artifacts, force=force)
+        except ExportsFailed as err:
+            exports, failure = err.exports, err
+        if exports:
+            show(exports)
         if report:
-            bare = [entry for entry in entries if not card.exists(configuration.artifacts / entry.name)]
+            exported = {item.manifest.name for item in exports}
+            bare = [
+                entry
+                for entry in entries
+                if entry.name in exported and not card.exists(configuration.artifacts / entry.name)
+            ]
             _write_reports(bare, configuration, data)
+        if failure is not None:
+            raise failure
 
 
 @click.command()
 @click.argument("name")
 @STS
 @BEIR
-@options.of_settings("artifacts", "models")
+@options.of_settings("artifacts", "models", "model")
 def report(name: str, sts: Path | None, beir: Path | None, **words: Any) -> None:
     """Measure the artifact of NAME beside its original, and write report.md and report.json into its folder.
 
@@ -144,17 +160,27 @@ def _packages() -> Iterator[None]:
 
 
 def _listed(names: tuple[str, ...], configuration: "Settings") -> list["Entry"]:
-    """The lines of the models file with those names or aliases, or all of them."""
+    """The models that the settings list and that have those names or aliases, or all of them.
+
+    What is not a name there is a line of its own, unless it is only a word, as misspelt names are.
+    """
     from embed_onnx.artifact import models_txt
 
-    entries = models_txt.read(configuration.models)
-    unknown = set(names) - {name for entry in entries for name in entry.names()}
-    if unknown:
+    if names and not configuration.model and not configuration.models.exists():
+        return models_txt.of_command_line(names)
+    entries = models_txt.listed(configuration.models, configuration.model)
+    known = {name for entry in entries for name in entry.names()}
+    unknown = [name for name in names if name not in known]
+    words = sorted(name for name in unknown if "/" not in name)
+    if words:
         listed = ", ".join(entry.name for entry in entries)
+        place = "--model" if configuration.model else configuration.models
         raise SetupError(
-            f"{configuration.models} does not list {', '.join(sorted(unknown))}; it lists {listed}"
+            f"{place} does not list {', '.join(words)}; it lists {listed}, and "
+            "a repository is written OWNER/NAME, a folder ./FOLDER"
         )
-    return [entry for entry in entries if not names or set(names) & set(entry.names())]
+    selected = [entry for entry in entries if not names or set(names) & set(entry.names())]
+    return [*selected, *models_txt.of_command_line(unknown)]
 
 
 def _write_reports(entries: list["Entry"], configuration: "Settings", data: "Datasets") -> None:

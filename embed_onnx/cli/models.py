@@ -20,7 +20,7 @@ COSINES = ("cosine mean", "cosine min", "short: mean", "short: min")
 
 
 @click.command()
-@options.of_settings("artifacts", "models", "kernels")
+@options.of_settings("artifacts", "models", "model", "kernels")
 def models(**words: Any) -> None:
     """Show what is listed and exported, and how far each artifact is from its original."""
     from embed_onnx import console

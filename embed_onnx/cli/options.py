@@ -1,10 +1,19 @@
 """Settings as options of commands."""
 
 from collections.abc import Callable
+from typing import Any
 
 import rich_click as click
+from click.types import StringParamType
 
 from embed_onnx import settings
+
+
+class _Lines(StringParamType):
+    """A text; a variable has one a line."""
+
+    envvar_list_splitter = "\n"
+
 
 Command = Callable[..., None]
 
@@ -18,8 +27,18 @@ def of_settings(*names: str) -> Callable[[Command], Command]:
                 continue
             flag = f"{knob.flag}/--no-{knob.flag[2:]}" if isinstance(knob.default, bool) else knob.flag
             text = f"{knob.help} [default: {knob.default_text}]" if knob.default_text else knob.help
-            option = click.option(flag, default=None, envvar=knob.variable, show_envvar=True, help=text)
+            repeated: dict[str, Any] = {}
+            if knob.name == "model":
+                repeated = {"multiple": True, "type": _Lines(), "callback": _none_if_absent}
+            option = click.option(
+                flag, default=None, envvar=knob.variable, show_envvar=True, help=text, **repeated
+            )
             command = option(command)
         return command
 
     return decorate
+
+
+def _none_if_absent(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:
+    """None where an option does not stand on the command line, as those that stand once have it."""
+    return values or None

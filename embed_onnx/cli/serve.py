@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 @options.of_settings()
 @click.option("--worker", type=(str, int), hidden=True, help="Bound sockets and whose child this is.")
 def serve(worker: tuple[str, int] | None, **words: Any) -> None:
-    """Serve the models that models.txt lists, exporting those that are missing."""
+    """Serve the models that models.txt lists, or each --model, exporting those that are missing."""
     try:
         _serve(worker, words)
     except Interruption as interruption:
@@ -87,6 +87,10 @@ def _export_missing(entries: list["Entry"], configuration: "Settings") -> None:
         raise SetupError(f"{configuration.artifacts} lacks {', '.join(names)}; {err}") from None
     click.echo(f"embed-onnx: {configuration.artifacts} lacks {', '.join(names)}; exporting", err=True)
     command = [sys.executable, "-m", "embed_onnx", "export", *names, "--parent", str(os.getpid())]
-    folders = ["--artifacts", str(configuration.artifacts), "--models", str(configuration.models)]
-    if child.run([*command, *folders], grace=configuration.drain_timeout):
-        raise SetupError("the export failed, as said above")
+    listing = ["--artifacts", str(configuration.artifacts), "--models", str(configuration.models)]
+    listing += [word for line in configuration.model for word in ("--model", line)]
+    if child.run([*command, *listing], grace=configuration.drain_timeout):
+        raise SetupError(
+            "nothing is served, as models could not be exported, see above; those that were exported stay "
+            f"in {configuration.artifacts}; correct or remove the lines of the others, and start again"
+        )

@@ -37,13 +37,13 @@ PROBE_SECONDS = 5.0
 
 
 def entries_to_serve(settings: Settings) -> list[models_txt.Entry]:
-    """What to serve: the lines of the models file or, where there is none, every artifact.
+    """What to serve: the models of the command line, else of the models file, else every artifact.
 
     Raises:
         SetupError: Neither lists a model.
     """
-    if settings.models.exists():
-        entries = models_txt.read(settings.models)
+    if settings.model or settings.models.exists():
+        entries = models_txt.listed(settings.models, settings.model)
         if not entries:
             raise SetupError(f"{settings.models} lists no model; add a line such as all-MiniLM-L6-v2")
         return entries
@@ -53,7 +53,7 @@ def entries_to_serve(settings: Settings) -> list[models_txt.Entry]:
     if not manifests:
         raise SetupError(
             f"there is neither a file {settings.models} nor an artifact in {settings.artifacts}; "
-            "list a model in the file and run `embed-onnx export`"
+            "name a model with --model OWNER/NAME, or list it in the file"
         )
     return [
         models_txt.Entry(name=name, repo=item.source.repo, precision=item.precision, overrides=item.overrides)

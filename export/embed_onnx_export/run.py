@@ -1,4 +1,4 @@
-"""``embed-onnx export``: what is missing or out of date, with progress."""
+"""``embed-onnx export``: what is missing or out of date, with progress. A model that fails ends no other."""
 
 import time
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ from rich.progress import Progress
 from embed_onnx.artifact.manifest import Manifest, model_bytes
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
+from embed_onnx.errors import SetupError
 from embed_onnx_export import artifact, progress
 from embed_onnx_export.checkpoint import overrides, sources
+from embed_onnx_export.errors import ExportError
 from embed_onnx_export.progress import Show
 
 
@@ -23,16 +25,40 @@ class Export(msgspec.Struct, frozen=True):
     seconds: float | None
 
 
+class ExportsFailed(ExportError):
+    """Some models were not exported; ``exports`` are the others."""
+
+    def __init__(self, sentences: dict[str, str], exports: list[Export]) -> None:
+        if len(sentences) == 1 and not exports:
+            super().__init__(*sentences.values())
+        else:
+            listed = "".join(f"\n  {name}: {sentence}" for name, sentence in sentences.items())
+            total = len(sentences) + len(exports)
+            super().__init__(f"{len(sentences)} of {total} models were not exported, the others are:{listed}")
+        self.exports = exports
+
+
 def export_all(entries: Sequence[Entry], artifacts: Path, *, force: bool) -> list[Export]:
     """Export models one after the other, skipping what is up to date.
 
     Raises:
-        ExportError: A model cannot be exported; those before it are done.
+        ExportsFailed: A model cannot be exported; all that can be are.
         SetupError: The environment names kernels that cannot be used here.
     """
     native.find()  # said now, and not after minutes of exporting
+    exports = []
+    sentences = {}
     with progress.bars() as bars:
-        return [_export(entry, artifacts / entry.name, _Stages(bars, entry.name), force) for entry in entries]
+        for entry in entries:
+            show = _Stages(bars, entry.name)
+            try:
+                exports.append(_export(entry, artifacts / entry.name, show, force))
+            except (SetupError, OSError) as err:
+                sentences[entry.name] = str(err)
+                show("failed")
+    if sentences:
+        raise ExportsFailed(sentences, exports)
+    return exports
 
 
 def _export(entry: Entry, folder: Path, show: "_Stages", force: bool) -> Export:

@@ -294,7 +294,7 @@ def without_export_extra(tmp_path: Path) -> dict[str, str]:
         pytest.param("no-such-model\n", "pip install 'embed-onnx[export]'", id="missing-artifact"),
         pytest.param("a b=c\n", "line 1: 'b=c' is not an option", id="bad-line"),
         pytest.param("# nothing\n", "lists no model", id="no-model"),
-        pytest.param(None, "list a model in the file", id="nothing-at-all"),
+        pytest.param(None, "name a model with --model OWNER/NAME", id="nothing-at-all"),
     ],
 )
 def test_bad_starts(tmp_path: Path, models: str | None, sentence: str) -> None:

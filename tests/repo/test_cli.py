@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import MINILM, SMALL, run
+from harness import MINILM, SMALL, Server, embed, run
 
 from embed_onnx import Model, __version__
+from embed_onnx.artifact import manifest
 
 
 def test_version(tmp_path: Path) -> None:
@@ -131,3 +132,64 @@ def test_a_blank_variable_does_not_open_the_server(home: Path, name: str) -> Non
     done = run("serve", "--port", "0", cwd=home, environment={name: ""})
 
     assert (1, f"embed-onnx: {name} is set and blank") == (done.returncode, done.stderr.split(";")[0])
+
+
+def test_a_model_that_fails_ends_no_other(tmp_path: Path) -> None:
+    """Those that can be exported are; the others are listed at the end, and the exit code is 1."""
+    import stacks
+
+    for name in ("one", "two"):
+        stacks.save(tmp_path / name, [stacks.static()])
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "models.txt").write_text("./one\n./bad\n./absent\n./two\n")
+
+    done = run("export", cwd=tmp_path)
+
+    assert 1 == done.returncode
+    assert ["one", "two"] == sorted(path.name for path in (tmp_path / "artifacts").iterdir())
+    first, *sentences = done.stderr[done.stderr.index("embed-onnx: ") :].splitlines()
+    assert "embed-onnx: 2 of 4 models were not exported, the others are:" == first
+    assert ["  bad: ", "  absent: "] == [line[: line.index(": ") + 2] for line in sentences]
+    assert "Traceback" not in done.stderr
+
+    served = run("serve", "--port", "0", cwd=tmp_path)
+
+    assert 1 == served.returncode
+    assert "artifacts lacks bad, absent; exporting" in served.stderr
+    assert "nothing is served, as models could not be exported, see above" in served.stderr
+
+
+def test_models_of_the_command_line(tmp_path: Path) -> None:
+    """Without a models.txt; the flag, the variable and the arguments of export have one grammar."""
+    import stacks
+
+    stacks.save(tmp_path / "a model", [stacks.static()])
+    line = '"./a model" name=first prompt.query="find: " precision=float32'
+
+    exported = run("export", line, cwd=tmp_path)
+    again = run("export", "first", "--model", line, cwd=tmp_path)
+    table = run("models", cwd=tmp_path, environment={"EMBED_ONNX_MODEL": f"{line}\n./absent alias=other\n"})
+    wrong = run("export", "./a b", cwd=tmp_path)
+
+    assert (0, 0) == (exported.returncode, again.returncode), exported.stderr + again.stderr
+    assert "up to date" in again.stdout
+    assert "find: " == manifest.read(tmp_path / "artifacts" / "first").prompts["query"]
+    for word in ("first", "float32", "absent", "other", "not exported"):
+        assert word in table.stdout
+    assert (1, "embed-onnx: the model './a b': 'b' is not an option") == (
+        wrong.returncode,
+        wrong.stderr.split(";")[0],
+    )
+
+
+def test_serving_a_model_of_the_command_line(tmp_path: Path) -> None:
+    """It is exported where it is missing."""
+    import stacks
+
+    stacks.save(tmp_path / "tiny", [stacks.static()])
+
+    with Server(["--model", "./tiny alias=t"], {}, tmp_path) as server:
+        server.wait_ready()
+        answer = embed(server.url, "a text", model="t")
+
+    assert 200 == answer.status_code

@@ -338,11 +338,9 @@ def test_lines_of_a_command_line():
 @pytest.mark.parametrize(
     ("texts", "sentence"),
     [
-        pytest.param(["a b"], "--model 'a b': 'b' is not an option", id="a-wrong-one"),
-        pytest.param(
-            [" # a"], "--model ' # a' names no model; give NAME, OWNER/NAME or ./FOLDER", id="blank"
-        ),
-        pytest.param(["a", "o/a name=a"], "the name 'a' is taken by --model 'a'; give one", id="twice"),
+        pytest.param(["a b"], "the model 'a b': 'b' is not an option", id="a-wrong-one"),
+        pytest.param([" # a"], "the model ' # a' has no name; give NAME, OWNER/NAME or ./FOLDER", id="blank"),
+        pytest.param(["a", "o/a name=a"], "the name 'a' is taken by the model 'a'; give one", id="twice"),
     ],
 )
 def test_a_wrong_line_of_a_command_line(texts, sentence):

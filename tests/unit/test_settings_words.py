@@ -10,7 +10,7 @@ from embed_onnx.errors import SetupError
 from embed_onnx.settings import Settings
 
 NAMES = [knob.name for knob in settings.knobs()]
-LISTS = ("api_keys", "cors_origins")
+LISTS = {"api_keys", "cors_origins", "model"}
 
 
 def refused(**words: object) -> str:
