@@ -17,7 +17,8 @@
         └── TimedOut        503  server_error           timeout
     SetupError: the process cannot start; the command line prints the sentence and exits with 1
     ├── ArtifactError       an artifact is absent, damaged, or newer than this version
-    └── ModelsFileError     a line of models.txt cannot be read
+    ├── ModelsFileError     a line of models.txt cannot be read
+    └── HubError            a repository of a model hub cannot be downloaded or uploaded
 
 A sentence names the value, the limit and the way out. It reaches the client as it is.
 """
@@ -155,3 +156,7 @@ class ArtifactError(SetupError):
 
 class ModelsFileError(SetupError):
     """A line of the models file cannot be read."""
+
+
+class HubError(SetupError):
+    """A repository of a model hub cannot be downloaded or uploaded."""

@@ -1,89 +1,43 @@
 """Where checkpoints come from. The hub is a local HTTP server; the client is the real one."""
 
 import errno
-import hashlib
-import json
-import threading
+import shutil
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from harness import MINILM, run
+from hub import REVISION, Hub
 
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.errors import HubError
 from embed_onnx_export.checkpoint import sources
 from embed_onnx_export.errors import ExportError
 
-REVISION = "0123456789abcdef0123456789abcdef01234567"
 REPO = "somebody/tiny"
 
 
-class Hub:
-    """The few answers of a model hub that downloading a repository takes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.asked: list[str] = []
-        hub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_HEAD(self) -> None:
-                self.do_GET()
-
-            def do_GET(self) -> None:
-                hub.asked.append(self.path)
-                status, body = hub.answer(self.path)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.send_header("X-Repo-Commit", REVISION)
-                self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
-                if status == 404:
-                    self.send_header("X-Error-Code", "RepoNotFound")
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def answer(self, path: str) -> tuple[int, bytes]:
-        if path.startswith(f"/api/models/{REPO}/revision/"):
-            names = [str(file.relative_to(self.folder)) for file in self.folder.rglob("*") if file.is_file()]
-            siblings = [{"rfilename": name} for name in sorted(names)]
-            return 200, json.dumps({"id": REPO, "sha": REVISION, "siblings": siblings}).encode()
-        if path.startswith(f"/{REPO}/resolve/{REVISION}/"):
-            return 200, (self.folder / path.split(REVISION + "/")[1]).read_bytes()
-        return 404, b"{}"
-
-
 @pytest.fixture
-def hub(home: Path, tmp_path: Path) -> Iterator[Hub]:
-    import shutil
-
+def repository(home: Path, tmp_path: Path) -> Path:
     folder = Path(shutil.copytree(home / "checkpoint", tmp_path / "repository"))
     (folder / "pytorch_model.bin").write_bytes(b"a pickle")
     (folder / "onnx").mkdir()
     (folder / "onnx" / "config.json").write_text("{}")
     (folder / "code.py").write_text("print('never')")
     (folder / "README.md").write_text("---\nlicense: mit\n---\n")
-    result = Hub(folder)
-    thread = threading.Thread(target=result.server.serve_forever)
-    thread.start()
-    yield result
-    result.server.shutdown()
-    result.server.server_close()
-    thread.join()
+    return folder
+
+
+@pytest.fixture
+def hub(repository: Path) -> Iterator[Hub]:
+    with Hub({REPO: repository}) as running:
+        yield running
 
 
 @pytest.fixture
 def environment(hub: Hub, tmp_path: Path) -> dict[str, str]:
-    """The hub's client, pointed at ours, with an empty cache."""
-    return {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "0"}
+    return hub.environment(tmp_path / "cache")
 
 
 def test_a_repository_is_downloaded_and_exported(
@@ -97,9 +51,9 @@ def test_a_repository_is_downloaded_and_exported(
     assert 0 == done.returncode, done.stderr
     source = manifest.read(tmp_path / "artifacts" / "tiny").source
     assert (REPO, REVISION, "mit") == (source.repo, source.revision, source.license)
-    assert any("model.safetensors" in path for path in hub.asked)
-    assert not any(word in path for path in hub.asked for word in (".bin", "/onnx/", ".py"))
-    assert f"/api/models/{REPO}/revision/main-branch" in hub.asked
+    assert any("model.safetensors" in path for path in hub.paths)
+    assert not any(word in path for path in hub.paths for word in (".bin", "/onnx/", ".py"))
+    assert f"/api/models/{REPO}/revision/main-branch" in hub.paths
 
 
 def test_offline_means_the_cache(hub: Hub, environment: dict[str, str], tmp_path: Path) -> None:
@@ -108,17 +62,17 @@ def test_offline_means_the_cache(hub: Hub, environment: dict[str, str], tmp_path
     offline = environment | {"HF_HUB_OFFLINE": "1"}
 
     refused = run("export", cwd=tmp_path, environment=offline)
-    asked_offline = list(hub.asked)
+    paths_offline = list(hub.paths)
     downloaded = run("export", cwd=tmp_path, environment=environment)
-    request = len(hub.asked)
+    request = len(hub.paths)
     cached = run("export", cwd=tmp_path, environment=offline)
 
-    assert (1, []) == (refused.returncode, asked_offline)
-    assert "not in the local cache" in refused.stderr
+    assert (1, []) == (refused.returncode, paths_offline)
+    assert "not in the local cache, and HF_HUB_OFFLINE keeps to that" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert (0, 0) == (downloaded.returncode, cached.returncode), downloaded.stderr
     assert "up to date" in cached.stdout
-    assert request == len(hub.asked)
+    assert request == len(hub.paths)
 
 
 def test_an_unknown_repository(environment: dict[str, str], tmp_path: Path) -> None:
@@ -127,7 +81,8 @@ def test_an_unknown_repository(environment: dict[str, str], tmp_path: Path) -> N
     done = run("export", cwd=tmp_path, environment=environment)
 
     assert 1 == done.returncode
-    assert "somebody/else cannot be downloaded" in done.stderr
+    assert "somebody/else cannot be downloaded: http://127.0.0.1:" in done.stderr
+    assert "has no such repository, or it is private; check its name, and set HF_TOKEN" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -172,7 +127,7 @@ def test_a_disk_too_full_for_a_download(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
 
-    with pytest.raises(ExportError, match=r"downloaded to .*: .*No space left on device; make room there"):
+    with pytest.raises(HubError, match=r"downloaded to .*: .*No space left on device; make room there"):
         sources.find(Entry(name="m", repo=REPO))
 
 

@@ -4,19 +4,17 @@ Only configuration, vocabulary and safetensors files are ever read: no pickles, 
 """
 
 import importlib.util
-import re
 from fnmatch import fnmatch
 from pathlib import Path
 
 import huggingface_hub
 import msgspec
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from msgspec.structs import replace
 
-from embed_onnx.artifact import manifest
+from embed_onnx.artifact import hub, manifest
 from embed_onnx.artifact.manifest import Source
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx_export.errors import ExportError, is_exhausted
+from embed_onnx_export.errors import ExportError
 
 MODULES, CONFIG = "modules.json", "config.json"
 """The chain of a Sentence-Transformers model; what each module, or a model of transformers, is made from."""
@@ -42,6 +40,7 @@ def find(entry: Entry) -> Checkpoint:
 
     Raises:
         ExportError: It cannot be found or read, or is not the original.
+        HubError: It cannot be downloaded.
     """
     if entry.folder is not None:
         return _checkpoint(entry.folder, repo=entry.folder.name)
@@ -65,28 +64,9 @@ def _packaged(repo: str, package: str, folder: Path) -> Checkpoint:
 
 def _downloaded(repo: str, revision: str | None) -> Checkpoint:
     """The files of a hub repository, from the local cache where they are there already."""
-    name = repo if revision is None else f"{repo}@{revision}"
-    try:
-        folder = huggingface_hub.snapshot_download(
-            repo, revision=revision, allow_patterns=list(READ), ignore_patterns=list(NOT_READ)
-        )
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as err:
-        raise ExportError(
-            f"{name} is not in the local cache and the hub cannot be reached ({_first_line(err)}); go "
-            "online and unset HF_HUB_OFFLINE, or save the model to a folder elsewhere and list ./FOLDER"
-        ) from None
-    except (HfHubHTTPError, OSError, ValueError) as err:
-        if is_exhausted(err):
-            raise ExportError(
-                f"{name} cannot be downloaded to {huggingface_hub.constants.HF_HUB_CACHE}: {err}; make "
-                "room there, or choose another place with HF_HOME"
-            ) from None
-        raise ExportError(
-            f"{name} cannot be downloaded: {_first_line(err)}; check its name and revision, and log in if "
-            "it is private"
-        ) from None
-    checkpoint = _checkpoint(Path(folder), repo=repo)
-    source = replace(checkpoint.source, requested=revision, revision=Path(folder).name)
+    folder = hub.download(repo, revision, patterns=READ, ignored=NOT_READ)
+    checkpoint = _checkpoint(folder, repo=repo)
+    source = replace(checkpoint.source, requested=revision, revision=folder.name)
     return replace(checkpoint, source=source)
 
 
@@ -120,8 +100,3 @@ def _license(folder: Path) -> str | None:
     except Exception:  # whatever a card's text makes YAML and the hub's client raise; it is for people
         return None
     return str(named) if named else None
-
-
-def _first_line(err: Exception) -> str:
-    """Libraries explain at length; the first sentence says what is wrong."""
-    return re.split(r"\n|(?<=\.) ", str(err).strip())[0].rstrip(".")
