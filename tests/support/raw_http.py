@@ -4,7 +4,7 @@ import json
 import socket
 from typing import Any, NamedTuple, Self
 
-from harness import START_SECONDS, Server
+from harness import START_SECONDS, WEB, Server
 
 
 class Answer(NamedTuple):
@@ -74,10 +74,19 @@ class Connection:
             return b""
 
 
+def ask(server: Server, *sent: bytes) -> Answer:
+    """The answer to bytes, on a connection of its own, after which the server still works."""
+    with Connection(server) as connection:
+        connection.send(*sent)
+        result = connection.answer()
+    assert 200 == WEB.get(f"{server.url}/health").status_code
+    return result
+
+
 def request(path: str = "/health", method: str = "GET", *lines: str, body: bytes = b"") -> bytes:
-    """The bytes of a request; Content-Length is added to a body where no line tells its length."""
-    log = any(line.lower().startswith(("content-length", "transfer-encoding")) for line in lines)
-    length = () if log or not body else (f"content-length: {len(body)}",)
+    """The bytes of a request; Content-Length is added to a body where no line gives its length."""
+    framed = any(line.lower().startswith(("content-length", "transfer-encoding")) for line in lines)
+    length = () if framed or not body else (f"content-length: {len(body)}",)
     head = [f"{method} {path} HTTP/1.1", "host: localhost", *lines, *length, "", ""]
     return "\r\n".join(head).encode("latin-1") + body
 
