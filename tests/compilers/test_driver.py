@@ -17,13 +17,13 @@ from kernel_cases import (
     HIGHEST,
     LOWEST,
     VOCABULARY,
-    Array,
     Case,
     assert_near,
     embeddings_case,
     layer_case,
     numbered,
 )
+from kernel_reference import ACTIVATIONS, Array
 
 from embed_onnx.engine.kernels import build
 
@@ -164,7 +164,7 @@ def random_cases(count: int) -> dict[str, Case]:
             positions=int(positions) * int(rng.integers(0, 2)),
         )
         mask = rng.integers(-1, 3, (rng.integers(0, 3), rng.integers(0, positions + 1)))
-        activation = list(kernel_cases.ACTIVATIONS)[number % 4]
+        activation = list(ACTIVATIONS)[number % 4]
         result[f"layer {number}"] = layer_case(shape, mask, activation=activation, seed=number)
         result[f"embeddings {number}"] = embeddings_case(shape.width, int(positions), mask, seed=number)
     return result

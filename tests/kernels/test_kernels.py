@@ -14,12 +14,13 @@ from kernel_cases import (
     HIGHEST,
     LOWEST,
     VOCABULARY,
-    Model,
     Shape,
     assert_near,
     layer_case,
     numbered,
 )
+from kernel_models import Model
+from kernel_reference import ACTIVATIONS
 from kernel_sessions import SMALL, open_session, run, run_case
 from native_model import KERNELS
 
@@ -68,7 +69,7 @@ def test_the_formula(name: str, engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("activation", kernel_cases.ACTIVATIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_function_between_the_last_products(activation: str, engine: str) -> None:
     """Where a token's hidden numbers are all the same, that number is exact: it is the row's minimum."""
     case = layer_case(replace(SMALL, positions=0), np.ones((1, 500)), activation=activation)

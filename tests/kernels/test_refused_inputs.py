@@ -17,13 +17,14 @@ from kernel_cases import (
     LOWEST,
     VOCABULARY,
     Case,
-    Model,
     assert_near,
     embeddings_case,
     layer_case,
     model_of,
     numbered,
 )
+from kernel_models import Model
+from kernel_reference import sequences
 from kernel_sessions import SMALL, open_session, run, run_case
 from native_model import KERNELS
 
@@ -209,7 +210,7 @@ def fuzzed_session() -> ort.InferenceSession:
 def test_any_ids_and_masks(fuzzed_session: ort.InferenceSession, inputs: dict[str, np.ndarray]) -> None:
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     kept = ids[mask != 0]
-    longest = max((len(places) for _, places in kernel_cases.sequences(mask)), default=0)
+    longest = max((len(places) for _, places in sequences(mask)), default=0)
     if longest > SMALL.positions:
         with fails("cut it"):
             run(fuzzed_session, **inputs)

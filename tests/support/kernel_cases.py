@@ -1,37 +1,20 @@
-"""Random inputs and weights for the kernels, and what should come out, in plain numpy.
+"""The kernels' operators with random weights and inputs, and the cases that every engine is tried with."""
 
-The reference quantises rows as the kernels do, so that both differ by roundings only: a row whose number
-lies at the border of two integers becomes the one here and the other there, which moves the row a little.
-"""
-
-import itertools
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
+from kernel_reference import ACTIVATIONS, EPSILON, Array, Floats, embeddings, layer
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from embed_onnx_export.graph import int8
 
-Array = NDArray[np.generic]
-Floats = NDArray[np.float64]
-
 DOMAIN = "embed_onnx"
-EPSILON = 0.01
-"""Far larger than in real models, so that another one is noticed."""
 VOCABULARY = 53
 PADDING_ID = 1
 """Of embeddings whose positions start after it."""
-
-ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
-    "gelu": lambda x: x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2))),
-    "gelu_tanh": lambda x: x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
-    "relu": lambda x: np.maximum(x, 0),
-    "silu": lambda x: x / (1 + np.exp(-x)),
-}
 LAYER_WEIGHTS = (
     *("qkv_weight", "qkv_scale", "qkv_sum", "qkv_bias"),
     *("output_weight", "output_scale", "output_sum", "output_bias"),
@@ -173,8 +156,8 @@ def extreme_case(shape: Shape, mask: Array, pairs: tuple[tuple[int, int], ...]) 
     rng = np.random.default_rng(0)
     weight = case.weights["qkv_weight"]
     rows, columns = weight.shape
-    selection = np.array(pairs, np.int8)[rng.integers(0, len(pairs), (rows // 2, columns))]
-    weight[:] = selection.transpose(0, 2, 1).reshape(weight.shape)
+    drawn = np.array(pairs, np.int8)[rng.integers(0, len(pairs), (rows // 2, columns))]
+    weight[:] = drawn.transpose(0, 2, 1).reshape(weight.shape)
     case.weights["qkv_scale"] /= 10
     case.weights["qkv_sum"][:] = case.weights["qkv_scale"] * weight.sum(axis=0, dtype=np.int32)
     states = case.inputs["states"]
@@ -202,102 +185,6 @@ def numbered(*lengths: int) -> NDArray[np.int64]:
     return np.repeat(np.arange(1, len(lengths) + 1), lengths)[None]
 
 
-# ---- the reference
-
-
-def sequences(mask: Array) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """For each sequence its row of the mask, and where in the row its tokens are."""
-    for row, numbers in enumerate(mask):
-        for number in np.unique(numbers[numbers != 0]):
-            yield row, np.flatnonzero(numbers == number)
-
-
-def quantize(x: Floats) -> tuple[Floats, Floats, Floats]:
-    """Rows [n, width] as whole numbers 0..255; scale and minimum [n, 1]. In float32, as in the kernels."""
-    x32 = x.astype(np.float32)
-    minimum = x32.min(axis=-1, keepdims=True)
-    span = x32.max(axis=-1, keepdims=True) - minimum
-    scale = np.where(span > 255e-30, span / np.float32(255), np.float32(1e-30)).astype(np.float32)
-    whole = np.rint((x32 - minimum) * (np.float32(1) / scale))
-    return whole.astype(np.float64), scale.astype(np.float64), minimum.astype(np.float64)
-
-
-def product(x: Floats, weights: dict[str, Array], name: str) -> Floats:
-    whole, scale, minimum = quantize(x)
-    sums = whole @ weights[f"{name}_weight"].astype(np.float64)
-    shift = minimum * weights[f"{name}_sum"] + weights[f"{name}_bias"]
-    return scale * weights[f"{name}_scale"] * sums + shift
-
-
-def layer_norm(x: Floats, gamma: Array, beta: Array) -> Floats:
-    centred = x - x.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + EPSILON) * gamma + beta
-
-
-def attention(qkv: Floats, heads: int, relative_bias: Array | None) -> Floats:
-    """The context of one sequence, [tokens, 3 * heads * size] to [tokens, heads * size].
-
-    Heads whose size is no multiple of 16 are followed by zeros, which count for a row's range.
-    """
-    tokens = len(qkv)
-    queries, keys, values = qkv.reshape(tokens, 3, heads, -1).transpose(1, 2, 0, 3)
-    scores = queries @ keys.transpose(0, 2, 1) / math.sqrt(queries.shape[-1])
-    if relative_bias is not None:
-        distances = np.arange(tokens)[None] - np.arange(tokens)[:, None]
-        scores = scores + relative_bias[:, distances + relative_bias.shape[1] // 2]
-    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    mixed = shares / shares.sum(axis=-1, keepdims=True) @ values
-    return mixed.transpose(1, 0, 2)
-
-
-def pad_heads(context: Floats, weights: dict[str, Array]) -> tuple[Floats, dict[str, Array]]:
-    """Context [tokens, heads, size] to [tokens, heads * padded size], with the output weights to match."""
-    tokens, heads, size = context.shape
-    more = -size % 16
-    matrix = weights["output_weight"]
-    padded = np.pad(matrix.reshape(heads, size, -1), [(0, 0), (0, more), (0, 0)])
-    return (
-        np.pad(context, [(0, 0), (0, 0), (0, more)]).reshape(tokens, -1),
-        weights | {"output_weight": padded.reshape(-1, matrix.shape[1])},
-    )
-
-
-def layer(
-    weights: dict[str, Array], attributes: dict[str, int | float | str], states: Array, attention_mask: Array
-) -> Floats:
-    out = np.zeros(states.shape)
-    for row, places in sequences(attention_mask):
-        x = states[row, places].astype(np.float64)
-        qkv = product(x, weights, "qkv").astype(np.float32).astype(np.float64)
-        context, padded = pad_heads(
-            attention(qkv, attributes["num_heads"], weights.get("relative_bias")), weights
-        )
-        around = x + product(context, padded, "output")
-        x = layer_norm(around, weights["attention_gamma"], weights["attention_beta"])
-        hidden = ACTIVATIONS[attributes["activation"]](product(x, weights, "up"))
-        around = x + product(hidden, weights, "down")
-        out[row, places] = layer_norm(around, weights["output_gamma"], weights["output_beta"])
-    return out
-
-
-def places_in(ids: Array, padding_id: Array | None) -> list[int]:
-    """For each token of a sequence its row of the positions."""
-    if padding_id is None:
-        return list(range(len(ids)))
-    others = itertools.count(1)
-    return [0 if token_id == padding_id else next(others) for token_id in ids]
-
-
-def embeddings(weights: dict[str, Array], input_ids: Array, attention_mask: Array) -> Floats:
-    out = np.zeros((*input_ids.shape, weights["words"].shape[1]))
-    for row, places in sequences(attention_mask):
-        ids = input_ids[row, places]
-        words = weights["words"][ids].astype(np.float64) * weights["word_scale"][ids]
-        both = words + weights["positions"][places_in(ids, weights.get("padding_id"))]
-        out[row, places] = layer_norm(both, weights["gamma"], weights["beta"])
-    return out
-
-
 def assert_near(case: Case, actual: Array) -> None:
     """Few numbers lie at the border of two integers, and each moves its row by little; padding is zero."""
     expected = case.expected()
@@ -319,52 +206,10 @@ ENOUGH_TOKENS = 8
 """Of fewer, most rows may have a number at a border."""
 
 
-# ---- whole models
-
-
-@dataclass(frozen=True)
-class Model:
-    """Random embeddings and layers, with everything that an input of ids needs."""
-
-    shape: Shape
-    positions: int
-    layers: int = 2
-    activation: str = "gelu"
-    limited: bool = False
-    after_padding: bool = False
-    seed: int = 0
-    parts: list[Case] = field(init=False)
-
-    def __post_init__(self) -> None:
-        nothing = np.zeros((1, 0), np.int64)
-        parts = [
-            embeddings_case(
-                self.shape.width, self.positions, nothing, after_padding=self.after_padding, seed=self.seed
-            )
-        ]
-        parts += [
-            layer_case(self.shape, nothing, activation=self.activation, seed=self.seed + number)
-            for number in range(1, self.layers + 1)
-        ]
-        if self.limited:
-            parts = [replace(part, weights=limited(part.weights)) for part in parts]
-        object.__setattr__(self, "parts", parts)
-
-    def expected(self, input_ids: Array, attention_mask: Array) -> Floats:
-        first, *layers = self.parts
-        states = embeddings(first.weights, input_ids, attention_mask)
-        for part in layers:
-            states = layer(part.weights, part.attributes, states, attention_mask)
-        return states
-
-    def model(self) -> onnx.ModelProto:
-        return model_of(self.parts)
-
-
 def model_of(parts: list[Case], variable: tuple[str, ...] = ()) -> onnx.ModelProto:
     """A file with these operators one after another; weights named in ``variable`` are inputs of it."""
     nodes, initializers, inputs = [], [], {}
-    value = next(name for name in parts[0].inputs if name != "attention_mask")
+    states = next(name for name in parts[0].inputs if name != "attention_mask")
     for number, part in enumerate(parts):
         names = []
         for name, array in part.weights.items():
@@ -373,17 +218,17 @@ def model_of(parts: list[Case], variable: tuple[str, ...] = ()) -> onnx.ModelPro
                 inputs[name] = array
             else:
                 initializers.append(numpy_helper.from_array(array, names[-1]))
-        source = [value, "attention_mask", *names]
-        value = f"states.{number}"
+        source = [states, "attention_mask", *names]
+        states = f"states.{number}"
         nodes.append(
-            helper.make_node(part.operator, source, [value], domain=DOMAIN, name=value, **part.attributes)
+            helper.make_node(part.operator, source, [states], domain=DOMAIN, name=states, **part.attributes)
         )
     inputs |= parts[0].inputs
     described = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), [None] * array.ndim)
         for name, array in inputs.items()
     ]
-    output = helper.make_tensor_value_info(value, TensorProto.FLOAT, [None] * 3)
+    output = helper.make_tensor_value_info(states, TensorProto.FLOAT, [None] * 3)
     return helper.make_model(
         helper.make_graph(nodes, "kernels", described, [output], initializers),
         opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid(DOMAIN, 1)],

@@ -1,0 +1,117 @@
+"""What should come out of the kernels, in plain numpy.
+
+Rows are quantised as the kernels do it, so that both differ by roundings only: a row whose number lies at
+the border of two integers becomes the one here and the other there, which moves the row a little.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float64]
+EPSILON = 0.01
+"""Far larger than in real models, so that another one is noticed."""
+
+ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
+    "gelu": lambda x: x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2))),
+    "gelu_tanh": lambda x: x * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    "relu": lambda x: np.maximum(x, 0),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+}
+
+
+def sequences(mask: Array) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """For each sequence its row of the mask, and where in the row its tokens are."""
+    for row, numbers in enumerate(mask):
+        for number in np.unique(numbers[numbers != 0]):
+            yield row, np.flatnonzero(numbers == number)
+
+
+def quantize(x: Floats) -> tuple[Floats, Floats, Floats]:
+    """Rows [n, width] as whole numbers 0..255; scale and minimum [n, 1]. In float32, as in the kernels."""
+    x32 = x.astype(np.float32)
+    minimum = x32.min(axis=-1, keepdims=True)
+    span = x32.max(axis=-1, keepdims=True) - minimum
+    scale = np.where(span > 255e-30, span / np.float32(255), np.float32(1e-30)).astype(np.float32)
+    whole = np.rint((x32 - minimum) * (np.float32(1) / scale))
+    return whole.astype(np.float64), scale.astype(np.float64), minimum.astype(np.float64)
+
+
+def product(x: Floats, weights: dict[str, Array], name: str) -> Floats:
+    whole, scale, minimum = quantize(x)
+    sums = whole @ weights[f"{name}_weight"].astype(np.float64)
+    shift = minimum * weights[f"{name}_sum"] + weights[f"{name}_bias"]
+    return scale * weights[f"{name}_scale"] * sums + shift
+
+
+def layer_norm(x: Floats, gamma: Array, beta: Array) -> Floats:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + EPSILON) * gamma + beta
+
+
+def attention(qkv: Floats, heads: int, relative_bias: Array | None) -> Floats:
+    """The context of one sequence, [tokens, 3 * heads * size] to [tokens, heads * size].
+
+    Heads whose size is no multiple of 16 are followed by zeros, which count for a row's range.
+    """
+    tokens = len(qkv)
+    queries, keys, values = qkv.reshape(tokens, 3, heads, -1).transpose(1, 2, 0, 3)
+    scores = queries @ keys.transpose(0, 2, 1) / math.sqrt(queries.shape[-1])
+    if relative_bias is not None:
+        distances = np.arange(tokens)[None] - np.arange(tokens)[:, None]
+        scores = scores + relative_bias[:, distances + relative_bias.shape[1] // 2]
+    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    mixed = shares / shares.sum(axis=-1, keepdims=True) @ values
+    return mixed.transpose(1, 0, 2)
+
+
+def pad_heads(context: Floats, weights: dict[str, Array]) -> tuple[Floats, dict[str, Array]]:
+    """Context [tokens, heads, size] to [tokens, heads * padded size], with the output weights to match."""
+    tokens, heads, size = context.shape
+    more = -size % 16
+    matrix = weights["output_weight"]
+    padded = np.pad(matrix.reshape(heads, size, -1), [(0, 0), (0, more), (0, 0)])
+    return (
+        np.pad(context, [(0, 0), (0, 0), (0, more)]).reshape(tokens, -1),
+        weights | {"output_weight": padded.reshape(-1, matrix.shape[1])},
+    )
+
+
+def layer(
+    weights: dict[str, Array], attributes: dict[str, int | float | str], states: Array, attention_mask: Array
+) -> Floats:
+    out = np.zeros(states.shape)
+    for row, places in sequences(attention_mask):
+        x = states[row, places].astype(np.float64)
+        qkv = product(x, weights, "qkv").astype(np.float32).astype(np.float64)
+        context, padded = pad_heads(
+            attention(qkv, attributes["num_heads"], weights.get("relative_bias")), weights
+        )
+        around = x + product(context, padded, "output")
+        x = layer_norm(around, weights["attention_gamma"], weights["attention_beta"])
+        hidden = ACTIVATIONS[attributes["activation"]](product(x, weights, "up"))
+        around = x + product(hidden, weights, "down")
+        out[row, places] = layer_norm(around, weights["output_gamma"], weights["output_beta"])
+    return out
+
+
+def places_in(ids: Array, padding_id: Array | None) -> list[int]:
+    """For each token of a sequence its row of the positions."""
+    if padding_id is None:
+        return list(range(len(ids)))
+    others = itertools.count(1)
+    return [0 if token_id == padding_id else next(others) for token_id in ids]
+
+
+def embeddings(weights: dict[str, Array], input_ids: Array, attention_mask: Array) -> Floats:
+    out = np.zeros((*input_ids.shape, weights["words"].shape[1]))
+    for row, places in sequences(attention_mask):
+        ids = input_ids[row, places]
+        words = weights["words"][ids].astype(np.float64) * weights["word_scale"][ids]
+        both = words + weights["positions"][places_in(ids, weights.get("padding_id"))]
+        out[row, places] = layer_norm(both, weights["gamma"], weights["beta"])
+    return out
