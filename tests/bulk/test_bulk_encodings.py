@@ -152,10 +152,10 @@ def test_carriage_returns_among_line_feeds_belong_to_texts(tmp_path: Path) -> No
 def test_an_encoding_whose_mark_is_missing(tmp_path: Path, encoding: str, kind: str) -> None:
     path = written(tmp_path, "in", "text\na\n".encode(f"{encoding}-be"))
 
-    log = refused(path, kind=kind, encoding=encoding)
+    sentence = refused(path, kind=kind, encoding=encoding)
 
-    assert f"{path} has no byte order mark, with which {encoding.upper()} begins" in log
-    assert f"--encoding {encoding}-le or {encoding}-be" in log
+    assert f"{path} has no byte order mark, with which {encoding.upper()} begins" in sentence
+    assert f"--encoding {encoding}-le or {encoding}-be" in sentence
 
 
 @pytest.mark.parametrize("word", ["idna", "punycode"])

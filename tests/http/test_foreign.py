@@ -25,7 +25,7 @@ def vectors(answer: httpx.Response) -> np.ndarray:
     sent = answer.json()
     if isinstance(sent, dict):
         sent = sent.get("embeddings") or sent.get("data") or [sent["embedding"]]
-    return np.array([item["embedding"] if isinstance(item, dict) else item for item in sent], np.float32)
+    return np.array([row["embedding"] if isinstance(row, dict) else row for row in sent], np.float32)
 
 
 def message(answer: httpx.Response) -> str:

@@ -33,7 +33,7 @@ def test_head(server: Server, path: str) -> None:
 
 @pytest.mark.parametrize("path", ROUTES)
 def test_options(server: Server, path: str) -> None:
-    """Every route tells its methods; what is no route is a 404."""
+    """Every route names its methods; a path without a route is a 404."""
     answer = ask(server, request(path, "OPTIONS"))
 
     if "/no" in path:

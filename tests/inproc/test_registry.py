@@ -81,16 +81,16 @@ def test_an_artifact_that_is_a_link_is_served(settings: Settings, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("changed", "log"), [("README.md", True), ("model.safetensors", False), (None, False)]
+    ("changed", "warned"), [("README.md", True), ("model.safetensors", False), (None, False)]
 )
-def test_a_folder_that_has_changed_is_told(
+def test_a_folder_that_has_changed_is_warned_of(
     home: Path,
     settings: Settings,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     *,
     changed: str | None,
-    log: bool,
+    warned: bool,
 ) -> None:
     """By its small files, as weights take long to read; the artifact is served all the same."""
     other = shutil.copytree(home / "checkpoint", tmp_path / "checkpoint")
@@ -102,8 +102,8 @@ def test_a_folder_that_has_changed_is_told(
 
     sentence = f"{settings.artifacts / SMALL} was exported from other files than {other} has now: README.md"
     assert [] == missing
-    assert log == (sentence in caplog.text)
-    assert log == bool(caplog.records)
+    assert warned == (sentence in caplog.text)
+    assert warned == bool(caplog.records)
 
 
 def test_damage_is_found_at_once(settings: Settings, tmp_path: Path) -> None:

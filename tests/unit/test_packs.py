@@ -35,15 +35,15 @@ def test_each_sequence_comes_out_once_in_its_order_whatever_else_happens(steps, 
     queue: FairQueue[int] = FairQueue(lanes)
     waiting: dict[int, deque[tuple[int, int]]] = {}
     keys: dict[int, str] = {}
-    rest = [("take", None)] * sum(len(value[0]) for kind, value in steps if kind == "add")
-    for number, (kind, value) in enumerate(steps + rest):
+    rest = [("take", None)] * sum(len(argument[0]) for kind, argument in steps if kind == "add")
+    for number, (kind, argument) in enumerate(steps + rest):
         if kind == "add":
-            lengths, keys[number] = value
+            lengths, keys[number] = argument
             queue.add(number, lengths, key=keys[number], pack_tokens=PACK_TOKENS[keys[number]])
             waiting[number] = deque(enumerate(lengths))
         elif kind == "remove":
-            queue.remove(value)
-            waiting.pop(value, None)
+            queue.remove(argument)
+            waiting.pop(argument, None)
         else:
             quick = kind == "take quick"
             was_empty = not queue.has_quick if quick else not waiting
