@@ -1,6 +1,5 @@
 """Real Ray clusters of two nodes on this machine: the HTTP contract through Serve, kills, and Data."""
 
-import contextlib
 import itertools
 import json
 import os
@@ -11,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import numpy as np
@@ -23,19 +22,17 @@ from contract.embeddings import EmbeddingsContract
 from contract.openai_client import OpenAIClientContract
 from contract.refusals import BAD_BODIES, RefusalsContract
 from contract.routes import RoutesContract
-from harness import MINILM, SMALL, START_SECONDS, WEB, Server, clean_environment, free_port, until, waiting
+from harness import MINILM, SMALL, START_SECONDS, Server, clean_environment, free_port, until, waiting
+from openai.types import CreateEmbeddingResponse
 from ray.cluster_utils import Cluster
+from ray_processes import SECONDS, processes, replicas, running, started
 
 from embed_onnx import Model
-from embed_onnx.errors import SetupError
 from embed_onnx.ray import proxy
-from embed_onnx.settings import RaySettings
 
 CORES, ACTOR_CORES = 7, 4
 """Of each node, and of an actor of Data, as Ray books them: no node has room for two such actors; each has
 for one, both replicas, and what reads and writes."""
-SECONDS = 300
-"""A hang is a failure: far more than Ray takes for anything here, on a busy machine too."""
 APP = "embed_onnx.ray.serve:app"
 REPLICAS = 2
 
@@ -74,29 +71,6 @@ def cluster(environment: dict[str, str]) -> Iterator[Cluster]:
         cluster.shutdown()
 
 
-@contextlib.contextmanager
-def started(command: list[str], environment: dict[str, str], **pipes: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process that does not outlive what needs it, nor keep a failure waiting."""
-    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-@contextlib.contextmanager
-def running(command: list[str], environment: dict[str, str], url: str) -> Iterator[None]:
-    """An application of ``serve run`` that is ready."""
-    with started(command, environment) as process:
-        until(
-            lambda: process.poll() is not None or WEB.get(f"{url}/ready").status_code == 200, seconds=SECONDS
-        )
-        assert process.poll() is None
-        yield
-        process.terminate()
-        process.wait(SECONDS)
-
-
 @pytest.fixture(scope="module")
 def server(cluster: Cluster, home: Path, environment: dict[str, str]) -> Iterator[Served]:
     """Two replicas of one core, one on each node, as their users start them."""
@@ -117,27 +91,6 @@ def client(server: Served) -> Iterator[httpx.Client]:
         yield opened
 
 
-def processes(node: Any, title: str) -> list[int]:
-    """Ids of the processes of a node whose title begins so."""
-    (raylet,) = node.all_processes["raylet"]
-    result = []
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            parent = status.read_text().split("PPid:")[1].split()[0]
-            named = (status.parent / "cmdline").read_bytes().startswith(title.encode())
-        except OSError:  # it has ended
-            continue
-        if named and int(parent) == raylet.process.pid:
-            result.append(int(status.parent.name))
-    return result
-
-
-def replicas(cluster: Cluster) -> list[int]:
-    """The process ids of the replicas."""
-    nodes = (cluster.head_node, *cluster.worker_nodes)
-    return [pid for node in nodes for pid in processes(node, "ray::ServeReplica:default:embed-onnx")]
-
-
 class TestEmbeddings(EmbeddingsContract):
     pass
 
@@ -152,24 +105,6 @@ class TestRefusals(RefusalsContract):
 
 class TestOpenAIClient(OpenAIClientContract):
     pass
-
-
-@pytest.mark.filterwarnings("ignore:Using extra keyword arguments on `Field`:DeprecationWarning")  # Ray's
-def test_settings_are_options_of_ray() -> None:
-    """Cores, replicas and the time to drain."""
-    from embed_onnx.ray import serve
-
-    fixed = serve.options(RaySettings(replicas=2, drain_timeout=7))
-    scaled = serve.options(RaySettings(replicas=2, max_replicas=8, threads=3))
-
-    assert {"num_cpus": 1} == fixed["ray_actor_options"]
-    assert (2, 7) == (fixed["num_replicas"], fixed["graceful_shutdown_timeout_s"])
-    assert {"num_cpus": 3} == scaled["ray_actor_options"]
-    assert {"min_replicas": 2, "max_replicas": 8, "target_ongoing_requests": 6} == scaled[
-        "autoscaling_config"
-    ]
-    with pytest.raises(SetupError, match="max_replicas is 1 and replicas 2"):
-        serve.options(RaySettings(replicas=2, max_replicas=1))
 
 
 BODIES = [
@@ -263,6 +198,11 @@ def test_a_header_that_names_no_model(client: httpx.Client) -> None:
     assert 200 == answer.status_code
 
 
+def vectors_of(answer: CreateEmbeddingResponse) -> np.ndarray:
+    """Float32 [texts, dimensions]."""
+    return np.array([vector.embedding for vector in answer.data], np.float32)
+
+
 def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, minilm: Model) -> None:
     """Under load, with a client's default retries, every request has its answer; a new replica comes."""
     texts = ["a text that takes its time " * 8] * 16
@@ -281,8 +221,8 @@ def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, min
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", http_client=http) as client:
             while not over.is_set():
                 try:
-                    data = client.embeddings.create(model=MINILM, input=texts).data
-                    if not np.array_equal(expected, np.array([item.embedding for item in data], np.float32)):
+                    answer = client.embeddings.create(model=MINILM, input=texts)
+                    if not np.array_equal(expected, vectors_of(answer)):
                         wrong.append("another vector")
                 except openai.OpenAIError as err:
                     wrong.append(err)
@@ -343,8 +283,8 @@ def test_a_prefix_keys_and_the_end(
 
     def ask(client: openai.OpenAI) -> None:
         try:
-            data = client.embeddings.create(model=MINILM, input=texts).data
-            actual.append(np.array_equal(expected, np.array([item.embedding for item in data], np.float32)))
+            answer = client.embeddings.create(model=MINILM, input=texts)
+            actual.append(np.array_equal(expected, vectors_of(answer)))
         except openai.OpenAIError as err:
             actual.append(err)
 
@@ -388,8 +328,8 @@ def test_a_node_is_lost_during_a_data_job(
     texts = [none.get(number % 100, f"row {number} of many") for number in range(ROWS)]
     source.mkdir()
     for first in range(0, ROWS, ROWS // 4):
-        selection = slice(first, first + ROWS // 4)
-        table = pa.table({"id": range(ROWS)[selection], "text": pa.array(texts[selection], pa.string())})
+        quarter = slice(first, first + ROWS // 4)
+        table = pa.table({"id": range(ROWS)[quarter], "text": pa.array(texts[quarter], pa.string())})
         pq.write_table(table, source / f"{first}.parquet")
     (lost,) = cluster.worker_nodes
     paths = {"source": str(source), "target": str(target), "artifact": str(artifacts / MINILM)}
