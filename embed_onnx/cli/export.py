@@ -138,7 +138,7 @@ def check_packages() -> None:
     if absent:
         raise SetupError(
             f"exporting needs {', '.join(absent)}; install them with `pip install 'embed-onnx[export]'`, "
-            "or export on another machine and copy its artifacts folder here"
+            "or export on another machine, and bring the artifact here with `embed-onnx push` and `pull`"
         )
 
 

@@ -101,6 +101,7 @@ def test_only_the_app_imports_dialects() -> None:
         ("uvicorn", ["http.connection", "http.server"]),
         ("uvicorn.protocols", ["http.connection"]),
         ("httptools", ["http.connection"]),
+        ("huggingface_hub", ["artifact.hub"]),
         ("prometheus_client", ["observe.metrics"]),
         ("pyarrow", ["bulk.columns", "bulk.formats.parquet", "ray.data"]),
         ("ray", ["ray.data", "ray.env", "ray.serve"]),

@@ -20,7 +20,9 @@ from harness import MINILM, ROOT, SMALL, run
 CACHE = ROOT / ".cache" / "tests"
 SOURCES = (
     "export",
-    "embed_onnx/artifact",
+    "embed_onnx/artifact/manifest.py",
+    "embed_onnx/artifact/models_txt.py",
+    "embed_onnx/artifact/line_options.py",
     "embed_onnx/engine",
     "embed_onnx/models/tokenizer.py",
     "tests/support/small_models.py",
