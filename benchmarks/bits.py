@@ -54,7 +54,9 @@ def main() -> None:
     torch = SentenceTransformer(str(peers.checkpoint(peers.SMALL)), device="cpu")
     originals: dict[Path, quality.Vectors] = {}
     rows: dict[str, Any] = {ORIGINAL: {OPERATORS: quality.sts(path, torch.encode, originals)}}
-    encoder = families.read(torch[0].auto_model)
+    model = torch[0].auto_model
+    arrays = {name: parameter.detach().numpy() for name, parameter in model.named_parameters()}
+    encoder = families.read(model.config.to_dict(), arrays, strict=False)
     with tempfile.TemporaryDirectory() as folder:
         for name, way in WAYS.items():
             file = Path(folder) / manifest.MODEL

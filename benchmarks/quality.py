@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks import engines, peers, record, stats
 from benchmarks.engines import AVX2, PYTORCH, Worker
+from embed_onnx_export import similarity
 from embed_onnx_export.report import datasets, environment, scores
 
 KINDS = ("sts", "retrieval")
@@ -76,14 +77,14 @@ def sts(path: Path, encode: Callable[[list[str]], Vectors], originals: dict[Path
     left, right = (vectors[[places[text] for text in side]] for side in (pairs.first, pairs.second))
     alone = np.concatenate([encode([text]) for text in list(places)[:ALONE_TEXTS]])
     return {
-        "spearman": stats.rounded(100 * scores.spearman(scores.cosines(left, right), pairs.scores)),
+        "spearman": stats.rounded(100 * scores.spearman(similarity.cosines(left, right), pairs.scores)),
         "cosine": _cosines(vectors, original),
         "alone": _cosines(vectors[:ALONE_TEXTS], alone),
     }
 
 
 def _cosines(left: Vectors, right: Vectors) -> dict[str, Any]:
-    cosines = scores.cosines(left, right)
+    cosines = similarity.cosines(left, right)
     values = {"mean": cosines.mean(), "percent_1": np.percentile(cosines, 1), "min": cosines.min()}
     return {name: round(float(value), 5) for name, value in values.items()} | {
         "equal": bool((left == right).all())

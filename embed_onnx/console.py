@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 
-FILE_WIDTH = 200
+FILE_WIDTH = 240
 """Characters a line of a table where the output is not a terminal."""
 
 

@@ -160,6 +160,10 @@ class Facts(Record, frozen=True, kw_only=True):
     ``parity`` is that of standard operators; ``kernel_parity`` that of the native kernels, where they can run
     the model and the machine that exported it had them. Both are None until they are measured.
 
+    ``exporter`` is what wrote the graph: "native" of the weights alone, or one of those that need PyTorch.
+    ``reference`` is what parity was measured against: "sentence-transformers" with its version, or "float32
+    graph", the artifact's own float32 form. Both are None of artifacts before format 5.
+
     ``packed``: equal numbers in a row of the attention mask are one sequence, so that a row takes several.
     """
 
@@ -169,6 +173,8 @@ class Facts(Record, frozen=True, kw_only=True):
     source: Source
     overrides: Overrides = NO_OVERRIDES
     recipe: int
+    exporter: str | None = None
+    reference: str | None = None
     output: Output
     max_tokens: Positive | None
     truncation_side: TruncationSide = "right"
@@ -245,9 +251,10 @@ def read(folder: Path) -> Manifest:
                 f"{path} has format {number} and this version reads up to {FORMAT}; "
                 "upgrade embed-onnx, or export the model again with this version"
             )
+        fields = msgspec.json.decode(raw, type=dict[str, Any])
         if number <= _FLAT_FORMAT:
-            return msgspec.convert(_with_output(msgspec.json.decode(raw)), Manifest)
-        return replace(msgspec.json.decode(raw, type=Manifest), format=FORMAT)
+            fields = _with_output(fields)
+        return msgspec.convert({**fields, "format": FORMAT}, Manifest)
     except FileNotFoundError:
         raise ArtifactError(f"{folder} holds no {MANIFEST}; run `embed-onnx export` to make it") from None
     except (OSError, ValueError, RecursionError) as err:  # msgspec's errors are ValueErrors
@@ -258,7 +265,7 @@ def _with_output(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a manifest of ``_FLAT_FORMAT`` or an older one, as they are now."""
     others = {name: value for name, value in fields.items() if name not in Dense.__struct_fields__}
     dense = {name: value for name, value in fields.items() if name in Dense.__struct_fields__}
-    return {**others, "format": FORMAT, "output": {"kind": "dense", **dense}}
+    return {**others, "output": {"kind": "dense", **dense}}
 
 
 def write(manifest: Manifest, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""``embed-onnx export`` and ``embed-onnx report``: what needs PyTorch, in the extra ``export``."""
+"""``embed-onnx export``, with the extra ``convert`` or ``export``, and ``report``, with the second."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from embed_onnx_export.report.datasets import Datasets
     from embed_onnx_export.run import Export
 
-PACKAGES = ("torch", "transformers", "optimum", "sentence_transformers")
+PACKAGES = ("onnx", "safetensors", "huggingface_hub")
+"""What exporting imports: the extra ``convert``."""
+PYTORCH = ("torch", "transformers", "sentence_transformers")
+"""What running an original imports: the extra ``export``."""
 STS = click.option(
     "--sts",
     type=click.Path(path_type=Path),
@@ -64,6 +67,8 @@ def export(
         from embed_onnx_export.report import card, datasets
         from embed_onnx_export.run import ExportsFailed, export_all
 
+        if report:
+            _check_pytorch()
         data = datasets.read(sts, beir)
         failure = None
         try:
@@ -98,6 +103,7 @@ def report(name: str, sts: Path | None, beir: Path | None, **words: Any) -> None
     configuration = settings.from_words(words)
     entries = _listed((name,), configuration)
     with _packages():
+        _check_pytorch()
         from embed_onnx_export.report import datasets
 
         _write_reports(entries, configuration, datasets.read(sts, beir))
@@ -137,8 +143,23 @@ def check_packages() -> None:
     absent = [name for name in PACKAGES if find_spec(name) is None]
     if absent:
         raise SetupError(
-            f"exporting needs {', '.join(absent)}; install them with `pip install 'embed-onnx[export]'`, "
-            "or export on another machine, and bring the artifact here with `embed-onnx push` and `pull`"
+            f"exporting needs {', '.join(absent)}; install them with `pip install 'embed-onnx[convert]'`, or "
+            "`pip install 'embed-onnx[export]'` for other architectures than BERT's, or export on another "
+            "machine, and bring the artifact here with `embed-onnx push` and `pull`"
+        )
+
+
+def _check_pytorch() -> None:
+    """Look for what runs originals.
+
+    Raises:
+        SetupError: A package is absent.
+    """
+    absent = [name for name in PYTORCH if find_spec(name) is None]
+    if absent:
+        raise SetupError(
+            f"a report runs the original, which needs {', '.join(absent)}; install them with "
+            "`pip install 'embed-onnx[export]'`"
         )
 
 

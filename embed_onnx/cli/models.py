@@ -36,14 +36,14 @@ def table(configuration: "Settings") -> "Table":
     from embed_onnx.engine import native
     from embed_onnx.models import registry
 
-    columns = ("name", "aliases", "dimensions", "max tokens", "precision", "MB", *COSINES, "runs on")
-    rows = Table(*columns)
+    columns = ("name", "aliases", "dimensions", "max tokens", "precision", "exporter", "MB", *COSINES)
+    rows = Table(*columns, "compared with", "runs on")
     kernels = native.find(configuration.kernels)
     for entry in registry.entries_to_serve(configuration):
         folder = configuration.artifacts / entry.name
         aliases = ", ".join(entry.names()[1:])
         if registry.missing([entry], configuration.artifacts):
-            rows.add_row(entry.name, aliases, "", "", entry.precision, "not exported")
+            rows.add_row(entry.name, aliases, "", "", entry.precision, "", "not exported")
             continue
         described = manifest.read(folder)
         engine = kernels.of(described)
@@ -53,8 +53,10 @@ def table(configuration: "Settings") -> "Table":
             str(described.output.dimensions),
             "no limit" if described.max_tokens is None else str(described.max_tokens),
             described.precision,
+            described.exporter or "not recorded",
             megabytes(manifest.model_bytes(folder)),
             *cosines(engine),
+            described.reference or "not recorded",
             engine.runs_on,
         )
     return rows

@@ -1,10 +1,13 @@
 """The stages that make one artifact, in order; its manifest comes last, of the facts that they gathered."""
 
+import importlib
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -13,18 +16,40 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Facts, Manifest, Module, Quantization
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
-from embed_onnx_export import parity
+from embed_onnx_export import extras, parity
 from embed_onnx_export.artifact import RECIPE
-from embed_onnx_export.checkpoint import overrides, static, tokenizer
-from embed_onnx_export.checkpoint.original import Original, load_original
+from embed_onnx_export.checkpoint import files, modules, overrides, tokenizer_file
+from embed_onnx_export.checkpoint.description import Description, with_quadratic
 from embed_onnx_export.checkpoint.sources import Checkpoint
-from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph import onnx_file, quantize, states
+from embed_onnx_export.graph import onnx_file, quantize
 from embed_onnx_export.graph.bert import encoder_graph
 from embed_onnx_export.graph.bert.families import Encoder, UnknownFamily
 from embed_onnx_export.graph.exporters import lookup
+from embed_onnx_export.graph.int8 import Floats
+from embed_onnx_export.graph.long_texts.branches import SHORT
 from embed_onnx_export.kinds import dense
 from embed_onnx_export.parity import Reference
+
+if TYPE_CHECKING:
+    from embed_onnx_export.checkpoint.original import Original
+
+NATIVE = "native"
+"""The exporter that writes graphs from weights, without PyTorch."""
+NO_BLOCKS = "a float32 graph of the weights alone has no blocks"
+"""Why attention to long texts needs much memory there; the int8 kernels need none of it."""
+FLOAT32_GRAPH = "float32 graph"
+"""What artifacts are compared with where there is no PyTorch."""
+
+
+class _Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint that was read: ``states`` is a transformer that we know, a table, or why it is neither.
+
+    ``original`` is the model in PyTorch, where that is installed.
+    """
+
+    description: Description
+    states: Encoder | Floats | str
+    original: "Original | None"
 
 
 def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[str], None]) -> Manifest:
@@ -34,63 +59,96 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
         ExportError: The checkpoint is not supported, or came out too far from the original.
     """
     show("loading")
-    original = load_original(checkpoint)
+    model = _load(entry, checkpoint)
     overrides.check(
         entry.overrides,
-        max_tokens=original.max_tokens,
-        dimensions=original.dimensions,
+        max_tokens=model.description.max_tokens,
+        dimensions=model.description.dimensions,
         repo=checkpoint.source.repo,
     )
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         show("exporting")
         graph = Path(scratch) / "float32.onnx"
-        modules = _write_states(original, checkpoint, graph)
+        exporter, chain = _write_states(entry, model, checkpoint, graph)
         onnx_file.copy(graph, folder)
-        dense.write_head(original, folder)
-        _write_tokenizer(original, folder)
+        dense.write_head(model.description, folder)
+        tokenizer_file.write(model.description.tokenizer, folder)
         _copy_license(checkpoint, folder)
         show("checking")
-        reference = parity.reference(original)
-        facts = _facts(entry, checkpoint, original, modules, float32_bytes=manifest.model_bytes(folder))
-        facts = _measured(facts, reference, folder)
+        facts = _facts(entry, checkpoint, model.description, float32_bytes=manifest.model_bytes(folder))
+        facts = replace(facts, exporter=exporter, modules=chain)
+        reference_name, embed = _original(model, folder, facts)
+        reference = parity.reference(model.description, embed)
+        facts = replace(facts, reference=reference_name)
+        if entry.precision == "float32" or model.original is not None:
+            facts = _measured(facts, reference, folder)
         if entry.precision == "int8":
             show("quantizing")
-            rewritten = _rewrite(original, graph)
-            quantization = _quantize(original, rewritten, graph, folder / manifest.MODEL)
-            packed = isinstance(rewritten, Encoder)
+            quantization = _quantize(model.states, graph, folder / manifest.MODEL)
+            packed = isinstance(model.states, Encoder)
             facts = replace(facts, precision="int8", quantization=quantization, packed=packed)
             show("comparing")
             facts = _measured(facts, reference, folder)
     return _write_manifest(facts, folder)
 
 
-def _write_states(original: Original, checkpoint: Checkpoint, graph: Path) -> tuple[Module, ...]:
+def _load(entry: Entry, checkpoint: Checkpoint) -> _Model:
+    """The model: in PyTorch where that is installed, and of its files alone elsewhere."""
+    if not extras.have_pytorch():
+        model = files.read(checkpoint, modules.read(checkpoint))
+        return _Model(description=model.description, states=model.states, original=None)
+    original = _pytorch().load(checkpoint)
+    chain = modules.read(checkpoint)
+    if files.is_static(chain):
+        states: Encoder | Floats | str = files.read(checkpoint, chain).states
+    elif entry.precision == "float32" and _is_long(original):
+        states = NO_BLOCKS
+    else:
+        try:
+            # What the config has besides is compared with PyTorch.
+            states = files.read_encoder(checkpoint, chain, strict=False)
+        except UnknownFamily as err:
+            states = str(err)
+    return _Model(description=original, states=states, original=original)
+
+
+def _is_long(described: Description) -> bool:
+    """Whether texts may be so long that exporters of PyTorch's graphs cut their attention into blocks."""
+    return (described.max_tokens or 0) > SHORT
+
+
+def _write_states(
+    entry: Entry, model: _Model, checkpoint: Checkpoint, graph: Path
+) -> tuple[str, tuple[Module, ...]]:
     """Write the float32 graph of token states: of the transformer, or of the table of embeddings.
 
-    The modules for the manifest, the first with a note if long texts need much memory.
+    Returns the exporter that did, and the modules for the manifest.
     """
-    module = original.torch[0]
-    if original.static:
-        lookup.write(module, graph)
-        return original.modules
-    try:
-        tokenizer.check(module)
-        tokenizer.check_converted(module.tokenizer, original.folder, parity.sentences())
-        quadratic = states.write(module, graph, max_tokens=tokenizer.max_tokens(module))
-    except ExportError as err:
-        raise ExportError(f"{checkpoint.source.repo} cannot be exported: {err}") from err
-    if quadratic is None:
-        return original.modules
-    first, *others = original.modules
-    note = f"attention needs memory in proportion to the square of a text's tokens, as {quadratic}"
-    return (replace(first, note=note), *others)
+    states, original = model.states, model.original
+    if isinstance(states, Encoder):
+        encoder_graph.write_float32(states, graph)
+        if original is not None:
+            encoder_graph.check(states, graph, _pytorch().states_of(original))
+    elif not isinstance(states, str):
+        lookup.write(states, graph)
+    elif original is not None:
+        exported: tuple[str, tuple[Module, ...]] = _pytorch().write_states(original, checkpoint, graph)
+        return exported
+    chain = model.description.modules
+    noted = isinstance(states, Encoder) and entry.precision == "float32" and _is_long(model.description)
+    return NATIVE, with_quadratic(chain, NO_BLOCKS) if noted else chain
 
 
-def _write_tokenizer(original: Original, folder: Path) -> None:
-    if original.static:
-        static.write_tokenizer(original.torch[0], folder)
-    else:
-        tokenizer.write(original.torch.tokenizer.backend_tokenizer, folder)
+def _original(model: _Model, folder: Path, facts: Facts) -> tuple[str, parity.Embed]:
+    """What artifacts are compared with, and its name: the model in PyTorch, or the float32 artifact."""
+    if model.original is None:
+        return FLOAT32_GRAPH, parity.of_artifact(folder, facts)
+    return _pytorch().REFERENCE, _pytorch().embed(model.original)
+
+
+def _pytorch() -> ModuleType:
+    """The module that loads PyTorch, which need not be installed."""
+    return importlib.import_module("embed_onnx_export.pytorch")
 
 
 def _copy_license(checkpoint: Checkpoint, folder: Path) -> None:
@@ -100,32 +158,18 @@ def _copy_license(checkpoint: Checkpoint, folder: Path) -> None:
             return
 
 
-def _rewrite(original: Original, graph: Path) -> Encoder | str:
-    """The model in the form that our native kernels know, or why it has none."""
-    if original.static:
-        return "it has no transformer"
-    try:
-        return encoder_graph.rewrite(original.torch[0].auto_model, graph)
-    except UnknownFamily as err:
-        return str(err)
+def _quantize(states: Encoder | Floats | str, graph: Path, output: Path) -> Quantization:
+    """Write the int8 file: of the transformer that we know, or else of the float32 graph as it is."""
+    match states:
+        case Encoder():
+            return encoder_graph.write(states, output)
+        case str():
+            return replace(quantize.quantize(graph, output), no_kernel=states)
+        case _:
+            return replace(lookup.quantize_table(graph, output), no_kernel="it has no transformer")
 
 
-def _quantize(original: Original, rewritten: Encoder | str, graph: Path, output: Path) -> Quantization:
-    """Write the int8 file: of the rewritten model, or else of the float32 graph as it is."""
-    if isinstance(rewritten, Encoder):
-        return encoder_graph.write(rewritten, output)
-    write = lookup.quantize_table if original.static else quantize.quantize
-    return replace(write(graph, output), no_kernel=rewritten)
-
-
-def _facts(
-    entry: Entry,
-    checkpoint: Checkpoint,
-    original: Original,
-    modules: tuple[Module, ...],
-    *,
-    float32_bytes: int,
-) -> Facts:
+def _facts(entry: Entry, checkpoint: Checkpoint, described: Description, *, float32_bytes: int) -> Facts:
     """What is known of an artifact while it is float32 and was not measured."""
     return Facts(
         name=entry.name,
@@ -133,13 +177,13 @@ def _facts(
         source=checkpoint.source,
         overrides=entry.overrides,
         recipe=RECIPE,
-        output=dense.output(original),
-        max_tokens=original.max_tokens,
-        modules=modules,
-        static=original.static,
-        truncation_side=original.truncation_side,
-        prompts=original.prompts,
-        default_prompt=original.default_prompt,
+        output=dense.output(described),
+        max_tokens=described.max_tokens,
+        modules=described.modules,
+        static=described.static,
+        truncation_side=described.truncation_side,
+        prompts=described.prompts,
+        default_prompt=described.default_prompt,
         precision="float32",
         float32_bytes=float32_bytes,
     )

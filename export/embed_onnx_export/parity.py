@@ -1,15 +1,17 @@
 """How far an artifact is from its original: the same texts through both, compared by cosine.
 
-The original runs in PyTorch, by sentence-transformers itself; the artifact runs through the
-runtime that serves it. Too far, and there is no artifact.
+The original runs in PyTorch, by sentence-transformers itself, or where there is no PyTorch it is the float32
+graph that was written from the weights, run by standard operators. The artifact runs through the runtime that
+serves it. Too far, and there is no artifact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import tokenizers
 from numpy.typing import NDArray
 
 from embed_onnx.artifact.manifest import (
@@ -21,16 +23,19 @@ from embed_onnx.artifact.manifest import (
     Parity,
     Precision,
 )
+from embed_onnx.engine import native
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.models.tokenizer import Tokenizer
-from embed_onnx_export.checkpoint.original import Original
+from embed_onnx_export import similarity
+from embed_onnx_export.checkpoint.description import Description
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.kinds import dense
-from embed_onnx_export.report import scores
 
 Cosines = NDArray[np.float64]
+Embed = Callable[[str, str], tuple[list[int], NDArray[np.float32]]]
+"""From a prompt and a text to their token ids and vector, float32 [dimensions]."""
 
 SENTENCES = Path(__file__).with_name("sentences.json")
 """Short and long, over the limit, several scripts, emoji, code, single words; written for this."""
@@ -62,10 +67,9 @@ def sentences() -> list[str]:
     return msgspec.json.decode(SENTENCES.read_bytes(), type=list[str])
 
 
-def messages(original: Original) -> list[str]:
+def messages(tokenizer: tokenizers.Tokenizer) -> list[str]:
     """What else an artifact is compared on, some of it with special tokens of its own tokenizer."""
     texts = msgspec.json.decode(MESSAGES.read_bytes(), type=list[str])
-    tokenizer = original.torch[0].tokenizer if original.static else original.torch.tokenizer.backend_tokenizer
     added = tokenizer.get_added_tokens_decoder().values()
     special = [token.content for token in added if token.special][:OWN_SPECIAL]
     texts += [text for token in special for text in (token, f"some words {token} and more")]
@@ -86,29 +90,51 @@ class Reference(msgspec.Struct, frozen=True):
     vectors: NDArray[np.float32]
 
 
-def reference(original: Original) -> Reference:
-    """Run the texts through the original, once for all artifacts that are compared with it.
-
-    One by one: some architectures let the padding of a batch into a text's vector.
-    """
-    model = original.torch
-    prompts = ["", *dict.fromkeys(prompt for prompt in original.prompts.values() if prompt)]
-    kinds = {True: sentences(), False: messages(original)}
+def reference(described: Description, embed: Embed) -> Reference:
+    """Run the texts through what artifacts are compared with, once for all of them."""
+    prompts = ["", *dict.fromkeys(prompt for prompt in described.prompts.values() if prompt)]
+    kinds = {True: sentences(), False: messages(described.tokenizer)}
     cases = [
         (prompt, text, floored)
         for prompt in prompts
         for floored, texts in kinds.items()
         for text in texts[:: PROMPTED if prompt else 1]
     ]
-    ids = [model.preprocess([text], prompt=prompt)["input_ids"] for prompt, text, _ in cases]
-    vectors = [model.encode([text], prompt=prompt, show_progress_bar=False) for prompt, text, _ in cases]
+    results = [embed(prompt, text) for prompt, text, _ in cases]
     return Reference(
         prompts=[prompt for prompt, _, _ in cases],
         texts=[prompt + text for prompt, text, _ in cases],
         floored=[floored for _, _, floored in cases],
-        ids=[row.flatten().tolist() for row in ids],
-        vectors=np.concatenate(vectors).astype(np.float32),
+        ids=[ids for ids, _ in results],
+        vectors=np.array([vector for _, vector in results]),
     )
+
+
+def of_artifact(folder: Path, facts: Facts) -> Embed:
+    """An artifact folder as what later ones are compared with, run by standard operators.
+
+    A text of which nothing is left without its prompt has a vector of zeros, and is not compared.
+    """
+    tokenizer = _tokenizer(folder, facts)
+    inference = dense.inference(Encoder(folder / MODEL, facts, native.find("off")), facts.output)
+
+    def one(prompt: str, text: str) -> tuple[list[int], NDArray[np.float32]]:
+        (item,) = tokenizer.encode([prompt + text])
+        skipped = _skipped(tokenizer, facts, prompt)
+        if item.num_tokens <= skipped:
+            return item.ids, np.zeros(facts.output.dimensions, np.float32)
+        return item.ids, inference.run([TokenSequence(item.ids, skipped)])[0]
+
+    return one
+
+
+def _tokenizer(folder: Path, facts: Facts) -> Tokenizer:
+    return Tokenizer(folder / TOKENIZER, max_tokens=facts.max_tokens, truncation_side=facts.truncation_side)
+
+
+def _skipped(tokenizer: Tokenizer, facts: Facts, prompt: str) -> int:
+    """The tokens of a prompt that are not pooled."""
+    return 0 if facts.output.include_prompt or not prompt else tokenizer.prompt_length(prompt)
 
 
 def measure(expected: Reference, folder: Path, facts: Facts, kernels: Kernels) -> Parity:
@@ -117,20 +143,18 @@ def measure(expected: Reference, folder: Path, facts: Facts, kernels: Kernels) -
     Raises:
         ExportError: A text has other token ids, or the vectors of sentences are below the floor.
     """
-    tokenizer = Tokenizer(
-        folder / TOKENIZER, max_tokens=facts.max_tokens, truncation_side=facts.truncation_side
-    )
+    tokenizer = _tokenizer(folder, facts)
     tokens = tokenizer.encode(expected.texts)
     _check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
     inference = dense.inference(Encoder(folder / MODEL, facts, kernels), facts.output)
     lengths = [item.num_tokens for item in tokens]
     places, vectors = [], []
     for place, (prompt, item) in enumerate(zip(expected.prompts, tokens, strict=True)):
-        skipped = 0 if facts.output.include_prompt or not prompt else tokenizer.prompt_length(prompt)
+        skipped = _skipped(tokenizer, facts, prompt)
         if item.num_tokens > skipped:  # of no token, serving makes no vector
             places.append(place)
             vectors.extend(inference.run([TokenSequence(item.ids, skipped)]))
-    cosines = scores.cosines(np.array(vectors), expected.vectors[places])
+    cosines = similarity.cosines(np.array(vectors), expected.vectors[places])
     floor = FLOORS[facts.precision]
     bound = np.array(expected.floored) & counted(lengths, floor.tokens, facts)
     _check_floor(cosines[bound[places]], floor, facts)

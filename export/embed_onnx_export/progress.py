@@ -65,11 +65,12 @@ def explained(name: str, folder: Path, show: Show) -> Iterator[None]:
 
     Raises:
         ExportError: The disk, the memory, or a checkpoint that torch or a library on it cannot deal with.
+        ImportError: A package cannot be imported.
     """
     try:
         with _warnings_as_lines(show.line):
             yield
-    except SetupError:
+    except (SetupError, ImportError):  # the second is of packages that do not go together
         raise
     except OSError as err:
         raise ExportError(f"{name} cannot be written to {folder}: {err}; free or choose a place") from err

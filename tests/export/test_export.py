@@ -20,12 +20,11 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx.models.options import Options
-from embed_onnx_export import artifact, parity
+from embed_onnx_export import artifact, parity, similarity
 from embed_onnx_export.checkpoint import sources
 from embed_onnx_export.checkpoint.original import load_original
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import int8
-from embed_onnx_export.report import scores
 from embed_onnx_export.run import export_all
 
 EXPORTS = [
@@ -359,12 +358,12 @@ def test_the_record_is_of_every_text_that_was_judged(artifacts: Path) -> None:
     """Embedded again by the artifact and by the original, each text has its share in the figures."""
     folder = artifacts / MINILM
     original = load_original(sources.find(Entry(name=MINILM, repo=f"sentence-transformers/{MINILM}")))
-    texts = [*parity.sentences(), *parity.messages(original)]
+    texts = [*parity.sentences(), *parity.messages(original.tokenizer)]
     result = manifest.read(folder)
 
     with Model.load(folder) as model:
         lengths = np.array([item.num_tokens for item in model.tokenize(texts, Options())])
-        cosines = scores.cosines(
+        cosines = similarity.cosines(
             model.encode(texts), np.concatenate([original.torch.encode([text]) for text in texts])
         )
         recorded = model.kernels.parity
@@ -382,7 +381,7 @@ def test_the_record_is_of_every_text_that_was_judged(artifacts: Path) -> None:
 
 def test_messages_are_what_people_send(tmp_path: Path) -> None:
     """One to four words, runs of punctuation, special tokens as text, scripts that are rare."""
-    messages = parity.messages(load(small_models.save(tmp_path / "saved")))
+    messages = parity.messages(load(small_models.save(tmp_path / "saved")).tokenizer)
     scripts = {unicodedata.name(text[0], "?").partition(" ")[0] for text in messages}
 
     assert len(set(messages)) == len(messages) >= 100

@@ -9,7 +9,7 @@ import small_models
 
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare, onnx_file, states
-from embed_onnx_export.graph.bert import encoder_graph, families
+from embed_onnx_export.graph.bert import encoder_graph
 from embed_onnx_export.graph.states import Exporter
 
 
@@ -22,7 +22,7 @@ class Module:
 
 def from_weights(module: Module, path: Path) -> None:
     """An exporter that needs no tracing."""
-    onnx_file.save(encoder_graph.build(families.read(module.auto_model), quantized=False), path)
+    onnx_file.save(encoder_graph.build(small_models.encoder(module.auto_model), quantized=False), path)
 
 
 def refusing(name: str) -> Exporter:

@@ -7,6 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 from sklearn.metrics import ndcg_score
 
+from embed_onnx_export import similarity
 from embed_onnx_export.report import (
     histogram,
     markdown,
@@ -57,7 +58,7 @@ def test_cosines_of_any_lengths() -> None:
     remaining = np.array([[1, 0], [3, 4], [1, 1]], np.float32)
     right = np.array([[0, 2], [30, 40], [-1, -1]], np.float32)
 
-    assert scores.cosines(remaining, right) == pytest.approx([0, 1, -1])
+    assert similarity.cosines(remaining, right) == pytest.approx([0, 1, -1])
 
 
 def test_cosines_of_zero_vectors() -> None:
@@ -65,7 +66,7 @@ def test_cosines_of_zero_vectors() -> None:
     remaining = np.array([[0, 0], [0, 0], [1, 0], [np.nan, 0]], np.float32)
     right = np.array([[0, 0], [1, 0], [0, 0], [1, 0]], np.float32)
 
-    assert scores.cosines(remaining, right).tolist() == pytest.approx([1, 0, 0, np.nan], nan_ok=True)
+    assert similarity.cosines(remaining, right).tolist() == pytest.approx([1, 0, 0, np.nan], nan_ok=True)
 
 
 def test_spearman_shares_ranks() -> None:

@@ -15,7 +15,7 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
-from small_models import MAX_TOKENS, PROMPTS, WIDTH
+from small_models import MAX_TOKENS, PROMPTS
 from stacks import STATIC_WIDTH
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -28,9 +28,10 @@ from embed_onnx.cli import export
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models.options import Options
 from embed_onnx_export import parity
-from embed_onnx_export.checkpoint import head, modules, sources
+from embed_onnx_export.checkpoint import files, modules, sources
 from embed_onnx_export.checkpoint.original import load_original
 from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph import head_graph
 from embed_onnx_export.run import export_all
 
 NAMES = ("modes", "unpooled", "long", "truncated", "lowered", "plain", "static", "static-dense")
@@ -304,55 +305,45 @@ def test_tables_of_model2vec(workshop: Path, tmp_path: Path, folded: bool) -> No
     np.testing.assert_allclose(rows, original.torch[0].embedding.weight.detach().numpy(), rtol=1e-5)
 
 
-def head_of(folder: Path, layers: list, width: int) -> onnxruntime.InferenceSession:
-    head.write(layers, width, folder / "head.onnx")
+def head_of(folder: Path) -> onnxruntime.InferenceSession:
+    """The head of a saved model, written and opened."""
+    checkpoint = sources.find(Entry(name="m", repo="m", folder=folder))
+    described = files.read(checkpoint, modules.read(checkpoint)).description
+    head_graph.write(described.head, described.pooled, folder / "head.onnx")
     return onnxruntime.InferenceSession(folder / "head.onnx")
 
 
-@pytest.mark.filterwarnings(
-    "ignore:You are using the legacy TorchScript-based ONNX export:DeprecationWarning"
-)
-@pytest.mark.filterwarnings("ignore:The feature will be removed:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:Implicit dimension choice:UserWarning")
-@pytest.mark.parametrize(
-    "activation",
-    [
-        *("CELU", "ELU", "GELU", "Hardswish", "Identity", "LeakyReLU", "LogSigmoid", "Mish", "PReLU"),
-        *("RReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh"),
-    ],
-)
+@pytest.mark.parametrize("activation", head_graph.ACTIVATIONS)
 def test_activations_of_torch(tmp_path: Path, activation: str) -> None:
     """With an operator of their own in ONNX or without."""
-    layers = [stacks.dense(WIDTH, 16, activation).eval()]
-    pooled = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(1)) * 3
-    expected = layers[0]({"sentence_embedding": pooled})["sentence_embedding"].detach().numpy()
+    dense = stacks.dense(STATIC_WIDTH, 16, activation).eval()
+    folder = stacks.save(tmp_path / "saved", [stacks.static(), dense])
+    pooled = torch.randn(1, STATIC_WIDTH, generator=torch.Generator().manual_seed(1)) * 3
+    expected = dense({"sentence_embedding": pooled})["sentence_embedding"].detach().numpy()
 
-    (vector,) = head_of(tmp_path, layers, WIDTH).run(None, {"pooled": pooled.numpy()})
+    (vector,) = head_of(folder).run(None, {"pooled": pooled.numpy()})
 
     np.testing.assert_allclose(expected, vector, rtol=0, atol=1e-5)
     assert np.float32 == vector.dtype
 
 
-@pytest.mark.filterwarnings(
-    "ignore:You are using the legacy TorchScript-based ONNX export:DeprecationWarning"
-)
-@pytest.mark.filterwarnings("ignore:The feature will be removed:DeprecationWarning")
-@pytest.mark.parametrize("outputs", [WIDTH, 16], ids=["identity", "projected"])
+@pytest.mark.parametrize("outputs", [STATIC_WIDTH, 16], ids=["identity", "projected"])
 def test_a_residual_follows_its_formula(tmp_path: Path, outputs: int) -> None:
     """tanh(W x + b) + x, or + R x where the dimensions differ: what sentence-transformers 6 computes."""
-    (tmp_path / "2_Dense").mkdir()
-    stacks.dense(WIDTH, outputs).save(str(tmp_path / "2_Dense"))
-    stacks.make_residual(tmp_path / "2_Dense")
-    saved = safetensors.numpy.load_file(tmp_path / "2_Dense" / "model.safetensors")
-    x = np.random.default_rng(2).normal(size=(1, WIDTH)).astype(np.float32)
-    added = x if outputs == WIDTH else x @ saved["residual.weight"].T
+    folder = stacks.save(tmp_path / "saved", [stacks.static(), stacks.dense(STATIC_WIDTH, outputs)])
+    stacks.make_residual(folder / "1_Dense")
+    saved = safetensors.numpy.load_file(folder / "1_Dense" / "model.safetensors")
+    x = np.random.default_rng(2).normal(size=(1, STATIC_WIDTH)).astype(np.float32)
+    added = x if outputs == STATIC_WIDTH else x @ saved["residual.weight"].T
     expected = np.tanh(x @ saved["linear.weight"].T + saved["linear.bias"]) + added
 
-    module = head.load_dense(tmp_path, "2_Dense")
-    (vector,) = head_of(tmp_path, [module], WIDTH).run(None, {"pooled": x})
+    (vector,) = head_of(folder).run(None, {"pooled": x})
+    original = load_original(sources.find(Entry(name="m", repo="m", folder=folder))).torch[1]
+    theirs = original({"sentence_embedding": torch.tensor(x)})["sentence_embedding"].detach().numpy()
 
     np.testing.assert_allclose(expected, vector, rtol=0, atol=1e-5)
-    assert isinstance(module, head.Residual)
+    np.testing.assert_allclose(expected, theirs, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -18,18 +18,18 @@ def test_a_busy_port(serve: Callable[..., Server], home: Path) -> None:
 
 
 def without_export_extra(tmp_path: Path) -> dict[str, str]:
-    """An environment in which torch is not installed, as on an edge box."""
+    """An environment without the extras for exporting, as on an edge box."""
     return at_start(
         tmp_path,
         "import importlib.util as u\nfind = u.find_spec\n"
-        "u.find_spec = lambda name, package=None: None if name == 'torch' else find(name, package)\n",
+        "u.find_spec = lambda name, package=None: None if name == 'onnx' else find(name, package)\n",
     )
 
 
 @pytest.mark.parametrize(
     ("models", "sentence"),
     [
-        pytest.param("no-such-model\n", "pip install 'embed-onnx[export]'", id="missing-artifact"),
+        pytest.param("no-such-model\n", "pip install 'embed-onnx[convert]'", id="missing-artifact"),
         pytest.param("a b=c\n", "line 1: 'b=c' is not an option", id="bad-line"),
         pytest.param("# nothing\n", "lists no model", id="no-model"),
         pytest.param(None, "name a model with --model OWNER/NAME", id="nothing-at-all"),

@@ -21,6 +21,9 @@ from tokenizers import (
     trainers,
 )
 
+from embed_onnx_export.graph.bert import families
+from embed_onnx_export.graph.bert.families import Encoder
+
 WIDTH = 32
 MAX_TOKENS = 48
 SHAPE = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -155,6 +158,13 @@ def build(architecture: str, vocabulary: int = 300, **changes: Any) -> transform
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
     return model.eval()
+
+
+def encoder(model: transformers.PreTrainedModel) -> Encoder:
+    """A model of the BERT family as the exporter reads it, of its config and its parameters."""
+    arrays = {name: parameter.detach().numpy() for name, parameter in model.named_parameters()}
+    config = {**model.config.to_dict(), "model_type": model.config.model_type}
+    return families.read(config, arrays, strict=False)
 
 
 def save(

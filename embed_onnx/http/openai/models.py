@@ -43,6 +43,10 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None
     pooling: list[str]
     precision: str
+    exporter: str | None
+    """What wrote the graph; null if that was not recorded, as before format 5 of the manifest."""
+    reference: str | None
+    """What parity was measured against; null likewise."""
     runs_on: str
     parity: Parity | None
     prompts: dict[str, str]
@@ -136,6 +140,8 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
         max_tokens=manifest.max_tokens,
         pooling=list(manifest.output.pooling),
         precision=manifest.precision,
+        exporter=manifest.exporter,
+        reference=manifest.reference,
         runs_on=engine.runs_on,
         parity=engine.parity,
         prompts=manifest.prompts,

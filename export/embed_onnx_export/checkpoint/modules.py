@@ -4,7 +4,6 @@ modules.json lists them in order. What is served: a Transformer and a Pooling, o
 pools itself; then any of Dense, LayerNorm, Dropout and Normalize. Everything else is refused by its name.
 """
 
-import importlib
 import json
 import re
 from pathlib import Path, PurePosixPath
@@ -13,11 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 import safetensors
 import tokenizers
-import torch
 
 from embed_onnx.artifact.manifest import Positive
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
+from embed_onnx_export.checkpoint.tensors import INDEX, SINGLE, Index
 from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph.head_graph import ACTIVATIONS, SLOPED
 
 KIND = re.compile(
     r"sentence_transformers\.(?:models|sentence_transformer\.modules|base\.modules)(?:\.\w+)?\.(\w+)"
@@ -41,6 +41,8 @@ CONFIGS = (
     "added_tokens.json", "vocab.json",
 )  # fmt: skip
 """What sentence-transformers and transformers read of a module besides its weights and tokenizer.json."""
+ACTIVATION = re.compile(rf"torch\.nn\.(?:modules\.(?:\w+\.)?)?({'|'.join(ACTIVATIONS)})")
+"""The class of an activation, by the paths that it has in torch."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 T = TypeVar("T")
@@ -81,14 +83,19 @@ class DenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     module_output_name: str | None = None
     use_residual: bool = False
 
-    def activation(self) -> type[torch.nn.Module] | None:
-        """Its class, if the name is that of one in torch."""
-        path, _, name = self.activation_function.rpartition(".")
-        try:
-            kind = getattr(importlib.import_module(path), name, None) if path.startswith("torch.") else None
-        except ImportError:
-            return None
-        return kind if isinstance(kind, type) and issubclass(kind, torch.nn.Module) else None
+    def activation(self) -> str:
+        """Its name in ``ACTIVATIONS``.
+
+        Raises:
+            ExportError: It is not one of them.
+        """
+        known = ACTIVATION.fullmatch(self.activation_function)
+        if known is None:
+            raise ExportError(
+                f"a Dense has the activation {self.activation_function}, which is not served; save it with "
+                f"one of torch.nn's {', '.join(ACTIVATIONS)}"
+            )
+        return known[1]
 
 
 class _NormalizeConfig(msgspec.Struct):
@@ -233,11 +240,9 @@ def _check_transformer(folder: Path) -> None:
 def _check_weights(module: Module, checkpoint: Checkpoint) -> None:
     """Safetensors only: an index may name pickles as its shards, and a file elsewhere is not the weights."""
     folder = checkpoint.folder / module.path
-    sharded = folder / "model.safetensors.index.json"
-    single = folder / "model.safetensors"
-    files = [single.name]
-    if module.kind == "Transformer" and sharded.is_file() and not single.is_file():
-        files = sorted(set(decode(sharded, _Index).weight_map.values()))
+    files = [SINGLE]
+    if module.kind == "Transformer" and (folder / INDEX).is_file() and not (folder / SINGLE).is_file():
+        files = sorted(set(decode(folder / INDEX, Index).weight_map.values()))
     if not all(name.endswith(".safetensors") and (folder / name).is_file() for name in files):
         raise _no_weights(module, checkpoint)
     for name in files:
@@ -245,12 +250,6 @@ def _check_weights(module: Module, checkpoint: Checkpoint) -> None:
             safetensors.safe_open(folder / name, "np")
         except Exception as err:
             raise ExportError(f"{folder / name} is damaged: {err}; get the checkpoint again") from None
-
-
-class _Index(msgspec.Struct):
-    """model.safetensors.index.json: the file of each tensor."""
-
-    weight_map: dict[str, str]
 
 
 def _no_weights(module: Module, checkpoint: Checkpoint) -> ExportError:
@@ -272,18 +271,14 @@ def _no_weights(module: Module, checkpoint: Checkpoint) -> ExportError:
 def _check_dense(folder: Path) -> None:
     config = decode(folder / CONFIG, DenseConfig)
     _check_names(folder, config)
-    if config.activation() is None:
-        raise ExportError(
-            f"{folder / CONFIG} has the activation {config.activation_function}, which is not a class of "
-            "torch.nn and would be code of its own (sentence-transformers takes Tanh in its place); save the "
-            "Dense with an activation of torch.nn"
-        )
     expected: dict[str, tuple[int, ...]] = {"linear.weight": (config.out_features, config.in_features)}
     if config.bias:
         expected["linear.bias"] = (config.out_features,)
+    if config.activation() == SLOPED:
+        expected["activation_function.weight"] = (1,)
     if config.use_residual and config.in_features != config.out_features:
         expected["residual.weight"] = (config.out_features, config.in_features)
-    with safetensors.safe_open(folder / "model.safetensors", "np") as file:
+    with safetensors.safe_open(folder / SINGLE, "np") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     for name, shape in expected.items():
         if shapes.get(name) != shape:

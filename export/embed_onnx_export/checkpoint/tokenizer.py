@@ -4,14 +4,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import tokenizers
 import transformers
 
 from embed_onnx.artifact.manifest import TOKENIZER
+from embed_onnx_export.checkpoint.tokenizer_file import NO_LIMIT
 from embed_onnx_export.errors import ExportError
 
-NO_LIMIT = 8192
-"""The limit of a model that has none: attention takes memory by the square of the length."""
 POSITIONS = re.compile(
     r"(position_embeddings?|positions_embed|embed_positions|wpe|distance_embedding)\.weight"
 )
@@ -86,13 +84,6 @@ def check_converted(tokenizer: Any, folder: Path, texts: list[str]) -> None:
                 f"its tokenizer, {type(slow).__name__}, cannot be converted: as {TOKENIZER} it gives other "
                 f"ids for {text[:60]!r}; save the model with a fast tokenizer that you trust"
             )
-
-
-def write(tokenizer: tokenizers.Tokenizer, folder: Path) -> None:
-    """Write tokenizer.json, lower-casing and special tokens included; limits are in the manifest."""
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    tokenizer.save(str(folder / TOKENIZER))
 
 
 def max_tokens(module: Any) -> int:

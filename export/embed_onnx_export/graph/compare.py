@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from embed_onnx_export.graph import onnx_file
@@ -72,6 +71,8 @@ def fault(path: Path, original: Original, compared: Iterator[Input] | list[Input
 
 def of_pytorch(model: Any) -> Original:
     """A model of transformers."""
+    import torch  # noqa: PLC0415 - where there is none, graphs are compared with graphs
+
     names = inspect.signature(model.forward).parameters
 
     def states(ids: Integers, mask: Integers) -> Floats:

@@ -9,25 +9,25 @@ from embed_onnx.artifact.manifest import HEAD, Dense
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.inference import Inference
 from embed_onnx.engine.outputs.dense import DenseFinish
-from embed_onnx_export.checkpoint import head
-from embed_onnx_export.checkpoint.original import Original
+from embed_onnx_export.checkpoint.description import Description
+from embed_onnx_export.graph import head_graph
 
 
-def output(original: Original) -> Dense:
+def output(described: Description) -> Dense:
     """The manifest's record of the vectors of a model."""
     return Dense(
-        dimensions=original.dimensions,
-        matryoshka=original.matryoshka,
-        pooling=original.pooling,
-        include_prompt=original.include_prompt,
-        normalize=original.normalize,
+        dimensions=described.dimensions,
+        matryoshka=described.matryoshka,
+        pooling=described.pooling,
+        include_prompt=described.include_prompt,
+        normalize=described.normalize,
     )
 
 
-def write_head(original: Original, folder: Path) -> None:
+def write_head(described: Description, folder: Path) -> None:
     """Write head.onnx, if modules come between the pooling and the last Normalize."""
-    if original.head:
-        head.write(original.head, original.pooled, folder / HEAD)
+    if described.head:
+        head_graph.write(described.head, described.pooled, folder / HEAD)
 
 
 def inference(encoder: Encoder, described: Dense) -> Inference[NDArray[np.float32]]:

@@ -13,11 +13,11 @@ import torch
 from embed_onnx.artifact.manifest import SHORT_TOKENS, Manifest, Precision, model_bytes
 from embed_onnx.models.model import Model
 from embed_onnx.system import cpu
-from embed_onnx_export import parity
+from embed_onnx_export import parity, similarity
 from embed_onnx_export.checkpoint.original import Original, load_original
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.progress import Show
-from embed_onnx_export.report import environment, measure, scores, texts
+from embed_onnx_export.report import environment, measure, texts
 from embed_onnx_export.report.card import Card, Facts, Measured, Row
 from embed_onnx_export.report.datasets import Datasets
 from embed_onnx_export.report.measure import Embed, Scorer, Vectors, Workload
@@ -48,7 +48,7 @@ def card_of(subject: Subject, data: Datasets, show: Show) -> Card:
     show("loading")
     torch.set_num_threads(cpu.usable_cores())
     original = load_original(subject.checkpoint, attention=None)
-    work = measure.workload(data, parity.messages(original))
+    work = measure.workload(data, parity.messages(original.tokenizer))
     show.expect(work.count * (1 + len(subject.folders)))
     with contextlib.ExitStack() as stack:
         models = {name: stack.enter_context(Model.load(path)) for name, path in subject.folders.items()}
@@ -68,7 +68,7 @@ def card_of(subject: Subject, data: Datasets, show: Show) -> Card:
     scorer = Scorer(data, work, vectors[ORIGINAL], _similarity(original))
     rows = {}
     for name, engine in engines.items():
-        cosines = scores.cosines(vectors[name]["bare"], vectors[ORIGINAL]["bare"])
+        cosines = similarity.cosines(vectors[name]["bare"], vectors[ORIGINAL]["bare"])
         rows[name] = Row(
             runs_on=engine.runs_on,
             megabytes=engine.megabytes,

@@ -12,7 +12,7 @@ import transformers
 from embed_onnx.engine.vectors import normalize
 from embed_onnx.models.model import Model
 from embed_onnx.models.options import Options
-from embed_onnx_export import parity
+from embed_onnx_export import parity, similarity
 from embed_onnx_export.checkpoint.original import Original
 from embed_onnx_export.report import scores, texts
 from embed_onnx_export.report.card import Scores, Speed
@@ -140,7 +140,7 @@ class Scorer:
         spearman = None
         if self._data.pairs is not None and self._pairs is not None:
             first, second = (short["text"][places] for places in self._pairs)
-            spearman = scores.spearman(scores.cosines(first, second), self._data.pairs.scores)
+            spearman = scores.spearman(similarity.cosines(first, second), self._data.pairs.scores)
         task = self._data.retrieval
         return Scores(
             dimensions=dimensions,

@@ -1,4 +1,4 @@
-"""Scores of vectors and of rankings: cosine, Spearman, neighbours that are shared, nDCG, recall."""
+"""Scores of rankings: Spearman, neighbours that are shared, nDCG, recall."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,20 +15,6 @@ Gains = Sequence[Mapping[int, float]]
 
 QUERIES_A_BLOCK = 256
 """Ranked in one go, so that memory does not grow with queries times documents."""
-
-
-def cosines(rows: Floats, others: Floats) -> NDArray[np.float64]:
-    """The cosine of each row to the same row of the other side, [texts]; 1 of two zero vectors, 0 of one."""
-    squares, other_squares = _products(rows, rows), _products(others, others)
-    lengths: NDArray[np.float64] = np.sqrt(squares * other_squares)
-    results: NDArray[np.float64] = (squares == other_squares).astype(np.float64)
-    np.divide(_products(rows, others), lengths, out=results, where=lengths != 0)
-    return results
-
-
-def _products(rows: Floats, others: Floats) -> NDArray[np.float64]:
-    products: NDArray[np.float64] = np.einsum("td,td->t", rows, others, dtype=np.float64)
-    return products
 
 
 def spearman(values: Sequence[float] | NDArray[np.float64], others: Sequence[float]) -> float:

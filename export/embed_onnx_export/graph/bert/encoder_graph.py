@@ -2,12 +2,12 @@
 
     input_ids, attention_mask int64 [batch, tokens] -> last_hidden_state float32 [batch, tokens, width]
 
-What the two compute, and what masks mean, is in ``functions``. The same text with float32 weights is
-compared with an exporter's graph of the original first, so that what is quantised is known to be it.
+What the two compute, and what masks mean, is in ``functions``. The same text with float32 weights is the file
+of that precision. Where there is PyTorch it is compared with the original, so that what is quantised is known
+to be it.
 """
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper, parser
 from embed_onnx.artifact.manifest import Quantization
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare, onnx_file
-from embed_onnx_export.graph.bert import families, functions
+from embed_onnx_export.graph.bert import functions
 from embed_onnx_export.graph.bert.families import Encoder, Layer, Linear, Norm
 from embed_onnx_export.graph.int8 import quantize_channels, quantize_rows
 
@@ -35,37 +35,22 @@ def write(encoder: Encoder, output: Path) -> Quantization:
     return replace(functions.QUANTIZATION, kernel_activation_bits=8)
 
 
-def rewrite(model: Any, graph: Path) -> Encoder:
-    """The encoder that a model of transformers is, in the form of this file.
-
-    ``graph`` is the float32 graph of the same model, which the new form is compared with.
-
-    Raises:
-        UnknownFamily: The model is not of the BERT family.
-        ExportError: The states are too far apart.
-    """
-    encoder = families.read(model)
-    check(encoder, graph)
-    return encoder
+def write_float32(encoder: Encoder, output: Path) -> None:
+    """Write the float32 file."""
+    onnx_file.save(build(encoder, quantized=False), output)
 
 
-def check(encoder: Encoder, original: Path) -> None:
-    """Compare the float32 form with the graph of the original: sequences alone, and padded ones.
+def check(encoder: Encoder, graph: Path, original: compare.Original) -> None:
+    """Compare the float32 file of an encoder with its original: sequences alone, and padded ones.
 
     Raises:
         ExportError: The states are too far apart.
     """
     alone = list(compare.inputs(len(encoder.words), encoder.padding_id, len(encoder.positions)))
-    with TemporaryDirectory(dir=original.parent) as scratch:
-        path = Path(scratch) / "float32.onnx"
-        onnx_file.save(build(encoder, quantized=False), path)
-        batch = compare.together(alone[:BATCH])
-        fault = compare.fault(path, compare.of_graph(original), [*alone, batch], TOLERANCE)
+    batch = compare.together(alone[:BATCH])
+    fault = compare.fault(graph, original, [*alone, batch], TOLERANCE)
     if fault:
-        raise ExportError(
-            f"the rewritten encoder is not its original: it {fault}; report this as a bug, and set "
-            "precision=float32 on its line meanwhile"
-        )
+        raise ExportError(f"the encoder's graph is not its original: it {fault}; report this as a bug")
 
 
 def build(encoder: Encoder, *, quantized: bool) -> onnx.ModelProto:

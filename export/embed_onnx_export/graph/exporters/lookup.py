@@ -8,16 +8,15 @@ from pathlib import Path
 import onnx
 from msgspec.structs import replace
 from onnx import TensorProto, helper, numpy_helper
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from embed_onnx.artifact.manifest import Quantization
 from embed_onnx_export.graph import quantize
 from embed_onnx_export.graph.bert.functions import IR_VERSION, OPSET
+from embed_onnx_export.graph.int8 import Floats
 
 
-def write(module: StaticEmbedding, path: Path) -> None:
-    """Write the look-up."""
-    table = module.embedding.weight.detach().numpy()
+def write(table: Floats, path: Path) -> None:
+    """Write the look-up in a table [tokens, width]."""
     ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])
     shape = ["batch", "tokens", table.shape[1]]
     states = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, shape)

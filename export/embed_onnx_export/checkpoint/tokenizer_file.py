@@ -1,0 +1,194 @@
+"""tokenizer.json as it is, with what else a checkpoint's files say of its tokenizer; no transformers."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tokenizers
+from tokenizers import normalizers, pre_tokenizers
+
+from embed_onnx.artifact.manifest import TOKENIZER, Positive, TruncationSide
+from embed_onnx_export.checkpoint import modules
+
+NO_LIMIT = 8192
+"""The limit of a model that has none: attention takes memory by the square of the length."""
+UNLIMITED = 10**9
+"""Transformers writes 10**30 for no limit."""
+BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MPNetTokenizer")
+"""Those that lower-case unless a setting says otherwise, whatever tokenizer.json says."""
+CLASSES = (
+    *BERT_CLASSES, "CamembertTokenizer", "PreTrainedTokenizer", "RobertaTokenizer", "TokenizersBackend",
+    "XLMRobertaTokenizer",
+)  # fmt: skip
+"""The classes whose text is what tokenizer.json says, without the ending Fast."""
+BY_MODEL = {
+    "bert": "BertTokenizer",
+    "distilbert": "DistilBertTokenizer",
+    "electra": "ElectraTokenizer",
+    "mpnet": "MPNetTokenizer",
+}
+"""The class of a model_type where no file names it; of others, it changes nothing."""
+FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
+"""What a token of its own says besides its text."""
+OWN_FILES = (
+    "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json",
+    "sentence_camembert_config.json", "sentence_albert_config.json", "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+)  # fmt: skip
+"""In the order in which sentence-transformers looks for them."""
+DEFAULTS = {
+    "transformer_task": "feature-extraction",
+    "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+    "module_output_name": "token_embeddings",
+}
+"""What newer files say of every encoder of texts."""
+SPECIAL = (
+    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
+    "additional_special_tokens", "extra_special_tokens",
+)  # fmt: skip
+"""The fields that name special tokens, which transformers adds to a tokenizer that lacks them."""
+
+
+class UnknownTokenizer(Exception):
+    """The files ask for what reading tokenizer.json does not do; the message says for what."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What tokenizer_config.json says, of what could change ids."""
+
+    tokenizer_class: str | None = None
+    model_max_length: float | None = None
+    do_lower_case: bool = True
+    strip_accents: bool | None = None
+    tokenize_chinese_chars: bool = True
+    add_prefix_space: bool = False
+    split_special_tokens: bool = False
+    truncation_side: TruncationSide | None = None
+    added_tokens_decoder: dict[str, dict[str, Any]] = {}
+    auto_map: dict[str, Any] = {}
+
+
+class Own(msgspec.Struct, frozen=True):
+    """What sentence_bert_config.json, or a file of its older names, says of a transformer's texts."""
+
+    max_seq_length: Positive | None = None
+    do_lower_case: bool = False
+
+
+def read_own(folder: Path) -> Own:
+    """The settings of sentence-transformers, or the defaults where there is no such file.
+
+    Raises:
+        UnknownTokenizer: A setting is not known.
+    """
+    path = next((path for name in OWN_FILES if (path := folder / name).is_file()), None)
+    if path is None:
+        return Own()
+    fields = modules.decode(path, dict[str, Any])
+    for name, value in fields.items():
+        if value and name not in (*Own.__struct_fields__, "unpad_inputs") and value != DEFAULTS.get(name):
+            raise UnknownTokenizer(f"its {path.name} sets {name}")
+    return modules.decode(path, Own)
+
+
+def read(folder: Path, own: Own, config: dict[str, Any]) -> tuple[tokenizers.Tokenizer, Settings]:
+    """The tokenizer as transformers and sentence-transformers set it up, and its settings.
+
+    Raises:
+        UnknownTokenizer: There is no tokenizer.json, or a setting is not known.
+    """
+    if not (folder / TOKENIZER).is_file():
+        raise UnknownTokenizer(f"it has no {TOKENIZER}")
+    path = folder / "tokenizer_config.json"
+    settings = modules.decode(path, Settings) if path.is_file() else Settings()
+    if settings.auto_map:
+        raise UnknownTokenizer("its tokenizer is code of its own")
+    if settings.split_special_tokens:
+        raise UnknownTokenizer("it sets split_special_tokens for its tokenizer")
+    named = settings.tokenizer_class or config.get("tokenizer_class") or BY_MODEL.get(config["model_type"])
+    kind = (named or "TokenizersBackend").removesuffix("Fast")
+    if kind not in CLASSES:
+        raise UnknownTokenizer(f"its tokenizer is a {named}")
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER))
+    _check_tokens(tokenizer, settings, folder)
+    if kind in BERT_CLASSES:
+        _set_case(tokenizer, settings, accents_and_chinese=kind != "MPNetTokenizer")
+    _set_prefix_space(tokenizer, settings)
+    if own.do_lower_case:
+        _lower(tokenizer)
+    return tokenizer, settings
+
+
+def max_tokens(own: Own, settings: Settings, positions: int) -> int:
+    """The limit of sentence-transformers, or less where the position embeddings end before it.
+
+    ``positions`` are those of tokens.
+    """
+    limit = own.max_seq_length or settings.model_max_length or UNLIMITED
+    return min(NO_LIMIT if limit >= UNLIMITED else int(limit), positions)
+
+
+def write(tokenizer: tokenizers.Tokenizer, folder: Path) -> None:
+    """Write tokenizer.json, lower-casing and special tokens included; limits are in the manifest."""
+    copy = tokenizers.Tokenizer.from_str(tokenizer.to_str())
+    copy.no_padding()
+    copy.no_truncation()
+    copy.save(str(folder / TOKENIZER))
+
+
+def _check_tokens(tokenizer: tokenizers.Tokenizer, settings: Settings, folder: Path) -> None:
+    """Refuse tokens of the other files that tokenizer.json does not have, or not in the same form."""
+    present = tokenizer.get_added_tokens_decoder()
+    for number, described in settings.added_tokens_decoder.items():
+        token = present.get(int(number))
+        expected = {name: described[name] for name in ("content", *FLAGS) if name in described}
+        if token is None or any(getattr(token, name) != value for name, value in expected.items()):
+            raise UnknownTokenizer(
+                f"its tokenizer_config.json has the token {described.get('content')!r} ({number}), and its "
+                f"{TOKENIZER} has not, or in another form"
+            )
+    contents = {token.content for token in present.values()}
+    for path in (folder / name for name in ("tokenizer_config.json", "special_tokens_map.json")):
+        fields = modules.decode(path, dict[str, Any]) if path.is_file() else {}
+        named = {text for name in SPECIAL for text in _contents(fields.get(name))}
+        if named - contents:
+            raise UnknownTokenizer(
+                f"its {path.name} names {min(named - contents)!r}, which {TOKENIZER} lacks"
+            )
+
+
+def _contents(tokens: Any) -> list[str]:
+    """The texts of special tokens: one or several, each a text or a description."""
+    if isinstance(tokens, dict):
+        return [tokens["content"]] if "content" in tokens else _contents(list(tokens.values()))
+    if isinstance(tokens, list):
+        return [text for token in tokens for text in _contents(token)]
+    return [tokens] if tokens else []
+
+
+def _set_case(tokenizer: tokenizers.Tokenizer, settings: Settings, *, accents_and_chinese: bool) -> None:
+    """As transformers does: settings win over a BertNormalizer."""
+    normalizer = tokenizer.normalizer
+    if not isinstance(normalizer, normalizers.BertNormalizer):
+        return
+    normalizer.lowercase = settings.do_lower_case
+    normalizer.strip_accents = settings.strip_accents
+    if accents_and_chinese:
+        normalizer.handle_chinese_chars = settings.tokenize_chinese_chars
+    tokenizer.normalizer = normalizer
+
+
+def _set_prefix_space(tokenizer: tokenizers.Tokenizer, settings: Settings) -> None:
+    pre_tokenizer = tokenizer.pre_tokenizer
+    if isinstance(pre_tokenizer, pre_tokenizers.ByteLevel):
+        pre_tokenizer.add_prefix_space = settings.add_prefix_space
+        tokenizer.pre_tokenizer = pre_tokenizer
+
+
+def _lower(tokenizer: tokenizers.Tokenizer) -> None:
+    """Lower-case before all else, as sentence-transformers does for do_lower_case."""
+    normalizer = tokenizer.normalizer
+    parts = list(normalizer) if isinstance(normalizer, normalizers.Sequence) else [normalizer]
+    if not any(isinstance(part, normalizers.Lowercase) for part in parts):
+        others = [part for part in parts if part is not None]
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *others])

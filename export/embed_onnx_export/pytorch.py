@@ -1,0 +1,73 @@
+"""What exporting does with a model in PyTorch: other architectures, and the vectors of the original."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embed_onnx.artifact.manifest import Module
+from embed_onnx_export import parity
+from embed_onnx_export.checkpoint import tokenizer
+from embed_onnx_export.checkpoint.description import with_quadratic
+from embed_onnx_export.checkpoint.original import Original, load_original
+from embed_onnx_export.checkpoint.sources import Checkpoint
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph import compare, states
+from embed_onnx_export.parity import Embed
+
+REFERENCE = f"sentence-transformers {version('sentence-transformers')}"
+"""What artifacts are compared with, for the manifest."""
+
+
+def load(checkpoint: Checkpoint) -> Original:
+    """The original, whose tokenizer can be served.
+
+    Raises:
+        ExportError: It is not supported.
+    """
+    original = load_original(checkpoint)
+    if original.static:
+        return original
+    module = original.torch[0]
+    try:
+        tokenizer.check(module)
+        tokenizer.check_converted(module.tokenizer, original.folder, parity.sentences())
+    except ExportError as err:
+        raise ExportError(f"{checkpoint.source.repo} cannot be exported: {err}") from err
+    return original
+
+
+def write_states(original: Original, checkpoint: Checkpoint, graph: Path) -> tuple[str, tuple[Module, ...]]:
+    """Write the float32 graph of a transformer's states.
+
+    Returns the exporter that did, and the modules for the manifest, the first with a note if long texts need
+    much memory.
+
+    Raises:
+        ExportError: No exporter can.
+    """
+    try:
+        quadratic = states.write(original.torch[0], graph, max_tokens=original.max_tokens or 0)
+    except ExportError as err:
+        raise ExportError(f"{checkpoint.source.repo} cannot be exported: {err}") from err
+    if quadratic is None:
+        return "optimum", original.modules
+    return "optimum", with_quadratic(original.modules, quadratic)
+
+
+def states_of(original: Original) -> compare.Original:
+    """The transformer, as what graphs are compared with."""
+    return compare.of_pytorch(original.torch[0].auto_model)
+
+
+def embed(original: Original) -> Embed:
+    """The original, for one text at a time: some architectures let a batch's padding into a text's vector."""
+    model = original.torch
+
+    def one(prompt: str, text: str) -> tuple[list[int], NDArray[np.float32]]:
+        ids = model.preprocess([text], prompt=prompt)["input_ids"].flatten().tolist()
+        (vector,) = model.encode([text], prompt=prompt, show_progress_bar=False)
+        return ids, vector.astype(np.float32)
+
+    return one
