@@ -105,7 +105,7 @@ def left(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "artifacts").glob("*"))
 
 
-def half_made(folder: Path) -> list[str]:
+def unfinished(folder: Path) -> list[str]:
     """What is in the folder of artifacts, but for an artifact that was complete before the signal came."""
     artifact = folder / "artifacts" / SMALL
     if artifact.exists():
@@ -137,7 +137,7 @@ def test_serve_that_exports(listed: Path, workers: str, number: int, code: int) 
 
         assert code == command.end(number)
         assert [] == alive(listed)
-        assert [] == half_made(listed)
+        assert [] == unfinished(listed)
         assert "Traceback" not in command.text
         assert "listening" not in command.text
 
