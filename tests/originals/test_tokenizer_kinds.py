@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import models
 
 from embed_onnx.models.tokenizer import Tokenizer
-from embed_onnx_export.checkpoint import tokenizer as exported
+from embed_onnx_export.checkpoint import tokenizer_file as exported
 
 LIMIT = 8
 UNKNOWN = "ж" * 24 + " "
