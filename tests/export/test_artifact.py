@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import small_models
 import stacks
 from harness import clean_environment, until
 
@@ -246,11 +247,23 @@ def test_a_disk_that_takes_no_more(
     assert [] == inside(target)
 
 
-@pytest.mark.parametrize("place", ["sentence_transformers.SentenceTransformer.eval", "torch.onnx.export"])
+@pytest.mark.parametrize(
+    ("architecture", "place"),
+    [
+        ("bert", "sentence_transformers.SentenceTransformer.eval"),
+        ("bert", "onnx.helper.make_model"),
+        ("gpt2", "torch.onnx.export"),
+    ],
+)
 def test_too_little_memory(
-    transformer: Path, target: Path, place: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory,
+    target: Path,
+    architecture: str,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While a checkpoint is loaded, or traced."""
+    """While a checkpoint is loaded, written from its weights, or traced."""
+    folder = small_models.save(tmp_path_factory.mktemp("memory") / architecture, architecture)
 
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
@@ -258,6 +271,6 @@ def test_too_little_memory(
     monkeypatch.setattr(place, fail)
 
     with pytest.raises(ExportError, match="team/static needs more memory than there is here"):
-        export(transformer, target)
+        export(folder, target)
 
     assert [] == inside(target)

@@ -11,6 +11,7 @@ import transformers
 from embed_onnx.models.tokenizer import Tokenizer
 from embed_onnx_export import parity
 from embed_onnx_export.checkpoint import tokenizer as exported
+from embed_onnx_export.checkpoint import tokenizer_file
 from embed_onnx_export.errors import ExportError
 
 CORPUS = [*small_models.CORPUS * 20, *parity.sentences()]
@@ -57,7 +58,7 @@ def test_what_transformers_converts_gives_the_same_ids(
     slow = transformers.AutoTokenizer.from_pretrained(folders[name], use_fast=False)
 
     exported.check_converted(fast, folders[name], parity.sentences())
-    exported.write(fast.backend_tokenizer, tmp_path)
+    tokenizer_file.write(fast.backend_tokenizer, tmp_path)
 
     actual = Tokenizer(tmp_path / "tokenizer.json", max_tokens=48).encode(parity.sentences())
     assert fast.is_fast
