@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embed_onnx import files
-from embed_onnx.artifact import download, manifest
+from embed_onnx.artifact import download, manifest, place
 from embed_onnx.artifact.manifest import MANIFEST, Manifest, is_name
 from embed_onnx.errors import ArtifactError, SetupError
 
@@ -33,7 +33,7 @@ def pull(source: str, artifacts: Path, name: str | None = None) -> Path:
         described = manifest.read(folder)
         target = artifacts / (name or described.name)
         _check_target(target)
-        with files.replacing_folder(target, target.with_name(f".{target.name}-export")) as new:
+        with files.replacing_folder(target, place.workspace(target)) as new:
             _copy(described, folder, new)
     return target
 
@@ -59,7 +59,7 @@ def push(name: str, destination: str, artifacts: Path) -> str:
         _write_tar(described, folder, target)
         return f"https://HOST/{target.name}{download.DIGEST}{manifest.sha256(target)}"
     _check_target(target)
-    with files.replacing_folder(target, target.with_name(f".{target.name}-export")) as new:
+    with files.replacing_folder(target, place.workspace(target)) as new:
         _copy(described, folder, new)
     return str(target)
 
@@ -103,11 +103,8 @@ def _repository(text: str) -> tuple[str, str | None]:
 
 def _check_target(target: Path) -> None:
     """Make sure that what is replaced is an artifact."""
-    if target.exists() and not (target / MANIFEST).is_file():
-        raise SetupError(f"{target} exists and is not an artifact; move it away, or choose another name")
-    inside = next((folder for folder in target.parents if (folder / MANIFEST).exists()), None)
-    if inside is not None:
-        raise SetupError(f"{target} lies inside the artifact {inside}; choose another name")
+    if fault := place.fault(target):
+        raise SetupError(f"{fault}; move it away, or choose another name")
 
 
 def _names(described: Manifest) -> list[str]:

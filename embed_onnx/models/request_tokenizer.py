@@ -5,7 +5,7 @@ Texts are tokenized in threads of their own, as an event loop must not wait for 
 
 import asyncio
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -44,26 +44,36 @@ class RequestTokenizer:
         self._tokenizer = tokenizer
         self._manifest = manifest
         self._options = options
+        # Not cached_property: up to Python 3.11 it has one lock for all requests, which a fork may copy held.
+        self._resolved_prompt: str | None = None
+        self._resolved_prompt_tokens: int | None = None
+        self._resolved_limit: Limit | None = None
 
-    @cached_property
+    @property
     def prompt(self) -> str:
         """What is put before each text.
 
         Raises:
             InvalidRequest: The model has no prompt of that name.
         """
-        return prompts.resolve(self._manifest, self._options)
+        if self._resolved_prompt is None:
+            self._resolved_prompt = prompts.resolve(self._manifest, self._options)
+        return self._resolved_prompt
 
-    @cached_property
+    @property
     def _prompt_tokens(self) -> int:
         """Tokens of the prompt that are not pooled."""
         if not self.prompt or self._manifest.output.include_prompt:
             return 0
-        return self._tokenizer.prompt_length(self.prompt, self._limit)
+        if self._resolved_prompt_tokens is None:
+            self._resolved_prompt_tokens = self._tokenizer.prompt_length(self.prompt, self._limit)
+        return self._resolved_prompt_tokens
 
-    @cached_property
+    @property
     def _limit(self) -> Limit:
         """The limit of a text, which must leave room for a token beside the special ones."""
+        if self._resolved_limit is not None:
+            return self._resolved_limit
         limit = self._options.max_tokens
         special = len(self._tokenizer.template) if self._options.add_special_tokens else 0
         if limit is not None and limit <= special:
@@ -72,7 +82,8 @@ class RequestTokenizer:
                 f"at least {special + 1}",
                 param="max_tokens",
             )
-        return self._tokenizer.limit(max_tokens=limit, side=self._options.truncation_side)
+        self._resolved_limit = self._tokenizer.limit(max_tokens=limit, side=self._options.truncation_side)
+        return self._resolved_limit
 
     async def tokens_async(self, inputs: Inputs, *, first: int = 0) -> list[Tokens]:
         """``tokens``, off the event loop; a few words take less time than the way to another thread."""

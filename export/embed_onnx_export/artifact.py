@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from embed_onnx import files
-from embed_onnx.artifact import manifest
+from embed_onnx.artifact import manifest, place
 from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import ArtifactError
@@ -26,11 +26,8 @@ def check_target(entry: Entry, target: Path) -> None:
     resolved, source = target.resolve(), entry.folder
     if source is not None and (resolved.is_relative_to(source) or source.is_relative_to(resolved)):
         raise ExportError(f"the artifact would lie at {target}, over its own checkpoint; {way_out}")
-    if target.exists() and not (target / manifest.MANIFEST).is_file():
-        raise ExportError(f"{target} exists and is not an artifact; {way_out}")
-    inside = next((folder for folder in target.parents if (folder / manifest.MANIFEST).exists()), None)
-    if inside is not None:
-        raise ExportError(f"{target} lies inside the artifact {inside}; {way_out}")
+    if fault := place.fault(target):
+        raise ExportError(f"{fault}; {way_out}")
 
 
 @contextlib.contextmanager
@@ -43,7 +40,7 @@ def staged(target: Path, *, waiting: Callable[[], None] = lambda: None) -> Itera
     Raises:
         ExportError: The folder beside the target is a file or a link.
     """
-    workspace = target.with_name(f".{target.name}-export")
+    workspace = place.workspace(target)
     if workspace.is_symlink() or workspace.is_file():
         raise ExportError(f"{workspace} is in the way of an export and is not a folder; delete it")
     with files.replacing_folder(target, workspace, busy=waiting) as new:

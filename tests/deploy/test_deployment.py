@@ -12,25 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from harness import MINILM, ROOT, START_SECONDS, Server, clean_environment, free_port, until
+from deployment import DEFAULTS, DEPLOY, HOME, IMAGE, REQUEST, STOP_SECONDS
+from harness import ROOT, START_SECONDS, Server, clean_environment, free_port, until
 from image import INSTRUCTIONS, instructions, stages
 
 from embed_onnx import __version__
-from embed_onnx.http.server import GRACE_SECONDS
-from embed_onnx.settings import Settings, knobs
-
-DEPLOY = ROOT / "deploy"
-IMAGE = f"embed-onnx:{__version__}"
-HOME = "/srv/embed-onnx"
-DEFAULTS = Settings()
-STOP_SECONDS = DEFAULTS.drain_timeout + GRACE_SECONDS
-"""The longest that a server takes to stop; who waits for it must wait longer."""
-VARIABLES = {knob.variable for knob in knobs()}
-REQUEST = {"model": MINILM, "input": "Hello", "encoding_format": "base64"}
-
-
-def needs(program: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
 
 
 def copied(stage: str) -> list[str]:

@@ -1,32 +1,13 @@
 """Kubernetes' manifests: their schema, and what they promise of pods."""
 
-import shutil
 from pathlib import Path
 
 import httpx
 import kubernetes_validate
 import pytest
 import yaml
-from harness import MINILM, ROOT
+from deployment import DEFAULTS, DEPLOY, IMAGE, STOP_SECONDS, VARIABLES
 from image import instructions
-
-from embed_onnx import __version__
-from embed_onnx.http.server import GRACE_SECONDS
-from embed_onnx.settings import Settings, knobs
-
-DEPLOY = ROOT / "deploy"
-IMAGE = f"embed-onnx:{__version__}"
-HOME = "/srv/embed-onnx"
-DEFAULTS = Settings()
-STOP_SECONDS = DEFAULTS.drain_timeout + GRACE_SECONDS
-"""The longest that a server takes to stop; who waits for it must wait longer."""
-VARIABLES = {knob.variable for knob in knobs()}
-REQUEST = {"model": MINILM, "input": "Hello", "encoding_format": "base64"}
-
-
-def needs(program: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
-
 
 MANIFESTS = {
     manifest["kind"]: manifest for manifest in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())

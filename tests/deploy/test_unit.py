@@ -1,31 +1,14 @@
 """deploy/embed-onnx.service, by systemd's own tools, and a server under its rules."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
-from harness import MINILM, PROGRAM, ROOT, START_SECONDS, Server
-
-from embed_onnx import __version__
-from embed_onnx.http.server import GRACE_SECONDS
-from embed_onnx.settings import Settings, knobs
-
-DEPLOY = ROOT / "deploy"
-IMAGE = f"embed-onnx:{__version__}"
-HOME = "/srv/embed-onnx"
-DEFAULTS = Settings()
-STOP_SECONDS = DEFAULTS.drain_timeout + GRACE_SECONDS
-"""The longest that a server takes to stop; who waits for it must wait longer."""
-VARIABLES = {knob.variable for knob in knobs()}
-REQUEST = {"model": MINILM, "input": "Hello", "encoding_format": "base64"}
-
-
-def needs(program: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+from deployment import DEPLOY, REQUEST, STOP_SECONDS, needs
+from harness import PROGRAM, ROOT, START_SECONDS, Server
 
 
 def unit(section: str) -> dict[str, list[str]]:
