@@ -13,7 +13,7 @@ from typing import Self
 
 import pytest
 import small_models
-from harness import MINILM, PROGRAM, SMALL, START_SECONDS, at_start, clean_environment, until
+from harness import MINILM, PROGRAM, ROOT, SMALL, START_SECONDS, at_start, clean_environment, until
 
 from embed_onnx.artifact import manifest
 
@@ -22,13 +22,22 @@ AS_SHELLS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 HEARS_INTERRUPTS = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
 HEARS_HANGUPS = "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
 """Run at the start of a process: children inherit ignored signals from the program that runs the tests."""
+WITHOUT_PYTORCH = f"""
+import sys
+sys.path.append({str(ROOT / "tests" / "support")!r})
+import without_pytorch
+without_pytorch.hide()
+"""
+"""Run at the start of a process, so that an export takes a second: to import PyTorch takes several."""
 
 
 class Command:
     """``embed-onnx`` in a process of its own, which does not outlive its context; its words are read."""
 
-    def __init__(self, folder: Path, *arguments: str, program: tuple[str, ...] = PROGRAM) -> None:
-        hears = HEARS_INTERRUPTS + HEARS_HANGUPS * (program == PROGRAM)
+    def __init__(
+        self, folder: Path, *arguments: str, program: tuple[str, ...] = PROGRAM, pytorch: bool = False
+    ) -> None:
+        hears = HEARS_INTERRUPTS + HEARS_HANGUPS * (program == PROGRAM) + WITHOUT_PYTORCH * (not pytorch)
         staging = folder / "start"
         staging.mkdir(exist_ok=True)
         self.process = subprocess.Popen(
@@ -116,8 +125,8 @@ def unfinished(folder: Path) -> list[str]:
 @pytest.mark.parametrize("number", ENDING)
 @pytest.mark.parametrize("stage", ["loading", "exporting", "checking"])
 def test_export(listed: Path, stage: str, number: int) -> None:
-    """At any stage of it; a later one exports as if nothing had been."""
-    with Command(listed, "export") as command:
+    """At any stage of it, and with PyTorch as without; a later one exports as if nothing had been."""
+    with Command(listed, "export", pytorch=number == signal.SIGTERM) as command:
         command.wait_for(f"{SMALL}: {stage}")
 
         assert AS_SHELLS[number] == command.end(number)
@@ -244,7 +253,7 @@ def test_report(home: Path, tmp_path: Path, number: int) -> None:
     (tmp_path / "models.txt").write_text(f"{home}/checkpoint  name={SMALL}\n")
     shutil.copytree(home / "artifacts" / SMALL, tmp_path / "artifacts" / SMALL)
     before = sorted(path.name for path in (tmp_path / "artifacts" / SMALL).iterdir())
-    with Command(tmp_path, "report", SMALL) as command:
+    with Command(tmp_path, "report", SMALL, pytorch=True) as command:
         command.wait_for("report: exporting")
 
         assert AS_SHELLS[number] == command.end(number)

@@ -22,8 +22,13 @@ class _Finder(PathFinder):
         return None if fullname.partition(".")[0] in ABSENT else super().find_spec(fullname, *arguments)
 
 
-def main() -> None:
+def hide() -> None:
+    """Have this process not find them."""
     sys.meta_path[sys.meta_path.index(PathFinder)] = _Finder
+
+
+def main() -> None:
+    hide()
     _, module, *arguments = sys.argv[1:]
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
