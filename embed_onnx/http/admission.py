@@ -39,7 +39,7 @@ class Admission(ASGIMiddleware):
         async def receive_counted() -> HTTPReceiveMessage | WebSocketReceiveMessage:
             nonlocal key, arrived
             if not arrived:
-                key = current_record(scope).key  # known by now: the guards come before the body
+                key = current_record(scope).key  # known by now, as it comes before the body
                 self._check_room(key, _declared(scope), 0)
             message = await receive()
             if message["type"] == "http.request" and message["body"]:

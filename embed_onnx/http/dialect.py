@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Router
 
-from embed_onnx.http.access import require_key
+from embed_onnx.http.access import RequireKey
 from embed_onnx.http.errors import ErrorShape
 from embed_onnx.http.request import ApiRequest
 
@@ -26,7 +26,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         return Router(
             "/",
             route_handlers=self.handlers,
-            guards=[require_key],
+            middleware=[RequireKey()],
             request_class=ApiRequest,
             opt={"errors": self.errors},
         )

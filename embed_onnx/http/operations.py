@@ -9,7 +9,7 @@ from litestar.datastructures import State
 
 from embed_onnx.errors import ReloadFailed, SetupError
 from embed_onnx.http import keys
-from embed_onnx.http.access import require_admin
+from embed_onnx.http.access import RequireAdmin
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import read
 from embed_onnx.models.registry import Registry
@@ -105,6 +105,6 @@ async def show_metrics(request: Request[Any, Any, State], state: State) -> Respo
 def routers() -> list[Router]:
     """Reloading, which requires an admin's key, and the routes that require none."""
     return [
-        Router("/", route_handlers=[reload_now], guards=[require_admin]),
+        Router("/", route_handlers=[reload_now], middleware=[RequireAdmin()]),
         Router("/", route_handlers=[health, ready, show_metrics]),
     ]

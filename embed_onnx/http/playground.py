@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
-from embed_onnx.http.access import require_key
+from embed_onnx.http.access import RequireKey
 from embed_onnx.http.request import read
 from embed_onnx.observe.metrics import Load, Metrics
 
@@ -67,7 +67,7 @@ def page_file(request: Request[Any, Any, State], name: FromPath[str] = "index.ht
     return Response(content, headers=headers, media_type=MEDIA_TYPES[Path(name).suffix])
 
 
-@read("/page/load", include_in_schema=False, guards=[require_key])
+@read("/page/load", include_in_schema=False, middleware=[RequireKey()])
 async def show_load(state: State) -> Load:
     """The server's load; /metrics has more of it, and proxies do not let the public read that."""
     metrics: Metrics = state.metrics

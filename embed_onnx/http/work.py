@@ -5,7 +5,6 @@ read it.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeVar
@@ -118,19 +117,35 @@ async def perform(request: ApiRequest, ask: Ask, operation: Operation[T]) -> T:
 
 async def _while_connected(request: ApiRequest, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
     """Run work until it is done, the time is up, or the client goes away; the last two cancel it."""
-    working = asyncio.create_task(work)
-    leaving = asyncio.ensure_future(request.receive())  # after the body comes only the disconnect
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+    gone = over = False
+
+    def leave(leaving: asyncio.Task[Any]) -> None:
+        nonlocal gone
+        if not over and not leaving.cancelled():
+            gone = True
+            task.cancel()
+
+    leaving = asyncio.create_task(_disconnect(request))
+    leaving.add_done_callback(leave)
     try:
-        done, _ = await asyncio.wait({working, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if working in done:
-            return working.result()
-        if leaving in done:
-            raise ClientGone("the client closed the connection before its answer")
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError:
         raise TimedOut(
             f"not done within {seconds:g} s, as the server is busy; try again, or send fewer inputs"
-        )
+        ) from None
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+        task.uncancel()
+        raise ClientGone("the client closed the connection before its answer") from None
     finally:
-        for task in (working, leaving):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+        over = True
+        leaving.cancel()
+
+
+async def _disconnect(request: ApiRequest) -> None:
+    """Wait until the client is gone: after the body comes no other message."""
+    await request.receive()

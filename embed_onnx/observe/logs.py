@@ -13,6 +13,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from logging.handlers import QueueHandler
@@ -24,6 +25,8 @@ FIELDS = ("request_id", "model", "inputs", "tokens", "duration_ms", "key", "erro
 """What a line may carry besides its message."""
 LINES_WAITING = 4096
 """Lines that may wait to be written, about a megabyte."""
+REST_SECONDS = 0.02
+"""How long the thread that writes lines rests after one: to be woken for each would hold up requests."""
 FLUSH_SECONDS = 2.0
 """How long the end of the process may wait for its last lines to be read."""
 
@@ -67,6 +70,7 @@ def to_stderr(log_format: Literal["text", "json"]) -> Iterator[None]:
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("embed_onnx").setLevel(logging.INFO)
+    _leave_out_what_no_line_has()
     # Where standard error is closed, its number may be a client's connection later.
     out = os.dup(sys.stderr.fileno()) if sys.stderr else os.open(os.devnull, os.O_WRONLY)
     writer = threading.Thread(target=_write, args=(lines, out), name="log", daemon=True)
@@ -116,6 +120,14 @@ class _LineQueue(QueueHandler):
         self.dropped += 1
 
 
+def _leave_out_what_no_line_has() -> None:
+    """Threads, processes and places in the code: half of what the library does for a line."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    if sys.version_info >= (3, 12):
+        logging.logAsyncioTasks = False
+    logging._srcfile = None  # named in the HOWTO of the library
+
+
 def _write(lines: "queue.Queue[str | None]", out: int) -> None:
     """Write lines until None, past ``sys.stderr``: Python needs its lock to exit."""
     while (line := lines.get()) is not None:
@@ -123,6 +135,8 @@ def _write(lines: "queue.Queue[str | None]", out: int) -> None:
         with contextlib.suppress(OSError):  # the reader is gone
             while rest:
                 rest = rest[os.write(out, rest) :]
+        if lines.empty():
+            time.sleep(REST_SECONDS)
 
 
 def _fields(record: logging.LogRecord, names: Sequence[str]) -> dict[str, Any]:

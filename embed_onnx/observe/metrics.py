@@ -110,6 +110,7 @@ class Metrics:
         self._gauge(
             "build_info", "What serves: its version, its kernels', ONNX Runtime's", *build, mode="livemax"
         ).labels(**build).set(1)
+        self._shared = MULTIPROCESS in os.environ
         self._page_collectors = _page_collectors(self._collectors)
 
     def add(self, record: Record) -> None:
@@ -122,7 +123,8 @@ class Metrics:
             self._at(self._key_requests, record.key).inc()
         if record.stages is not None:
             self._add_work(record, record.stages)
-        self._refresh()
+        if self._shared:
+            self._refresh()  # another process may write the next page
 
     def page(self, accept: str = "") -> tuple[bytes, str]:
         """A page and its content type: OpenMetrics if ``accept`` names it, or else Prometheus' text."""
@@ -203,7 +205,7 @@ class Metrics:
             self._at(self._key_tokens, record.key).inc(record.tokens)
 
     def _refresh(self) -> None:
-        """Copy what is counted elsewhere; at every answer, as another process may write the next page."""
+        """Copy what is counted elsewhere."""
         scheduler = self._registry.scheduler
         self._queue_tokens.set(scheduler.waiting_tokens)
         self._queue_size.set(scheduler.waiting_sequences)

@@ -15,7 +15,7 @@ from litestar import Litestar, Request, get
 from litestar.datastructures import State
 
 from embed_onnx.http import keys, operations
-from embed_onnx.http.access import require_admin, require_key
+from embed_onnx.http.access import RequireAdmin, RequireKey
 from embed_onnx.http.app import compose
 from embed_onnx.http.record import current_record
 from embed_onnx.models import registry
@@ -104,13 +104,13 @@ def test_the_openai_client_with_keys_of_a_file(
     assert PLAIN not in str(refused.value)
 
 
-@get("/guarded", guards=[require_admin])
+@get("/guarded", middleware=[RequireAdmin()])
 async def for_admins() -> operations.Status:
     """A route of administrators."""
     return operations.Status("done")
 
 
-@get("/named", guards=[require_key])
+@get("/named", middleware=[RequireKey()])
 async def name_of_key(request: Request[Any, Any, State]) -> str:
     """The name of the caller's key, as handlers see it."""
     return str(current_record(request.scope).key)
