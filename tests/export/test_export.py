@@ -12,7 +12,7 @@ import pytest
 import safetensors
 import small_models
 from checkpoints import Bomb, load, refusal
-from harness import MINILM, SMALL, run
+from harness import MINILM, SMALL, WITHOUT_PYTORCH, run
 from stacks import edit
 
 from embed_onnx import Model
@@ -129,7 +129,7 @@ def test_what_is_up_to_date_is_skipped(workshop: Path) -> None:
     """A second export does nothing; a changed source, damage or --force is exported again."""
 
     def seconds(*arguments: str) -> str:
-        done = run("export", "two", *arguments, cwd=workshop)
+        done = run("export", "two", *arguments, cwd=workshop, environment=WITHOUT_PYTORCH)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

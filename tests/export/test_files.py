@@ -2,8 +2,6 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -246,20 +244,9 @@ def light(saved: Path) -> Path:
     ]
     lines = [line.replace("name=stacks/", "name=") for line in lines]
     (saved / "models.txt").write_text("\n".join([harness.MINILM, *lines]))
-    done = export_without_pytorch(saved)
+    done = harness.run("export", cwd=saved, environment=harness.WITHOUT_PYTORCH)
     assert 0 == done.returncode, done.stderr
     return saved
-
-
-def export_without_pytorch(folder: Path) -> subprocess.CompletedProcess[str]:
-    program = harness.ROOT / "tests" / "support" / "without_pytorch.py"
-    return subprocess.run(
-        [sys.executable, program, "-m", "embed_onnx", "export"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, "static-dense", "long"])
@@ -295,7 +282,7 @@ def test_another_architecture_needs_pytorch(tmp_path: Path) -> None:
     small_models.save(tmp_path / "albert", "albert")
     (tmp_path / "models.txt").write_text("./albert")
 
-    done = export_without_pytorch(tmp_path)
+    done = harness.run("export", cwd=tmp_path, environment=harness.WITHOUT_PYTORCH)
 
     assert 1 == done.returncode
     assert "albert is not of the BERT family" in done.stderr

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import MINILM, run
+from harness import MINILM, WITHOUT_PYTORCH, run
 from hub import REVISION, Hub
 
 from embed_onnx.artifact import manifest
@@ -37,7 +37,7 @@ def hub(repository: Path) -> Iterator[Hub]:
 
 @pytest.fixture
 def environment(hub: Hub, tmp_path: Path) -> dict[str, str]:
-    return hub.environment(tmp_path / "cache")
+    return hub.environment(tmp_path / "cache") | WITHOUT_PYTORCH
 
 
 def test_a_repository_is_downloaded_and_exported(

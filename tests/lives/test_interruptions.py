@@ -13,7 +13,7 @@ from typing import Self
 
 import pytest
 import small_models
-from harness import MINILM, PROGRAM, ROOT, SMALL, START_SECONDS, at_start, clean_environment, until
+from harness import MINILM, PROGRAM, SMALL, START_SECONDS, WITHOUT_PYTORCH, at_start, clean_environment, until
 
 from embed_onnx.artifact import manifest
 
@@ -22,13 +22,7 @@ AS_SHELLS = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 HEARS_INTERRUPTS = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
 HEARS_HANGUPS = "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
 """Run at the start of a process: children inherit ignored signals from the program that runs the tests."""
-WITHOUT_PYTORCH = f"""
-import sys
-sys.path.append({str(ROOT / "tests" / "support")!r})
-import without_pytorch
-without_pytorch.hide()
-"""
-"""Run at the start of a process, so that an export takes a second: to import PyTorch takes several."""
+HIDES_PYTORCH = f"import runpy\nrunpy.run_path({WITHOUT_PYTORCH['PYTHONPATH'] + '/sitecustomize.py'!r})\n"
 
 
 class Command:
@@ -37,7 +31,7 @@ class Command:
     def __init__(
         self, folder: Path, *arguments: str, program: tuple[str, ...] = PROGRAM, pytorch: bool = False
     ) -> None:
-        hears = HEARS_INTERRUPTS + HEARS_HANGUPS * (program == PROGRAM) + WITHOUT_PYTORCH * (not pytorch)
+        hears = HEARS_INTERRUPTS + HEARS_HANGUPS * (program == PROGRAM) + HIDES_PYTORCH * (not pytorch)
         staging = folder / "start"
         staging.mkdir(exist_ok=True)
         self.process = subprocess.Popen(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import MINILM, SMALL, Server, embed, run
+from harness import MINILM, SMALL, WITHOUT_PYTORCH, Server, embed, run
 
 from embed_onnx import Model, __version__
 from embed_onnx.artifact import manifest
@@ -143,7 +143,7 @@ def test_a_model_that_fails_ends_no_other(tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "models.txt").write_text("./one\n./bad\n./absent\n./two\n")
 
-    done = run("export", cwd=tmp_path)
+    done = run("export", cwd=tmp_path, environment=WITHOUT_PYTORCH)
 
     assert 1 == done.returncode
     assert ["one", "two"] == sorted(path.name for path in (tmp_path / "artifacts").iterdir())
@@ -152,7 +152,7 @@ def test_a_model_that_fails_ends_no_other(tmp_path: Path) -> None:
     assert ["  bad: ", "  absent: "] == [line[: line.index(": ") + 2] for line in sentences]
     assert "Traceback" not in done.stderr
 
-    served = run("serve", "--port", "0", cwd=tmp_path)
+    served = run("serve", "--port", "0", cwd=tmp_path, environment=WITHOUT_PYTORCH)
 
     assert 1 == served.returncode
     assert "artifacts lacks bad, absent; exporting" in served.stderr
@@ -166,10 +166,10 @@ def test_models_of_the_command_line(tmp_path: Path) -> None:
     stacks.save(tmp_path / "a model", [stacks.static()])
     line = '"./a model" name=first prompt.query="find: " precision=float32'
 
-    exported = run("export", line, cwd=tmp_path)
-    again = run("export", "first", "--model", line, cwd=tmp_path)
+    exported = run("export", line, cwd=tmp_path, environment=WITHOUT_PYTORCH)
+    again = run("export", "first", "--model", line, cwd=tmp_path, environment=WITHOUT_PYTORCH)
     table = run("models", cwd=tmp_path, environment={"EMBED_ONNX_MODEL": f"{line}\n./absent alias=other\n"})
-    wrong = run("export", "./a b", cwd=tmp_path)
+    wrong = run("export", "./a b", cwd=tmp_path, environment=WITHOUT_PYTORCH)
 
     assert (0, 0) == (exported.returncode, again.returncode), exported.stderr + again.stderr
     assert "up to date" in again.stdout
@@ -188,7 +188,7 @@ def test_serving_a_model_of_the_command_line(tmp_path: Path) -> None:
 
     stacks.save(tmp_path / "tiny", [stacks.static()])
 
-    with Server(["--model", "./tiny alias=t"], {}, tmp_path) as server:
+    with Server(["--model", "./tiny alias=t"], WITHOUT_PYTORCH, tmp_path) as server:
         server.wait_ready()
         answer = embed(server.url, "a text", model="t")
 

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 MINILM = "all-MiniLM-L6-v2"
 SMALL = "small"
 PROGRAM = (sys.executable, "-m", "embed_onnx")
+WITHOUT_PYTORCH = {"PYTHONPATH": str(ROOT / "tests" / "support" / "without_pytorch")}
+"""A variable of processes in which PyTorch's packages are not to be had: see there."""
 START_SECONDS = 120
 """A hang is a failure, not a timing: far more than a start or an answer ever takes."""
 WEB = httpx.Client(timeout=START_SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
