@@ -69,5 +69,5 @@ class Admission(ASGIMiddleware):
 
 def _declared(scope: Scope) -> int:
     """Bytes of a body, where the request says how many."""
-    declared = dict(scope["headers"]).get(b"content-length", b"")
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
     return int(declared) if declared.isdigit() else 0

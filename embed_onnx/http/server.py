@@ -83,6 +83,7 @@ class _Server(uvicorn.Server):
                 access_log=False,  # the app writes a line a request itself
                 log_config=None,
                 server_header=False,
+                proxy_headers=False,  # nothing depends on where a request comes from
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 http=connection.limited(
                     header_seconds=settings.header_timeout, answer_seconds=settings.request_timeout

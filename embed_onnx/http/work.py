@@ -7,7 +7,7 @@ read it.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 
@@ -27,6 +27,8 @@ from embed_onnx.observe.record import Stages
 from embed_onnx.settings import Settings
 
 T = TypeVar("T")
+WATCH_SECONDS = 0.01
+"""Work that takes longer is given up if its client goes away; to watch for that costs what a few words do."""
 
 EmptyInputs = Literal["refuse", "zero", "embed"]
 """What becomes of inputs that are empty: none is taken; each has a vector of zeros; or, of texts, the vector
@@ -117,35 +119,55 @@ async def perform(request: ApiRequest, ask: Ask, operation: Operation[T]) -> T:
 
 async def _while_connected(request: ApiRequest, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
     """Run work until it is done, the time is up, or the client goes away; the last two cancel it."""
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - a coroutine runs in a task
-    gone = over = False
-
-    def leave(leaving: asyncio.Task[Any]) -> None:
-        nonlocal gone
-        if not over and not leaving.cancelled():
-            gone = True
-            task.cancel()
-
-    leaving = asyncio.create_task(_disconnect(request))
-    leaving.add_done_callback(leave)
-    try:
-        async with asyncio.timeout(seconds):
-            return await work
-    except TimeoutError:
-        raise TimedOut(
-            f"not done within {seconds:g} s, as the server is busy; try again, or send fewer inputs"
-        ) from None
-    except asyncio.CancelledError:
-        if not gone:
+    with _Watch(request) as watch:
+        try:
+            async with asyncio.timeout(seconds):
+                return await work
+        except TimeoutError:
+            raise TimedOut(
+                f"not done within {seconds:g} s, as the server is busy; try again, or send fewer inputs"
+            ) from None
+        except asyncio.CancelledError:
+            watch.reraise()
             raise
-        task.uncancel()
-        raise ClientGone("the client closed the connection before its answer") from None
-    finally:
-        over = True
-        leaving.cancel()
 
 
-async def _disconnect(request: ApiRequest) -> None:
-    """Wait until the client is gone: after the body comes no other message."""
-    await request.receive()
+class _Watch:
+    """Cancels the task that it is made in if the client of the task's request goes away before its end."""
+
+    def __init__(self, request: ApiRequest) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        self._task = task
+        self._request = request
+        self._leaving: asyncio.Task[None] | None = None
+        self._over = self._gone = False
+
+    def __enter__(self) -> Self:
+        self._start = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._watch)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        self._start.cancel()
+        if self._leaving is not None:
+            self._leaving.cancel()
+
+    def reraise(self) -> None:
+        """Name the reason of a cancellation, if it was this.
+
+        Raises:
+            ClientGone: It was.
+        """
+        if self._gone:
+            self._task.uncancel()
+            raise ClientGone("the client closed the connection before its answer") from None
+
+    def _watch(self) -> None:
+        self._leaving = asyncio.create_task(self._disconnect())
+
+    async def _disconnect(self) -> None:
+        await self._request.receive()  # after the body comes no other message
+        if not self._over:
+            self._gone = True
+            self._task.cancel()
