@@ -1,4 +1,4 @@
-# setup | serve | quick | check | test | test-FOLDER | clients | soak | wheel | clean.
+# setup | serve | quick | check | test | test-FOLDER | clients | exporters | soak | wheel | clean.
 # EMBED_ONNX_PORT=8123 make serve picks another port; make check CLIENTS= leaves other projects' clients out of the set-up.
 
 PYTHON  ?= python3
@@ -13,7 +13,7 @@ QUICK   := tests/unit tests/kernels tests/inproc tests/http
 # of tests/conftest.py: the longest first.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup serve quick test check clients soak wheel clean
+.PHONY: setup serve quick test check clients exporters soak wheel clean
 
 setup: $(DEV)
 	@$(MAKE) --no-print-directory $(KERNELS)
@@ -55,6 +55,17 @@ $(VENV)/clients/%/.made: tests/clients/requirements/%.txt | $(DEV)
 	@cmp -s $< $@ && touch $@ || { $(BIN)/python -m venv --clear --without-pip $(@D) && \
 		$(BIN)/pip --python $(@D) install --quiet --no-compile --retries 1 --timeout 30 --requirement $< && \
 		cp $< $@; } >$(@D).log 2>&1 || echo "going on without the client $*, see $(@D).log"
+
+# Exporters that do not go together with the extra export, each in an environment of its own. Where one cannot be made,
+# its tests are skipped with the reason.
+exporters: $(VENV)/exporters/optimum/.made
+
+$(VENV)/exporters/%/.made: pyproject.toml | $(DEV)
+	@mkdir -p $(VENV)/exporters
+	@{ $(BIN)/python -m venv --clear --without-pip $(@D) && \
+		$(BIN)/pip --python $(@D) install --quiet --no-compile torch==2.13.0 && \
+		$(BIN)/pip --python $(@D) install --quiet --no-compile --editable '.[$*]' && \
+		touch $@; } >$(@D).log 2>&1 || echo "going on without the exporter $*, see $(@D).log"
 
 serve: $(CONVERT)
 	@$(MAKE) --no-print-directory $(KERNELS)

@@ -123,7 +123,7 @@ class Tokenizer:
         added = self._tokenizer.get_added_tokens_decoder()
         self._special_ids = {token_id for token_id, token in added.items() if token.special}
         self._special_words = {
-            token_id: self._tokenizer.id_to_token(token_id)
+            token_id: str(self._tokenizer.id_to_token(token_id))
             for token_id in self._special_ids.union(self.template.before, self.template.after)
         }
         if literal_special_tokens:
@@ -238,7 +238,7 @@ class Tokenizer:
         Near its end, what follows may make an added token of the text, or other words of a run of white
         space. Before that, words are certain if they end there. Words are those of the pre-tokenizer.
         """
-        words: list[int] = encoding.word_ids
+        words: list[int | None] = encoding.word_ids
         if not words:
             return 0
         end = len(prefix[: -self._margin].rstrip())

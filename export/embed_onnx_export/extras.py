@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-PYTORCH = ("torch", "transformers", "sentence_transformers", "optimum")
+PYTORCH = ("torch", "transformers", "sentence_transformers")
 """What the extra ``export`` has and the extra ``convert`` has not."""
 
 

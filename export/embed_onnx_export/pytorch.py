@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embed_onnx.artifact.manifest import Module
-from embed_onnx_export import parity
 from embed_onnx_export.checkpoint import tokenizer
 from embed_onnx_export.checkpoint.description import with_quadratic
 from embed_onnx_export.checkpoint.original import Original, load_original
@@ -29,10 +28,8 @@ def load(checkpoint: Checkpoint) -> Original:
     original = load_original(checkpoint)
     if original.static:
         return original
-    module = original.torch[0]
     try:
-        tokenizer.check(module)
-        tokenizer.check_converted(module.tokenizer, original.folder, parity.sentences())
+        tokenizer.check(original.torch[0])
     except ExportError as err:
         raise ExportError(f"{checkpoint.source.repo} cannot be exported: {err}") from err
     return original
@@ -48,12 +45,12 @@ def write_states(original: Original, checkpoint: Checkpoint, graph: Path) -> tup
         ExportError: No exporter can.
     """
     try:
-        quadratic = states.write(original.torch[0], graph, max_tokens=original.max_tokens or 0)
+        written = states.write(original.torch[0], graph, max_tokens=original.max_tokens or 0)
     except ExportError as err:
         raise ExportError(f"{checkpoint.source.repo} cannot be exported: {err}") from err
-    if quadratic is None:
-        return "optimum", original.modules
-    return "optimum", with_quadratic(original.modules, quadratic)
+    if written.quadratic is None:
+        return written.exporter, original.modules
+    return written.exporter, with_quadratic(original.modules, written.quadratic)
 
 
 def states_of(original: Original) -> compare.Original:

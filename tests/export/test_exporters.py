@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import small_models
 
@@ -62,6 +63,21 @@ def test_whatever_exporter_wrote_a_graph_it_is_compared(
     monkeypatch.setattr(states, "EXPORTERS", (wrong,))
 
     with pytest.raises(ExportError, match=r"architecture, bert, gives states of 1 tokens that are .*PyTorch"):
+        states.write(Module(small_models.build("bert")), tmp_path / "model.onnx", max_tokens=48)
+
+
+def test_a_graph_of_one_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(module: Any, path: Path) -> None:
+        from_weights(module, path)
+        model = onnx.load(path)
+        for tensor in model.graph.input:
+            tensor.type.tensor_type.shape.dim[1].dim_value = 7
+        onnx_file.save(model, path)
+
+    fixed = Exporter(name="fixed", refusal=lambda *_: None, write=write)
+    monkeypatch.setattr(states, "EXPORTERS", (fixed,))
+
+    with pytest.raises(ExportError, match="the graph of its architecture, bert, fails for 1 tokens"):
         states.write(Module(small_models.build("bert")), tmp_path / "model.onnx", max_tokens=48)
 
 

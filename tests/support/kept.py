@@ -29,7 +29,10 @@ SOURCES = (
     "tests/support/kept.py",
 )
 ENDINGS = {".py", ".so", ".json"}
-LIBRARIES = ("numpy", "onnx", "onnxruntime", "sentence-transformers", "tokenizers", "torch", "transformers")
+LIBRARIES = (
+    "numpy", "onnx", "onnxruntime", "onnxscript", "sentence-transformers", "tokenizers", "torch",
+    "transformers",
+)  # fmt: skip
 
 
 def home() -> Path:

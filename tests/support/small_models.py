@@ -1,7 +1,7 @@
 """Small models with random weights, saved by sentence-transformers itself; nothing is downloaded."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ DECODER = {**POSITIONS, "num_key_value_heads": 1, "head_dim": 16, "pad_token_id"
 SPECIAL_IDS = {
     "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3
 }  # fmt: skip
+ROPE = {"rope_type": "default", "rope_theta": 500.0}
+"""Other than any class has by itself."""
 T5 = {"d_model": WIDTH, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "pad_token_id": 1}
 OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "albert": ("Albert", {**POSITIONS, "embedding_size": 16}),
@@ -78,6 +80,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "electra": ("Electra", {**POSITIONS, "embedding_size": 16}),
     "ernie": ("Ernie", POSITIONS),
+    "eurobert": ("EuroBert", {**DECODER, **SPECIAL_IDS, "rope_parameters": ROPE}),
     "gemma": ("Gemma", DECODER),
     "gemma2": ("Gemma2", {**DECODER, "sliding_window": 32, "query_pre_attn_scalar": 16}),
     "gemma3_text": (
@@ -92,6 +95,11 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "gpt2": ("GPT2", {"n_embd": WIDTH, "n_layer": 2, "n_head": 2, "n_positions": OTHER_TOKENS}),
     "gpt_neox": ("GPTNeoX", POSITIONS),
+    "gte": ("Gte", {**POSITIONS, "pad_token_id": 1, "rope_parameters": ROPE}),
+    "jina_embeddings_v3": (
+        "JinaEmbeddingsV3",
+        {**POSITIONS, **SPECIAL_IDS, "type_vocab_size": 1, "rope_parameters": ROPE},
+    ),
     "llama": ("Llama", DECODER),
     "longformer": ("Longformer", {**POSITIONS, "attention_window": [16, 16], "pad_token_id": 1}),
     "mistral": ("Mistral", {**DECODER, "sliding_window": 32}),
@@ -107,6 +115,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "mt5": ("MT5", T5),
+    "nomic_bert": ("NomicBert", {**POSITIONS, "head_dim": 16, "pad_token_id": 1, "rope_parameters": ROPE}),
     "nystromformer": ("Nystromformer", POSITIONS),
     "olmo2": ("Olmo2", {**POSITIONS, "num_key_value_heads": 1, "pad_token_id": 1}),
     "opt": (
@@ -139,7 +148,7 @@ CAUSAL = {
 }  # fmt: skip
 """Of these, a text's vector is the state of its last token."""
 TOKEN_TYPES = {"bert", "albert", "convbert", "deberta", "deberta-v2", "electra", "ernie", "mobilebert"} | {
-    "nystromformer", "rembert", "roformer", "squeezebert"
+    "nomic_bert", "nystromformer", "rembert", "roformer", "squeezebert"
 }  # fmt: skip
 """Whose tokenizers make token_type_ids."""
 
@@ -232,12 +241,16 @@ def _wordpiece() -> Tokenizer:
     return tokenizer
 
 
-def _byte_level(split: pre_tokenizers.PreTokenizer, template: str) -> Tokenizer:
+def _byte_level(
+    split: pre_tokenizers.PreTokenizer, template: str, *, special: Sequence[str] = ()
+) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = split
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+        vocab_size=400,
+        special_tokens=[*SPECIAL, *special],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
     tokenizer.post_processor = _template(template)
@@ -252,12 +265,15 @@ def _gpt2() -> Tokenizer:
 
 
 def _qwen() -> Tokenizer:
-    """In the manner of Qwen and Llama 3: words by a pattern, an end and no beginning."""
+    """In the manner of Qwen and Llama 3: words by a pattern, an end and no beginning.
+
+    Transformers gives every Qwen 2 the token ``<|endoftext|>``, with a new id if it has none.
+    """
     parts = [
         pre_tokenizers.Split(Regex(LLAMA3_SPLIT), "isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
     ]
-    return _byte_level(pre_tokenizers.Sequence(parts), "$A [SEP]")
+    return _byte_level(pre_tokenizers.Sequence(parts), "$A [SEP]", special=["<|endoftext|>"])
 
 
 def _unigram() -> Tokenizer:

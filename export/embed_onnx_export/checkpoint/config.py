@@ -1,4 +1,4 @@
-"""What a config asks of a transformer and the loaded class does not do.
+"""What a config requests of a transformer and the loaded class does not do.
 
 Transformers keeps fields that a class does not know as attributes, and loads the model without them: it
 computes something else, and says nothing.
@@ -45,6 +45,8 @@ def _configs(config: Any) -> Iterator[Any]:
 
 def _check_rope(config: Any, repo: str) -> None:
     read = signature(type(config).__init__).parameters
+    if "rope_parameters" in read:  # transformers 5 makes it of the older fields
+        return
     names = ", ".join(name for name in read if "rope" in name)
     way_out = f"write what it says under the names that are read, {names}, and " if names else ""
     for name in ROPE:
@@ -52,12 +54,12 @@ def _check_rope(config: Any, repo: str) -> None:
             raise ExportError(
                 f"{repo} has {name} in its config.json, which {type(config).__name__} of transformers "
                 f"{transformers.__version__} does not read, so that its positions would be others; "
-                f"{way_out}take {name} out"
+                f"{way_out}remove {name}"
             )
 
 
 def _bidirectional_flags(config: Any) -> Iterator[str]:
-    """The fields that ask for tokens which see those after them, as config.json has them."""
+    """The fields by which tokens see those after them, as config.json has them."""
     for one in _configs(config):
         for name, value in vars(one).items():
             if name in {"is_causal", "causal"} and value is False:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import sentence_transformers.sentence_transformer.modules as st
 import torch
+import transformers
 from sentence_transformers import SentenceTransformer
 
 from embed_onnx.artifact.manifest import PoolingMode
@@ -39,7 +40,10 @@ def load_original(checkpoint: Checkpoint, *, attention: str | None = "eager") ->
     Raises:
         ExportError: It has a module or a setting that would be served wrongly, or cannot be loaded.
     """
+    # Its bars would stand among those of the export.
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     chain = modules.read(checkpoint)
+    tokenizer.check_readable(checkpoint.folder / (chain[0].path if chain else ""))
     try:
         with weights.readable(checkpoint.folder) as folder:
             model = _assembled(folder, chain, attention).eval().float()

@@ -4,16 +4,43 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import transformers
 
-from embed_onnx.artifact.manifest import TOKENIZER
+from embed_onnx_export.checkpoint import modules
 from embed_onnx_export.checkpoint.tokenizer_file import NO_LIMIT
 from embed_onnx_export.errors import ExportError
 
+NEWER_CLASS = "TokenizersBackend"
+"""As which transformers 5 saves a tokenizer of no class of its own."""
 POSITIONS = re.compile(
     r"(position_embeddings?|positions_embed|embed_positions|wpe|distance_embedding)\.weight"
 )
 """Tables that end with the last position, by the names that transformers gives them."""
+
+
+class _Config(msgspec.Struct):
+    """What is read of tokenizer_config.json before transformers reads all of it."""
+
+    tokenizer_class: str | None = None
+    extra_special_tokens: Any = None
+
+
+def check_readable(folder: Path) -> None:
+    """Refuse a tokenizer that transformers 5 has saved where an earlier one is installed.
+
+    Raises:
+        ExportError: That is so.
+    """
+    path = folder / "tokenizer_config.json"
+    if hasattr(transformers, NEWER_CLASS) or not path.is_file():
+        return
+    config = modules.decode(path, _Config)
+    if config.tokenizer_class == NEWER_CLASS or isinstance(config.extra_special_tokens, list):
+        raise ExportError(
+            f"{path} was saved by transformers 5, and transformers {transformers.__version__} cannot read "
+            "it; export the model where 'embed-onnx[export]' is installed, with another exporter than optimum"
+        )
 
 
 def check(module: Any) -> None:
@@ -60,30 +87,6 @@ def check_ids(module: Any, repo: str) -> None:
             "resize_token_embeddings(len(tokenizer)) and train them, or take these tokens out of its "
             "tokenizer, and save the two together"
         )
-
-
-def check_converted(tokenizer: Any, folder: Path, texts: list[str]) -> None:
-    """Compare a tokenizer that transformers has converted with the slow one that the folder holds.
-
-    A folder that has a tokenizer.json needs no conversion.
-
-    Raises:
-        ExportError: They differ, or the slow one cannot be read.
-    """
-    if (folder / TOKENIZER).is_file():
-        return
-    try:
-        slow = transformers.AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
-            folder, use_fast=False, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as err:  # whatever transformers raises for files it cannot read
-        raise ExportError(f"it has no {TOKENIZER}, and its slow tokenizer cannot be read: {err}") from err
-    for text in texts:
-        if slow(text)["input_ids"] != tokenizer(text)["input_ids"]:
-            raise ExportError(
-                f"its tokenizer, {type(slow).__name__}, cannot be converted: as {TOKENIZER} it gives other "
-                f"ids for {text[:60]!r}; save the model with a fast tokenizer that you trust"
-            )
 
 
 def max_tokens(module: Any) -> int:

@@ -168,7 +168,7 @@ def _contents(tokens: Any) -> list[str]:
 
 def _set_case(tokenizer: tokenizers.Tokenizer, settings: Settings, *, accents_and_chinese: bool) -> None:
     """As transformers does: settings win over a BertNormalizer."""
-    normalizer = tokenizer.normalizer
+    normalizer: Any = tokenizer.normalizer
     if not isinstance(normalizer, normalizers.BertNormalizer):
         return
     normalizer.lowercase = settings.do_lower_case
@@ -187,8 +187,9 @@ def _set_prefix_space(tokenizer: tokenizers.Tokenizer, settings: Settings) -> No
 
 def _lower(tokenizer: tokenizers.Tokenizer) -> None:
     """Lower-case before all else, as sentence-transformers does for do_lower_case."""
-    normalizer = tokenizer.normalizer
-    parts = list(normalizer) if isinstance(normalizer, normalizers.Sequence) else [normalizer]
+    normalizer: Any = tokenizer.normalizer
+    nested = isinstance(normalizer, normalizers.Sequence)
+    parts = list(normalizer) if nested else [normalizer]
     if not any(isinstance(part, normalizers.Lowercase) for part in parts):
         others = [part for part in parts if part is not None]
         tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *others])

@@ -1,4 +1,4 @@
-"""int8 of any other encoder: optimum's graph, its products and its word embeddings replaced where they are.
+"""int8 of any other encoder: the graph as exported, its products and word embeddings replaced where they are.
 
 Activations keep their graph; ``functions`` says how a product is computed, one range a token. Weights that
 several nodes share, as ALBERT's layers do, stay one. Convolutions stay float32.

@@ -1,4 +1,4 @@
-"""The float32 graph of a transformer's states, by the first exporter that can, and compared with PyTorch."""
+"""The float32 graph of a transformer's states, by an exporter of the table, and compared with PyTorch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import msgspec
 
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare
-from embed_onnx_export.graph.exporters import optimum
+from embed_onnx_export.graph.exporters import optimum, torch_export, traced
 from embed_onnx_export.graph.long_texts import attention
 
 TOLERANCE = 1e-3
@@ -28,31 +28,45 @@ class Exporter(msgspec.Struct, frozen=True, kw_only=True):
     write: Callable[[Any, Path], None]
 
 
-EXPORTERS = (Exporter(name="optimum", refusal=optimum.refusal, write=optimum.write),)
-"""The best first."""
+class States(msgspec.Struct, frozen=True):
+    """How a graph was made: the exporter's name, and why the memory of attention is quadratic where it is."""
+
+    exporter: str
+    quadratic: str | None
 
 
-def write(module: Any, output: Path, *, max_tokens: int) -> str | None:
+EXPORTERS = (Exporter(name="torch", refusal=traced.refusal, write=torch_export.write),)
+"""The best first; the first that can is used."""
+BY_NAME = (Exporter(name="optimum", refusal=optimum.refusal, write=optimum.write),)
+"""Those that are used only by their name."""
+
+
+def write(module: Any, output: Path, *, max_tokens: int, exporter: str | None = None) -> States:
     """Write the graph of sentence-transformers' ``Transformer``: token ids and a mask to token states.
 
-    Returns why the memory of its attention grows with the square of a text's tokens, where it does.
+    ``exporter`` is a name; None is the first that can.
 
     Raises:
         ExportError: No exporter can, or the graph does not compute what PyTorch does.
     """
-    _exporter(module, max_tokens).write(module, output)
+    first = _exporter(module, max_tokens, exporter)
+    first.write(module, output)
     quadratic = attention.rewrite(output, max_tokens)
     _check(module.auto_model, output, max_tokens)
-    return quadratic
+    return States(first.name, quadratic)
 
 
-def _exporter(module: Any, max_tokens: int) -> Exporter:
+def _exporter(module: Any, max_tokens: int, name: str | None) -> Exporter:
+    candidates = [one for one in (*EXPORTERS, *BY_NAME) if one.name == name] if name else EXPORTERS
     reasons = []
-    for exporter in EXPORTERS:
-        reason = exporter.refusal(module, max_tokens)
+    for candidate in candidates:
+        reason = candidate.refusal(module, max_tokens)
         if reason is None:
-            return exporter
+            return candidate
         reasons.append(reason)
+    if not reasons:
+        names = ", ".join(one.name for one in (*EXPORTERS, *BY_NAME))
+        raise ExportError(f"there is no exporter {name}; there are {names}")
     raise ExportError("; ".join(reasons))
 
 

@@ -1,59 +1,46 @@
 """The transformer as a float32 ONNX graph: optimum's export, simplified.
 
-The graph takes what sentence-transformers gives the model: ``input_ids``, ``attention_mask``, and
-``token_type_ids`` where the tokenizer makes them. All else, such as positions, the model derives itself, in
-the graph as in PyTorch. So one description of inputs does for every architecture; of optimum's own ones, the
+Optimum-onnx needs transformers 4.57, and is installed in an environment of its own (the extra ``optimum``):
+nothing of it is imported until it is the exporter by name. Of optimum's own descriptions of inputs, the
 changes that they make to a model before it is traced are kept.
 """
 
-import inspect
+import importlib.util
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from optimum.exporters.onnx import onnx_export_from_model
-from optimum.exporters.onnx.config import OnnxConfig, TextEncoderOnnxConfig, TextSeq2SeqOnnxConfig
-from optimum.exporters.tasks import TasksManager
-from optimum.utils import NormalizedTextConfig
+import transformers
 
 from embed_onnx.artifact.manifest import MODEL
 from embed_onnx_export.errors import ExportError, is_exhausted
 from embed_onnx_export.graph import optimize
 from embed_onnx_export.graph.bert.functions import OPSET
+from embed_onnx_export.graph.exporters import traced
 
 TASK = "feature-extraction"
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 AXES = {0: "batch", 1: "tokens"}
-
-
-class _AnyEncoder(TextEncoderOnnxConfig):  # type: ignore[misc]  # optimum has no types
-    """For architectures that optimum does not describe."""
-
-    NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
+NEWER_FIELDS = ("rope_parameters", "layer_types", "is_causal", "use_bidirectional_attention")
+"""Fields of a config that change vectors, and that versions of transformers before the one that saved it may
+ignore."""
 
 
 def refusal(module: Any, max_tokens: int) -> str | None:
-    """Why a module cannot be exported for texts of so many tokens, by its config; None if it may be.
-
-    Only what no comparison would find: texts too long to compare, or what depends on earlier texts.
-    """
-    config = module.auto_model.config
-    if getattr(config, "attention_type", None) == "block_sparse":
+    """Why a module cannot be exported for texts of so many tokens; None if it may be."""
+    if not is_installed():
         return (
-            "its attention_type is block_sparse, which PyTorch gives up for good at the first short text; "
-            'set it to "original_full" in config.json, which is the same attention without the gaps'
+            "optimum-onnx is not installed, and cannot be in one environment with the extra export; install "
+            "'embed-onnx[optimum]' in an environment of its own, or choose another exporter"
         )
-    scaling = getattr(config, "rope_scaling", None) or {}
-    kind = scaling.get("rope_type", scaling.get("type"))
-    if kind not in ("dynamic", "longrope"):
-        return None
-    original = getattr(config, "original_max_position_embeddings", None) or config.max_position_embeddings
-    if max_tokens <= original:
-        return None
-    return (
-        f"its rope_scaling is {kind}, which changes with the length of a text beyond {original} tokens, "
-        f"and its limit is {max_tokens}; set max_seq_length to {original} in sentence_bert_config.json"
-    )
+    return _newer(module.auto_model.config) or traced.refusal(module, max_tokens)
+
+
+def is_installed() -> bool:
+    """Whether optimum-onnx is there; optimum alone has no exporter since 2.0."""
+    try:
+        return importlib.util.find_spec("optimum.exporters.onnx") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def write(module: Any, output: Path) -> None:
@@ -62,6 +49,8 @@ def write(module: Any, output: Path) -> None:
     Raises:
         ExportError: The model cannot be traced.
     """
+    from optimum.exporters.onnx import onnx_export_from_model  # noqa: PLC0415 - only where it is chosen
+
     model = module.auto_model
     with TemporaryDirectory(dir=output.parent) as scratch:
         try:
@@ -79,34 +68,51 @@ def write(module: Any, output: Path) -> None:
                 raise
             raise ExportError(
                 f"optimum fails on its architecture, {model.config.model_type} "
-                f"({type(err).__name__}: {_first_line(err)}); choose a model of another architecture"
+                f"({type(err).__name__}: {traced.first_line(err)}); choose a model of another architecture"
             ) from err
 
 
-def _description(module: Any) -> OnnxConfig:
+def _newer(config: Any) -> str | None:
+    """Why the installed transformers cannot read a config that a later one has saved; None if it can."""
+    saved_by = getattr(config, "transformers_version", None) or "0"
+    if int(saved_by.partition(".")[0]) <= int(transformers.__version__.partition(".")[0]):
+        return None
+    fields = [name for name in NEWER_FIELDS if getattr(config, name, None) is not None]
+    if not fields:
+        return None
+    return (
+        f"its config.json was saved by transformers {saved_by} and has {', '.join(fields)}, and optimum-onnx "
+        f"runs on transformers {transformers.__version__}, which may ignore them; choose the exporter torch"
+    )
+
+
+def _description(module: Any) -> Any:
     """What optimum has to know of a model, with the inputs that it will get."""
     model = module.auto_model
-    parameters = inspect.signature(model.forward).parameters
-    names = [name for name in INPUTS if name in parameters and name in module.tokenizer.model_input_names]
-    known = _known(model.config.model_type)
+    names = traced.inputs(module)
 
-    class Description(known):  # type: ignore[misc, valid-type]
+    class Description(_known(model.config.model_type)):  # type: ignore[misc]  # optimum has no types
         inputs = property(lambda _: dict.fromkeys(names, AXES))
-        outputs = property(lambda _: {"last_hidden_state": AXES})
+        outputs = property(lambda _: {traced.OUTPUT: AXES})
 
     return Description(model.config, task=TASK)
 
 
-def _known(model_type: str) -> type[OnnxConfig]:
+def _known(model_type: str) -> Any:
     """Optimum's own description of an architecture, if it is one of a single stack of layers."""
+    from optimum.exporters.onnx.config import TextEncoderOnnxConfig, TextSeq2SeqOnnxConfig  # noqa: PLC0415
+    from optimum.exporters.tasks import TasksManager  # noqa: PLC0415
+    from optimum.utils import NormalizedTextConfig  # noqa: PLC0415
+
+    class AnyEncoder(TextEncoderOnnxConfig):  # type: ignore[misc]  # optimum has no types
+        """For architectures that optimum does not describe."""
+
+        NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
+
     try:
         known = TasksManager.get_exporter_config_constructor(
             "onnx", model_type=model_type, task=TASK, library_name="transformers"
         ).func
     except (KeyError, ValueError):
-        return _AnyEncoder
-    return _AnyEncoder if issubclass(known, TextSeq2SeqOnnxConfig) else known
-
-
-def _first_line(err: Exception) -> str:
-    return str(err).strip().split("\n")[0].rstrip(".")[:200]
+        return AnyEncoder
+    return AnyEncoder if issubclass(known, TextSeq2SeqOnnxConfig) else known

@@ -1,0 +1,166 @@
+"""Checkpoints in the forms of newer embedders, as sentence-transformers 6 saves them.
+
+The truth is the model before it was saved: a field that saving or loading loses would be lost on both sides
+of a comparison with the loaded one.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small_models
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+from small_models import OTHER_TOKENS, PROMPTS, WIDTH
+from tokenizers import AddedToken
+
+from embed_onnx import Model
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.models.tokenizer import Tokenizer
+from embed_onnx_export import parity
+from embed_onnx_export.run import export_all
+
+THETA = 700.0
+"""A base of rotary positions that no class has by itself."""
+WINDOWED = {
+    "full_attention": {"rope_type": "default", "rope_theta": 3000.0},
+    "sliding_attention": {"rope_type": "default", "rope_theta": THETA},
+}
+ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": THETA}}
+INSTRUCT = {"query": "Instruct: Given a web search query, retrieve passages\nQuery:", "document": ""}
+Form = tuple[SentenceTransformer, SentenceTransformer]
+"""A model before it was saved, and as sentence-transformers loads it by itself."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def transformer(folder: Path, architecture: str, tokenizer: str, **options: Any) -> Transformer:
+    """A small transformer, some fields of its config changed, with a tokenizer of one special token more."""
+    fast = small_models.fast_tokenizer(tokenizer, max_tokens=OTHER_TOKENS)
+    fast.add_special_tokens({"extra_special_tokens": [AddedToken("<|task|>")]})
+    fast.padding_side = options.pop("padding_side", "right")
+    model = small_models.build(architecture, len(fast), **options)
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    module = Transformer(str(folder), model_kwargs={"attn_implementation": "eager"})
+    module.model = model  # and not what was read
+    return module
+
+
+def qwen3_embedding(folder: Path) -> SentenceTransformer:
+    """Last token, prompts that instruct queries and nothing before documents."""
+    first = transformer(folder, "qwen3", "bpe", padding_side="left", **ROPE)
+    modules = [first, Pooling(WIDTH, "lasttoken", include_prompt=True), Normalize()]
+    return SentenceTransformer(modules=modules, prompts=INSTRUCT, similarity_fn_name="cosine", device="cpu")
+
+
+def embedding_gemma(folder: Path) -> SentenceTransformer:
+    """Attention in both directions, windows, two Dense without biases."""
+    first = transformer(folder, "gemma3_text", "byte-fallback", rope_parameters=WINDOWED)
+    wider = Dense(WIDTH, 4 * WIDTH, bias=False, activation_function=torch.nn.Identity())
+    narrower = Dense(4 * WIDTH, WIDTH, bias=False, activation_function=torch.nn.Identity())
+    modules = [first, Pooling(WIDTH, "mean"), wider, narrower, Normalize()]
+    return SentenceTransformer(modules=modules, prompts=PROMPTS, device="cpu")
+
+
+def mmbert(folder: Path) -> SentenceTransformer:
+    """ModernBERT with Gemma's kind of tokenizer and other bases of its positions."""
+    first = transformer(folder, "modernbert", "byte-fallback", rope_parameters=WINDOWED)
+    return SentenceTransformer(modules=[first, Pooling(WIDTH, "mean"), Normalize()], device="cpu")
+
+
+def plain(
+    architecture: str, tokenizer: str, pooling: str, **fields: Any
+) -> Callable[[Path], SentenceTransformer]:
+    """A transformer and a pooling."""
+
+    def make(folder: Path) -> SentenceTransformer:
+        first = transformer(folder, architecture, tokenizer, **fields)
+        return SentenceTransformer(modules=[first, Pooling(WIDTH, pooling)], prompts=PROMPTS, device="cpu")
+
+    return make
+
+
+FORMS: dict[str, Callable[[Path], SentenceTransformer]] = {
+    "qwen3-embedding": qwen3_embedding,
+    "embeddinggemma": embedding_gemma,
+    "mmbert": mmbert,
+    "eurobert": plain("eurobert", "bpe", "mean"),
+    "nomic": plain("nomic_bert", "wordpiece", "mean"),
+    "gte": plain("gte", "unigram", "cls"),
+    "jina-v3": plain("jina_embeddings_v3", "unigram", "mean"),
+    "qwen2": plain("qwen2", "bpe", "lasttoken", **ROPE),
+    "mistral": plain("mistral", "byte-fallback", "lasttoken", **ROPE),
+    "t5": plain("t5", "unigram", "mean"),
+    "umt5": plain("umt5", "unigram", "mean"),
+}
+"""By the name of what they resemble."""
+forms = pytest.mark.parametrize("name", FORMS)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[SentenceTransformer, Path]]:
+    """A model of a form before it was saved, and the folder that holds it, its artifacts among it."""
+    folder = tmp_path_factory.mktemp("forms")
+    known: dict[str, tuple[SentenceTransformer, Path]] = {}
+
+    def save(name: str) -> tuple[SentenceTransformer, Path]:
+        if name not in known:
+            torch.manual_seed(3)
+            model = FORMS[name](folder / f"{name}-transformer")
+            model.save_pretrained(str(folder / name))
+            fields = {"repo": name, "folder": folder / name}
+            entries = [Entry(name=name, precision="float32", **fields)]
+            export_all(entries, folder / "artifacts", force=False)
+            known[name] = (model, folder)
+        return known[name]
+
+    return save
+
+
+def texts() -> list[str]:
+    """Of lengths up to the limit and beyond it, with a special token, and the parity sentences."""
+    lengths = (1, 5, 31, 32, 33, 70, 120, 158, 300)
+    long = [" ".join(["a"] * words) for words in lengths]
+    return [*long, "before <|task|> after", *parity.sentences()]
+
+
+@forms
+def test_float32_is_the_model_that_was_saved(saved: Any, name: str) -> None:
+    """With each prompt: vectors of the model before it was saved, and of the one that is loaded."""
+    model, folder = saved(name)
+    loaded = SentenceTransformer(str(folder / name), device="cpu")
+    with Model.load(folder / "artifacts" / name) as artifact:
+        for prompt in [None, *model.prompts]:
+            options = {"prompt_name": prompt, "batch_size": 1, "show_progress_bar": False}
+            actual = artifact.encode(texts(), prompt_name=prompt)
+            for original in (model, loaded):
+                expected = original.encode(texts(), **options)
+                assert 0.99999 < cosines(expected, actual).min()
+
+
+@forms
+def test_ids_are_those_of_the_model_that_was_saved(saved: Any, name: str) -> None:
+    model, folder = saved(name)
+    record = manifest.read(folder / "artifacts" / name)
+
+    tokenizer = Tokenizer(folder / "artifacts" / name / "tokenizer.json", max_tokens=record.max_tokens)
+    actual = [item.ids for item in tokenizer.encode(texts())]
+
+    assert [model.preprocess([text])["input_ids"][0].tolist() for text in texts()] == actual
+
+
+def cosines(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(expected, axis=1) * np.linalg.norm(actual, axis=1)
+    return (expected * actual).sum(axis=1) / norms
