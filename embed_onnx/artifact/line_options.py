@@ -1,7 +1,7 @@
 r"""The options of a line of models.txt: ``key=value``, each once.
 
-    alias=ONE,TWO  name=NAME  precision=int8|float32  prompt.NAME="TEXT "  default_prompt=NAME
-    max_tokens=N  dimensions=N  pooling=MODE,MODE
+    alias=ONE,TWO  name=NAME  precision=int8|float32  exporter=native|torch|optimum
+    prompt.NAME="TEXT "  default_prompt=NAME  max_tokens=N  dimensions=N  pooling=MODE,MODE
 
 A value in double quotes may have spaces and is a string of JSON: a line end in a prompt is ``\n``.
 """
@@ -12,23 +12,29 @@ from typing import Any, get_args
 
 import msgspec
 
-from embed_onnx.artifact.manifest import NO_OVERRIDES, Overrides, PoolingMode, Precision, is_name
+from embed_onnx.artifact.manifest import NO_OVERRIDES, Exporter, Overrides, PoolingMode, Precision, is_name
 
 CHARACTERS = "letters, digits, '.', '_', '-' and '/'"
 PROMPT = "prompt."
 """What the key of a prompt begins with, before the prompt's name."""
-KEYS = ("alias", "name", "precision", "default_prompt", "max_tokens", "dimensions", "pooling")
+KEYS = (
+    "alias", "name", "precision", "exporter", "default_prompt", "max_tokens", "dimensions", "pooling",
+)  # fmt: skip
 QUOTED = r'[A-Za-z0-9_.-]+="(?:[^"\\]|\\.)*"'
 """An option whose value is in quotes."""
 NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the options of a line say; ``name`` is None where the source has it."""
+    """What the options of a line say; ``name`` is None where the source has it.
+
+    ``exporter`` is None where the line has none.
+    """
 
     name: str | None = None
     aliases: tuple[str, ...] = ()
     precision: Precision = "int8"
+    exporter: Exporter | None = None
     overrides: Overrides = NO_OVERRIDES
 
 
@@ -44,6 +50,7 @@ def read(pairs: list[str]) -> Options:
         name=values.get("name"),
         aliases=_aliases(values),
         precision=_one_of(values.get("precision", "int8"), "precision", Precision),
+        exporter=_one_of(values["exporter"], "exporter", Exporter) if "exporter" in values else None,
         overrides=Overrides(
             prompts=prompts,
             default_prompt=values.get("default_prompt"),

@@ -42,6 +42,9 @@ PoolingMode = Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens",
 
 Precision = Literal["int8", "float32"]
 
+Exporter = Literal["native", "torch", "optimum"]
+"""What writes a graph: ``native`` of the weights alone, the others of the model in PyTorch."""
+
 TruncationSide = Literal["right", "left"]
 """Where a text that is too long is cut."""
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -160,7 +163,7 @@ class Facts(Record, frozen=True, kw_only=True):
     ``parity`` is that of standard operators; ``kernel_parity`` that of the native kernels, where they can run
     the model and the machine that exported it had them. Both are None until they are measured.
 
-    ``exporter`` is what wrote the graph: "native" of the weights alone, or one of those that need PyTorch.
+    ``exporter`` is the name of the ``Exporter`` that wrote the graph, perhaps one of a later version.
     ``reference`` is what parity was measured against: "sentence-transformers" with its version, or "float32
     graph", the artifact's own float32 form. Both are None of artifacts before format 5.
 

@@ -20,7 +20,15 @@ import msgspec
 from embed_onnx import files
 from embed_onnx.artifact import line_options
 from embed_onnx.artifact.line_options import CHARACTERS
-from embed_onnx.artifact.manifest import NO_OVERRIDES, Manifest, Overrides, Precision, is_name, sha256
+from embed_onnx.artifact.manifest import (
+    NO_OVERRIDES,
+    Exporter,
+    Manifest,
+    Overrides,
+    Precision,
+    is_name,
+    sha256,
+)
 from embed_onnx.errors import ModelsFileError
 
 BARE_NAME_OWNER = "sentence-transformers"
@@ -31,7 +39,10 @@ backslashes, are part of a folder's name."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line: ``folder`` for a local checkpoint, else ``repo`` and perhaps ``revision``."""
+    """One line: ``folder`` for a local checkpoint, else ``repo`` and perhaps ``revision``.
+
+    ``exporter`` is None where the first is used that can export the model.
+    """
 
     name: str
     repo: str
@@ -39,6 +50,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path | None = None
     aliases: tuple[str, ...] = ()
     precision: Precision = "int8"
+    exporter: Exporter | None = None
     overrides: Overrides = NO_OVERRIDES
 
     def names(self) -> tuple[str, ...]:
@@ -55,7 +67,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     def has_options_of(self, manifest: Manifest) -> bool:
         """Whether an artifact was exported with the options of this line."""
-        return self.precision == manifest.precision and self.overrides == manifest.overrides
+        same_exporter = self.exporter in (None, manifest.exporter)
+        return same_exporter and (self.precision, self.overrides) == (manifest.precision, manifest.overrides)
 
     def changed(self, manifest: Manifest) -> list[str]:
         """Files of a local checkpoint that are not those that were exported; not weights, which are large."""
@@ -177,6 +190,7 @@ def _entry(words: list[str], *, base: Path) -> Entry:
         folder=folder,
         aliases=options.aliases,
         precision=options.precision,
+        exporter=options.exporter,
         overrides=options.overrides,
     )
 

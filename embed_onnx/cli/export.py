@@ -4,11 +4,13 @@ import contextlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import rich_click as click
+from msgspec.structs import replace
 
 from embed_onnx import settings
+from embed_onnx.artifact.manifest import Exporter
 from embed_onnx.cli import options
 from embed_onnx.errors import SetupError
 
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
 PACKAGES = ("onnx", "safetensors", "huggingface_hub")
 """What exporting imports: the extra ``convert``."""
-PYTORCH = ("torch", "transformers", "sentence_transformers")
-"""What running an original imports: the extra ``export``."""
 STS = click.option(
     "--sts",
     type=click.Path(path_type=Path),
@@ -37,6 +37,11 @@ BEIR = click.option(
 @click.command()
 @click.argument("names", nargs=-1)
 @options.of_settings("artifacts", "models", "model")
+@click.option(
+    "--exporter",
+    type=click.Choice(get_args(Exporter)),
+    help="What writes the graphs of models without exporter=. [default: the first of native, torch that can]",
+)
 @click.option("--force", is_flag=True, help="Export even what is up to date.")
 @click.option("--report", is_flag=True, help="Write a report card for each artifact that has none.")
 @click.option("--parent", type=int, hidden=True, help="The server that needs them, and whose child this is.")
@@ -44,11 +49,10 @@ BEIR = click.option(
 @BEIR
 def export(
     names: tuple[str, ...],
+    exporter: Exporter | None,
     force: bool,
     report: bool,
     parent: int | None,
-    sts: Path | None,
-    beir: Path | None,
     **words: Any,
 ) -> None:
     """Convert the models that models.txt lists, or those NAMES of them, to ONNX artifacts.
@@ -59,10 +63,11 @@ def export(
         from embed_onnx.system import child
 
         child.end_with_parent(parent)
+    sts, beir = words.pop("sts"), words.pop("beir")
     if not report and (sts or beir):
         raise SetupError("--sts and --beir are for the report card; add --report")
     configuration = settings.from_words(words)
-    entries = _listed(names, configuration)
+    entries = [replace(entry, exporter=entry.exporter or exporter) for entry in _listed(names, configuration)]
     with _packages():
         from embed_onnx_export.report import card, datasets
         from embed_onnx_export.run import ExportsFailed, export_all
@@ -155,7 +160,9 @@ def _check_pytorch() -> None:
     Raises:
         SetupError: A package is absent.
     """
-    absent = [name for name in PYTORCH if find_spec(name) is None]
+    from embed_onnx_export import extras
+
+    absent = extras.absent()
     if absent:
         raise SetupError(
             f"a report runs the original, which needs {', '.join(absent)}; install them with "

@@ -6,8 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -21,6 +20,7 @@ from embed_onnx_export.artifact import RECIPE
 from embed_onnx_export.checkpoint import files, modules, overrides, tokenizer_file
 from embed_onnx_export.checkpoint.description import Description, with_quadratic
 from embed_onnx_export.checkpoint.sources import Checkpoint
+from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import onnx_file, quantize
 from embed_onnx_export.graph.bert import encoder_graph
 from embed_onnx_export.graph.bert.families import Encoder, UnknownFamily
@@ -33,8 +33,16 @@ from embed_onnx_export.parity import Reference
 if TYPE_CHECKING:
     from embed_onnx_export.checkpoint.original import Original
 
-NATIVE = "native"
+PYTORCH: Any = importlib.import_module("embed_onnx_export.pytorch") if extras.have_pytorch() else None
+"""What runs the original, where PyTorch is installed. It is imported with this module: its libraries must be
+there before an export takes up what they log."""
+NATIVE: Final = "native"
 """The exporter that writes graphs from weights, without PyTorch."""
+IN_PYTORCH = {
+    "torch": "'embed-onnx[export]'",
+    "optimum": "'embed-onnx[optimum]' in an environment of its own",
+}
+"""The exporters that trace a model in PyTorch, and what to install for them."""
 NO_BLOCKS = "a float32 graph of the weights alone has no blocks"
 """Why attention to long texts needs much memory there; the int8 kernels need none of it."""
 FLOAT32_GRAPH = "float32 graph"
@@ -94,22 +102,42 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
 
 def _load(entry: Entry, checkpoint: Checkpoint) -> _Model:
     """The model: in PyTorch where that is installed, and of its files alone elsewhere."""
-    if not extras.have_pytorch():
+    if PYTORCH is None:
+        if entry.exporter in IN_PYTORCH:
+            raise ExportError(
+                f"the exporter {entry.exporter} needs {', '.join(extras.absent())}; install "
+                f"{IN_PYTORCH[entry.exporter]}, or choose the exporter native"
+            )
         model = files.read(checkpoint, modules.read(checkpoint))
         return _Model(description=model.description, states=model.states, original=None)
-    original = _pytorch().load(checkpoint)
-    chain = modules.read(checkpoint)
+    original = PYTORCH.load(checkpoint)
+    return _Model(description=original, states=_native(entry, checkpoint, original), original=original)
+
+
+def _native(entry: Entry, checkpoint: Checkpoint, original: "Original") -> Encoder | Floats | str:
+    """What the exporter native writes a graph of, or why another exporter is to write it."""
+    repo, chain = checkpoint.source.repo, modules.read(checkpoint)
     if files.is_static(chain):
-        states: Encoder | Floats | str = files.read(checkpoint, chain).states
-    elif entry.precision == "float32" and _is_long(original):
-        states = NO_BLOCKS
-    else:
-        try:
-            # What the config has besides is compared with PyTorch.
-            states = files.read_encoder(checkpoint, chain, strict=False)
-        except UnknownFamily as err:
-            states = str(err)
-    return _Model(description=original, states=states, original=original)
+        if entry.exporter in IN_PYTORCH:
+            raise ExportError(
+                f"{repo} is a table of embeddings, which the exporter {entry.exporter} cannot write; choose "
+                "the exporter native"
+            )
+        return files.read(checkpoint, chain).states
+    if entry.exporter in IN_PYTORCH:
+        return f"its graph is that of the exporter {entry.exporter}"
+    if entry.exporter is None and entry.precision == "float32" and _is_long(original):
+        return NO_BLOCKS
+    try:
+        # What the config has besides is compared with PyTorch.
+        return files.read_encoder(checkpoint, chain, strict=False)
+    except UnknownFamily as err:
+        if entry.exporter is None:
+            return str(err)
+        raise ExportError(
+            f"{repo} cannot be exported by the exporter native: {err}; choose the exporter torch, which "
+            "takes any architecture"
+        ) from None
 
 
 def _is_long(described: Description) -> bool:
@@ -128,11 +156,12 @@ def _write_states(
     if isinstance(states, Encoder):
         encoder_graph.write_float32(states, graph)
         if original is not None:
-            encoder_graph.check(states, graph, _pytorch().states_of(original))
+            encoder_graph.check(states, graph, PYTORCH.states_of(original))
     elif not isinstance(states, str):
         lookup.write(states, graph)
     elif original is not None:
-        exported: tuple[str, tuple[Module, ...]] = _pytorch().write_states(original, checkpoint, graph)
+        exported: tuple[str, tuple[Module, ...]]
+        exported = PYTORCH.write_states(original, checkpoint, graph, exporter=entry.exporter)
         return exported
     chain = model.description.modules
     noted = isinstance(states, Encoder) and entry.precision == "float32" and _is_long(model.description)
@@ -143,12 +172,7 @@ def _original(model: _Model, folder: Path, facts: Facts) -> tuple[str, parity.Em
     """What artifacts are compared with, and its name: the model in PyTorch, or the float32 artifact."""
     if model.original is None:
         return FLOAT32_GRAPH, parity.of_artifact(folder, facts)
-    return _pytorch().REFERENCE, _pytorch().embed(model.original)
-
-
-def _pytorch() -> ModuleType:
-    """The module that loads PyTorch, which need not be installed."""
-    return importlib.import_module("embed_onnx_export.pytorch")
+    return PYTORCH.REFERENCE, PYTORCH.embed(model.original)
 
 
 def _copy_license(checkpoint: Checkpoint, folder: Path) -> None:

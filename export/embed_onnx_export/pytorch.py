@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import Module
+from embed_onnx.artifact.manifest import Exporter, Module
 from embed_onnx_export.checkpoint import tokenizer
 from embed_onnx_export.checkpoint.description import with_quadratic
 from embed_onnx_export.checkpoint.original import Original, load_original
@@ -35,8 +35,10 @@ def load(checkpoint: Checkpoint) -> Original:
     return original
 
 
-def write_states(original: Original, checkpoint: Checkpoint, graph: Path) -> tuple[str, tuple[Module, ...]]:
-    """Write the float32 graph of a transformer's states.
+def write_states(
+    original: Original, checkpoint: Checkpoint, graph: Path, *, exporter: Exporter | None
+) -> tuple[str, tuple[Module, ...]]:
+    """Write the float32 graph of a transformer's states, by the exporter of a name or the first that can.
 
     Returns the exporter that did, and the modules for the manifest, the first with a note if long texts need
     much memory.
@@ -45,7 +47,8 @@ def write_states(original: Original, checkpoint: Checkpoint, graph: Path) -> tup
         ExportError: No exporter can.
     """
     try:
-        written = states.write(original.torch[0], graph, max_tokens=original.max_tokens or 0)
+        limit = original.max_tokens or 0
+        written = states.write(original.torch[0], graph, max_tokens=limit, exporter=exporter)
     except ExportError as err:
         raise ExportError(f"{checkpoint.source.repo} cannot be exported: {err}") from err
     if written.quadratic is None:

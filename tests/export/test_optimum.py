@@ -1,8 +1,9 @@
 """The exporter optimum, in an environment of its own with transformers 4, which ``make exporters`` makes."""
 
-import json
+import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,53 +12,53 @@ from harness import ROOT
 from sentence_transformers import SentenceTransformer
 from stacks import edit
 
+from embed_onnx.artifact import manifest
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare, onnx_file, states
 from embed_onnx_export.graph.exporters import optimum
 
 ENVIRONMENT = ROOT / ".venv" / "exporters" / "optimum"
-PROGRAM = """
-import json, sys
-from pathlib import Path
-from embed_onnx.artifact.models_txt import Entry
-from embed_onnx_export.checkpoint import sources
-from embed_onnx_export.checkpoint.original import load_original
-from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph import states
-folder, output = map(Path, sys.argv[1:])
-try:
-    original = load_original(sources.find(Entry(name="small", repo="small", folder=folder)))
-    written = states.write(original.torch[0], output, max_tokens=original.max_tokens, exporter="optimum")
-    print(json.dumps({"exporter": written.exporter}))
-except ExportError as err:
-    print(json.dumps({"refused": str(err)}))
-"""
-"""Writes the float32 graph of a checkpoint."""
+BY_FILE = "PreTrainedTokenizerFast"
+"""The class of a tokenizer that both versions read from tokenizer.json."""
+EXPORTED = ("bert", "electra", "mpnet")
 
 
-def run(folder: Path, output: Path) -> dict[str, str]:
-    """What the program says of a checkpoint; skip the test if there is no environment."""
+class Exports(NamedTuple):
+    """A folder of checkpoints and their artifacts, and what the export said."""
+
+    folder: Path
+    messages: str
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
+    """Checkpoints that transformers 5 has saved, exported in one process on transformers 4."""
     if not (ENVIRONMENT / ".made").exists():
         log = ENVIRONMENT.with_suffix(".log")
         lines = log.read_text().splitlines() if log.exists() else []
         pytest.skip(f"no environment optimum: {lines[-1] if lines else '`make exporters` makes it'}")
-    command = [ENVIRONMENT / "bin" / "python", "-W", "ignore", "-c", PROGRAM, folder, output]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=output.parent)
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    folder = tmp_path_factory.mktemp("optimum")
+    for name in (*EXPORTED, "qwen3"):
+        small_models.save(folder / name, name)
+        edit(folder / name / "tokenizer_config.json", tokenizer_class=BY_FILE)
+    shutil.copytree(folder / "qwen3", folder / "newer-class")
+    edit(folder / "newer-class" / "tokenizer_config.json", tokenizer_class="TokenizersBackend")
+    names = (*EXPORTED, "qwen3", "newer-class")
+    (folder / "models.txt").write_text("".join(f"./{name} precision=float32\n" for name in names))
+    command = [ENVIRONMENT / "bin" / "python", "-m", "embed_onnx", "export", "--exporter", "optimum"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert 1 == done.returncode, done.stderr
+    return Exports(folder, " ".join(done.stderr.split()))
 
 
-@pytest.mark.parametrize("architecture", ["bert", "electra", "mpnet"])
-def test_states_are_those_of_transformers_5(tmp_path: Path, architecture: str) -> None:
+@pytest.mark.parametrize("name", EXPORTED)
+def test_states_are_those_of_transformers_5(exports: Exports, name: str) -> None:
     """Of a checkpoint whose weights and config transformers 5 has saved, exported on transformers 4."""
-    folder = small_models.save(tmp_path / "saved", architecture)
-    edit(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    artifact = exports.folder / "artifacts" / name
 
-    assert {"exporter": "optimum"} == run(folder, tmp_path / "model.onnx")
-
-    model = SentenceTransformer(str(folder), device="cpu")[0].auto_model
-    graph = onnx_file.session(tmp_path / "model.onnx")
+    assert "optimum" == manifest.read(artifact).exporter
+    model = SentenceTransformer(str(exports.folder / name), device="cpu")[0].auto_model
+    graph = onnx_file.session(artifact / "model.onnx")
     for length in (1, 7, 40):
         ids = np.random.default_rng(length).integers(5, 60, (1, length))
         expected = compare.of_pytorch(model)(ids, np.ones_like(ids))
@@ -66,23 +67,17 @@ def test_states_are_those_of_transformers_5(tmp_path: Path, architecture: str) -
 
 
 @pytest.mark.parametrize(
-    ("tokenizer_class", "sentence"),
+    ("name", "sentence"),
     [
-        (
-            "PreTrainedTokenizerFast",
-            "rope_parameters in its config.json, which Qwen3Config of transformers 4.57",
-        ),
-        ("TokenizersBackend", "was saved by transformers 5, and transformers 4.57"),
+        ("qwen3", "rope_parameters in its config.json, which Qwen3Config of transformers 4.57"),
+        ("newer-class", "was saved by transformers 5, and transformers 4.57"),
     ],
 )
 def test_a_checkpoint_that_transformers_4_reads_otherwise_is_refused(
-    tmp_path: Path, tokenizer_class: str, sentence: str
+    exports: Exports, name: str, sentence: str
 ) -> None:
-    folder = small_models.save(tmp_path / "saved", "qwen3")
-    edit(folder / "tokenizer_config.json", tokenizer_class=tokenizer_class)
-
-    assert sentence in run(folder, tmp_path / "model.onnx")["refused"]
-    assert not (tmp_path / "model.onnx").exists()
+    assert sentence in exports.messages
+    assert not (exports.folder / "artifacts" / name).exists()
 
 
 def test_without_optimum_onnx_it_is_refused(tmp_path: Path) -> None:

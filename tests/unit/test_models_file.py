@@ -16,9 +16,9 @@ NOT_A_SOURCE = "is neither NAME, OWNER/NAME, OWNER/NAME@REVISION nor ./FOLDER"
 NOT_A_NAME = "cannot name a model; use letters, digits, '.', '_', '-' and '/', with name="
 NOT_AN_ALIAS = "cannot be an alias; use letters, digits, '.', '_', '-' and '/', and one ':' before a tag"
 NOT_AN_OPTION = (
-    "is not an option; options are alias=, name=, precision=, default_prompt=, max_tokens=, dimensions=, "
-    "pooling=, prompt.NAME= each with a value, and a value or a folder with a space in it stands in double "
-    "quotes"
+    "is not an option; options are alias=, name=, precision=, exporter=, default_prompt=, max_tokens=, "
+    "dimensions=, pooling=, prompt.NAME= each with a value, and a value or a folder with a space in it "
+    "stands in double quotes"
 )
 
 
@@ -58,6 +58,7 @@ def write(entry: Entry) -> str:
             Entry(name="n", repo="o/m", aliases=("a", "b"), precision="float32"),
             id="options",
         ),
+        pytest.param("o/m exporter=torch", Entry(name="o/m", repo="o/m", exporter="torch"), id="exporter"),
         pytest.param(
             "o/m alias=a:v1.5,hf.co/o/m:Q8_0",
             Entry(name="o/m", repo="o/m", aliases=("a:v1.5", "hf.co/o/m:Q8_0")),
@@ -194,6 +195,11 @@ def test_names_are_the_name_the_repository_and_the_aliases_each_once():
         pytest.param('"" name=m', f"'' {NOT_A_SOURCE}", id="nothing-in-quotes"),
         pytest.param("m name=", f"'name=' {NOT_AN_OPTION}", id="option-without-a-value"),
         pytest.param("m bits=8", f"'bits=8' {NOT_AN_OPTION}", id="unknown-option"),
+        pytest.param(
+            "m exporter=onnx",
+            "exporter=onnx is unknown; known are native, torch, optimum",
+            id="exporter",
+        ),
         pytest.param(
             "m precision=fp16", "precision=fp16 is unknown; known are int8, float32", id="precision"
         ),

@@ -44,7 +44,7 @@ BY_NAME = (Exporter(name="optimum", refusal=optimum.refusal, write=optimum.write
 def write(module: Any, output: Path, *, max_tokens: int, exporter: str | None = None) -> States:
     """Write the graph of sentence-transformers' ``Transformer``: token ids and a mask to token states.
 
-    ``exporter`` is a name; None is the first that can.
+    ``exporter`` is a name of the two tables; None is the first that can.
 
     Raises:
         ExportError: No exporter can, or the graph does not compute what PyTorch does.
@@ -57,16 +57,13 @@ def write(module: Any, output: Path, *, max_tokens: int, exporter: str | None = 
 
 
 def _exporter(module: Any, max_tokens: int, name: str | None) -> Exporter:
-    candidates = [one for one in (*EXPORTERS, *BY_NAME) if one.name == name] if name else EXPORTERS
+    candidates = EXPORTERS if name is None else [one for one in (*EXPORTERS, *BY_NAME) if one.name == name]
     reasons = []
     for candidate in candidates:
         reason = candidate.refusal(module, max_tokens)
         if reason is None:
             return candidate
         reasons.append(reason)
-    if not reasons:
-        names = ", ".join(one.name for one in (*EXPORTERS, *BY_NAME))
-        raise ExportError(f"there is no exporter {name}; there are {names}")
     raise ExportError("; ".join(reasons))
 
 
