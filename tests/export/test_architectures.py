@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kept
 import numpy as np
 import onnx
 import pytest
@@ -49,13 +50,15 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workshop() -> Path:
     """Checkpoints, and their artifacts."""
-    folder = tmp_path_factory.mktemp("workshop")
+    return kept.folder(checkpoints)
+
+
+def checkpoints(folder: Path) -> None:
     entries = [entry(small_models.save(folder / name, name)) for name in TESTED]
     entries += [entry(folder / name, name=f"{name}-float32", precision="float32") for name in FLOAT32]
     export_all(entries, folder / "artifacts", force=False)
-    return folder
 
 
 def texts() -> list[str]:
@@ -114,13 +117,16 @@ def refusal(tmp_path: Path, folder: Path) -> str:
     return str(caught.value)
 
 
-def test_what_fails_while_it_is_traced_is_refused(tmp_path: Path) -> None:
-    """By name, with the reason in plain text and what to do."""
+def test_what_fails_while_it_is_traced_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By name, with the reason in plain text and what to do; the exporter prints nothing besides."""
     sentence = refusal(tmp_path, small_models.save(tmp_path / "longformer", "longformer"))
 
     assert "torch.onnx fails on its architecture, longformer (" in sentence
     assert sentence.isprintable()
     assert "choose another architecture" in sentence
+    printed = capsys.readouterr()
+    assert "" == printed.out.strip()
+    assert {"longformer"} == {line.partition(":")[0] for line in printed.err.splitlines()}
 
 
 FNET = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64}
@@ -142,10 +148,10 @@ def test_graphs_depend_on_no_length(
     assert 0.99999 < cosines(tmp_path, name, name).min()
 
 
-def test_a_graph_that_computes_something_else_is_refused(
+def test_positions_that_change_with_the_length_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rotary positions that change with the length, if the check of the config did not know them."""
+    """By the check of the config, and by the exporter if that did not know them."""
     from embed_onnx_export.graph import states
 
     dynamic = {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}, "max_position_embeddings": 64}
@@ -160,7 +166,7 @@ def test_a_graph_that_computes_something_else_is_refused(
 
     assert "the rope_type in its rope_parameters is dynamic" in known
     assert "set max_seq_length to 64" in known
-    assert "qwen3, gives states of 128 tokens that are" in unknown
+    assert "torch.onnx fails on its architecture, qwen3 (GuardOnDataDependentSymNode" in unknown
 
 
 def test_block_sparse_attention_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Attention in blocks of queries gives what PyTorch computes, in memory that grows with the text."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -8,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kept
 import numpy as np
 import onnx
 import pytest
 import small_models
 import torch
 from sentence_transformers import SentenceTransformer
+from stacks import edit
 
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
@@ -52,6 +53,7 @@ WINDOWS = {
     "umt5": [Window(), Window()],
 }
 """What each layer of these small models sees before and after a token."""
+QUADRATIC = ("deberta", "deberta-v2")
 POSITIONS = {"gpt2": "n_positions", "t5": None, "umt5": None}
 """Where the config has another field than most for the number of positions, or none."""
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
@@ -71,10 +73,13 @@ def module(folder: Path, name: str, limit: int, **changes: Any) -> Any:
     field = POSITIONS.get(name, "max_position_embeddings")
     positions = {field: limit} if field else {}
     small_models.save(folder / name, name, **positions, **changes)
-    settings = folder / name / "sentence_bert_config.json"
-    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"max_seq_length": limit}))
+    edit(folder / name / "sentence_bert_config.json", max_seq_length=limit)
+    return load(folder / name)
+
+
+def load(folder: Path) -> Any:
     eager = {"attn_implementation": "eager"}
-    return SentenceTransformer(str(folder / name), device="cpu", model_kwargs=eager)[0]
+    return SentenceTransformer(str(folder), device="cpu", model_kwargs=eager)[0]
 
 
 def write(original: Any, path: Path, limit: int) -> None:
@@ -82,26 +87,28 @@ def write(original: Any, path: Path, limit: int) -> None:
     states.write(original, path, max_tokens=limit)
 
 
+def graphs(folder: Path) -> None:
+    for name in (*WINDOWS, *QUADRATIC):
+        torch_export.write(module(folder, name, LIMIT), folder / f"{name}.onnx")
+
+
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
+def plain() -> dict[str, tuple[Any, Path]]:
     """Models in PyTorch, and their float32 graphs as the exporter writes them, not rewritten."""
-    folder = tmp_path_factory.mktemp("plain")
-    graphs = {}
-    for name in WINDOWS:
-        original = module(folder, name, LIMIT)
-        torch_export.write(original, folder / f"{name}.onnx")
-        graphs[name] = (original.auto_model, folder / f"{name}.onnx")
-    return graphs
+    folder = kept.folder(graphs)
+    return {
+        name: (load(folder / name).auto_model, folder / f"{name}.onnx") for name in (*WINDOWS, *QUADRATIC)
+    }
 
 
 @pytest.fixture(scope="module")
 def exported(plain: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
     """The same, rewritten."""
     folder = tmp_path_factory.mktemp("exported")
-    for _, path in plain.values():
-        shutil.copy(path, folder)
-        assert attention.rewrite(folder / path.name, LIMIT) is None
-    return {name: (model, folder / path.name) for name, (model, path) in plain.items()}
+    for name in WINDOWS:
+        shutil.copy(plain[name][1], folder)
+        assert attention.rewrite(folder / f"{name}.onnx", LIMIT) is None
+    return {name: (plain[name][0], folder / f"{name}.onnx") for name in WINDOWS}
 
 
 def ids_of(length: int, rows: int = 1) -> np.ndarray:
@@ -159,13 +166,6 @@ def test_windows_are_exact(plain: Any, name: str) -> None:
     assert WINDOWS[name] == actual
 
 
-def plain_graph(original: Any, folder: Path) -> Path:
-    """The graph as the exporter writes it, not rewritten."""
-    path = folder / "plain.onnx"
-    torch_export.write(original, path)
-    return path
-
-
 @pytest.mark.parametrize("name", ["albert", "modernbert", "roformer"])
 def test_padding_is_seen_by_nobody_in_plain_onnxruntime(exported: Any, name: str) -> None:
     """A batch with a mask of ones and zeros: each text is what it is alone."""
@@ -211,20 +211,18 @@ def test_int8_is_rewritten_too_and_needs_nothing_but_standard_operators(
     assert any(node.op_type == "If" for node in model.graph.node)
 
 
-def test_up_to_the_shortest_limit_nothing_changes(tmp_path: Path) -> None:
-    original = module(tmp_path, "modernbert", SHORT)
-    path = plain_graph(original, tmp_path)
+def test_up_to_the_shortest_limit_nothing_changes(plain: Any, tmp_path: Path) -> None:
+    path = Path(shutil.copy(plain["modernbert"][1], tmp_path))
     before = path.read_bytes()
 
     assert attention.rewrite(path, SHORT) is None
     assert before == path.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["deberta", "deberta-v2"])
-def test_what_cannot_be_cut_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", QUADRATIC)
+def test_what_cannot_be_cut_is_left_as_it_is(plain: Any, tmp_path: Path, name: str) -> None:
     """Masks and biases in forms that no block has: these stay quadratic, and right."""
-    original = module(tmp_path, name, LIMIT)
-    path = plain_graph(original, tmp_path)
+    path = Path(shutil.copy(plain[name][1], tmp_path))
     before = path.read_bytes()
 
     assert attention.rewrite(path, LIMIT)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.numpy
 import stacks
@@ -119,6 +120,27 @@ def test_weights_that_lack_some(saved: Path) -> None:
     safetensors.numpy.save_file(tensors, saved / "model.safetensors", {"format": "pt"})
 
     assert f"lack 1 parameters, {name} among them, which would be random" in refusal(saved)
+
+
+@pytest.mark.parametrize("prefix", ["", "bert."], ids=["alone", "of-a-larger-model"])
+def test_weights_that_have_more(saved: Path, prefix: str) -> None:
+    """Transformers would leave them out; heads, and buffers of old versions, are no matter."""
+    tensors = safetensors.numpy.load_file(saved / "model.safetensors")
+    bias = tensors["encoder.layer.1.output.dense.bias"]
+    tensors |= {"embeddings.position_ids": np.zeros((1, 48), np.int64), "cls.predictions.bias": bias}
+
+    def save() -> None:
+        named = {prefix + name if not name.startswith("cls.") else name: tensors[name] for name in tensors}
+        safetensors.numpy.save_file(named, saved / "model.safetensors", {"format": "pt"})
+
+    save()
+    assert 16 == load(saved).dimensions
+    tensors |= {"encoder.layer.2.output.dense.bias": bias, "encoder.layer.0.adapter.bias": bias}
+    save()
+
+    sentence = refusal(saved)
+    assert "have 2 parameters that its config.json has no place for" in sentence
+    assert f"{prefix}encoder.layer.0.adapter.bias among them" in sentence
 
 
 @pytest.mark.parametrize("module", ["", "2_Dense", "3_LayerNorm"], ids=["transformer", "dense", "norm"])
@@ -249,6 +271,17 @@ def test_adapters(saved: Path) -> None:
     (saved / "adapter_config.json").write_text('{"peft_type": "LORA"}')
 
     assert "merge it with PEFT's merge_and_unload()" in refusal(saved)
+
+
+def test_adapters_of_tasks(saved: Path) -> None:
+    """In the manner of Jina v3: without one, the model is that of no task."""
+    for task in ("retrieval_query", "classification"):
+        (saved / task).mkdir()
+        (saved / task / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+
+    sentence = refusal(saved)
+    assert "holds a PEFT adapter for each of classification, retrieval_query" in sentence
+    assert "merge the one that you need" in sentence
 
 
 def test_a_table_smaller_than_its_vocabulary(tmp_path: Path) -> None:

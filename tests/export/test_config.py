@@ -14,8 +14,10 @@ from checkpoints import load, refusal
 from harness import run
 from stacks import edit
 
+from embed_onnx.artifact.models_txt import Entry
 from embed_onnx_export import progress
 from embed_onnx_export.progress import Show
+from embed_onnx_export.run import ExportsFailed, export_all
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of ModernBERT's imports
 
@@ -178,6 +180,34 @@ def test_a_limit_without_room_for_text(tmp_path: Path) -> None:
     assert 1 == done.returncode
     assert "its limit is 2 tokens, and 2 special ones are put around a text" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_config_of_a_later_transformers(tmp_path: Path) -> None:
+    """What the installed one may not know is refused; of the BERT family, every field is read."""
+    for name in ("bert", "qwen3"):
+        edit(small_models.save(tmp_path / name, name) / "config.json", transformers_version="99.0.0")
+    lines = [Entry(name=name, repo=name, folder=tmp_path / name) for name in ("bert", "qwen3")]
+
+    with pytest.raises(ExportsFailed) as failed:
+        export_all(lines, tmp_path / "artifacts", force=False)
+
+    assert ["bert"] == [one.manifest.name for one in failed.value.exports]
+    assert "qwen3 cannot be exported: its config.json was saved by transformers 99.0.0 and has" in str(
+        failed.value
+    )
+    assert "export it where a version is installed that is not older" in str(failed.value)
+
+
+def test_an_architecture_that_is_not_known(tmp_path: Path) -> None:
+    """Of a later transformers, or of none."""
+    folder = small_models.save(tmp_path / "saved")
+    edit(folder / "config.json", model_type="bert6", transformers_version="99.0.0")
+
+    sentence = refusal(folder)
+
+    assert "saved has the architecture bert6, which transformers 5" in sentence
+    assert "(its config.json was saved by 99.0.0); export it where" in sentence
+    assert "\n" not in sentence
 
 
 def test_warnings_of_the_libraries_are_shown_once(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ The truth is the model before it was saved: a field that saving or loading loses
 of a comparison with the loaded one.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import kept
 import numpy as np
 import pytest
 import small_models
@@ -33,8 +35,6 @@ WINDOWED = {
 }
 ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": THETA}}
 INSTRUCT = {"query": "Instruct: Given a web search query, retrieve passages\nQuery:", "document": ""}
-Form = tuple[SentenceTransformer, SentenceTransformer]
-"""A model before it was saved, and as sentence-transformers loads it by itself."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -109,24 +109,31 @@ FORMS: dict[str, Callable[[Path], SentenceTransformer]] = {
 forms = pytest.mark.parametrize("name", FORMS)
 
 
+def saved(folder: Path) -> None:
+    """Save each form and its artifact, and the vectors and ids of the model before it was saved."""
+    for name, make in FORMS.items():
+        torch.manual_seed(3)
+        model = make(folder / f"{name}-transformer")
+        model.save_pretrained(str(folder / name))
+        export_all([entry(folder / name)], folder / "artifacts", force=False)
+        vectors = {str(prompt): encode(model, prompt) for prompt in [None, *model.prompts]}
+        ids = [model.preprocess([text])["input_ids"][0].tolist() for text in texts()]
+        np.savez(folder / f"{name}.npz", **vectors)
+        (folder / f"{name}.json").write_text(json.dumps(ids))
+
+
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[SentenceTransformer, Path]]:
-    """A model of a form before it was saved, and the folder that holds it, its artifacts among it."""
-    folder = tmp_path_factory.mktemp("forms")
-    known: dict[str, tuple[SentenceTransformer, Path]] = {}
+def folder() -> Path:
+    return kept.folder(saved)
 
-    def save(name: str) -> tuple[SentenceTransformer, Path]:
-        if name not in known:
-            torch.manual_seed(3)
-            model = FORMS[name](folder / f"{name}-transformer")
-            model.save_pretrained(str(folder / name))
-            fields = {"repo": name, "folder": folder / name}
-            entries = [Entry(name=name, precision="float32", **fields)]
-            export_all(entries, folder / "artifacts", force=False)
-            known[name] = (model, folder)
-        return known[name]
 
-    return save
+def entry(folder: Path) -> Entry:
+    return Entry(name=folder.name, repo=folder.name, folder=folder, precision="float32")
+
+
+def encode(model: SentenceTransformer, prompt: str | None) -> np.ndarray:
+    vectors: np.ndarray = model.encode(texts(), prompt_name=prompt, batch_size=1, show_progress_bar=False)
+    return vectors
 
 
 def texts() -> list[str]:
@@ -137,28 +144,26 @@ def texts() -> list[str]:
 
 
 @forms
-def test_float32_is_the_model_that_was_saved(saved: Any, name: str) -> None:
+def test_float32_is_the_model_that_was_saved(folder: Path, name: str) -> None:
     """With each prompt: vectors of the model before it was saved, and of the one that is loaded."""
-    model, folder = saved(name)
     loaded = SentenceTransformer(str(folder / name), device="cpu")
-    with Model.load(folder / "artifacts" / name) as artifact:
-        for prompt in [None, *model.prompts]:
-            options = {"prompt_name": prompt, "batch_size": 1, "show_progress_bar": False}
+    before = np.load(folder / f"{name}.npz")
+    with Model.load(folder / "artifacts" / name, threads=1) as artifact:
+        assert [str(prompt) for prompt in (None, *loaded.prompts)] == list(before)
+        for prompt in (None, *loaded.prompts):
             actual = artifact.encode(texts(), prompt_name=prompt)
-            for original in (model, loaded):
-                expected = original.encode(texts(), **options)
-                assert 0.99999 < cosines(expected, actual).min()
+            assert 0.99999 < cosines(before[str(prompt)], actual).min()
+            assert 0.99999 < cosines(encode(loaded, prompt), actual).min()
 
 
 @forms
-def test_ids_are_those_of_the_model_that_was_saved(saved: Any, name: str) -> None:
-    model, folder = saved(name)
+def test_ids_are_those_of_the_model_that_was_saved(folder: Path, name: str) -> None:
     record = manifest.read(folder / "artifacts" / name)
 
     tokenizer = Tokenizer(folder / "artifacts" / name / "tokenizer.json", max_tokens=record.max_tokens)
     actual = [item.ids for item in tokenizer.encode(texts())]
 
-    assert [model.preprocess([text])["input_ids"][0].tolist() for text in texts()] == actual
+    assert json.loads((folder / f"{name}.json").read_text()) == actual
 
 
 def cosines(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:

@@ -87,12 +87,3 @@ def test_without_optimum_onnx_it_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ExportError, match=r"optimum-onnx is not installed.*'embed-onnx\[optimum\]'"):
         states.write(module, tmp_path / "model.onnx", max_tokens=48, exporter="optimum")
-
-
-def test_a_config_of_a_later_transformers_is_refused() -> None:
-    """Where it has fields that change vectors."""
-    config = small_models.build("qwen3").config
-    config.transformers_version = "99.0.0"
-
-    assert "has rope_parameters" in str(optimum._newer(config))
-    assert optimum._newer(small_models.build("bert").config) is None

@@ -1,4 +1,4 @@
-"""Artifacts that tests use and do not test the making of: from a real export, and kept between runs.
+"""Artifacts that several tests use: from a real export, and kept between runs.
 
 They lie under a digest of all that makes them: the export, what measures its parity, the small models, the
 kernels and the versions of the libraries. A change of any of these makes them anew.

@@ -6,15 +6,44 @@ computes something else, and says nothing.
 
 from collections.abc import Iterator
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 import transformers
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from embed_onnx_export.checkpoint import modules
+from embed_onnx_export.checkpoint.sources import CONFIG
 from embed_onnx_export.errors import ExportError
 
 ROPE = ("rope_parameters", "rope_scaling")
 """How positions turn states: as transformers 5 writes it, and as transformers 4 does."""
+
+
+class _Config(msgspec.Struct):
+    """What is read of config.json before transformers reads all of it."""
+
+    model_type: str | None = None
+    transformers_version: str | None = None
+
+
+def check_known(folder: Path, repo: str) -> None:
+    """Refuse an architecture that the installed transformers does not know.
+
+    Raises:
+        ExportError: That is so.
+    """
+    config = modules.decode(folder / CONFIG, _Config)
+    if config.model_type is None or config.model_type in CONFIG_MAPPING:
+        return
+    saved_by = f" (its config.json was saved by {config.transformers_version})"
+    raise ExportError(
+        f"{repo} has the architecture {config.model_type}, which transformers {transformers.__version__} "
+        f"does not know{saved_by if config.transformers_version else ''}; export it where a version is "
+        "installed that does, or choose another model"
+    )
 
 
 def check(model: Any, repo: str) -> None:

@@ -223,6 +223,13 @@ def _check_transformer(folder: Path) -> None:
             f"{folder} holds a PEFT adapter (adapter_config.json) and not a whole model; merge it with "
             "PEFT's merge_and_unload(), save that with save_pretrained(), and export what was saved"
         )
+    tasks = sorted(path.parent.name for path in folder.glob("*/adapter_config.json"))
+    if tasks:
+        raise ExportError(
+            f"{folder} holds a PEFT adapter for each of {', '.join(tasks)}, which would not be used; merge "
+            "the one that you need with PEFT's merge_and_unload(), save that with save_pretrained(), and "
+            "export what was saved, one model a task"
+        )
     if not (folder / CONFIG).is_file():
         raise ExportError(
             f"{folder} holds no {CONFIG}, so it is not a model of transformers; get the checkpoint again"

@@ -11,7 +11,7 @@ import transformers
 from sentence_transformers import SentenceTransformer
 
 from embed_onnx.artifact.manifest import PoolingMode
-from embed_onnx_export.checkpoint import config, description, head, modules, static, tokenizer, weights
+from embed_onnx_export.checkpoint import config, description, files, head, modules, static, tokenizer, weights
 from embed_onnx_export.checkpoint.description import Description, First
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError, is_exhausted
@@ -43,7 +43,10 @@ def load_original(checkpoint: Checkpoint, *, attention: str | None = "eager") ->
     # Its bars would stand among those of the export.
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     chain = modules.read(checkpoint)
-    tokenizer.check_readable(checkpoint.folder / (chain[0].path if chain else ""))
+    first_folder = checkpoint.folder / (chain[0].path if chain else "")
+    tokenizer.check_readable(first_folder)
+    if not files.is_static(chain):
+        config.check_known(first_folder, checkpoint.source.repo)
     try:
         with weights.readable(checkpoint.folder) as folder:
             model = _assembled(folder, chain, attention).eval().float()
@@ -53,13 +56,13 @@ def load_original(checkpoint: Checkpoint, *, attention: str | None = "eager") ->
         if is_exhausted(err):
             raise
         raise ExportError(f"{checkpoint.source.repo} cannot be loaded: {err}") from err
-    if chain and chain[0].kind == "StaticEmbedding":
-        _, first = static.read(checkpoint.folder / chain[0].path)
+    if files.is_static(chain):
+        _, first = static.read(first_folder)
     else:
         first = _first(model, checkpoint, chain)
     return Original(
         torch=model,
-        folder=checkpoint.folder / (chain[0].path if chain else ""),
+        folder=first_folder,
         **msgspec.structs.asdict(description.read(checkpoint.folder, chain, first)),
     )
 
@@ -136,11 +139,25 @@ def _check_transformer(transformer: Any, checkpoint: Checkpoint, chain: Sequence
             output_loading_info=True,
             **TRANSFORMER,
         )
+    _check_parameters(transformer.auto_model, info, checkpoint.source.repo)
+
+
+def _check_parameters(model: Any, info: dict[str, Any], repo: str) -> None:
+    """Refuse weights that are not those of a model's parameters; what comes after its states is no matter."""
     missing = [name for name in info["missing_keys"] if not name.startswith(NOT_POOLED)]
     if missing:
         raise ExportError(
-            f"the weights of {checkpoint.source.repo} lack {len(missing)} parameters, {missing[0]} among "
-            "them, which would be random; get the checkpoint again"
+            f"the weights of {repo} lack {len(missing)} parameters, {missing[0]} among them, which would be "
+            "random; get the checkpoint again"
+        )
+    prefix = f"{model.base_model_prefix}."
+    parts = tuple(f"{name}." for name, _ in model.named_children() if f"{name}." != NOT_POOLED)
+    spare = [name for name in sorted(info["unexpected_keys"]) if name.removeprefix(prefix).startswith(parts)]
+    if spare:
+        raise ExportError(
+            f"the weights of {repo} have {len(spare)} parameters that its config.json has no place for, "
+            f"{spare[0]} among them, and states would be computed without them; get the checkpoint again, or "
+            "correct config.json or the weights"
         )
 
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import transformers
-
 from embed_onnx.artifact.manifest import MODEL
 from embed_onnx_export.errors import ExportError, is_exhausted
 from embed_onnx_export.graph import optimize
@@ -20,9 +18,6 @@ from embed_onnx_export.graph.exporters import traced
 
 TASK = "feature-extraction"
 AXES = {0: "batch", 1: "tokens"}
-NEWER_FIELDS = ("rope_parameters", "layer_types", "is_causal", "use_bidirectional_attention")
-"""Fields of a config that change vectors, and that versions of transformers before the one that saved it may
-ignore."""
 
 
 def refusal(module: Any, max_tokens: int) -> str | None:
@@ -32,7 +27,7 @@ def refusal(module: Any, max_tokens: int) -> str | None:
             "optimum-onnx is not installed, and cannot be in one environment with the extra export; install "
             "'embed-onnx[optimum]' in an environment of its own, or choose another exporter"
         )
-    return _newer(module.auto_model.config) or traced.refusal(module, max_tokens)
+    return traced.refusal(module, max_tokens)
 
 
 def is_installed() -> bool:
@@ -70,20 +65,6 @@ def write(module: Any, output: Path) -> None:
                 f"optimum fails on its architecture, {model.config.model_type} "
                 f"({type(err).__name__}: {traced.first_line(err)}); choose a model of another architecture"
             ) from err
-
-
-def _newer(config: Any) -> str | None:
-    """Why the installed transformers cannot read a config that a later one has saved; None if it can."""
-    saved_by = getattr(config, "transformers_version", None) or "0"
-    if int(saved_by.partition(".")[0]) <= int(transformers.__version__.partition(".")[0]):
-        return None
-    fields = [name for name in NEWER_FIELDS if getattr(config, name, None) is not None]
-    if not fields:
-        return None
-    return (
-        f"its config.json was saved by transformers {saved_by} and has {', '.join(fields)}, and optimum-onnx "
-        f"runs on transformers {transformers.__version__}, which may ignore them; choose the exporter torch"
-    )
 
 
 def _description(module: Any) -> Any:

@@ -3,11 +3,13 @@
 import contextlib
 import io
 import logging
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
@@ -78,13 +80,33 @@ def _export(model: Any, names: list[str], path: Path) -> None:
     program.save(str(path), external_data=True)
 
 
+class _WithoutThisThread(io.TextIOBase):
+    """A stream that drops what the thread writes that made it; progress bars have another."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._thread = threading.get_ident()
+
+    def write(self, text: str) -> int:
+        """Write the text of another thread."""
+        return len(text) if threading.get_ident() == self._thread else self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without the log lines, warnings and prints of the exporter, which are about its own workings."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(action="ignore"),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(_WithoutThisThread(sys.stderr)),
+        ):
             yield
     finally:
         logging.disable(disabled)

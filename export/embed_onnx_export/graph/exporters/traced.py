@@ -9,8 +9,12 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+import transformers
+
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUT = "last_hidden_state"
+FIELDS_OF_5 = ("rope_parameters", "layer_types", "is_causal", "use_bidirectional_attention")
+"""Fields of a config that change vectors, which transformers 5 writes and 4 may ignore."""
 
 
 def inputs(module: Any) -> list[str]:
@@ -25,6 +29,9 @@ def refusal(module: Any, max_tokens: int) -> str | None:
     Only what no comparison would find: texts too long to compare, or what depends on earlier texts.
     """
     config = module.auto_model.config
+    newer = _newer(config)
+    if newer is not None:
+        return newer
     if getattr(config, "attention_type", None) == "block_sparse":
         return (
             "its attention_type is block_sparse, which PyTorch gives up for good at the first short text; "
@@ -46,6 +53,26 @@ def refusal(module: Any, max_tokens: int) -> str | None:
                 "sentence_bert_config.json"
             )
     return None
+
+
+def _newer(config: Any) -> str | None:
+    """Why the installed transformers may read a config otherwise than the later one that saved it."""
+    saved_by = getattr(config, "transformers_version", None) or "0"
+    if _major(saved_by) <= _major(transformers.__version__):
+        return None
+    fields = [name for name in FIELDS_OF_5 if getattr(config, name, None) is not None]
+    if _major(saved_by) == 5 and not fields:
+        return None
+    what = f" and has {', '.join(fields)}" if fields else ""
+    return (
+        f"its config.json was saved by transformers {saved_by}{what}, and transformers "
+        f"{transformers.__version__} is installed, which may ignore what it says; export it where a version "
+        "is installed that is not older"
+    )
+
+
+def _major(version: str) -> int:
+    return int(version.partition(".")[0])
 
 
 def first_line(err: BaseException) -> str:
