@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-"""The one commit of every repository."""
+"""The commit of every repository until something is uploaded."""
 
 
 class Hub:
@@ -17,10 +17,12 @@ class Hub:
 
     ``token`` is what a client must send, ``gated`` are repositories whose files nobody may have, and of the
     files in ``broken`` nothing comes after so many bytes. ``paths`` and ``ranges`` are what was requested.
+    ``revision`` is the present commit: clients remember what files one has.
     """
 
     def __init__(self, repositories: dict[str, Path]) -> None:
         self.repositories = repositories
+        self.revision = REVISION
         self.token: str | None = None
         self.gated: set[str] = set()
         self.broken: dict[str, int] = {}
@@ -79,7 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._describe(repo, after)
         if repo in self.hub.gated:
             return self._answer(403, error="GatedRepo")
-        return self._send_file(self.hub.repositories[repo] / after.removeprefix(f"resolve/{REVISION}/"))
+        return self._send_file(
+            self.hub.repositories[repo] / after.removeprefix(f"resolve/{self.hub.revision}/")
+        )
 
     def do_POST(self) -> None:
         path = self._path()
@@ -101,9 +105,10 @@ class _Handler(BaseHTTPRequestHandler):
             if line["key"] == "file":
                 target = self.hub.repositories[repo] / line["value"]["path"]
                 target.write_bytes(base64.b64decode(line["value"]["content"]))
+        self.hub.revision = hashlib.sha1(body).hexdigest()
         commit = {
-            "commitUrl": f"{self.hub.url}/{repo}/commit/{REVISION}",
-            "commitOid": REVISION,
+            "commitUrl": f"{self.hub.url}/{repo}/commit/{self.hub.revision}",
+            "commitOid": self.hub.revision,
             "success": True,
         }
         return self._answer(200, json.dumps(commit).encode())
@@ -133,7 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "revision/absent":
             return self._answer(404, error="RevisionNotFound")
         siblings = [{"rfilename": name} for name in names]
-        return self._answer(200, json.dumps({"id": repo, "sha": REVISION, "siblings": siblings}).encode())
+        return self._answer(
+            200, json.dumps({"id": repo, "sha": self.hub.revision, "siblings": siblings}).encode()
+        )
 
     def _send_file(self, path: Path) -> None:
         if not path.is_file():
@@ -164,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Repo-Commit", REVISION)
+        self.send_header("X-Repo-Commit", self.hub.revision)
         if error:
             self.send_header("X-Error-Code", error)
         self.end_headers()
