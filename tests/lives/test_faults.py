@@ -8,7 +8,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import SMALL, START_SECONDS, WEB, clean_environment, embed, free_port, until
+from harness import (
+    SMALL,
+    START_SECONDS,
+    WEB,
+    WITHOUT_PYTORCH,
+    clean_environment,
+    embed,
+    free_port,
+    until,
+)
 
 FAULTY = (
     sys.executable,
@@ -130,7 +139,7 @@ def test_an_export_onto_a_full_disk_leaves_nothing_behind(home: Path, tmp_path: 
     done = subprocess.run(
         [sys.executable, "-m", "embed_onnx", "export"],
         cwd=tmp_path,
-        env=clean_environment(),
+        env=clean_environment() | WITHOUT_PYTORCH,
         capture_output=True,
         text=True,
         timeout=600,

@@ -18,7 +18,7 @@ from benchmarks.servers import resident_mb
 
 pytestmark = pytest.mark.soak
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "15"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "6"))
 WORDS = ["river", "stone", "bread", "window", "quiet", "yellow", "seven", "under", "letter", "garden"]
 
 
