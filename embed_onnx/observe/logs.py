@@ -23,6 +23,8 @@ IN_MESSAGE = ("method", "route", "status")
 """What the message of a request's line says already; keys of their own in JSON."""
 FIELDS = ("request_id", "model", "inputs", "tokens", "duration_ms", "key", "error", "timing")
 """What a line may carry besides its message."""
+SEVERAL_WORDS = re.compile(r'[\s"]')
+"""What makes a value look like several in a line of words."""
 LINES_WAITING = 4096
 """Lines that may wait to be written, about a megabyte."""
 REST_SECONDS = 0.02
@@ -145,4 +147,4 @@ def _fields(record: logging.LogRecord, names: Sequence[str]) -> dict[str, Any]:
 
 def _word(value: Any) -> str:
     """A value in a line of words: quoted where it would look like several."""
-    return json.dumps(value) if re.search(r'[\s"]', str(value)) else str(value)
+    return json.dumps(value) if SEVERAL_WORDS.search(str(value)) else str(value)
