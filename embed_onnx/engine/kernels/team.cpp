@@ -11,9 +11,8 @@ namespace {
 
 // Longer than what lies between two layers of one caller, much shorter than what a person notices.
 constexpr std::chrono::microseconds kSpin(50);
-// A caller that was here this long ago has a lane of its own, and will be back.
+// Callers that met this long ago have lanes of their own, and will be back.
 constexpr uint64_t kRecently = 1000;  // microseconds
-constexpr int kThreadBits = 16;
 // Memory that is kept for each worker.
 constexpr size_t kKept = 1 << 20;
 
@@ -28,13 +27,6 @@ void pause() {
 uint64_t microseconds() {
   using namespace std::chrono;
   return duration_cast<std::chrono::microseconds>(steady_clock::now().time_since_epoch()).count();
-}
-
-// A number of this thread, in the lower bits of Team::last_call_.
-uint64_t this_thread() {
-  static std::atomic<uint64_t> threads{0};
-  thread_local const uint64_t number = ++threads & ((1u << kThreadBits) - 1);
-  return number;
 }
 
 // Spins until `done`, at most for kSpin.
@@ -114,7 +106,11 @@ void Team::stop() {
 }
 
 Team::Call::Call(Team& team) : team_(team) {
-  if (team_.callers_++ == 0 && team_.enlist()) workers_ = 1 + static_cast<int>(team_.helpers_.size());
+  if (team_.callers_++) {
+    team_.last_met_ = microseconds();
+  } else if (team_.enlist()) {
+    workers_ = 1 + static_cast<int>(team_.helpers_.size());
+  }
 }
 
 Team::Call::~Call() {
@@ -122,8 +118,7 @@ Team::Call::~Call() {
     if (team_.memory_.size() > kKept * workers_) team_.memory_ = Buffer<char>();
     team_.enlisted_ = false;
   }
-  team_.last_call_ = microseconds() << kThreadBits | this_thread();
-  team_.callers_--;
+  if (--team_.callers_) team_.last_met_ = microseconds();
 }
 
 char* Team::Call::memory(size_t a_worker) {
@@ -133,8 +128,7 @@ char* Team::Call::memory(size_t a_worker) {
 }
 
 bool Team::enlist() {
-  const uint64_t last = last_call_, thread = last & ((1u << kThreadBits) - 1);
-  const bool alone = thread == this_thread() || microseconds() - (last >> kThreadBits) > kRecently;
+  const bool alone = microseconds() - last_met_ > kRecently;
   if (!alone || threads_ == 1 || enlisted_.exchange(true)) return false;
   if (static_cast<int>(helpers_.size()) == threads_ - 1 || start()) return true;  // a forked child starts them now
   enlisted_ = false;

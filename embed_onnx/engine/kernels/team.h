@@ -72,7 +72,7 @@ class Team {
 
   std::atomic<int> callers_{0};
   std::atomic<bool> enlisted_{false};
-  std::atomic<uint64_t> last_call_{0};  // the last caller, and when it called: see enlist
+  std::atomic<uint64_t> last_met_{0};  // when a caller last met another as it came or went, in microseconds
 
   std::atomic<Work*> work_{nullptr};
   std::atomic<uint64_t> changes_{0};
