@@ -113,7 +113,7 @@ struct Embeddings {
 
 // Rows that `transform` takes through the rest of a layer at a time, so that what lies between stays in the cache.
 constexpr int kChunk = 48;
-// Rows of the micro-kernel's tile; tasks over rows begin at multiples of it.
+// The most rows of the micro-kernel's tile.
 constexpr int kTileRows = 6;
 
 struct Engine {

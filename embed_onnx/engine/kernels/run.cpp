@@ -60,12 +60,8 @@ void check_length(const Sequences& sequences, int64_t positions) {
                                 " tokens and the model takes " + std::to_string(positions) + "; cut it");
 }
 
-// Rows a task, so that every worker has some and tiles are full.
-int rows_a_task(int rows, int workers) {
-  if (workers == 1) return rows;
-  const int share = (rows + workers - 1) / workers;
-  return share < kTileRows ? share : static_cast<int>(round_up(share, kTileRows));
-}
+// Rows a task, so that every worker has as many: a row of a tile that is not full takes hardly longer.
+int rows_a_task(int rows, int workers) { return (rows + workers - 1) / workers; }
 
 }  // namespace
 
