@@ -166,15 +166,19 @@ Int broadcast_group(const Quantized* p) {
   return Isa::all(group);
 }
 
-// Adds the products of one group of R rows, `inputs` apart, and one block of weights.
+// Adds the products of one group of R rows, `inputs` apart, and one block of weights. Here and below each loop over sums is
+// unrolled, or a compiler keeps them in memory: clang 22 these, gcc 12 those around them.
 template <int R>
 inline __attribute__((always_inline)) void add_group(Int (&sums)[R][Isa::columns], const Quantized* rows, int inputs,
                                                      const int8_t* block) {
   constexpr int C = Isa::columns;
   Int weights[C];
+#pragma GCC unroll 8
   for (int c = 0; c < C; c++) weights[c] = Isa::load_weights(block + c * kLanes * Isa::group);
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++) {
     const Int x = broadcast_group(rows + static_cast<size_t>(r) * inputs);
+#pragma GCC unroll 8
     for (int c = 0; c < C; c++) sums[r][c] = Isa::dot(sums[r][c], x, weights[c]);
   }
 }
@@ -184,8 +188,10 @@ template <int R, class Epilogue>
 void tile(const Operands& in, float* out, size_t stride) {
   constexpr int C = Isa::columns;
   Int sums[R][C];
+#pragma GCC unroll 8
   for (int c = 0; c < C; c++) {
     const Int start = Isa::load(in.start + c * kLanes);
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++) sums[r][c] = start;
   }
   const int8_t* block = in.weights;
@@ -193,13 +199,16 @@ void tile(const Operands& in, float* out, size_t stride) {
   if constexpr (Isa::pair_sum < kAnyPair)
     for (int i = in.halves.starts[0]; i < in.halves.starts[1]; i++)
       add_group<R>(sums, in.rows + in.halves.inputs[i], in.inputs, in.halves.weights + static_cast<size_t>(i) * kBlock);
-  for (int r = 0; r < R; r++) {
-    const Float scale = Isa::all(in.row_scale[r]), minimum = Isa::all(in.row_minimum[r]);
-    for (int c = 0; c < C; c++) {
-      const int i = c * kLanes;
+  const Operands by = in;  // a copy, which stores to `out` cannot change
+#pragma GCC unroll 8
+  for (int c = 0; c < C; c++) {
+    const int i = c * kLanes;
+    const Float scale = Isa::load(by.scale + i), sum = Isa::load(by.sum + i), bias = Isa::load(by.bias + i);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
       float* place = out + r * stride + i;
-      Float shift = Isa::fma(minimum, Isa::load(in.sum + i), Isa::load(in.bias + i));
-      Float y = Isa::fma(Isa::to_float(sums[r][c]) * Isa::load(in.scale + i), scale, shift);
+      Float shift = Isa::fma(Isa::all(by.row_minimum[r]), sum, bias);
+      Float y = Isa::fma(Isa::to_float(sums[r][c]) * scale, Isa::all(by.row_scale[r]), shift);
       Isa::store(place, Epilogue::of(y, place));
     }
   }
