@@ -10,6 +10,7 @@ using Quantized = Isa::Quantized;
 constexpr int kLanes = Isa::lanes;
 constexpr int kPanel = Isa::columns * kLanes;
 constexpr int kBlock = kPanel * Isa::group;
+constexpr int kCacheLine = 64;
 
 int least(int a, int b) { return a < b ? a : b; }
 int up_to(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -156,6 +157,8 @@ struct Operands {
   const float* sum;
   const float* bias;
   const int32_t* start;
+  int number;  // of this tile among those of the panel
+  int tiles;
 };
 
 // One group of activations, which fills an int32, in every lane.
@@ -183,6 +186,13 @@ inline __attribute__((always_inline)) void add_group(Int (&sums)[R][Isa::columns
   }
 }
 
+// Fetches the block one panel further on, a cache line for each tile of this panel in turn: the next panel, or the first one
+// of the next product, has then come from memory when it is needed.
+inline __attribute__((always_inline)) void prefetch_next(const Operands& in, const int8_t* block) {
+  const int8_t* next = block + static_cast<size_t>(in.inputs) * kPanel;
+  for (int i = in.number * kCacheLine; i < kBlock; i += in.tiles * kCacheLine) __builtin_prefetch(next + i, 0, 2);
+}
+
 // R rows by one panel of channels.
 template <int R, class Epilogue>
 void tile(const Operands& in, float* out, size_t stride) {
@@ -195,7 +205,10 @@ void tile(const Operands& in, float* out, size_t stride) {
     for (int r = 0; r < R; r++) sums[r][c] = start;
   }
   const int8_t* block = in.weights;
-  for (int k = 0; k < in.inputs; k += Isa::group, block += kBlock) add_group<R>(sums, in.rows + k, in.inputs, block);
+  for (int k = 0; k < in.inputs; k += Isa::group, block += kBlock) {
+    prefetch_next(in, block);
+    add_group<R>(sums, in.rows + k, in.inputs, block);
+  }
   if constexpr (Isa::pair_sum < kAnyPair)
     for (int i = in.halves.starts[0]; i < in.halves.starts[1]; i++)
       add_group<R>(sums, in.rows + in.halves.inputs[i], in.inputs, in.halves.weights + static_cast<size_t>(i) * kBlock);
@@ -221,11 +234,13 @@ struct Tiles {
                                               tile<4, Epilogue>, tile<5, Epilogue>, tile<6, Epilogue>};
 };
 
+int tiles_of(int rows) { return (rows + kTileRows - 1) / kTileRows; }
+
 // Calls f(row, rows) for tiles of nearly equal height that cover `rows`.
 template <class F>
 void for_each_tile(int rows, F f) {
   int row = 0;
-  for (int tiles = (rows + kTileRows - 1) / kTileRows; tiles > 0; tiles--) {
+  for (int tiles = tiles_of(rows); tiles > 0; tiles--) {
     const int height = (rows - row + tiles - 1) / tiles;
     f(row, height);
     row += height;
@@ -237,7 +252,8 @@ template <class Epilogue>
 void multiply(const Product& product, int first, int columns, const Rows& rows, int row, int count, float* out,
               size_t stride) {
   const Quantized* values = static_cast<const Quantized*>(rows.values) + static_cast<size_t>(row) * product.inputs;
-  for (int panel = first; panel < first + columns; panel += kPanel)
+  for (int panel = first; panel < first + columns; panel += kPanel) {
+    int number = 0;
     for_each_tile(count, [&](int top, int height) {
       const Operands in = {values + static_cast<size_t>(top) * product.inputs,
                            rows.scale + row + top,
@@ -248,9 +264,12 @@ void multiply(const Product& product, int first, int columns, const Rows& rows, 
                            product.scale + panel,
                            product.sum + panel,
                            product.bias + panel,
-                           product.start + panel};
+                           product.start + panel,
+                           number++,
+                           tiles_of(count)};
       Tiles<Epilogue>::of_rows[height - 1](in, out + top * stride + (panel - first), stride);
     });
+  }
 }
 
 void quantize(const Pass& pass, int first, int last) {
