@@ -1,6 +1,8 @@
 // Aligned memory for weights and scratch.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -9,10 +11,11 @@
 namespace embed_onnx {
 
 constexpr size_t kAlignment = 64;  // a cache line, and the widest vector
+constexpr size_t kHugePage = 2 << 20;
 
 constexpr size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-// `size` numbers, all zero at first, aligned to a cache line.
+// `size` numbers, all zero at first, aligned to a cache line; from half a huge page on, in huge pages if the system has them.
 template <class T>
 class Buffer {
  public:
@@ -39,8 +42,13 @@ class Buffer {
 
  private:
   static T* allocate(size_t size) {
-    void* memory = std::aligned_alloc(kAlignment, round_up(size * sizeof(T) + 1, kAlignment));
+    const size_t alignment = size * sizeof(T) < kHugePage / 2 ? kAlignment : kHugePage;
+    const size_t bytes = round_up(size * sizeof(T) + 1, alignment);
+    void* memory = std::aligned_alloc(alignment, bytes);
     if (!memory) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    if (alignment == kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // without effect where they are switched off
+#endif
     return static_cast<T*>(memory);
   }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <numeric>
 #include <stdexcept>
 
@@ -107,19 +108,18 @@ bool exceeds(const int8_t* weights, int size, int most) {
   return false;
 }
 
-PackedProduct pack(const ProductTensors& tensors, const Layout& layout) {
+PackedProduct pack(const ProductTensors& tensors, const Layout& layout, const std::vector<int>& rows, int8_t* weights) {
   const int64_t outputs = tensors.weight.shape[1];
-  return PackedProduct(tensors, layout, in_order(tensors.weight.shape[0]), in_order(outputs),
-                       std::vector<float>(outputs, 1.0f));
+  return PackedProduct(tensors, layout, rows, in_order(outputs), std::vector<float>(outputs, 1.0f), weights);
 }
 
 }  // namespace
 
 PackedProduct::PackedProduct(const ProductTensors& tensors, const Layout& layout, const std::vector<int>& rows,
-                             const std::vector<int>& columns, const std::vector<float>& factors)
+                             const std::vector<int>& columns, const std::vector<float>& factors, int8_t* weights)
     : inputs_(static_cast<int>(round_up(rows.size(), layout.group))),
       outputs_(static_cast<int>(round_up(columns.size(), layout.panel))),
-      weights_(static_cast<size_t>(inputs_) * outputs_),
+      weights_(weights),
       scale_(outputs_),
       sum_(outputs_),
       bias_(outputs_),
@@ -131,7 +131,7 @@ PackedProduct::PackedProduct(const ProductTensors& tensors, const Layout& layout
     scale_[j] = tensors.scale.floats()[column] * factors[j];
     sum_[j] = tensors.sum.floats()[column] * factors[j];
     bias_[j] = tensors.bias.floats()[column] * factors[j];
-    int8_t* panel = weights_.data() + j / layout.panel * layout.panel * inputs_ + j % layout.panel * layout.group;
+    int8_t* panel = weights_ + j / layout.panel * layout.panel * inputs_ + j % layout.panel * layout.group;
     for (size_t i = 0; i < rows.size(); i++) {
       if (rows[i] == kPadding) continue;
       const int8_t weight = tensors.weight.bytes()[rows[i] * stride + column];
@@ -142,13 +142,17 @@ PackedProduct::PackedProduct(const ProductTensors& tensors, const Layout& layout
   split(layout);
 }
 
+size_t PackedProduct::size(const Layout& layout, size_t rows, size_t columns) {
+  return round_up(rows, layout.group) * round_up(columns, layout.panel);
+}
+
 // Halves the weights of each block that has a pair which is too large: pairs of halves sum to 128 at most.
 void PackedProduct::split(const Layout& layout) {
   const int size = layout.panel * layout.group;
   std::vector<int8_t*> blocks;
   half_starts_.push_back(0);
   for (int panel = 0; panel < outputs_; panel += layout.panel) {
-    int8_t* block = weights_.data() + static_cast<size_t>(panel) * inputs_;
+    int8_t* block = weights_ + static_cast<size_t>(panel) * inputs_;
     for (int input = 0; input < inputs_; input += layout.group, block += size) {
       if (!exceeds(block, size, layout.pair_sum)) continue;
       blocks.push_back(block);
@@ -167,7 +171,7 @@ void PackedProduct::split(const Layout& layout) {
 
 Product PackedProduct::product() const {
   const Halves halves = {half_starts_.data(), half_inputs_.data(), half_weights_.data()};
-  return {inputs_, outputs_, weights_.data(), halves, scale_.data(), sum_.data(), bias_.data(), start_.data()};
+  return {inputs_, outputs_, weights_, halves, scale_.data(), sum_.data(), bias_.data(), start_.data()};
 }
 
 PackedLayer::PackedLayer(const LayerTensors& tensors, const LayerAttributes& attributes, const Layout& layout) {
@@ -182,10 +186,15 @@ PackedLayer::PackedLayer(const LayerTensors& tensors, const LayerAttributes& att
     check(*vector, {width});
 
   const Heads heads(attributes.heads, context, layout.panel);
-  qkv_ = PackedProduct(tensors.qkv, layout, in_order(width), heads.columns(), heads.factors());
-  output_ = PackedProduct(tensors.output, layout, heads.rows(), in_order(width), std::vector<float>(width, 1.0f));
-  up_ = pack(tensors.up, layout);
-  down_ = pack(tensors.down, layout);
+  const size_t sizes[] = {PackedProduct::size(layout, width, heads.columns().size()),
+                          PackedProduct::size(layout, heads.rows().size(), width),
+                          PackedProduct::size(layout, width, hidden), PackedProduct::size(layout, hidden, width)};
+  weights_ = Buffer<int8_t>(std::accumulate(std::begin(sizes), std::end(sizes), size_t{0}));
+  int8_t* weights = weights_.data();
+  qkv_ = PackedProduct(tensors.qkv, layout, in_order(width), heads.columns(), heads.factors(), weights);
+  output_ = pack(tensors.output, layout, heads.rows(), weights += sizes[0]);
+  up_ = pack(tensors.up, layout, in_order(width), weights += sizes[1]);
+  down_ = pack(tensors.down, layout, in_order(hidden), weights += sizes[2]);
   attention_gamma_ = copy(tensors.attention_gamma, width);
   attention_beta_ = copy(tensors.attention_beta, width);
   output_gamma_ = copy(tensors.output_gamma, width);

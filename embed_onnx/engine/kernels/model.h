@@ -42,9 +42,12 @@ class PackedProduct {
  public:
   PackedProduct() = default;
   // Input channel i comes from row `rows[i]` of the weights and output channel j from column `columns[j]`; -1 is padding.
-  // Output channels are multiplied by `factors[j]`.
+  // Output channels are multiplied by `factors[j]`. The weights are laid out at `weights`, `size` bytes of zero.
   PackedProduct(const ProductTensors& tensors, const Layout& layout, const std::vector<int>& rows,
-                const std::vector<int>& columns, const std::vector<float>& factors);
+                const std::vector<int>& columns, const std::vector<float>& factors, int8_t* weights);
+
+  // Bytes of its weights.
+  static size_t size(const Layout& layout, size_t rows, size_t columns);
 
   Product product() const;
 
@@ -52,7 +55,8 @@ class PackedProduct {
   void split(const Layout& layout);
 
   int inputs_ = 0, outputs_ = 0;
-  Buffer<int8_t> weights_, half_weights_;
+  int8_t* weights_ = nullptr;
+  Buffer<int8_t> half_weights_;
   std::vector<int32_t> half_starts_, half_inputs_;
   Buffer<float> scale_, sum_, bias_;
   Buffer<int32_t> start_;
@@ -68,6 +72,7 @@ class PackedLayer {
  private:
   void set_relative_bias(const Tensor& table);
 
+  Buffer<int8_t> weights_;  // of all products, in the order of their use
   PackedProduct qkv_, output_, up_, down_;
   Buffer<float> attention_gamma_, attention_beta_, output_gamma_, output_beta_, relative_bias_;
   Layer layer_{};
