@@ -1,0 +1,120 @@
+// Functions of one vector and of one row, in terms of `Isa`. Included by encoder.h.
+
+// 2^x for x <= 126, and 2^-126 at the least; relative error below 1e-7. The polynomial is the one of degree 5 with the
+// least greatest relative error on -1/2..1/2.
+Float exp2(Float x) {
+  x = Isa::max(x, Isa::all(-126.0f));
+  Float whole = Isa::round(x), part = x - whole;
+  Float y = Isa::all(0.00132777251f);
+  y = Isa::fma(y, part, Isa::all(0.00967640709f));
+  y = Isa::fma(y, part, Isa::all(0.0555071197f));
+  y = Isa::fma(y, part, Isa::all(0.240220934f));
+  y = Isa::fma(y, part, Isa::all(0.693146944f));
+  y = Isa::fma(y, part, Isa::all(1.00000012f));
+  return Isa::scale_by_power(y, whole);
+}
+
+// x / (1 + e^-y)
+Float times_sigmoid(Float x, Float y) {
+  const float log2e = 1.44269504f;
+  Float power = Isa::min(y * Isa::all(-log2e), Isa::all(126.0f));
+  return x / (Isa::all(1.0f) + exp2(power));
+}
+
+// x * Phi(x), Phi the normal distribution function; absolute error below 6e-5 where |x| < 40, and 1.5e-6 of |x| beyond.
+// Phi(t) - 1/2 is an odd function: t times a polynomial in t^2, the one of degree 8 with the least greatest error of the
+// product on -4.4..4.4.
+Float gelu(Float x) {
+  const float end = 4.4f;
+  Float t = Isa::max(Isa::min(x, Isa::all(end)), Isa::all(-end)), u = t * t;
+  Float y = Isa::all(3.57251867e-11f);
+  y = Isa::fma(y, u, Isa::all(-3.75652931e-09f));
+  y = Isa::fma(y, u, Isa::all(1.7416707e-07f));
+  y = Isa::fma(y, u, Isa::all(-4.72632883e-06f));
+  y = Isa::fma(y, u, Isa::all(8.4307947e-05f));
+  y = Isa::fma(y, u, Isa::all(-0.00105508091f));
+  y = Isa::fma(y, u, Isa::all(0.00964331627f));
+  y = Isa::fma(y, u, Isa::all(-0.0660768822f));
+  y = Isa::fma(y, u, Isa::all(0.398761868f));
+  return x * Isa::fma(t, y, Isa::all(0.5f));
+}
+
+// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, written with 2 / (1 + e^-2z) - 1 for tanh(z).
+Float gelu_tanh(Float x) {
+  const float twice_sqrt_2_over_pi = 1.59576912f;
+  return times_sigmoid(x, Isa::all(twice_sqrt_2_over_pi) * Isa::fma(x * x * x, Isa::all(0.044715f), x));
+}
+
+struct Gelu { static Float of(Float x) { return gelu(x); } };
+struct GeluTanh { static Float of(Float x) { return gelu_tanh(x); } };
+struct Relu { static Float of(Float x) { return Isa::max(x, Isa::zero()); } };
+struct Silu { static Float of(Float x) { return times_sigmoid(x, x); } };
+
+// Writes `x` [width] as quantized numbers, zeros after it up to `inputs`.
+void quantize_row(const float* x, int width, int inputs, Quantized* values, float* scale, float* minimum) {
+  const int whole = width / kLanes * kLanes, tail = width - whole;
+  Float low = Isa::all(x[0]), high = low;
+  for (int i = 0; i < whole; i += kLanes) {
+    Float v = Isa::load(x + i);
+    low = Isa::min(low, v);
+    high = Isa::max(high, v);
+  }
+  if (tail) {
+    Float v = Isa::select_first(tail, Isa::load_first(x + whole, tail), low);
+    low = Isa::min(low, v);
+    high = Isa::max(high, Isa::select_first(tail, v, high));
+  }
+  const float least = Isa::least(low), range = Isa::greatest(high) - least;
+  const float step = range > 255e-30f ? range / 255.0f : 1e-30f;
+  *minimum = least;
+  *scale = step;
+  // At most 255 * (1 + 2^-23) before it is rounded: never out of range.
+  const Float start = Isa::all(least), inverse = Isa::all(1.0f / step);
+  for (int i = 0; i < whole; i += kLanes)
+    Isa::store_quantized(values + i, Isa::to_int((Isa::load(x + i) - start) * inverse));
+  if (tail) {
+    Quantized some[kLanes];
+    Isa::store_quantized(some, Isa::to_int((Isa::load_first(x + whole, tail) - start) * inverse));
+    std::memcpy(values + whole, some, tail * sizeof(Quantized));
+  }
+  for (int i = width; i < inputs; i++) values[i] = 0;  // their weights are zero
+}
+
+// y = (x - mean) / sqrt(variance + epsilon) * gamma + beta; x and y may be the same.
+void layer_norm(const float* x, int width, float epsilon, const float* gamma, const float* beta, float* y) {
+  const int whole = width / kLanes * kLanes, tail = width - whole;
+  Float total = Isa::zero();
+  for (int i = 0; i < whole; i += kLanes) total = total + Isa::load(x + i);
+  if (tail) total = total + Isa::load_first(x + whole, tail);
+  const Float mean = Isa::all(Isa::sum(total) / width);
+
+  Float squares = Isa::zero();
+  for (int i = 0; i < whole; i += kLanes) {
+    Float v = Isa::load(x + i) - mean;
+    squares = Isa::fma(v, v, squares);
+  }
+  if (tail) {
+    Float v = Isa::select_first(tail, Isa::load_first(x + whole, tail) - mean, Isa::zero());
+    squares = Isa::fma(v, v, squares);
+  }
+  const Float factor = Isa::all(1.0f / __builtin_sqrtf(Isa::sum(squares) / width + epsilon));
+
+  for (int i = 0; i < whole; i += kLanes)
+    Isa::store(y + i, Isa::fma((Isa::load(x + i) - mean) * factor, Isa::load(gamma + i), Isa::load(beta + i)));
+  if (tail) {
+    Float v = (Isa::load_first(x + whole, tail) - mean) * factor;
+    v = Isa::fma(v, Isa::load_first(gamma + whole, tail), Isa::load_first(beta + whole, tail));
+    Isa::store_first(y + whole, tail, v);
+  }
+}
+
+void embed(const Embeddings& table, int64_t id, int position, float* state) {
+  const int width = table.width, whole = width / kLanes * kLanes;
+  const int8_t* word = table.words + id * width;
+  const float scale = table.word_scale[id];
+  const float* place = table.positions + static_cast<size_t>(position) * width;
+  for (int i = 0; i < whole; i += kLanes)
+    Isa::store(state + i, Isa::fma(Isa::load_int8(word + i), Isa::all(scale), Isa::load(place + i)));
+  for (int i = whole; i < width; i++) state[i] = __builtin_fmaf(word[i], scale, place[i]);
+  layer_norm(state, width, table.epsilon, table.gamma, table.beta, state);
+}
