@@ -252,14 +252,29 @@ def test_helpers_come_and_go_while_there_are_callers(
         assert_same(alone, result)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
-def test_what_is_not_finite_stays_in_its_sequence(value: float) -> None:
+def test_what_is_not_finite_stays_in_its_sequence(value: float, engine: str) -> None:
     case = layer_case(SMALL, numbered(5, 9, 3))
-    before = run_case(case)
+    before = run_case(case, engine)
     case.inputs["states"][0, 7, 3] = value
 
-    after = run_case(case)
+    after = run_case(case, engine)
 
     others = case.inputs["attention_mask"] != 2
     np.testing.assert_array_equal(before[others], after[others])
     assert not np.array_equal(before[~others], after[~others])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_token_that_is_not_finite_spoils_its_whole_sequence(value: float, engine: str) -> None:
+    """Or a vector of other tokens might be served that are wrong without a sign of it."""
+    case = layer_case(SMALL, numbered(5, 9, 3))
+    case.inputs["states"][0, 7] = value
+
+    after = run_case(case, engine)
+
+    spoiled = case.inputs["attention_mask"] == 2
+    assert not np.isfinite(after[spoiled]).any()
+    assert np.isfinite(after[~spoiled]).all()

@@ -60,13 +60,27 @@ def attention(qkv: Floats, heads: int, relative_bias: Array | None) -> Floats:
     """
     tokens = len(qkv)
     queries, keys, values = qkv.reshape(tokens, 3, heads, -1).transpose(1, 2, 0, 3)
+    padded = queries.shape[-1] + -queries.shape[-1] % 16
+    largest = math.floor(math.sqrt(2147483000 / padded))
+    queries, keys, values = stepped(queries, largest), stepped(keys, largest), stepped(values, LARGEST_16)
     scores = queries @ keys.transpose(0, 2, 1) / math.sqrt(queries.shape[-1])
     if relative_bias is not None:
         distances = np.arange(tokens)[None] - np.arange(tokens)[:, None]
         scores = scores + relative_bias[:, distances + relative_bias.shape[1] // 2]
     shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    mixed = shares / shares.sum(axis=-1, keepdims=True) @ values
+    shares /= shares.sum(axis=-1, keepdims=True)
+    mixed = np.rint(shares * LARGEST_16) / LARGEST_16 @ values
     return mixed.transpose(1, 0, 2)
+
+
+LARGEST_16 = 32767
+"""The largest signed integer of 16 bits."""
+
+
+def stepped(x: Floats, largest: int) -> Floats:
+    """Numbers of one sequence, [heads, tokens, size], as multiples of a step a head; ``largest`` steps at most."""
+    step = np.maximum(np.abs(x).max(axis=(1, 2), keepdims=True), 1e-30) / largest
+    return np.rint(x / step) * step
 
 
 def pad_heads(context: Floats, weights: dict[str, Array]) -> tuple[Floats, dict[str, Array]]:

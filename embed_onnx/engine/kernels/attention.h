@@ -1,4 +1,7 @@
-// Attention, in float32, in terms of `Isa`. Included by encoder.h.
+// Attention in integers of 16 bits, in terms of `Isa`. Included by encoder.h.
+//
+// The queries, keys and values of one head of one sequence have one factor each, so no other sequence plays a part. Sums
+// of products are exact in 32 bits. Two numbers that one instruction multiplies and adds up share an int32: a pair.
 
 // One head of one sequence: queries, keys and values are columns of rows `stride` apart.
 struct Head {
@@ -11,40 +14,103 @@ struct Head {
   const float* bias;  // null, or by key position - query position
 };
 
-// Scratch of one head: its keys with a vector of tokens together, and scores of one tile of queries.
+constexpr float kLargest16 = 32767.0f;
+constexpr float kLargest32 = 2147483000.0f;  // a little less, for what rounding adds
+
+// Scratch of one head, and the factors from its floats to integers.
 struct Scores {
-  float* keys;    // [head size, padded length]
-  float* scores;  // [kTileRows, padded length]
-  size_t stride;  // padded length
+  int32_t* keys;     // [head size / 2, padded length], pairs of channels
+  int32_t* values;   // [padded length / 2, head size], pairs of tokens
+  float* scores;     // [kTileRows, padded length], of one tile of queries
+  int16_t* weights;  // [kTileRows, padded length]
+  int16_t* queries;  // [kTileRows, head size]
+  size_t stride;     // padded length
+  float query_factor;
+  float key_factor;
+  float value_factor;
 };
 
-void transpose_keys(const Head& head, const Scores& to) {
-  for (int i = 0; i < head.length; i++)
-    for (int d = 0; d < head.size; d++) to.keys[d * to.stride + i] = head.keys[i * head.stride + d];
-  for (size_t i = head.length; i < to.stride; i++)
-    for (int d = 0; d < head.size; d++) to.keys[d * to.stride + i] = 0;
+size_t score_bytes(int size, size_t padded) {
+  const size_t a_row = padded * (sizeof(float) + sizeof(int16_t)) + size * sizeof(int16_t);
+  return padded * size * sizeof(int32_t) + kTileRows * a_row;
 }
 
-// Scores of R queries and C vectors of keys.
+// What takes the largest of a head's queries, keys or values, either sign, to `largest`; not a number if one of them is not
+// finite.
+float factor_to(float largest, const float* x, const Head& head) {
+  Float low = Isa::zero(), high = Isa::zero(), differences = Isa::zero();
+  for (int i = 0; i < head.length; i++)
+    for (int d = 0; d < head.size; d += kLanes) {
+      const Float v = Isa::load(x + i * head.stride + d);
+      low = Isa::min(low, v);
+      high = Isa::max(high, v);
+      differences = differences + (v - v);
+    }
+  const float size = Isa::greatest(Isa::max(high, Isa::zero() - low));
+  return (largest + Isa::sum(differences)) / (size > 1e-30f ? size : 1e-30f);
+}
+
+// Writes `size` floats as integers.
+void narrow(const float* x, int size, float factor, int16_t* to) {
+  for (int d = 0; d < size; d += kLanes)
+    Isa::store_int16(to + d, Isa::to_int(Isa::load(x + d) * Isa::all(factor)));
+}
+
+int32_t pair_at(const int16_t* p) {
+  int32_t pair;
+  std::memcpy(&pair, p, sizeof pair);
+  return pair;
+}
+
+void lay_out_keys(const Head& head, const Scores& to) {
+  for (int i = 0; i < head.length; i++) {
+    narrow(head.keys + i * head.stride, head.size, to.key_factor, to.queries);
+    for (int d = 0; d < head.size; d += 2) to.keys[d / 2 * to.stride + i] = pair_at(to.queries + d);
+  }
+  for (size_t i = head.length; i < to.stride; i++)
+    for (int d = 0; d < head.size; d += 2) to.keys[d / 2 * to.stride + i] = 0;
+}
+
+void lay_out_values(const Head& head, const Scores& to) {
+  const Float factor = Isa::all(to.value_factor);
+  for (int i = 0; i < head.length; i += 2)
+    for (int d = 0; d < head.size; d += kLanes) {
+      const float* v = head.values + i * head.stride + d;
+      const Int first = Isa::to_int(Isa::load(v) * factor);
+      const Int second = i + 1 < head.length ? Isa::to_int(Isa::load(v + head.stride) * factor) : Isa::all(0);
+      Isa::store_pairs(to.values + i / 2 * head.size + d, first, second);
+    }
+}
+
+// Sums of products of R rows and C vectors of pairs: pair `i` of row `r` is at rows + r * row_stride + 2 i, and is
+// multiplied by the vectors at columns + i * column_stride. They are written times `factor`.
 template <int R, int C>
-void score_tile(const Head& head, const float* queries, const float* keys, size_t key_stride, float* out) {
-  Float sums[R][C];
+void pair_tile(const int16_t* rows, size_t row_stride, const int32_t* columns, size_t column_stride, int pairs,
+               float factor, float* out, size_t out_stride) {
+  Int sums[R][C];
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
-    for (int c = 0; c < C; c++) sums[r][c] = Isa::zero();
-  for (int d = 0; d < head.size; d++) {
-    Float k[C];
-    for (int c = 0; c < C; c++) k[c] = Isa::load(keys + d * key_stride + c * kLanes);
+#pragma GCC unroll 8
+    for (int c = 0; c < C; c++) sums[r][c] = Isa::all(0);
+  for (int i = 0; i < pairs; i++, rows += 2, columns += column_stride) {
+    Int vectors[C];
+#pragma GCC unroll 8
+    for (int c = 0; c < C; c++) vectors[c] = Isa::load_pairs(columns + c * kLanes);
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
-      const Float q = Isa::all(queries[r * head.stride + d]);
-      for (int c = 0; c < C; c++) sums[r][c] = Isa::fma(q, k[c], sums[r][c]);
+      const Int x = Isa::all(pair_at(rows + r * row_stride));
+#pragma GCC unroll 8
+      for (int c = 0; c < C; c++) sums[r][c] = Isa::dot_pairs(sums[r][c], x, vectors[c]);
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < R; r++)
-    for (int c = 0; c < C; c++) Isa::store(out + r * key_stride + c * kLanes, sums[r][c]);
+#pragma GCC unroll 8
+    for (int c = 0; c < C; c++) Isa::store(out + r * out_stride + c * kLanes, Isa::to_float(sums[r][c]) * Isa::all(factor));
 }
 
-// Turns the scores of one query into weights, not yet divided by their sum, which is returned.
-float softmax(float* scores, int length) {
+// Turns the scores of one query into weights that sum to kLargest16, but for rounding.
+void softmax(float* scores, int length, int16_t* weights) {
   const int last = (length - 1) / kLanes * kLanes, tail = length - last;
   Float most = Isa::select_first(tail, Isa::load(scores + last), Isa::all(-3e38f));
   for (int i = 0; i < last; i += kLanes) most = Isa::max(most, Isa::load(scores + i));
@@ -56,73 +122,73 @@ float softmax(float* scores, int length) {
     Isa::store(scores + i, weight);
   }
   Float weight = Isa::select_first(tail, exp2(Isa::load(scores + last) - most), Isa::zero());
-  Isa::store(scores + last, weight);
-  return Isa::sum(total + weight);
-}
-
-// Weighted sums of values: R queries by C vectors of the head.
-template <int R, int C>
-void value_tile(const Head& head, const float* weights, size_t weight_stride, const float* values,
-                const float* factor, float* out, size_t out_stride) {
-  Float sums[R][C];
-  for (int r = 0; r < R; r++)
-    for (int c = 0; c < C; c++) sums[r][c] = Isa::zero();
-  for (int i = 0; i < head.length; i++) {
-    Float v[C];
-    for (int c = 0; c < C; c++) v[c] = Isa::load(values + i * head.stride + c * kLanes);
-    for (int r = 0; r < R; r++) {
-      const Float w = Isa::all(weights[r * weight_stride + i]);
-      for (int c = 0; c < C; c++) sums[r][c] = Isa::fma(w, v[c], sums[r][c]);
-    }
-  }
-  for (int r = 0; r < R; r++)
-    for (int c = 0; c < C; c++) Isa::store(out + r * out_stride + c * kLanes, sums[r][c] * Isa::all(factor[r]));
+  const Float factor = Isa::all(kLargest16 / Isa::sum(total + weight));
+  for (int i = 0; i < last; i += kLanes) Isa::store_int16(weights + i, Isa::to_int(Isa::load(scores + i) * factor));
+  Isa::store_int16(weights + last, Isa::to_int(weight * factor));
 }
 
 // R queries, from `first` on.
 template <int R>
 void attend_tile(const Head& head, int first, const Scores& scratch, float* out, size_t out_stride) {
   constexpr int C = Isa::columns;
-  const float* queries = head.queries + first * head.stride;
+  for (int r = 0; r < R; r++)
+    narrow(head.queries + (first + r) * head.stride, head.size, scratch.query_factor, scratch.queries + r * head.size);
   const int end = static_cast<int>(scratch.stride);
+  const float score_factor = 1.0f / (scratch.query_factor * scratch.key_factor);
+  const auto score = [&](auto tile, int i) {
+    tile(scratch.queries, head.size, scratch.keys + i, scratch.stride, head.size / 2, score_factor, scratch.scores + i,
+         scratch.stride);
+  };
   int i = 0;
-  for (; i + C * kLanes <= end; i += C * kLanes)
-    score_tile<R, C>(head, queries, scratch.keys + i, scratch.stride, scratch.scores + i);
-  for (; i < end; i += kLanes)
-    score_tile<R, 1>(head, queries, scratch.keys + i, scratch.stride, scratch.scores + i);
+  for (; i + C * kLanes <= end; i += C * kLanes) score(pair_tile<R, C>, i);
+  for (; i < end; i += kLanes) score(pair_tile<R, 1>, i);
 
-  float factor[R];
   for (int r = 0; r < R; r++) {
     float* scores = scratch.scores + r * scratch.stride;
     if (head.bias)
       for (int j = 0; j < end; j += kLanes)
         Isa::store(scores + j, Isa::load(scores + j) + Isa::load(head.bias + j - (first + r)));
-    factor[r] = 1.0f / softmax(scores, head.length);
+    softmax(scores, head.length, scratch.weights + r * scratch.stride);
   }
 
+  const float value_factor = 1.0f / (kLargest16 * scratch.value_factor);
+  const auto mix = [&](auto tile, int d) {
+    tile(scratch.weights, scratch.stride, scratch.values + d, head.size, (head.length + 1) / 2, value_factor, out + d,
+         out_stride);
+  };
   int d = 0;
-  for (; d + 2 * kLanes <= head.size; d += 2 * kLanes)
-    value_tile<R, 2>(head, scratch.scores, scratch.stride, head.values + d, factor, out + d, out_stride);
-  for (; d < head.size; d += kLanes)
-    value_tile<R, 1>(head, scratch.scores, scratch.stride, head.values + d, factor, out + d, out_stride);
+  for (; d + 2 * kLanes <= head.size; d += 2 * kLanes) mix(pair_tile<R, 2>, d);
+  for (; d < head.size; d += kLanes) mix(pair_tile<R, 1>, d);
 }
 
-void attend_head(const Head& head, float* scratch, float* out, size_t out_stride) {
+void attend_head(const Head& head, char* memory, float* out, size_t out_stride) {
   using Part = void (*)(const Head&, int, const Scores&, float*, size_t);
   static constexpr Part of_rows[kTileRows] = {attend_tile<1>, attend_tile<2>, attend_tile<3>,
                                               attend_tile<4>, attend_tile<5>, attend_tile<6>};
   const size_t padded = up_to(head.length, kLanes);
-  const Scores scores = {scratch, scratch + head.size * padded, padded};
-  transpose_keys(head, scores);
+  Scores scores;
+  scores.stride = padded;
+  scores.keys = reinterpret_cast<int32_t*>(memory);
+  scores.values = scores.keys + padded * head.size / 2;
+  scores.scores = reinterpret_cast<float*>(scores.values + padded * head.size / 2);
+  scores.weights = reinterpret_cast<int16_t*>(scores.scores + kTileRows * padded);
+  scores.queries = scores.weights + kTileRows * padded;
+  // No sum over the channels of a query and a key exceeds 32 bits. Nor does one over the tokens: weights sum to kLargest16
+  // and half a step for each token, and there are fewer than 65,000.
+  const float largest = __builtin_floorf(__builtin_sqrtf(kLargest32 / head.size));
+  scores.query_factor = factor_to(largest, head.queries, head);
+  scores.key_factor = factor_to(largest, head.keys, head);
+  scores.value_factor = factor_to(kLargest16, head.values, head);
+  lay_out_keys(head, scores);
+  lay_out_values(head, scores);
   for_each_tile(head.length, [&](int first, int rows) {
     of_rows[rows - 1](head, first, scores, out + first * out_stride, out_stride);
   });
 }
 
 size_t attend_scratch(const Layer& layer, int tokens, int longest) {
-  const size_t padded = up_to(longest, kLanes);
   const size_t projections = static_cast<size_t>(tokens) * layer.group_columns();
-  return sizeof(float) * (projections + (layer.head_size + kTileRows) * padded);
+  return sizeof(float) * projections + score_bytes(layer.head_size, up_to(longest, kLanes));
 }
 
 // The projections of one group of heads for all tokens, then its heads sequence by sequence.
@@ -131,7 +197,7 @@ void attend(const Pass& pass, int group, char* memory) {
   const size_t stride = layer.group_columns();
   const int tokens = pass.pack.tokens();
   float* projections = reinterpret_cast<float*>(memory);
-  float* scratch = projections + tokens * stride;
+  char* scratch = reinterpret_cast<char*>(projections + tokens * stride);
   multiply<Store>(layer.qkv, group * layer.group_columns(), layer.group_columns(), pass.quantized, 0, tokens,
                   projections, stride);
   const int first = group * layer.heads_a_group, end = least(first + layer.heads_a_group, layer.heads);

@@ -27,6 +27,10 @@ struct Isa : Vector {
             : "xmm15");
     return sum;
   }
+  static Int dot_pairs(Int sum, Int x, Int w) {
+    __asm__("vpmaddwd %2, %1, %%ymm15\n\tvpaddd %%ymm15, %0, %0" : "+x"(sum) : "x"(x), "x"(w) : "xmm15");
+    return sum;
+  }
 };
 
 bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }

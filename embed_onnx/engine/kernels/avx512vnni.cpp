@@ -24,6 +24,10 @@ struct Isa : Vector {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
     return sum;
   }
+  static Int dot_pairs(Int sum, Int x, Int w) {
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+    return sum;
+  }
   static Int load_weights(const int8_t* p) { return _mm512_loadu_si512(p); }
   static void store_quantized(Quantized* p, Int x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x));

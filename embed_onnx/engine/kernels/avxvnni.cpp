@@ -21,6 +21,10 @@ struct Isa : Vector {
     __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(x), "x"(w));
     return sum;
   }
+  static Int dot_pairs(Int sum, Int x, Int w) {
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(x), "x"(w));
+    return sum;
+  }
 };
 
 // CPUID leaf 7, subleaf 1, EAX bit 4; gcc 12 has no name for it.

@@ -24,6 +24,12 @@ struct Isa : Vector {
   static Int dot(Int sum, Int x, Int w) {
     return vdotq_s32(sum, vreinterpretq_s8_s32(x), vreinterpretq_s8_s32(w));
   }
+  // Of the pairs in `w`, all first numbers come before the second ones: see load_pairs.
+  static Int dot_pairs(Int sum, Int x, Int w) {
+    const int16x8_t numbers = vreinterpretq_s16_s32(w);
+    const int16x4_t pair = vget_low_s16(vreinterpretq_s16_s32(x));
+    return vmlal_high_lane_s16(vmlal_lane_s16(sum, vget_low_s16(numbers), pair, 0), numbers, pair, 1);
+  }
   static Int load_weights(const int8_t* p) { return vreinterpretq_s32_s8(vld1q_s8(p)); }
   static void store_quantized(Quantized* p, Int x) {
     int16x4_t half = vmovn_s32(vsubq_s32(x, vdupq_n_s32(offset)));

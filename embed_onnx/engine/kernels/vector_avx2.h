@@ -48,6 +48,16 @@ struct Vector {
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
   }
 
+  static void store_int16(int16_t* p, Int x) {
+    const __m128i narrow = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), narrow);
+  }
+  // A pair of int16 in each lane, from the lower halves.
+  static void store_pairs(int32_t* p, Int first, Int second) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_blend_epi16(first, _mm256_slli_epi32(second, 16), 0xaa));
+  }
+  static Int load_pairs(const int32_t* p) { return load(p); }
+
   using Quantized = uint8_t;
   static constexpr int group = 4;
   static constexpr int columns = 2;  // vectors in a row of the micro-kernel's tile

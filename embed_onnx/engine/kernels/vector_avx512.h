@@ -31,6 +31,15 @@ struct Vector {
   static float least(Float x) { return _mm512_reduce_min_ps(x); }
   static float greatest(Float x) { return _mm512_reduce_max_ps(x); }
 
+  static void store_int16(int16_t* p, Int x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(x));
+  }
+  // A pair of int16 in each lane, from the lower halves.
+  static void store_pairs(int32_t* p, Int first, Int second) {
+    _mm512_storeu_si512(p, _mm512_mask_blend_epi16(0xaaaaaaaa, first, _mm512_slli_epi32(second, 16)));
+  }
+  static Int load_pairs(const int32_t* p) { return load(p); }
+
  private:
   static __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1); }
 };

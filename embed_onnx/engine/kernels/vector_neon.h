@@ -41,4 +41,12 @@ struct Vector {
   static float sum(Float x) { return vaddvq_f32(x); }
   static float least(Float x) { return vminvq_f32(x); }
   static float greatest(Float x) { return vmaxvq_f32(x); }
+
+  static void store_int16(int16_t* p, Int x) { vst1_s16(p, vmovn_s32(x)); }
+  // A pair of int16 in each lane, from the lower halves.
+  static void store_pairs(int32_t* p, Int first, Int second) { vst1q_s32(p, vsliq_n_s32(first, second, 16)); }
+  static Int load_pairs(const int32_t* p) {
+    const uint8x16_t order = {0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15};
+    return vreinterpretq_s32_s8(vqtbl1q_s8(vreinterpretq_s8_s32(load(p)), order));
+  }
 };
