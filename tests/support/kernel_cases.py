@@ -191,8 +191,6 @@ def assert_near(case: Case, actual: Array) -> None:
     worst, typical = 5e-2, 2e-6
     if case.operator == "TokenEmbeddings":
         worst = 5e-6
-    elif case.attributes["activation"] == "gelu":
-        typical = 3e-5  # of an approximation that is off by 5e-5 at most
     assert expected.shape == actual.shape
     assert np.float32 == actual.dtype
     assert not actual[~case.tokens].any()
