@@ -1,6 +1,7 @@
-"""Vectors: their length made 1, and their cut to fewer dimensions; numpy in float32."""
+"""Vectors: their length made 1, and their cut to fewer dimensions; numpy in float32.
 
-from typing import Any
+Bits must not depend on the build of numpy: the order of its own sums follows the processor's vectors.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +20,13 @@ def normalize(vectors: Vector) -> Vector:
 
     A zero vector stays zero.
     """
-    norms: Any = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
-    unit: Vector = vectors / np.maximum(norms, EPSILON)
-    return unit
+    units: Vector = np.divide(vectors, np.maximum(_norms(vectors), EPSILON))
+    return units
 
 
 def unit(vectors: Vector) -> Vector:
     """Each vector (last axis) normalised; one of length 1 is left as it is, to the bit."""
-    norms: Any = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    units: Vector = np.where(np.abs(norms - 1) < ROUNDING, vectors, normalize(vectors))
+    units: Vector = np.where(np.abs(_norms(vectors) - 1) < ROUNDING, vectors, normalize(vectors))
     return units
 
 
@@ -35,3 +34,10 @@ def cut(vectors: Vector, dimensions: int, *, renormalize: bool) -> Vector:
     """The first ``dimensions`` numbers of each vector, normalised again if asked."""
     shorter = vectors[..., :dimensions]
     return normalize(shorter) if renormalize else shorter
+
+
+def _norms(vectors: Vector) -> Vector:
+    """[..., 1]. ``accumulate`` adds one number after the other, in an order that is thus defined."""
+    squares = np.square(vectors.astype(np.float64))
+    norms: Vector = np.sqrt(np.add.accumulate(squares, axis=-1)[..., -1:]).astype(np.float32)
+    return norms

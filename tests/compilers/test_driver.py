@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import kernel_cases
+import kernel_golden
 import numpy as np
 import pytest
 from kernel_cases import (
@@ -24,6 +25,7 @@ from kernel_cases import (
     numbered,
 )
 from kernel_reference import ACTIVATIONS, Array
+from kernel_sessions import ENGINES, run_case
 
 from embed_onnx.engine.kernels import build
 
@@ -37,6 +39,7 @@ TIMEOUT = 1200
 Driver = Callable[..., list[np.ndarray | str]]
 
 CASES = kernel_cases.every_case()
+GOLDEN = kernel_golden.cases()
 
 
 def encoded(case: Case) -> bytes:
@@ -119,6 +122,13 @@ def assert_all_near(cases: dict[str, Case], results: list[np.ndarray | str]) -> 
         assert_near(case, actual.reshape(*shape[:2], width))
 
 
+def assert_golden(command: list[str], engine: str, folder: Path) -> None:
+    """The bits are those of all processors and compilers."""
+    results = run(command, engine, GOLDEN.values(), folder)
+
+    assert kernel_golden.digests() == dict(zip(GOLDEN, map(kernel_golden.digest, results), strict=True))
+
+
 def wrong_cases() -> list[tuple[str, Case]]:
     """Cases that are errors, and how the sentence begins."""
     shape = kernel_cases.SHAPES["relative bias"]
@@ -180,6 +190,7 @@ def test_no_step_beyond_memory(programs: Callable[[str, str], Path], tmp_path: P
     command = [str(programs("", ADDRESS))]
 
     assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
+    assert_golden(command, engine, tmp_path)
 
 
 @engines
@@ -228,6 +239,7 @@ def test_clang(programs: Callable[[str, str], Path], tmp_path: Path, engine: str
     command = [str(programs("clang++", "-O2"))]
 
     assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
+    assert_golden(command, engine, tmp_path)
 
 
 def test_arm(programs: Callable[[str, str], Path], tmp_path: Path) -> None:
@@ -236,7 +248,13 @@ def test_arm(programs: Callable[[str, str], Path], tmp_path: Path) -> None:
         pytest.skip("there is no qemu-aarch64")
     command = ["qemu-aarch64", str(programs("aarch64-linux-gnu-g++", "-static"))]
 
-    assert_all_near(CASES, run(command, "neon", CASES.values(), tmp_path))
+    results = run(command, "neon", CASES.values(), tmp_path)
+
+    assert_all_near(CASES, results)
+    assert_golden(command, "neon", tmp_path)
+    if "avx2" in ENGINES:
+        for case, result in zip(CASES.values(), results, strict=True):
+            np.testing.assert_array_equal(run_case(case, "avx2").reshape(-1), result)
 
 
 @pytest.mark.skipif(not LAUNCHER, reason="KERNELS_TEST_LAUNCHER is not set")
@@ -245,3 +263,4 @@ def test_on_another_processor(programs: Callable[[str, str], Path], tmp_path: Pa
     command = [*shlex.split(LAUNCHER), str(programs("", "-static"))]
 
     assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
+    assert_golden(command, engine, tmp_path)

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from harness import SMALL
+from harness import MINILM, SMALL
+from kernel_sessions import ENGINES
 from onnx import TensorProto, helper, numpy_helper
 
 from embed_onnx.artifact import manifest
@@ -86,6 +87,23 @@ def test_sequences_run_together_with_kernels_and_alone_without(
     assert np.all(np.einsum("td,td->t", *vectors) > 0.999)
     assert 0 == without.pack_tokens
     assert without.kernels.reason == "kernels are off"
+
+
+@pytest.mark.parametrize("name", [MINILM, SMALL])
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_vectors_are_the_same_by_every_instruction_set(artifacts: Path, name: str, engine: str) -> None:
+    """To the bit, alone and in a pack, from token ids to what is served."""
+    described = manifest.read(artifacts / name)
+    rng = np.random.default_rng(0)
+    sequences = [list(rng.integers(5, 60, length)) for length in (1, 3, 8, 16, 17, 40)]
+    first, other = (
+        Encoder(artifacts / name / "model.onnx", described, native.find(kernels))
+        for kernels in (ENGINES[0], engine)
+    )
+
+    expected = [encode(first, described, [ids])[0] for ids in sequences]
+
+    np.testing.assert_array_equal(expected, encode(other, described, sequences))
 
 
 def test_the_tokens_of_a_prompt_are_not_pooled(tmp_path: Path, small_manifest: Manifest) -> None:

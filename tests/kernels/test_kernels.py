@@ -1,6 +1,5 @@
 """The native kernels inside ONNX Runtime: their formulas, and bits that do not depend on company."""
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,25 +21,12 @@ from kernel_cases import (
 )
 from kernel_models import Model
 from kernel_reference import ACTIVATIONS, gelu
-from kernel_sessions import SMALL, open_session, run, run_case
+from kernel_sessions import ENGINES, SMALL, open_session, run, run_case
 from native_model import KERNELS
-
-from embed_onnx.engine import native
-from embed_onnx.errors import SetupError
 
 pytestmark = pytest.mark.skipif(KERNELS.library is None, reason=KERNELS.reason)
 
 
-def engines() -> list[str]:
-    """The instruction sets that this processor has kernels for, the best first."""
-    result = []
-    for name in ("avx512vnni", "avxvnni", "avx2", "neon"):
-        with contextlib.suppress(SetupError):
-            result.append(native.find(name).instruction_set)
-    return result
-
-
-ENGINES = engines()
 CASES = kernel_cases.every_case()
 MODELS = {
     "absolute": Model(Shape(width=52, heads=2, head_size=26, hidden=100), positions=80, layers=3),

@@ -88,7 +88,7 @@ LARGEST_16 = 32767
 
 
 def stepped(x: Floats, largest: int) -> Floats:
-    """Numbers of one sequence, [heads, tokens, size], as multiples of a step a head; ``largest`` steps at most."""
+    """Of one sequence, [heads, tokens, size]: multiples of a step a head, at most ``largest`` of it."""
     step = np.maximum(np.abs(x).max(axis=(1, 2), keepdims=True), 1e-30) / largest
     return np.rint(x / step) * step
 

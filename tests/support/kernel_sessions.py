@@ -1,5 +1,6 @@
 """Sessions of ONNX Runtime with the native kernels."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,21 @@ from kernel_cases import (
 from native_model import KERNELS
 
 from embed_onnx.engine import native
+from embed_onnx.errors import SetupError
 
 SMALL = Shape(width=16, heads=2, head_size=8, hidden=20, positions=12)
+
+
+def engines() -> list[str]:
+    """The instruction sets that this processor has kernels for, the best first."""
+    result = []
+    for name in ("avx512vnni", "avxvnni", "avx2", "neon"):
+        with contextlib.suppress(SetupError):
+            result.append(native.find(name).instruction_set)
+    return result
+
+
+ENGINES = engines()
 
 
 def open_session(model: Any, engine: str = "auto") -> ort.InferenceSession:

@@ -65,3 +65,19 @@ def test_a_pooled_vector_keeps_its_numbers_when_the_states_change():
     states[:] = 0
 
     assert list(vector) == [1, 1]
+
+
+@pytest.mark.parametrize("width", [3, 16, 52, 384, 1024])
+@pytest.mark.parametrize("tokens", [1, 2, 7, 8, 9, 64, 129, 600])
+def test_sums_are_of_one_token_after_the_other(tokens, width):
+    """So that their bits are the same on every processor."""
+    rng = np.random.default_rng(tokens * width)
+    states = rng.normal(size=(tokens + 2, width)).astype(np.float32)[2:]
+    total, weighted = np.zeros((2, width), np.float32)
+    for number, row in enumerate(states, start=1):
+        total = total + row
+        weighted = weighted + np.float32(number) * row
+
+    assert (total / np.float32(tokens)).tobytes() == pooling.mean(states).tobytes()
+    weights = np.float32(tokens * (tokens + 1) // 2)
+    assert (weighted / weights).tobytes() == pooling.weightedmean(states).tobytes()

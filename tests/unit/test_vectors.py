@@ -1,6 +1,9 @@
 """The norm and the cut of vectors, against plain float64 formulas."""
 
+import math
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -22,6 +25,19 @@ def test_normalize_divides_each_vector_by_its_norm(vectors):
 
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
     assert np.float32 == actual.dtype
+
+
+@pytest.mark.parametrize("dimensions", [1, 7, 8, 100, 384, 1024])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_norms_add_one_square_after_the_other(rows, dimensions):
+    """So that their bits are the same on every processor, for one vector and for several."""
+    vectors = np.random.default_rng(rows).normal(size=(rows, dimensions)).astype(np.float32)
+    for vector, actual in zip(vectors, normalize(vectors), strict=True):
+        total = 0.0
+        for number in vector.tolist():
+            total += number * number
+
+        assert (vector / np.float32(math.sqrt(total))).tobytes() == actual.tobytes()
 
 
 def test_unit_leaves_vectors_of_length_1_as_they_are():

@@ -38,13 +38,13 @@ size_t score_bytes(int size, size_t padded) {
 // What takes the largest of a head's queries, keys or values, either sign, to `largest`; not a number if one of them is not
 // finite.
 float factor_to(float largest, const float* x, const Head& head) {
-  Float low = Isa::zero(), high = Isa::zero(), differences = Isa::zero();
+  Float low = Isa::zero(), high = Isa::zero(), differences[kRegisters] = {};
   for (int i = 0; i < head.length; i++)
     for (int d = 0; d < head.size; d += kLanes) {
       const Float v = Isa::load(x + i * head.stride + d);
       low = Isa::min(low, v);
       high = Isa::max(high, v);
-      differences = differences + (v - v);
+      differences[0] = differences[0] + (v - v);
     }
   const float size = Isa::greatest(Isa::max(high, Isa::zero() - low));
   return (largest + Isa::sum(differences)) / (size > 1e-30f ? size : 1e-30f);
@@ -111,20 +111,17 @@ void pair_tile(const int16_t* rows, size_t row_stride, const int32_t* columns, s
 
 // Turns the scores of one query into weights that sum to kLargest16, but for rounding.
 void softmax(float* scores, int length, int16_t* weights) {
-  const int last = (length - 1) / kLanes * kLanes, tail = length - last;
-  Float most = Isa::select_first(tail, Isa::load(scores + last), Isa::all(-3e38f));
+  const int last = (length - 1) / kLanes * kLanes;
+  Float most = Isa::select_first(length - last, Isa::load(scores + last), Isa::all(-3e38f));
   for (int i = 0; i < last; i += kLanes) most = Isa::max(most, Isa::load(scores + i));
   most = Isa::all(Isa::greatest(most));
-  Float total = Isa::zero();
-  for (int i = 0; i < last; i += kLanes) {
-    Float weight = exp2(Isa::load(scores + i) - most);
-    total = total + weight;
+  const float total = sum(length, [&](Float so_far, int i, int lanes) {
+    const Float weight = Isa::select_first(lanes, exp2(Isa::load(scores + i) - most), Isa::zero());
     Isa::store(scores + i, weight);
-  }
-  Float weight = Isa::select_first(tail, exp2(Isa::load(scores + last) - most), Isa::zero());
-  const Float factor = Isa::all(kLargest16 / Isa::sum(total + weight));
-  for (int i = 0; i < last; i += kLanes) Isa::store_int16(weights + i, Isa::to_int(Isa::load(scores + i) * factor));
-  Isa::store_int16(weights + last, Isa::to_int(weight * factor));
+    return so_far + weight;
+  });
+  const Float factor = Isa::all(kLargest16 / total);
+  for (int i = 0; i <= last; i += kLanes) Isa::store_int16(weights + i, Isa::to_int(Isa::load(scores + i) * factor));
 }
 
 // R queries, from `first` on.

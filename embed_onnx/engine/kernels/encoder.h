@@ -11,6 +11,7 @@ constexpr int kLanes = Isa::lanes;
 constexpr int kPanel = Isa::columns * kLanes;
 constexpr int kBlock = kPanel * Isa::group;
 constexpr int kCacheLine = 64;
+constexpr int kRegisters = kParts / kLanes;
 
 int least(int a, int b) { return a < b ? a : b; }
 int up_to(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }

@@ -6,10 +6,10 @@
 //   attend(head group)               quantized rows -> the context of some heads
 //   transform(first row, last row)   context, states -> the layer's output
 //
-// A number depends on its own sequence and the weights, never on how rows fell into tiles, tasks or packs: integer
-// sums are exact, and every float sum runs over its own row or sequence in one fixed order. So a text has the same bits
-// in any company. (Build with -ffp-contract=off: a compiler that fuses a multiplication and an addition in one copy of
-// a template and not in the other would break this.)
+// A number depends on its own sequence and the weights, never on how rows fell into tiles, tasks or packs, nor on the
+// instruction set: integer sums are exact, every float sum runs over its own row or sequence in one order (see `sum` in
+// functions.h), and all else is one operation of IEEE 754 after another. So a text has the same bits in any company, on any
+// processor. (Build with -ffp-contract=off: where a multiplication and an addition are one operation, the code says fma.)
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,7 @@
 namespace embed_onnx {
 
 constexpr int kAnyPair = 256;  // the largest sum of two int8 weights, either sign
+constexpr int kParts = 16;     // of a float sum, as many as the widest vector has lanes
 
 enum class Activation { gelu, gelu_tanh, relu, silu };
 

@@ -47,6 +47,26 @@ struct GeluTanh { static Float of(Float x) { return gelu_tanh(x); } };
 struct Relu { static Float of(Float x) { return Isa::max(x, Isa::zero()); } };
 struct Silu { static Float of(Float x) { return times_sigmoid(x, x); } };
 
+Float load_some(const float* p, int lanes) { return lanes == kLanes ? Isa::load(p) : Isa::load_first(p, lanes); }
+
+// The sum of `count` terms, which add(so_far, i, lanes) adds from the i-th on. It has kParts parts on every instruction set:
+// terms i, i + kParts, i + 2 kParts and so on, in this order; and Isa::sum adds the parts in one order. So a sum is rounded
+// alike wherever it is computed.
+template <class Add>
+float sum(int count, Add add) {
+  Float parts[kRegisters];
+#pragma GCC unroll 4
+  for (Float& part : parts) part = Isa::zero();
+  int i = 0;
+  for (; i + kParts <= count; i += kParts)
+#pragma GCC unroll 4
+    for (int r = 0; r < kRegisters; r++) parts[r] = add(parts[r], i + r * kLanes, kLanes);
+#pragma GCC unroll 4
+  for (int r = 0; r < kRegisters; r++, i += kLanes)
+    if (i < count) parts[r] = add(parts[r], i, least(kLanes, count - i));
+  return Isa::sum(parts);
+}
+
 // Writes `x` [width] as quantized numbers, zeros after it up to `inputs`.
 void quantize_row(const float* x, int width, int inputs, Quantized* values, float* scale, float* minimum) {
   const int whole = width / kLanes * kLanes, tail = width - whole;
@@ -61,12 +81,13 @@ void quantize_row(const float* x, int width, int inputs, Quantized* values, floa
     low = Isa::min(low, v);
     high = Isa::max(high, Isa::select_first(tail, v, high));
   }
-  const float least = Isa::least(low), range = Isa::greatest(high) - least;
+  // One of two zeros is the least, and which may depend on the order; adding zero makes both the positive one.
+  const float lowest = Isa::least(low) + 0.0f, range = Isa::greatest(high) - lowest;
   const float step = range > 255e-30f ? range / 255.0f : 1e-30f;
-  *minimum = least;
+  *minimum = lowest;
   *scale = step;
   // At most 255 * (1 + 2^-23) before it is rounded: never out of range.
-  const Float start = Isa::all(least), inverse = Isa::all(1.0f / step);
+  const Float start = Isa::all(lowest), inverse = Isa::all(1.0f / step);
   for (int i = 0; i < whole; i += kLanes)
     Isa::store_quantized(values + i, Isa::to_int((Isa::load(x + i) - start) * inverse));
   if (tail) {
@@ -79,23 +100,15 @@ void quantize_row(const float* x, int width, int inputs, Quantized* values, floa
 
 // y = (x - mean) / sqrt(variance + epsilon) * gamma + beta; x and y may be the same.
 void layer_norm(const float* x, int width, float epsilon, const float* gamma, const float* beta, float* y) {
+  const float total = sum(width, [&](Float so_far, int i, int lanes) { return so_far + load_some(x + i, lanes); });
+  const Float mean = Isa::all(total / width);
+  const float squares = sum(width, [&](Float so_far, int i, int lanes) {
+    const Float v = Isa::select_first(lanes, load_some(x + i, lanes) - mean, Isa::zero());
+    return Isa::fma(v, v, so_far);
+  });
+  const Float factor = Isa::all(1.0f / __builtin_sqrtf(squares / width + epsilon));
+
   const int whole = width / kLanes * kLanes, tail = width - whole;
-  Float total = Isa::zero();
-  for (int i = 0; i < whole; i += kLanes) total = total + Isa::load(x + i);
-  if (tail) total = total + Isa::load_first(x + whole, tail);
-  const Float mean = Isa::all(Isa::sum(total) / width);
-
-  Float squares = Isa::zero();
-  for (int i = 0; i < whole; i += kLanes) {
-    Float v = Isa::load(x + i) - mean;
-    squares = Isa::fma(v, v, squares);
-  }
-  if (tail) {
-    Float v = Isa::select_first(tail, Isa::load_first(x + whole, tail) - mean, Isa::zero());
-    squares = Isa::fma(v, v, squares);
-  }
-  const Float factor = Isa::all(1.0f / __builtin_sqrtf(Isa::sum(squares) / width + epsilon));
-
   for (int i = 0; i < whole; i += kLanes)
     Isa::store(y + i, Isa::fma((Isa::load(x + i) - mean) * factor, Isa::load(gamma + i), Isa::load(beta + i)));
   if (tail) {

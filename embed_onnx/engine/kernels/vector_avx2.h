@@ -32,10 +32,12 @@ struct Vector {
   static Float to_float(Int x) { return _mm256_cvtepi32_ps(x); }
   static Int all(int32_t x) { return _mm256_set1_epi32(x); }
   static Int load(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-  static float sum(Float x) {
-    __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
-    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+  // Of the parts, i and i + 8 are added, then i and i + 4, and so on.
+  static float sum(const Float (&parts)[2]) {
+    const Float half = parts[0] + parts[1];
+    __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    quarter = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter)));
   }
   static float least(Float x) {
     __m128 half = _mm_min_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));

@@ -27,7 +27,13 @@ struct Vector {
   static Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
   static Int all(int32_t x) { return _mm512_set1_epi32(x); }
   static Int load(const int32_t* p) { return _mm512_loadu_si512(p); }
-  static float sum(Float x) { return _mm512_reduce_add_ps(x); }
+  // Of the parts, i and i + 8 are added, then i and i + 4, and so on.
+  static float sum(const Float (&parts)[1]) {
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(parts[0]), _mm512_extractf32x8_ps(parts[0], 1));
+    __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    quarter = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter)));
+  }
   static float least(Float x) { return _mm512_reduce_min_ps(x); }
   static float greatest(Float x) { return _mm512_reduce_max_ps(x); }
 

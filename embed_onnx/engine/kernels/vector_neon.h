@@ -38,7 +38,11 @@ struct Vector {
   static Float to_float(Int x) { return vcvtq_f32_s32(x); }
   static Int all(int32_t x) { return vdupq_n_s32(x); }
   static Int load(const int32_t* p) { return vld1q_s32(p); }
-  static float sum(Float x) { return vaddvq_f32(x); }
+  // Of the parts, i and i + 8 are added, then i and i + 4, and so on.
+  static float sum(const Float (&parts)[4]) {
+    const Float quarter = (parts[0] + parts[2]) + (parts[1] + parts[3]);
+    return vpadds_f32(vadd_f32(vget_low_f32(quarter), vget_high_f32(quarter)));
+  }
   static float least(Float x) { return vminvq_f32(x); }
   static float greatest(Float x) { return vmaxvq_f32(x); }
 

@@ -1,6 +1,8 @@
 """From the states of one sequence, [tokens, width], to a vector, [width] for each mode; numpy in float32.
 
 There is no padding, so there is no mask either. The formulas are those of Sentence-Transformers' ``Pooling``.
+Sums run over tokens, one after the other, in float32: numpy then adds whole rows in their order, whatever its
+build. A product of a vector and a matrix would leave the order to a library.
 """
 
 import math
@@ -25,8 +27,8 @@ def mean_sqrt_len_tokens(states: States) -> Vector:
 
 def weightedmean(states: States, skipped: int = 0) -> Vector:
     """The mean over tokens, where the n-th token of the sequence weighs n; the first is after ``skipped``."""
-    weights = np.arange(skipped + 1, skipped + len(states) + 1, dtype=np.float32)
-    weighted: Vector = weights @ states
+    weights = np.arange(skipped + 1, skipped + len(states) + 1)
+    weighted = _sum(weights.astype(np.float32)[:, None] * states)
     return weighted / np.float32(weights.sum())
 
 
