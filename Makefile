@@ -13,6 +13,10 @@ QUICK   := tests/unit tests/kernels tests/inproc tests/http
 # of tests/conftest.py: the longest first.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
+# With it set, as images often have it, each of the many processes of the tests would compile all that it imports, and so
+# would each start of a server whose packages were installed without compiling them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup serve quick test check clients exporters soak wheel clean
 
 setup: $(DEV)
