@@ -7,6 +7,7 @@
     │   ├── Forbidden       403  invalid_request_error
     │   ├── ModelNotFound   404  invalid_request_error  model_not_found
     │   ├── RequestTooSlow  408  invalid_request_error
+    │   ├── BodyTooLarge    413  invalid_request_error
     │   ├── WrongMediaType  415  invalid_request_error
     │   ├── HeadersTooLarge 431  invalid_request_error
     │   └── ClientGone      499  never seen by the client; for the log and the metrics
@@ -84,6 +85,12 @@ class RequestTooSlow(InvalidRequest):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.headers = {"Connection": "close"}
+
+
+class BodyTooLarge(InvalidRequest):
+    """The body is larger than the server takes."""
+
+    status = 413
 
 
 class WrongMediaType(InvalidRequest):

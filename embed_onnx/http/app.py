@@ -14,7 +14,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import Receive, Send
 
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx.errors import ClientGone, EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
+from embed_onnx.errors import EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
 from embed_onnx.http import docs, keys, operations, record, tei
 from embed_onnx.http.admission import Admission
 from embed_onnx.http.errors import OPENAI, ErrorShape
@@ -130,7 +130,7 @@ def _create_app(parts: _Parts, on_failure: Callable[[SetupError], None] | None) 
         before_send=[record.finish],
         cors_config=_cors(settings) if settings.cors_origins else None,
         openapi_config=docs.config(),
-        request_max_body_size=settings.max_body,
+        request_max_body_size=None,  # Admission has it
         plugins=[] if tracing is None else [tracing.plugin],
         logging_config=None,
     )
@@ -213,15 +213,12 @@ def _answer_lost_model(request: Request[Any, Any, State], err: SetupError) -> Re
 
 def _answer_http_error(request: Request[Any, Any, State], err: HTTPException) -> Response[Any]:
     """Litestar's own errors, in OpenAI's shape."""
-    if "disconnected" in err.detail:
-        return _answer_error(request, ClientGone("the client closed the connection inside its request"))
     if err.status_code >= 500:
         return _answer_bug(request, err)
     method, path = request.method, request.scope["path"]  # the URL is wrong where the Host header is
     sentences = {
         404: f"there is no route {path}; GET /docs lists what there is",
         405: f"{path} does not take {method}; GET /docs lists what it takes",
-        413: f"the body is larger than {request.app.state.settings.max_body} bytes; send several requests",
     }
     known = InvalidRequest(sentences.get(err.status_code, err.detail))
     known.status = err.status_code

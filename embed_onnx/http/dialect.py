@@ -8,6 +8,7 @@ from litestar import Router
 from embed_onnx.http.access import RequireKey
 from embed_onnx.http.errors import ErrorShape
 from embed_onnx.http.request import ApiRequest
+from embed_onnx.http.response import ApiResponse
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,5 +29,6 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
             route_handlers=self.handlers,
             middleware=[RequireKey()],
             request_class=ApiRequest,
+            response_class=ApiResponse,
             opt={"errors": self.errors},
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from litestar import Request, route
 from litestar.datastructures import State
 from litestar.enums import HttpMethod
 
-from embed_onnx.errors import RequestTooSlow, WrongMediaType
+from embed_onnx.errors import ClientGone, RequestTooSlow, WrongMediaType
 from embed_onnx.http.body import reading
 
 read = functools.partial(route, http_method=[HttpMethod.GET, HttpMethod.HEAD])
@@ -23,6 +24,9 @@ server without asking it first; its requests have an Origin, and must declare JS
 
 class ApiRequest(Request[Any, Any, State]):
     """Decodes a body once and strictly, straight into the struct that its handler declares."""
+
+    _whole: bytes | None = None
+    """The body, once it was read."""
 
     async def json(self) -> Any:
         """The handler's struct.
@@ -52,10 +56,23 @@ class ApiRequest(Request[Any, Any, State]):
 
         Raises:
             RequestTooSlow: It did not arrive in time.
+            ClientGone: The client closed the connection before.
         """
-        seconds = self.app.state.settings.request_timeout
-        try:
-            async with asyncio.timeout(seconds):
-                return await super().body()
-        except TimeoutError:
-            raise RequestTooSlow(f"the body was not complete within {seconds:g} s; send it at once") from None
+        if self._whole is None:
+            seconds = self.app.state.settings.request_timeout
+            try:
+                async with asyncio.timeout(seconds):
+                    self._whole = b"".join([piece async for piece in self._pieces()])
+            except TimeoutError:
+                sentence = f"the body was not complete within {seconds:g} s; send it at once"
+                raise RequestTooSlow(sentence) from None
+        return self._whole
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise ClientGone("the client closed the connection inside its request")
+            yield message["body"]
+            more = message["more_body"]

@@ -26,6 +26,7 @@ from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.errors import ErrorShape
 from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest, read
+from embed_onnx.http.response import ApiResponse
 from embed_onnx.http.work import Ask
 from embed_onnx.models.model import Embedded
 from embed_onnx.models.registry import Registry
@@ -160,7 +161,7 @@ async def embed(data: Annotated[TeiRequest, EMBED_BODY], request: ApiRequest) ->
         request,
         Ask(model=data.model, input=data.inputs, options=options, field=INPUTS, empty_inputs="embed"),
     )
-    return Response(await vectors.encode_all(embedded.vectors), headers=_headers(request, embedded))
+    return ApiResponse(await vectors.encode_all(embedded.vectors), headers=_headers(request, embedded))
 
 
 def _headers(request: ApiRequest, embedded: Embedded) -> dict[str, str]:
@@ -233,7 +234,7 @@ async def similarity(
         ),
     )
     cosines = embedded.vectors[1:] @ embedded.vectors[0]
-    return Response(cosines.tolist(), headers=_headers(request, embedded))
+    return ApiResponse(cosines.tolist(), headers=_headers(request, embedded))
 
 
 embed_at_root = post("/", status_code=200, include_in_schema=False)(embed.fn)
