@@ -73,10 +73,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 1
     kernels: Annotated[
-        Literal["auto", "off", "avx512vnni", "avxvnni", "avx2", "neon"],
+        Literal["auto", "off", "amx", "avx512vnni", "avxvnni", "avx2", "neon"],
         Meta(
-            description="Native kernels: auto, the best that this processor runs; avx512vnni, avxvnni, avx2 "
-            "or neon; or off, which leaves the work to ONNX Runtime's operators."
+            description="Native kernels: auto, the best that this processor runs; amx, avx512vnni, avxvnni, "
+            "avx2 or neon; or off, which leaves the work to ONNX Runtime's operators."
         ),
     ] = "auto"
     queue_tokens: Annotated[

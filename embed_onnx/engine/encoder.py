@@ -19,7 +19,7 @@ from embed_onnx.system import stop
 
 ort.set_default_logger_severity(4)  # errors come as exceptions; warnings are of no use to a user
 
-PACK_TOKENS = {"avx512vnni": 192, "avxvnni": 192}
+PACK_TOKENS = {"amx": 192, "avx512vnni": 192, "avxvnni": 192}
 """By instruction set, the most tokens of several sequences in one run; more are hardly faster, and others
 wait longer for it."""
 PACK_TOKENS_OTHERS = 96

@@ -234,6 +234,22 @@ def test_no_race(
         assert_all_near(cases, results[start : start + len(cases)])
 
 
+def test_amx_by_a_model_of_its_instructions(programs: Callable[[str, str], Path], tmp_path: Path) -> None:
+    """Every height of its tiles, too: the program compares them with those of six rows, by AVX512-VNNI."""
+    if "amx" not in build.INSTRUCTION_SETS.get(platform.machine(), ()):
+        pytest.skip("AMX is not of this processor's family")
+    model = f"-DTILES='\"amx_model.h\"' -I{SOURCE.parent}"
+    command = [str(programs("", f"-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all {model}"))]
+    shape = kernel_cases.Shape(width=52, heads=2, head_size=26, hidden=100)
+    heights = {f"{rows} rows": layer_case(shape, numbered(rows)) for rows in range(1, 68)}
+
+    cases = CASES | heights
+    results = run(command, "amx", cases.values(), tmp_path, threads=2)
+
+    assert_all_near(cases, results)
+    assert_golden(command, "amx", tmp_path)
+
+
 @engines
 def test_clang(programs: Callable[[str, str], Path], tmp_path: Path, engine: str) -> None:
     command = [str(programs("clang++", "-O2"))]

@@ -136,7 +136,7 @@ def test_padding_ids_in_a_text_are_those_of_pytorch(opened, encoders, architectu
     assert cosines(opened[architecture, True].alone(ids[0]), expected).min() > 0.999
 
 
-@pytest.mark.parametrize("engine", ["auto", "avx512vnni", "avxvnni", "avx2", "neon"])
+@pytest.mark.parametrize("engine", ["auto", "amx", "avx512vnni", "avxvnni", "avx2", "neon"])
 @architectures
 def test_kernels_place_padding_ids_as_the_functions_do(opened, encoders, architecture, engine):
     """In texts alone, and in packs with padding between them."""

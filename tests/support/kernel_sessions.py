@@ -20,7 +20,7 @@ SMALL = Shape(width=16, heads=2, head_size=8, hidden=20, positions=12)
 def engines() -> list[str]:
     """The instruction sets that this processor has kernels for, the best first."""
     result = []
-    for name in ("avx512vnni", "avxvnni", "avx2", "neon"):
+    for name in ("amx", "avx512vnni", "avxvnni", "avx2", "neon"):
         with contextlib.suppress(SetupError):
             result.append(native.find(name).instruction_set)
     return result

@@ -178,7 +178,7 @@ void attend_head(const Head& head, char* memory, float* out, size_t out_stride) 
   scores.value_factor = factor_to(kLargest16, head.values, head);
   lay_out_keys(head, scores);
   lay_out_values(head, scores);
-  for_each_tile(head.length, [&](int first, int rows) {
+  for_each_tile(head.length, kTileRows, [&](int first, int rows) {
     of_rows[rows - 1](head, first, scores, out + first * out_stride, out_stride);
   });
 }

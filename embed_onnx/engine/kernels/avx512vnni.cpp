@@ -1,4 +1,4 @@
-// AVX512-VNNI: vpdpbusd adds four products of uint8 and int8 to each of sixteen int32 sums.
+// AVX512-VNNI: see isa_avx512vnni.h.
 #include <immintrin.h>
 #include <time.h>
 
@@ -10,34 +10,11 @@
 namespace embed_onnx {
 namespace {
 
-#include "vector_avx512.h"
+#include "isa_avx512vnni.h"
 
-struct Isa : Vector {
-  using Quantized = uint8_t;
-  static constexpr int group = 4;
-  static constexpr int columns = 4;
-  static constexpr int offset = 0;
-  static constexpr int pair_sum = kAnyPair;
+using Isa = Avx512Vnni;
 
-  // Not the intrinsic: gcc 12 copies its accumulator, and then has too few registers for the tile.
-  static Int dot(Int sum, Int x, Int w) {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
-    return sum;
-  }
-  static Int dot_pairs(Int sum, Int x, Int w) {
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
-    return sum;
-  }
-  static Int load_weights(const int8_t* p) { return _mm512_loadu_si512(p); }
-  static void store_quantized(Quantized* p, Int x) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(x));
-  }
-};
-
-bool supported() {
-  return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
+bool supported() { return supports_avx512vnni(); }
 
 #include "encoder.h"
 

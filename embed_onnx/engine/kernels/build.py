@@ -20,11 +20,13 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 LIBRARY = FOLDER / "embed_onnx_kernels.so"
 
+AVX512_VNNI = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma"
 INSTRUCTION_SETS = {
     "x86_64": {
         "avx2": "-mavx2 -mfma",
         "avxvnni": "-mavx2 -mfma -mavxvnni",
-        "avx512vnni": "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma",
+        "avx512vnni": AVX512_VNNI,
+        "amx": f"{AVX512_VNNI} -mamx-tile -mamx-int8",
     },
     "aarch64": {"neon": "-march=armv8.2-a+dotprod"},
 }

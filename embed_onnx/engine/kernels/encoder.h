@@ -116,7 +116,7 @@ void transform(const Pass& pass, int first, int last, char* memory) {
 
 constexpr Engine engine(const char* name) {
   return {name,
-          {kPanel, Isa::group, sizeof(Quantized), Isa::offset, Isa::pair_sum},
+          {kPanel, Isa::group, Isa::input_multiple, sizeof(Quantized), Isa::offset, Isa::pair_sum},
           supported,
           attend_scratch,
           transform_scratch,

@@ -26,6 +26,7 @@ enum class Activation { gelu, gelu_tanh, relu, silu };
 struct Layout {
   int panel;             // output channels that the micro-kernel computes together
   int group;             // input channels that one dot product instruction adds up
+  int input_multiple;    // what their number is padded to, with zeros
   int activation_bytes;  // size of a quantized activation, a number of 0..255
   int offset;            // what is taken off it, so that it fits a signed byte
   int pair_sum;          // the largest sum of weights 2i and 2i + 1 that the instruction is exact for, either sign
@@ -38,9 +39,9 @@ struct Halves {
   const int8_t* weights;  // [blocks, panel, group]
 };
 
-// A product with int8 weights and one scale a channel. Channels are padded with zeros to whole panels and groups.
+// A product with int8 weights and one scale a channel. Channels are padded with zeros to whole panels and to Layout::input_multiple.
 struct Product {
-  int inputs;             // a multiple of the group
+  int inputs;             // a multiple of Layout::input_multiple
   int outputs;            // a multiple of the panel
   const int8_t* weights;  // [outputs / panel, inputs / group, panel, group]
   Halves halves;          // to be added to the weights
@@ -133,6 +134,6 @@ struct Engine {
   double (*peak)(double seconds);
 };
 
-extern const Engine avx512vnni, avxvnni, avx2, neon;
+extern const Engine amx, avx512vnni, avxvnni, avx2, neon;
 
 }  // namespace embed_onnx

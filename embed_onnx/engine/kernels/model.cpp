@@ -117,7 +117,7 @@ PackedProduct pack(const ProductTensors& tensors, const Layout& layout, const st
 
 PackedProduct::PackedProduct(const ProductTensors& tensors, const Layout& layout, const std::vector<int>& rows,
                              const std::vector<int>& columns, const std::vector<float>& factors, int8_t* weights)
-    : inputs_(static_cast<int>(round_up(rows.size(), layout.group))),
+    : inputs_(static_cast<int>(round_up(rows.size(), layout.input_multiple))),
       outputs_(static_cast<int>(round_up(columns.size(), layout.panel))),
       weights_(weights),
       scale_(outputs_),
@@ -143,7 +143,7 @@ PackedProduct::PackedProduct(const ProductTensors& tensors, const Layout& layout
 }
 
 size_t PackedProduct::size(const Layout& layout, size_t rows, size_t columns) {
-  return round_up(rows, layout.group) * round_up(columns, layout.panel);
+  return round_up(rows, layout.input_multiple) * round_up(columns, layout.panel);
 }
 
 // Halves the weights of each block that has a pair which is too large: pairs of halves sum to 128 at most.

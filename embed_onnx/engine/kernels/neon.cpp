@@ -17,6 +17,7 @@ namespace {
 struct Isa : Vector {
   using Quantized = int8_t;
   static constexpr int group = 4;
+  static constexpr int input_multiple = group;
   static constexpr int columns = 4;
   static constexpr int offset = 128;
   static constexpr int pair_sum = kAnyPair;

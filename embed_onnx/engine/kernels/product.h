@@ -53,6 +53,19 @@ inline __attribute__((always_inline)) void prefetch_next(const Operands& in, con
   for (int i = in.number * kCacheLine; i < kBlock; i += in.tiles * kCacheLine) __builtin_prefetch(next + i, 0, 2);
 }
 
+// What turns a vector of sums into results.
+struct Channels {
+  Float scale, sum, bias;
+};
+
+template <class Epilogue>
+inline __attribute__((always_inline)) void finish(const Channels& by, Int sums, float row_scale, float row_minimum,
+                                                  float* place) {
+  const Float shift = Isa::fma(Isa::all(row_minimum), by.sum, by.bias);
+  const Float y = Isa::fma(Isa::to_float(sums) * by.scale, Isa::all(row_scale), shift);
+  Isa::store(place, Epilogue::of(y, place));
+}
+
 // R rows by one panel of channels.
 template <int R, class Epilogue>
 void tile(const Operands& in, float* out, size_t stride) {
@@ -76,35 +89,51 @@ void tile(const Operands& in, float* out, size_t stride) {
 #pragma GCC unroll 8
   for (int c = 0; c < C; c++) {
     const int i = c * kLanes;
-    const Float scale = Isa::load(by.scale + i), sum = Isa::load(by.sum + i), bias = Isa::load(by.bias + i);
+    const Channels channels = {Isa::load(by.scale + i), Isa::load(by.sum + i), Isa::load(by.bias + i)};
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-      float* place = out + r * stride + i;
-      Float shift = Isa::fma(Isa::all(by.row_minimum[r]), sum, bias);
-      Float y = Isa::fma(Isa::to_float(sums[r][c]) * scale, Isa::all(by.row_scale[r]), shift);
-      Isa::store(place, Epilogue::of(y, place));
-    }
+    for (int r = 0; r < R; r++)
+      finish<Epilogue>(channels, sums[r][c], by.row_scale[r], by.row_minimum[r], out + r * stride + i);
   }
 }
 
-using Tile = void (*)(const Operands&, float*, size_t);
+// The same for up to Unit::matrix_rows rows, by a unit that multiplies matrices.
+template <class Epilogue, class Unit = Isa>
+void matrix_tile(const Operands& in, int rows, float* out, size_t stride) {
+  alignas(kCacheLine) int32_t sums[Unit::matrix_rows][kPanel];
+  Unit::matrix_sums(in.rows, rows, in.inputs, in.weights, sums[0]);
+  for (int i = 0; i < kPanel; i += kLanes) {
+    const Channels channels = {Isa::load(in.scale + i), Isa::load(in.sum + i), Isa::load(in.bias + i)};
+    for (int r = 0; r < rows; r++)
+      finish<Epilogue>(channels, Isa::load(sums[r] + i), in.row_scale[r], in.row_minimum[r], out + r * stride + i);
+  }
+}
+
+using TileOfRows = void (*)(const Operands&, float*, size_t);
 template <class Epilogue>
-struct Tiles {
-  static constexpr Tile of_rows[kTileRows] = {tile<1, Epilogue>, tile<2, Epilogue>, tile<3, Epilogue>,
+struct RowTiles {
+  static constexpr TileOfRows of_rows[kTileRows] = {tile<1, Epilogue>, tile<2, Epilogue>, tile<3, Epilogue>,
                                               tile<4, Epilogue>, tile<5, Epilogue>, tile<6, Epilogue>};
 };
 
-int tiles_of(int rows) { return (rows + kTileRows - 1) / kTileRows; }
+// How many tiles of at most `most` rows cover `rows`.
+int tiles_of(int rows, int most) { return (rows + most - 1) / most; }
 
 // Calls f(row, rows) for tiles of nearly equal height that cover `rows`.
 template <class F>
-void for_each_tile(int rows, F f) {
+void for_each_tile(int rows, int most, F f) {
   int row = 0;
-  for (int tiles = tiles_of(rows); tiles > 0; tiles--) {
+  for (int tiles = tiles_of(rows, most); tiles > 0; tiles--) {
     const int height = (rows - row + tiles - 1) / tiles;
     f(row, height);
     row += height;
   }
+}
+
+template <class Epilogue>
+void any_tile(const Operands& in, int height, float* out, size_t stride) {
+  if constexpr (Isa::matrix_rows > 0)
+    if (height > kTileRows) return matrix_tile<Epilogue>(in, height, out, stride);
+  RowTiles<Epilogue>::of_rows[height - 1](in, out, stride);
 }
 
 // `columns` channels of a product, from `first` on, both whole panels: out [count, stride].
@@ -112,9 +141,10 @@ template <class Epilogue>
 void multiply(const Product& product, int first, int columns, const Rows& rows, int row, int count, float* out,
               size_t stride) {
   const Quantized* values = static_cast<const Quantized*>(rows.values) + static_cast<size_t>(row) * product.inputs;
+  const int most = count > kTileRows && Isa::matrix_rows ? Isa::matrix_rows : kTileRows;
   for (int panel = first; panel < first + columns; panel += kPanel) {
     int number = 0;
-    for_each_tile(count, [&](int top, int height) {
+    for_each_tile(count, most, [&](int top, int height) {
       const Operands in = {values + static_cast<size_t>(top) * product.inputs,
                            rows.scale + row + top,
                            rows.minimum + row + top,
@@ -126,8 +156,8 @@ void multiply(const Product& product, int first, int columns, const Rows& rows, 
                            product.bias + panel,
                            product.start + panel,
                            number++,
-                           tiles_of(count)};
-      Tiles<Epilogue>::of_rows[height - 1](in, out + top * stride + (panel - first), stride);
+                           tiles_of(count, most)};
+      any_tile<Epilogue>(in, height, out + top * stride + (panel - first), stride);
     });
   }
 }

@@ -14,7 +14,7 @@ namespace {
 
 const Engine* const kEngines[] = {
 #if defined(__x86_64__)
-    &avx512vnni, &avxvnni, &avx2,
+    &amx, &avx512vnni, &avxvnni, &avx2,
 #elif defined(__aarch64__)
     &neon,
 #endif

@@ -6,6 +6,7 @@ struct Vector {
   using Float = __m256;
   using Int = __m256i;
   static constexpr int lanes = 8;
+  static constexpr int matrix_rows = 0;  // no unit that multiplies matrices
 
   static Float zero() { return _mm256_setzero_ps(); }
   static Float all(float x) { return _mm256_set1_ps(x); }
@@ -62,6 +63,7 @@ struct Vector {
 
   using Quantized = uint8_t;
   static constexpr int group = 4;
+  static constexpr int input_multiple = group;
   static constexpr int columns = 2;  // vectors in a row of the micro-kernel's tile
   static constexpr int offset = 0;
 

@@ -5,6 +5,7 @@ struct Vector {
   using Float = __m512;
   using Int = __m512i;
   static constexpr int lanes = 16;
+  static constexpr int matrix_rows = 0;  // no unit that multiplies matrices
 
   static Float zero() { return _mm512_setzero_ps(); }
   static Float all(float x) { return _mm512_set1_ps(x); }

@@ -5,6 +5,7 @@ struct Vector {
   using Float = float32x4_t;
   using Int = int32x4_t;
   static constexpr int lanes = 4;
+  static constexpr int matrix_rows = 0;  // no unit that multiplies matrices
 
   static Float zero() { return vdupq_n_f32(0); }
   static Float all(float x) { return vdupq_n_f32(x); }
