@@ -2,8 +2,9 @@
 
     python -m benchmarks.architectures [NAME ...]
 
-Records how far float32 and int8 artifacts are from sentence-transformers on the parity sentences, texts
-beyond the limit of 160 tokens and beyond every window of attention among them; or why there is none.
+Records which exporter wrote the artifacts, how far float32 and int8 are from sentence-transformers on the
+parity sentences, texts beyond the limit of 160 tokens and beyond every window of attention among them, and
+how long the export of int8 took; or why there is none.
 """
 
 import argparse
@@ -15,10 +16,9 @@ from typing import Any
 import torch
 
 from benchmarks import record
-from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.run import export_all
+from embed_onnx_export.run import Export, export_all
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 import small_models
@@ -39,24 +39,25 @@ def _row(name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = small_models.save(Path(scratch) / name, name)
         try:
-            artifacts = {kind: _export(folder, kind) for kind in ("float32", "int8")}
+            float32, int8 = (_export(folder, precision) for precision in ("float32", "int8"))
         except ExportError as err:
             return {"refused": str(err)}
-    float32, int8 = artifacts["float32"], artifacts["int8"]
-    quantization = int8.quantization
+    quantization = int8.manifest.quantization
     assert quantization is not None
+    parity = int8.manifest.parity
     return {
+        "exporter": int8.manifest.exporter,
         "kernels": quantization.no_kernel is None,
-        "float32": float32.parity.cosine_min,
-        "int8": [int8.parity.cosine_mean, int8.parity.cosine_min],
+        "float32": float32.manifest.parity.cosine_min,
+        "int8": [parity.cosine_mean, parity.cosine_min],
+        "seconds": int8.seconds,
     }
 
 
-def _export(folder: Path, precision: Any) -> manifest.Manifest:
+def _export(folder: Path, precision: Any) -> Export:
     entry = Entry(name=f"{folder.name}-{precision}", repo=folder.name, folder=folder, precision=precision)
-    artifacts = folder.with_name("artifacts")
-    export_all([entry], artifacts, force=True)
-    return manifest.read(artifacts / entry.name)
+    (export,) = export_all([entry], folder.with_name("artifacts"), force=True)
+    return export
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, peers, record, summary
+from benchmarks import chart, export_tables, peers, record, summary
 from benchmarks.engines import OURS
 from benchmarks.load import BULK, DURING, IDLE
 from benchmarks.speed import MIXED
@@ -43,7 +43,9 @@ def main() -> None:
         README: {"figures": headline(files, results), "bulk": bulk(), "ray": on_ray()},
         DOCS / "benchmarks.md": {"figures": figures(files, results)},
         DOCS / "architectures.md": {
-            "architectures": architectures(record.read("architectures")),
+            "architectures": export_tables.architectures(record.read("architectures")),
+            "forms": export_tables.forms(record.read("forms")),
+            "exporters": exporters(record.read("exporters")),
             "long": long_texts(record.read("long_texts")),
         },
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
@@ -129,21 +131,9 @@ def _seconds(row: Results) -> str:
     return f"{row['first']}, {row['mean']}, {row['p95']} s"
 
 
-def architectures(file: Results) -> str:
-    """An architecture a row, those with kernels first, those without an artifact last; in Markdown."""
-    rows = sorted(
-        file["results"].items(), key=lambda item: ("refused" in item[1], not item[1].get("kernels"))
-    )
-    head = ["architecture", "int8 by", "float32: cosine, least", "int8: cosine, mean and least"]
-    return markdown.table(head, ([name, *_exported(row)] for name, row in rows))
-
-
-def _exported(row: Results) -> list[str]:
-    if "refused" in row:
-        return [f"refused: {row['refused']}", "", ""]
-    mean, least = row["int8"]
-    by = "native kernels" if row["kernels"] else "ONNX Runtime"
-    return [by, f"{row['float32']:.6f}", f"{mean:.4f}, {least:.4f}"]
+def exporters(file: Results) -> str:
+    """The exporters, and how they were measured, in Markdown."""
+    return f"{export_tables.exporters(file)}\n\n`{file['command']}`, in turns, on {_machine(file)}."
 
 
 def long_texts(file: Results) -> str:

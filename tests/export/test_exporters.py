@@ -7,10 +7,12 @@ import numpy as np
 import onnx
 import pytest
 import small_models
+import transformers
 
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare, onnx_file, states
 from embed_onnx_export.graph.bert import encoder_graph
+from embed_onnx_export.graph.exporters import traced
 from embed_onnx_export.graph.states import Exporter
 
 
@@ -79,6 +81,27 @@ def test_a_graph_of_one_length_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 
     with pytest.raises(ExportError, match="the graph of its architecture, bert, fails for 1 tokens"):
         states.write(Module(small_models.build("bert")), tmp_path / "model.onnx", max_tokens=48)
+
+
+@pytest.mark.parametrize(
+    ("installed", "architecture", "refused"),
+    [("4.57.6", "qwen3", True), ("4.57.6", "bert", False), ("5.0.0", "qwen3", False)],
+)
+def test_a_config_that_a_later_version_saved(
+    monkeypatch: pytest.MonkeyPatch, installed: str, architecture: str, refused: bool
+) -> None:
+    """Transformers 4 reads it if it has none of the fields that are new in 5; any 5 reads it."""
+    module = Module(small_models.build(architecture))
+    module.auto_model.config.transformers_version = "5.24.0"
+    monkeypatch.setattr(transformers, "__version__", installed)
+
+    reason = traced.refusal(module, max_tokens=48) or ""
+
+    sentence = (
+        "was saved by transformers 5.24.0 and has rope_parameters, layer_types, and transformers 4.57.6"
+    )
+    assert refused == (sentence in reason)
+    assert refused == bool(reason)
 
 
 def test_texts_together_are_masked() -> None:

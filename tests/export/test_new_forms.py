@@ -5,36 +5,24 @@ of a comparison with the loaded one.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import forms
 import kept
 import numpy as np
 import pytest
-import small_models
 import torch
+from forms import FORMS
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Dense, Transformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
-from small_models import OTHER_TOKENS, PROMPTS, WIDTH
-from tokenizers import AddedToken
 
 from embed_onnx import Model
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.models.tokenizer import Tokenizer
-from embed_onnx_export import parity
 from embed_onnx_export.run import export_all
 
-THETA = 700.0
-"""A base of rotary positions that no class has by itself."""
-WINDOWED = {
-    "full_attention": {"rope_type": "default", "rope_theta": 3000.0},
-    "sliding_attention": {"rope_type": "default", "rope_theta": THETA},
-}
-ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": THETA}}
-INSTRUCT = {"query": "Instruct: Given a web search query, retrieve passages\nQuery:", "document": ""}
+every_form = pytest.mark.parametrize("name", FORMS)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,79 +33,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def transformer(folder: Path, architecture: str, tokenizer: str, **options: Any) -> Transformer:
-    """A small transformer, some fields of its config changed, with a tokenizer of one special token more."""
-    fast = small_models.fast_tokenizer(tokenizer, max_tokens=OTHER_TOKENS)
-    fast.add_special_tokens({"extra_special_tokens": [AddedToken("<|task|>")]})
-    fast.padding_side = options.pop("padding_side", "right")
-    model = small_models.build(architecture, len(fast), **options)
-    model.save_pretrained(folder)
-    fast.save_pretrained(folder)
-    module = Transformer(str(folder), model_kwargs={"attn_implementation": "eager"})
-    module.model = model  # and not what was read
-    return module
-
-
-def qwen3_embedding(folder: Path) -> SentenceTransformer:
-    """Last token, prompts that instruct queries and nothing before documents."""
-    first = transformer(folder, "qwen3", "bpe", padding_side="left", **ROPE)
-    modules = [first, Pooling(WIDTH, "lasttoken", include_prompt=True), Normalize()]
-    return SentenceTransformer(modules=modules, prompts=INSTRUCT, similarity_fn_name="cosine", device="cpu")
-
-
-def embedding_gemma(folder: Path) -> SentenceTransformer:
-    """Attention in both directions, windows, two Dense without biases."""
-    first = transformer(folder, "gemma3_text", "byte-fallback", rope_parameters=WINDOWED)
-    wider = Dense(WIDTH, 4 * WIDTH, bias=False, activation_function=torch.nn.Identity())
-    narrower = Dense(4 * WIDTH, WIDTH, bias=False, activation_function=torch.nn.Identity())
-    modules = [first, Pooling(WIDTH, "mean"), wider, narrower, Normalize()]
-    return SentenceTransformer(modules=modules, prompts=PROMPTS, device="cpu")
-
-
-def mmbert(folder: Path) -> SentenceTransformer:
-    """ModernBERT with Gemma's kind of tokenizer and other bases of its positions."""
-    first = transformer(folder, "modernbert", "byte-fallback", rope_parameters=WINDOWED)
-    return SentenceTransformer(modules=[first, Pooling(WIDTH, "mean"), Normalize()], device="cpu")
-
-
-def plain(
-    architecture: str, tokenizer: str, pooling: str, **fields: Any
-) -> Callable[[Path], SentenceTransformer]:
-    """A transformer and a pooling."""
-
-    def make(folder: Path) -> SentenceTransformer:
-        first = transformer(folder, architecture, tokenizer, **fields)
-        return SentenceTransformer(modules=[first, Pooling(WIDTH, pooling)], prompts=PROMPTS, device="cpu")
-
-    return make
-
-
-FORMS: dict[str, Callable[[Path], SentenceTransformer]] = {
-    "qwen3-embedding": qwen3_embedding,
-    "embeddinggemma": embedding_gemma,
-    "mmbert": mmbert,
-    "eurobert": plain("eurobert", "bpe", "mean"),
-    "nomic": plain("nomic_bert", "wordpiece", "mean"),
-    "gte": plain("gte", "unigram", "cls"),
-    "jina-v3": plain("jina_embeddings_v3", "unigram", "mean"),
-    "qwen2": plain("qwen2", "bpe", "lasttoken", **ROPE),
-    "mistral": plain("mistral", "byte-fallback", "lasttoken", **ROPE),
-    "t5": plain("t5", "unigram", "mean"),
-    "umt5": plain("umt5", "unigram", "mean"),
-}
-"""By the name of what they resemble."""
-forms = pytest.mark.parametrize("name", FORMS)
-
-
 def saved(folder: Path) -> None:
     """Save each form and its artifact, and the vectors and ids of the model before it was saved."""
-    for name, make in FORMS.items():
-        torch.manual_seed(3)
-        model = make(folder / f"{name}-transformer")
-        model.save_pretrained(str(folder / name))
+    for name in FORMS:
+        model = forms.save(name, folder / name)
         export_all([entry(folder / name)], folder / "artifacts", force=False)
-        vectors = {str(prompt): encode(model, prompt) for prompt in [None, *model.prompts]}
-        ids = [model.preprocess([text])["input_ids"][0].tolist() for text in texts()]
+        vectors = {str(prompt): forms.encode(model, prompt) for prompt in (None, *model.prompts)}
+        ids = [model.preprocess([text])["input_ids"][0].tolist() for text in forms.texts()]
         np.savez(folder / f"{name}.npz", **vectors)
         (folder / f"{name}.json").write_text(json.dumps(ids))
 
@@ -131,19 +53,7 @@ def entry(folder: Path) -> Entry:
     return Entry(name=folder.name, repo=folder.name, folder=folder, precision="float32")
 
 
-def encode(model: SentenceTransformer, prompt: str | None) -> np.ndarray:
-    vectors: np.ndarray = model.encode(texts(), prompt_name=prompt, batch_size=1, show_progress_bar=False)
-    return vectors
-
-
-def texts() -> list[str]:
-    """Of lengths up to the limit and beyond it, with a special token, and the parity sentences."""
-    lengths = (1, 5, 31, 32, 33, 70, 120, 158, 300)
-    long = [" ".join(["a"] * words) for words in lengths]
-    return [*long, "before <|task|> after", *parity.sentences()]
-
-
-@forms
+@every_form
 def test_float32_is_the_model_that_was_saved(folder: Path, name: str) -> None:
     """With each prompt: vectors of the model before it was saved, and of the one that is loaded."""
     loaded = SentenceTransformer(str(folder / name), device="cpu")
@@ -151,21 +61,16 @@ def test_float32_is_the_model_that_was_saved(folder: Path, name: str) -> None:
     with Model.load(folder / "artifacts" / name, threads=1) as artifact:
         assert [str(prompt) for prompt in (None, *loaded.prompts)] == list(before)
         for prompt in (None, *loaded.prompts):
-            actual = artifact.encode(texts(), prompt_name=prompt)
-            assert 0.99999 < cosines(before[str(prompt)], actual).min()
-            assert 0.99999 < cosines(encode(loaded, prompt), actual).min()
+            actual = artifact.encode(forms.texts(), prompt_name=prompt)
+            assert 0.99999 < forms.cosines(before[str(prompt)], actual).min()
+            assert 0.99999 < forms.cosines(forms.encode(loaded, prompt), actual).min()
 
 
-@forms
+@every_form
 def test_ids_are_those_of_the_model_that_was_saved(folder: Path, name: str) -> None:
     record = manifest.read(folder / "artifacts" / name)
 
     tokenizer = Tokenizer(folder / "artifacts" / name / "tokenizer.json", max_tokens=record.max_tokens)
-    actual = [item.ids for item in tokenizer.encode(texts())]
+    actual = [item.ids for item in tokenizer.encode(forms.texts())]
 
     assert json.loads((folder / f"{name}.json").read_text()) == actual
-
-
-def cosines(expected: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(expected, axis=1) * np.linalg.norm(actual, axis=1)
-    return (expected * actual).sum(axis=1) / norms

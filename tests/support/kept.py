@@ -26,6 +26,7 @@ SOURCES = (
     "embed_onnx/engine",
     "embed_onnx/models/tokenizer.py",
     "tests/support/small_models.py",
+    "tests/support/forms.py",
     "tests/support/kept.py",
 )
 ENDINGS = {".py", ".so", ".json"}

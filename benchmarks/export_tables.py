@@ -1,0 +1,59 @@
+"""What was exported and how near it is to its original, as tables in Markdown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from embed_onnx_export.report import markdown
+
+Results = dict[str, Any]
+
+
+def architectures(file: Results) -> str:
+    """An architecture a row, those with kernels first, those without an artifact last; in Markdown."""
+    rows = sorted(
+        file["results"].items(), key=lambda item: ("refused" in item[1], not item[1].get("kernels"))
+    )
+    head = [
+        "architecture", "exporter", "int8 by", "float32: cosine, least", "int8: cosine, mean and least",
+        "seconds",
+    ]  # fmt: skip
+    return markdown.table(head, ([name, *_exported(row)] for name, row in rows))
+
+
+def _exported(row: Results) -> list[str]:
+    if "refused" in row:
+        return [f"refused: {row['refused']}", "", "", "", ""]
+    by = "native kernels" if row["kernels"] else "ONNX Runtime"
+    seconds = f"{row['seconds']:.1f}"
+    return [row["exporter"], by, f"{row['float32']:.6f}", _mean_and_least(row["int8"]), seconds]
+
+
+def _mean_and_least(cosines: Sequence[float]) -> str:
+    return ", ".join(f"{cosine:.4f}" for cosine in cosines)
+
+
+def forms(file: Results) -> str:
+    """A form of checkpoints a row, in Markdown."""
+    head = ["like", "architecture", "exporter", "token ids", "float32: cosine, least", "int8: mean and least"]
+    rows = [
+        [
+            name,
+            row["architecture"],
+            row["exporter"],
+            "equal" if row["equal ids"] else "differ",
+            f"{row['float32'][1]:.6f}",
+            _mean_and_least(row["int8"]),
+        ]
+        for name, row in file["results"].items()
+    ]
+    return markdown.table(head, rows)
+
+
+def exporters(file: Results) -> str:
+    """An exporter a row, in Markdown."""
+    head = ["exporter", "seconds: quartiles", "int8: cosine, mean and least"]
+    rows = [
+        [name, ", ".join(f"{seconds:.1f}" for seconds in row["seconds"]), _mean_and_least(row["cosine"])]
+        for name, row in file["results"].items()
+    ]
+    return markdown.table(head, rows)
