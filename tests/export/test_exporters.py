@@ -7,13 +7,17 @@ import numpy as np
 import onnx
 import pytest
 import small_models
+import torch
 import transformers
+from sentence_transformers import SentenceTransformer
 
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare, onnx_file, states
 from embed_onnx_export.graph.bert import encoder_graph
-from embed_onnx_export.graph.exporters import traced
+from embed_onnx_export.graph.exporters import torch_export, traced
 from embed_onnx_export.graph.states import Exporter
+
+EAGER = {"attn_implementation": "eager"}
 
 
 class Module:
@@ -66,6 +70,23 @@ def test_whatever_exporter_wrote_a_graph_it_is_compared(
 
     with pytest.raises(ExportError, match=r"architecture, bert, gives states of 1 tokens that are .*PyTorch"):
         states.write(Module(small_models.build("bert")), tmp_path / "model.onnx", max_tokens=48)
+
+
+def test_the_longest_text_is_compared_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph has other positions than its original, but only beyond the other lengths."""
+    limit = compare.COMPARED_TOKENS[-1] + 100
+    folder = small_models.save(tmp_path / "bert", num_hidden_layers=1, max_position_embeddings=limit)
+    original, other = (SentenceTransformer(str(folder), device="cpu", model_kwargs=EAGER)[0] for _ in "ab")
+    with torch.no_grad():
+        other.auto_model.embeddings.position_embeddings.weight[limit - 1] += torch.arange(small_models.WIDTH)
+    wrong = Exporter(
+        name="wrong", refusal=lambda *_: None, write=lambda _, path: torch_export.write(other, path)
+    )
+    monkeypatch.setattr(states, "EXPORTERS", (wrong,))
+
+    with pytest.raises(ExportError, match=f"bert, gives states of {limit} tokens that are"):
+        states.write(original, tmp_path / "model.onnx", max_tokens=limit)
+    assert "eager" == original.auto_model.config._attn_implementation
 
 
 def test_a_graph_of_one_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,19 +24,33 @@ Input = tuple[Integers, Integers]
 
 COMPARED_TOKENS = (1, 2, 7, 24, 128, 512, 1500)
 """The longest is beyond the windows of local attention that embedders use, and beyond the traced length."""
+LONGEST_TOKENS = 8192
+"""Of one more text, where neither side keeps the scores of attention, which take memory by its square."""
 PADDED_TOKENS = 24
 """Of one more text, which holds padding ids: some models count positions by them."""
 
 
 def inputs(vocabulary: int, padding_id: int | None, max_tokens: int) -> Iterator[Input]:
     """A text of each length, without padding ids; then one that holds some, as a text may."""
-    words = np.array([number for number in range(vocabulary) if number != padding_id])
+    words = _words(vocabulary, padding_id)
     for length in sorted({min(length, max_tokens) for length in COMPARED_TOKENS}):
         yield _alone(np.random.default_rng(length).choice(words, (1, length)))
     if padding_id is not None:
         ids = np.random.default_rng(0).choice(words, (1, min(PADDED_TOKENS, max_tokens)))
         ids[:, ::3] = padding_id
         yield _alone(ids)
+
+
+def longest(vocabulary: int, padding_id: int | None, max_tokens: int) -> list[Input]:
+    """A text of the limit or of ``LONGEST_TOKENS``, unless ``inputs`` has one that is as long."""
+    length = min(max_tokens, LONGEST_TOKENS)
+    if length <= COMPARED_TOKENS[-1]:
+        return []
+    return [_alone(np.random.default_rng(length).choice(_words(vocabulary, padding_id), (1, length)))]
+
+
+def _words(vocabulary: int, padding_id: int | None) -> Integers:
+    return np.array([number for number in range(vocabulary) if number != padding_id])
 
 
 def together(texts: list[Input]) -> Input:

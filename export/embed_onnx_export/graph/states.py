@@ -1,6 +1,7 @@
 """The float32 graph of a transformer's states, by an exporter of the table, and compared with PyTorch."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def write(module: Any, output: Path, *, max_tokens: int, exporter: str | None = 
     first = _exporter(module, max_tokens, exporter)
     first.write(module, output)
     quadratic = attention.rewrite(output, max_tokens)
-    _check(module.auto_model, output, max_tokens)
+    _check(module.auto_model, output, max_tokens, in_blocks=quadratic is None)
     return States(first.name, quadratic)
 
 
@@ -67,10 +68,27 @@ def _exporter(module: Any, max_tokens: int, name: str | None) -> Exporter:
     raise ExportError("; ".join(reasons))
 
 
-def _check(model: Any, path: Path, max_tokens: int) -> None:
+def _check(model: Any, path: Path, max_tokens: int, *, in_blocks: bool) -> None:
+    """Compare the graph with PyTorch; ``in_blocks``: it keeps no scores of attention for long texts."""
     words = model.get_input_embeddings()
     padding_id = getattr(words, "padding_idx", None) or max(model.config.pad_token_id or 0, 0)
-    inputs = compare.inputs(words.weight.shape[0], padding_id, max_tokens)
-    fault = compare.fault(path, compare.of_pytorch(model), inputs, TOLERANCE)
+    rows = words.weight.shape[0]
+    original = compare.of_pytorch(model)
+    fault = compare.fault(path, original, compare.inputs(rows, padding_id, max_tokens), TOLERANCE)
+    with _fused_attention(model) as fused:
+        if not fault and in_blocks and fused:
+            fault = compare.fault(path, original, compare.longest(rows, padding_id, max_tokens), TOLERANCE)
     if fault:
         raise ExportError(f"the graph of its architecture, {model.config.model_type}, {fault}; {WAY_OUT}")
+
+
+@contextlib.contextmanager
+def _fused_attention(model: Any) -> Iterator[bool]:
+    """Let PyTorch compute attention without keeping its scores; whether the architecture can."""
+    before = model.config._attn_implementation
+    if getattr(model, "_supports_sdpa", False):
+        model.set_attn_implementation("sdpa")
+    try:
+        yield model.config._attn_implementation == "sdpa"
+    finally:
+        model.set_attn_implementation(before)
