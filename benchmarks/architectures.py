@@ -4,12 +4,13 @@
 
 Records which exporter wrote the artifacts, how far float32 and int8 are from sentence-transformers on the
 parity sentences, texts beyond the limit of 160 tokens and beyond every window of attention among them, and
-how long the export of int8 took; or why there is none.
+how many seconds of CPU the export of int8 took; or why there is none.
 """
 
 import argparse
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ def _row(name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = small_models.save(Path(scratch) / name, name)
         try:
-            float32, int8 = (_export(folder, precision) for precision in ("float32", "int8"))
+            float32 = _export(folder, "float32")
+            started = time.process_time()
+            int8 = _export(folder, "int8")
+            seconds = time.process_time() - started
         except ExportError as err:
             return {"refused": str(err)}
     quantization = int8.manifest.quantization
@@ -50,7 +54,7 @@ def _row(name: str) -> dict[str, Any]:
         "kernels": quantization.no_kernel is None,
         "float32": float32.manifest.parity.cosine_min,
         "int8": [parity.cosine_mean, parity.cosine_min],
-        "seconds": int8.seconds,
+        "seconds": seconds,
     }
 
 

@@ -15,7 +15,7 @@ def architectures(file: Results) -> str:
     )
     head = [
         "architecture", "exporter", "int8 by", "float32: cosine, least", "int8: cosine, mean and least",
-        "seconds",
+        "CPU seconds",
     ]  # fmt: skip
     return markdown.table(head, ([name, *_exported(row)] for name, row in rows))
 
@@ -51,7 +51,7 @@ def forms(file: Results) -> str:
 
 def exporters(file: Results) -> str:
     """An exporter a row, in Markdown."""
-    head = ["exporter", "seconds: quartiles", "int8: cosine, mean and least"]
+    head = ["exporter", "CPU seconds: quartiles", "int8: cosine, mean and least"]
     rows = [
         [name, ", ".join(f"{seconds:.1f}" for seconds in row["seconds"]), _mean_and_least(row["cosine"])]
         for name, row in file["results"].items()

@@ -242,7 +242,7 @@ def test_an_export_says_what_stays_quadratic(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, limit: int, reason: str | None
 ) -> None:
     """In one line, where texts may be long enough for it to matter; it is kept in the manifest."""
-    module(tmp_path, name, limit)
+    module(tmp_path, name, limit, num_hidden_layers=1)
     entry = Entry(name="small", repo=name, folder=tmp_path / name)
 
     export.show(export_all([entry], tmp_path / "artifacts", force=False))
