@@ -3,8 +3,7 @@
     python -m benchmarks.compilers --artifact FOLDER --compiler g++ --compiler clang++
 
 Each build is loaded into one process and takes its turn with the others, on one thread. A figure is the time
-of the first compiler divided by that of another: below 1, the other is slower. Without a clang on the
-machine, the package ziglang has one: ``--compiler "python -m ziglang c++ -target x86_64-linux-gnu"``.
+of the first compiler divided by that of another: below 1, the other is slower.
 """
 
 import argparse

@@ -24,7 +24,7 @@ from kernel_cases import (
     layer_case,
     numbered,
 )
-from kernel_reference import ACTIVATIONS, Array
+from kernel_reference import Array
 from kernel_sessions import ENGINES, run_case
 
 from embed_onnx.engine.kernels import build
@@ -160,26 +160,6 @@ def wrong_cases() -> list[tuple[str, Case]]:
     return result
 
 
-def random_cases(count: int) -> dict[str, Case]:
-    """Layers of any sizes with masks of any numbers."""
-    rng = np.random.default_rng(5)
-    result = {}
-    for number in range(count):
-        head_size, heads, positions = rng.integers(1, 40), rng.integers(1, 6), rng.integers(1, 30)
-        shape = kernel_cases.Shape(
-            width=int(rng.integers(1, 90)),
-            heads=int(heads),
-            head_size=int(head_size),
-            hidden=int(rng.integers(1, 150)),
-            positions=int(positions) * int(rng.integers(0, 2)),
-        )
-        mask = rng.integers(-1, 3, (rng.integers(0, 3), rng.integers(0, positions + 1)))
-        activation = list(ACTIVATIONS)[number % 4]
-        result[f"layer {number}"] = layer_case(shape, mask, activation=activation, seed=number)
-        result[f"embeddings {number}"] = embeddings_case(shape.width, int(positions), mask, seed=number)
-    return result
-
-
 engines = pytest.mark.parametrize("engine", build.INSTRUCTION_SETS.get(platform.machine(), ()))
 ADDRESS = "-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all"
 THREAD = "-O1 -g1 -fsanitize=thread"
@@ -198,7 +178,7 @@ def test_no_step_beyond_memory_for_any_sizes(
     programs: Callable[[str, str], Path], tmp_path: Path, engine: str
 ) -> None:
     command = [str(programs("", ADDRESS))]
-    cases = random_cases(60)
+    cases = kernel_cases.random_cases(60)
 
     for case, actual in zip(
         cases.values(), run(command, engine, cases.values(), tmp_path, threads=2), strict=True

@@ -310,3 +310,23 @@ def every_case() -> dict[str, Case]:
     result["values far from zero"] = far = layer_case(SHAPES["2 heads of 26"], mixed)
     far.weights["qkv_bias"][:] += 10
     return result
+
+
+def random_cases(count: int) -> dict[str, Case]:
+    """Layers of any sizes with masks of any numbers."""
+    rng = np.random.default_rng(5)
+    result = {}
+    for number in range(count):
+        head_size, heads, positions = rng.integers(1, 40), rng.integers(1, 6), rng.integers(1, 30)
+        shape = Shape(
+            width=int(rng.integers(1, 90)),
+            heads=int(heads),
+            head_size=int(head_size),
+            hidden=int(rng.integers(1, 150)),
+            positions=int(positions) * int(rng.integers(0, 2)),
+        )
+        mask = rng.integers(-1, 3, (rng.integers(0, 3), rng.integers(0, positions + 1)))
+        activation = list(ACTIVATIONS)[number % 4]
+        result[f"layer {number}"] = layer_case(shape, mask, activation=activation, seed=number)
+        result[f"embeddings {number}"] = embeddings_case(shape.width, int(positions), mask, seed=number)
+    return result
