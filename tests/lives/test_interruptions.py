@@ -23,21 +23,40 @@ HEARS_INTERRUPTS = "import signal\nsignal.signal(signal.SIGINT, signal.default_i
 HEARS_HANGUPS = "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
 """Run at the start of a process: children inherit ignored signals from the program that runs the tests."""
 HIDES_PYTORCH = f"import runpy\nrunpy.run_path({WITHOUT_PYTORCH['PYTHONPATH'] + '/sitecustomize.py'!r})\n"
+STAYS = """
+import sys, time
+write = sys.stderr.write
+def write_and_stay(text):
+    written = write(text)
+    if {stage!r} in text:
+        sys.stderr.flush()
+        time.sleep(60)
+    return written
+sys.stderr.write = write_and_stay
+"""
+"""A process sleeps once it has said that it is at a stage: a signal meets it there, and ends the sleep."""
 
 
 class Command:
     """``embed-onnx`` in a process of its own, which does not outlive its context; its words are read."""
 
     def __init__(
-        self, folder: Path, *arguments: str, program: tuple[str, ...] = PROGRAM, pytorch: bool = False
+        self,
+        folder: Path,
+        *arguments: str,
+        program: tuple[str, ...] = PROGRAM,
+        pytorch: bool = False,
+        stage: str = "exporting",
     ) -> None:
-        hears = HEARS_INTERRUPTS + HEARS_HANGUPS * (program == PROGRAM) + HIDES_PYTORCH * (not pytorch)
+        first = HEARS_INTERRUPTS + HEARS_HANGUPS * (program == PROGRAM) + HIDES_PYTORCH * (not pytorch)
+        if stage:
+            first += STAYS.format(stage=f"{SMALL}: {stage}")
         staging = folder / "start"
         staging.mkdir(exist_ok=True)
         self.process = subprocess.Popen(
             [*program, *arguments],
             cwd=folder,
-            env=clean_environment() | at_start(staging, hears),
+            env=clean_environment() | at_start(staging, first),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -120,7 +139,7 @@ def unfinished(folder: Path) -> list[str]:
 @pytest.mark.parametrize("stage", ["loading", "exporting", "checking"])
 def test_export(listed: Path, stage: str, number: int) -> None:
     """At any stage of it, and with PyTorch as without; a later one exports as if nothing had been."""
-    with Command(listed, "export", pytorch=number == signal.SIGTERM) as command:
+    with Command(listed, "export", pytorch=number == signal.SIGTERM, stage=stage) as command:
         command.wait_for(f"{SMALL}: {stage}")
 
         assert AS_SHELLS[number] == command.end(number)
@@ -257,7 +276,7 @@ def test_report(home: Path, tmp_path: Path, number: int) -> None:
 
 def test_a_command_that_ignores_hangups_goes_on(listed: Path) -> None:
     """As nohup has it."""
-    with Command(listed, "export", program=("nohup", *PROGRAM)) as command:
+    with Command(listed, "export", program=("nohup", *PROGRAM), stage="") as command:
         command.wait_for(f"{SMALL}: loading")
         command.process.send_signal(signal.SIGHUP)
 
