@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +30,16 @@ TESTED = (
 """Each has something that no other has: shared layers, windows, relative positions, Gemm nodes, ..."""
 FLOAT32 = ("modernbert", "qwen3")
 """Left as float32 too; the others were float32, and compared, before they were quantised."""
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning"),
+]
 """By transformers' code for DeBERTa, when it is imported."""
 architectures = pytest.mark.parametrize("name", TESTED)
 
 
 def entry(folder: Path, **fields: Any) -> Entry:
     return Entry(**{"name": folder.name, "repo": folder.name, "folder": folder, **fields})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Models this small only lose by sharing their work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

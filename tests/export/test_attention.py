@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import onnx
 import pytest
 import small_models
-import torch
 from sentence_transformers import SentenceTransformer
 from stacks import edit
 
@@ -56,16 +54,11 @@ WINDOWS = {
 QUADRATIC = ("deberta", "deberta-v2")
 POSITIONS = {"gpt2": "n_positions", "t5": None, "umt5": None}
 """Where the config has another field than most for the number of positions, or none."""
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning"),
+]
 architectures = pytest.mark.parametrize("name", WINDOWS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def module(folder: Path, name: str, limit: int, **changes: Any) -> Any:

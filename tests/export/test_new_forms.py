@@ -5,14 +5,12 @@ of a comparison with the loaded one.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import forms
 import kept
 import numpy as np
 import pytest
-import torch
 from forms import FORMS
 from sentence_transformers import SentenceTransformer
 
@@ -22,15 +20,8 @@ from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.models.tokenizer import Tokenizer
 from embed_onnx_export.run import export_all
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 every_form = pytest.mark.parametrize("name", FORMS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def saved(folder: Path) -> None:
