@@ -31,7 +31,7 @@ def unit(vectors: Vector) -> Vector:
 
 
 def cut(vectors: Vector, dimensions: int, *, renormalize: bool) -> Vector:
-    """The first ``dimensions`` numbers of each vector, normalised again if asked."""
+    """The first ``dimensions`` numbers of each vector, normalised again with ``renormalize``."""
     shorter = vectors[..., :dimensions]
     return normalize(shorter) if renormalize else shorter
 

@@ -28,7 +28,7 @@ from embed_onnx.settings import Settings
 
 T = TypeVar("T")
 WATCH_SECONDS = 0.01
-"""Work that takes longer is given up if its client goes away; to watch for that costs what a few words do."""
+"""Work that takes longer is given up if its client goes away; to watch for that would slow short texts."""
 
 EmptyInputs = Literal["refuse", "zero", "embed"]
 """What becomes of inputs that are empty: none is taken; each has a vector of zeros; or, of texts, the vector
@@ -141,14 +141,13 @@ class _Watch:
         self._task = task
         self._request = request
         self._leaving: asyncio.Task[None] | None = None
-        self._over = self._gone = False
+        self._gone = False
 
     def __enter__(self) -> Self:
         self._start = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._watch)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over = True
         self._start.cancel()
         if self._leaving is not None:
             self._leaving.cancel()
@@ -168,6 +167,5 @@ class _Watch:
 
     async def _disconnect(self) -> None:
         await self._request.receive()  # after the body comes no other message
-        if not self._over:
-            self._gone = True
-            self._task.cancel()
+        self._gone = True
+        self._task.cancel()
