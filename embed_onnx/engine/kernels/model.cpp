@@ -108,6 +108,13 @@ bool exceeds(const int8_t* weights, int size, int most) {
   return false;
 }
 
+// Where a column of weights goes.
+struct Place {
+  int column;
+  size_t offset;   // of its weight of the first row
+  int32_t* start;  // where its sum is
+};
+
 PackedProduct pack(const ProductTensors& tensors, const Layout& layout, const std::vector<int>& rows, int8_t* weights) {
   const int64_t outputs = tensors.weight.shape[1];
   return PackedProduct(tensors, layout, rows, in_order(outputs), std::vector<float>(outputs, 1.0f), weights);
@@ -125,18 +132,23 @@ PackedProduct::PackedProduct(const ProductTensors& tensors, const Layout& layout
       bias_(outputs_),
       start_(outputs_) {
   const size_t stride = tensors.weight.shape[1];
+  std::vector<Place> places;
   for (size_t j = 0; j < columns.size(); j++) {
     const int column = columns[j];
     if (column == kPadding) continue;
     scale_[j] = tensors.scale.floats()[column] * factors[j];
     sum_[j] = tensors.sum.floats()[column] * factors[j];
     bias_[j] = tensors.bias.floats()[column] * factors[j];
-    int8_t* panel = weights_ + j / layout.panel * layout.panel * inputs_ + j % layout.panel * layout.group;
-    for (size_t i = 0; i < rows.size(); i++) {
-      if (rows[i] == kPadding) continue;
-      const int8_t weight = tensors.weight.bytes()[rows[i] * stride + column];
-      panel[i / layout.group * layout.group * layout.panel + i % layout.group] = weight;
-      start_[j] += layout.offset * weight;
+    places.push_back({column, j / layout.panel * layout.panel * inputs_ + j % layout.panel * layout.group, &start_[j]});
+  }
+  // Row by row, as the file has them: column by column, each weight would be on a cache line of its own.
+  for (size_t i = 0; i < rows.size(); i++) {
+    if (rows[i] == kPadding) continue;
+    const int8_t* from = tensors.weight.bytes() + rows[i] * stride;
+    int8_t* to = weights_ + i / layout.group * layout.group * layout.panel + i % layout.group;
+    for (const Place& place : places) {
+      to[place.offset] = from[place.column];
+      *place.start += layout.offset * from[place.column];
     }
   }
   split(layout);
@@ -154,7 +166,7 @@ void PackedProduct::split(const Layout& layout) {
   for (int panel = 0; panel < outputs_; panel += layout.panel) {
     int8_t* block = weights_ + static_cast<size_t>(panel) * inputs_;
     for (int input = 0; input < inputs_; input += layout.group, block += size) {
-      if (!exceeds(block, size, layout.pair_sum)) continue;
+      if (layout.pair_sum == kAnyPair || !exceeds(block, size, layout.pair_sum)) continue;
       blocks.push_back(block);
       half_inputs_.push_back(input);
     }
