@@ -139,11 +139,12 @@ class RequestTokenizer:
                 raise InvalidRequest(
                     f"{name} puts a prompt before texts, and input is token ids; send texts", param=name
                 )
+        num_ids = self._tokenizer.num_ids
         for token_id in ids:
-            if not 0 <= token_id < self._tokenizer.num_ids:
+            if not 0 <= token_id < num_ids:
                 raise InvalidRequest(
                     f"input[{index}] has the token id {token_id}, and this model's vocabulary ends at "
-                    f"{self._tokenizer.num_ids - 1}. {LANGCHAIN}",
+                    f"{num_ids - 1}. {LANGCHAIN}",
                     param="input",
                 )
         if ids and self._options.add_special_tokens and not self._tokenizer.template.is_around(ids):

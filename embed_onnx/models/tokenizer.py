@@ -133,11 +133,18 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         self.max_tokens = sys.maxsize if max_tokens is None else max_tokens
         self._side = truncation_side
-        self.num_ids = num_ids(self._tokenizer)
+        self._num_ids: int | None = None
         in_texts = (token for token in added.values() if not (literal_special_tokens and token.special))
         # Twice: an added token may also stand for text that normalization has made shorter.
         longest = max((len(token.content) for token in in_texts), default=0)
         self._margin = MARGIN_CHARACTERS + 2 * longest
+
+    @property
+    def num_ids(self) -> int:
+        """One more than the highest id. Counted when token ids first come, as that takes 15 ms and 4 MB."""
+        if self._num_ids is None:
+            self._num_ids = num_ids(self._tokenizer)
+        return self._num_ids
 
     def limit(self, *, max_tokens: int | None = None, side: TruncationSide | None = None) -> Limit:
         """A limit that is lower than the model's, or cuts another side; None is the model's."""
