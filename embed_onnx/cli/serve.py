@@ -1,6 +1,7 @@
 """``embed-onnx serve``: exports what is missing, then serves, in one process or several."""
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -37,6 +38,9 @@ def serve(worker: tuple[str, int] | None, **words: Any) -> None:
 
 
 def _serve(worker: tuple[str, int] | None, words: dict[str, Any]) -> None:
+    # What is imported stays. To look for garbage in it, again and again as it grows, took a tenth of the
+    # start; the server looks again once it listens.
+    gc.disable()
     from embed_onnx.http import workers
 
     # Threads that libraries start when they are imported keep the mask they begin with: a signal that one of
@@ -63,6 +67,7 @@ def _serve(worker: tuple[str, int] | None, words: dict[str, Any]) -> None:
             child.end_with_parent(parent)
             sockets = [socket.socket(fileno=int(word)) for word in descriptors.split(",")]
         if configuration.workers > 1:
+            gc.enable()
             workers.run(sockets, sys.argv[1:], workers=configuration.workers, threads=configuration.threads)
             return
         if worker is None:

@@ -107,8 +107,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say where; SIGHUP reloads from now on."""
         await super().startup(sockets)
-        gc.collect()
         gc.freeze()  # these objects stay: to scan them would stop every request for about 50 ms
+        gc.enable()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         for sock in sockets or []:
