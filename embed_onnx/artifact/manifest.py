@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from embed_onnx.errors import ArtifactError
 
-FORMAT = 5
+FORMAT = 6
 """Raised by one whenever an older runtime could misread a newer folder."""
 
 MANIFEST = "manifest.json"
@@ -84,13 +84,21 @@ class Overrides(Record, frozen=True, kw_only=True):
 NO_OVERRIDES = Overrides()
 
 
+class Calibration(Record, frozen=True, kw_only=True):
+    """The sample texts of an export: how many, and the sha256 of them, joined by newlines."""
+
+    texts: Positive
+    sha256: str
+
+
 class Quantization(Record, frozen=True, kw_only=True):
     """How int8 was made: symmetric weights, activations measured as they come.
 
     ``weight_pair_sum`` is the most that weights 2i and 2i + 1 of a channel sum to: where 255 times that fits
     16 signed bits, products are exact on every CPU. ``activation_bits`` are those of the file itself, which
     any runtime runs; ``kernel_activation_bits`` those of our native kernels, which take the place of its
-    functions; ``no_kernel`` says why they cannot. A table of embeddings alone has no weights of products and
+    functions; ``no_kernel`` says why they cannot. ``calibration`` is None where weights were rounded to the
+    nearest. A table of embeddings alone has no weights of products and
     no activations.
     """
 
@@ -102,6 +110,7 @@ class Quantization(Record, frozen=True, kw_only=True):
     no_kernel: str | None = None
     activation_scales: Literal["token"] | None
     embedding_scales: Literal["row"]
+    calibration: Calibration | None = None
 
 
 class Module(Record, frozen=True):

@@ -1,6 +1,7 @@
 """``embed-onnx export``, with the extra ``convert`` or ``export``, and ``report``, with the second."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,6 +43,11 @@ BEIR = click.option(
     type=click.Choice(get_args(Exporter)),
     help="What writes the graphs of models without exporter=. [default: the first of native, torch that can]",
 )
+@click.option(
+    "--calibrate",
+    type=click.Path(path_type=Path),
+    help="Texts like those to be embedded, one a line, for int8 models of the BERT family.",
+)
 @click.option("--force", is_flag=True, help="Export even what is up to date.")
 @click.option("--report", is_flag=True, help="Write a report card for each artifact that has none.")
 @click.option("--parent", type=int, hidden=True, help="The server that needs them, and whose child this is.")
@@ -50,6 +56,7 @@ BEIR = click.option(
 def export(
     names: tuple[str, ...],
     exporter: Exporter | None,
+    calibrate: Path | None,
     force: bool,
     report: bool,
     parent: int | None,
@@ -59,6 +66,9 @@ def export(
 
     A NAME may also be a line of its own: OWNER/NAME or ./FOLDER, with options as in models.txt.
     """
+    # Read by numpy's first import. Its sums then have one order on any number of cores, and on a busy machine
+    # no thread spins while another waits for a core, which took several times as long.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if parent is not None:
         from embed_onnx.system import child
 
@@ -69,19 +79,22 @@ def export(
     configuration = settings.from_words(words)
     entries = [replace(entry, exporter=entry.exporter or exporter) for entry in _listed(names, configuration)]
     with _packages():
+        from embed_onnx_export import calibration
         from embed_onnx_export.report import card, datasets
         from embed_onnx_export.run import ExportsFailed, export_all
 
         if report:
             _check_pytorch()
         data = datasets.read(sts, beir)
+        samples = None if calibrate is None else calibration.read(calibrate)
         failure = None
         try:
-            exports = export_all(entries, configuration.artifacts, force=force)
+            exports = export_all(entries, configuration.artifacts, force=force, samples=samples)
         except ExportsFailed as err:
             exports, failure = err.exports, err
         if exports:
             show(exports)
+            _show_uncalibrated(exports, calibrate)
         if report:
             exported = {item.manifest.name for item in exports}
             bare = [
@@ -137,6 +150,18 @@ def show(exports: list["Export"]) -> None:
         for module in item.manifest.modules:
             if module.note:
                 console.line(f"{item.manifest.name}: {module.note}")
+
+
+def _show_uncalibrated(exports: list["Export"], calibrate: Path | None) -> None:
+    """Name the models that a user's texts are of no use to."""
+    from embed_onnx import console
+
+    for item in exports:
+        quantization = item.manifest.quantization
+        if calibrate is not None and (quantization is None or quantization.calibration is None):
+            console.line(
+                f"{item.manifest.name}: not calibrated on {calibrate}, as only int8 of the BERT family is"
+            )
 
 
 def check_packages() -> None:

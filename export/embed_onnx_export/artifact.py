@@ -6,13 +6,13 @@ from pathlib import Path
 
 from embed_onnx import files
 from embed_onnx.artifact import manifest, place
-from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.manifest import Calibration, Manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import ArtifactError
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError
 
-RECIPE = 8
+RECIPE = 9
 """Raised by one when the same checkpoint would give another artifact."""
 
 
@@ -47,12 +47,23 @@ def staged(target: Path, *, waiting: Callable[[], None] = lambda: None) -> Itera
         yield new
 
 
-def up_to_date(entry: Entry, checkpoint: Checkpoint, folder: Path) -> Manifest | None:
-    """The manifest that is there, if an export would make the same again."""
+def up_to_date(
+    entry: Entry, checkpoint: Checkpoint, folder: Path, calibration: Calibration | None = None
+) -> Manifest | None:
+    """The manifest that is there, if an export would make the same again.
+
+    ``calibration`` is of the texts that a user names; without them, any will do.
+    """
     try:
         present = manifest.read(folder)
         manifest.verify(present, folder)
     except ArtifactError:
         return None
     same = present.source == checkpoint.source and present.recipe == RECIPE and entry.has_options_of(present)
-    return present if same else None
+    return present if same and _is_calibrated(present, calibration) else None
+
+
+def _is_calibrated(present: Manifest, calibration: Calibration | None) -> bool:
+    """Whether an artifact was made on these texts, or its model is not calibrated at all."""
+    used = None if present.quantization is None else present.quantization.calibration
+    return calibration is None or not present.packed or used == calibration

@@ -15,13 +15,15 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Facts, Manifest, Module, Quantization
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
-from embed_onnx_export import extras, parity
+from embed_onnx_export import calibration, extras, parity
 from embed_onnx_export.artifact import RECIPE
+from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import files, modules, overrides, tokenizer_file
 from embed_onnx_export.checkpoint.description import Description, with_quadratic
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import onnx_file, quantize
+from embed_onnx_export.graph.bert import calibration as bert_calibration
 from embed_onnx_export.graph.bert import encoder_graph
 from embed_onnx_export.graph.bert.families import Encoder, UnknownFamily
 from embed_onnx_export.graph.exporters import lookup
@@ -60,8 +62,16 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True):
     original: "Original | None"
 
 
-def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[str], None]) -> Manifest:
+def build(
+    entry: Entry,
+    checkpoint: Checkpoint,
+    folder: Path,
+    show: Callable[[str], None],
+    samples: Texts | None = None,
+) -> Manifest:
     """Fill an empty folder with an artifact, and call ``show`` with the name of each stage.
+
+    ``samples`` are texts to calibrate on in place of those of this package.
 
     Raises:
         ExportError: The checkpoint is not supported, or came out too far from the original.
@@ -92,7 +102,7 @@ def build(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[st
             facts = _measured(facts, reference, folder)
         if entry.precision == "int8":
             show("quantizing")
-            quantization = _quantize(model.states, graph, folder / manifest.MODEL)
+            quantization = _quantize(model, graph, folder, facts, samples or calibration.default())
             packed = isinstance(model.states, Encoder)
             facts = replace(facts, precision="int8", quantization=quantization, packed=packed)
             show("comparing")
@@ -182,13 +192,17 @@ def _copy_license(checkpoint: Checkpoint, folder: Path) -> None:
             return
 
 
-def _quantize(states: Encoder | Floats | str, graph: Path, output: Path) -> Quantization:
+def _quantize(model: _Model, graph: Path, folder: Path, facts: Facts, samples: Texts) -> Quantization:
     """Write the int8 file: of the transformer that we know, or else of the float32 graph as it is."""
-    match states:
+    output = folder / manifest.MODEL
+    match model.states:
         case Encoder():
-            return encoder_graph.write(states, output)
+            tokenizer = parity.load_tokenizer(folder, facts)
+            ids = calibration.token_ids(samples, tokenizer, list(facts.prompts.values()))
+            layers = bert_calibration.calibrate(model.states, ids)
+            return replace(encoder_graph.write(model.states, layers, output), calibration=samples.record)
         case str():
-            return replace(quantize.quantize(graph, output), no_kernel=states)
+            return replace(quantize.quantize(graph, output), no_kernel=model.states)
         case _:
             return replace(lookup.quantize_table(graph, output), no_kernel="it has no transformer")
 

@@ -115,7 +115,7 @@ def of_artifact(folder: Path, facts: Facts) -> Embed:
 
     A text of which nothing is left without its prompt has a vector of zeros, and is not compared.
     """
-    tokenizer = _tokenizer(folder, facts)
+    tokenizer = load_tokenizer(folder, facts)
     inference = dense.inference(Encoder(folder / MODEL, facts, native.find("off")), facts.output)
 
     def one(prompt: str, text: str) -> tuple[list[int], NDArray[np.float32]]:
@@ -128,7 +128,8 @@ def of_artifact(folder: Path, facts: Facts) -> Embed:
     return one
 
 
-def _tokenizer(folder: Path, facts: Facts) -> Tokenizer:
+def load_tokenizer(folder: Path, facts: Facts) -> Tokenizer:
+    """The tokenizer of an artifact folder."""
     return Tokenizer(folder / TOKENIZER, max_tokens=facts.max_tokens, truncation_side=facts.truncation_side)
 
 
@@ -143,7 +144,7 @@ def measure(expected: Reference, folder: Path, facts: Facts, kernels: Kernels) -
     Raises:
         ExportError: A text has other token ids, or the vectors of sentences are below the floor.
     """
-    tokenizer = _tokenizer(folder, facts)
+    tokenizer = load_tokenizer(folder, facts)
     tokens = tokenizer.encode(expected.texts)
     _check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
     inference = dense.inference(Encoder(folder / MODEL, facts, kernels), facts.output)

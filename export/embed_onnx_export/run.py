@@ -12,6 +12,7 @@ from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx.errors import SetupError
 from embed_onnx_export import artifact, progress
+from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import overrides, sources
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.progress import Show
@@ -38,8 +39,12 @@ class ExportsFailed(ExportError):
         self.exports = exports
 
 
-def export_all(entries: Sequence[Entry], artifacts: Path, *, force: bool) -> list[Export]:
+def export_all(
+    entries: Sequence[Entry], artifacts: Path, *, force: bool, samples: Texts | None = None
+) -> list[Export]:
     """Export models one after the other, skipping what is up to date.
+
+    ``samples`` are texts to calibrate on in place of those of this package.
 
     Raises:
         ExportsFailed: A model cannot be exported; all that can be are.
@@ -52,7 +57,7 @@ def export_all(entries: Sequence[Entry], artifacts: Path, *, force: bool) -> lis
         for entry in entries:
             show = _Stages(bars, entry.name)
             try:
-                exports.append(_export(entry, artifacts / entry.name, show, force))
+                exports.append(_export(entry, artifacts / entry.name, show, force, samples))
             except (SetupError, OSError) as err:
                 sentences[entry.name] = str(err)
                 show("failed")
@@ -61,12 +66,13 @@ def export_all(entries: Sequence[Entry], artifacts: Path, *, force: bool) -> lis
     return exports
 
 
-def _export(entry: Entry, folder: Path, show: "_Stages", force: bool) -> Export:
+def _export(entry: Entry, folder: Path, show: "_Stages", force: bool, samples: Texts | None) -> Export:
     started = time.perf_counter()
+    record = None if samples is None else samples.record
     show("finding")
     artifact.check_target(entry, folder)
     checkpoint = sources.find(entry)
-    present = None if force else artifact.up_to_date(entry, checkpoint, folder)
+    present = None if force else artifact.up_to_date(entry, checkpoint, folder, record)
     if present is not None:
         show("up to date")
         return Export(present, model_bytes(folder), None)
@@ -83,8 +89,8 @@ def _export(entry: Entry, folder: Path, show: "_Stages", force: bool) -> Export:
         overrides.applied(checkpoint, entry.overrides) as changed,
         artifact.staged(folder, waiting=wait) as new,
     ):
-        present = artifact.up_to_date(entry, checkpoint, folder) if waited and not force else None
-        manifest = present or build.build(entry, changed, new, show)
+        present = artifact.up_to_date(entry, checkpoint, folder, record) if waited and not force else None
+        manifest = present or build.build(entry, changed, new, show, samples)
     show("up to date" if present else "done")
     return Export(manifest, model_bytes(folder), None if present else time.perf_counter() - started)
 

@@ -110,6 +110,8 @@ LayerTensors layer_tensors(const Case& given) {
   tensors.output_gamma = tensor(given, "output_gamma");
   tensors.output_beta = tensor(given, "output_beta");
   if (given.count("relative_bias")) tensors.relative_bias = tensor(given, "relative_bias");
+  if (given.count("qkv_factors")) tensors.qkv_factors = tensor(given, "qkv_factors");
+  if (given.count("up_factors")) tensors.up_factors = tensor(given, "up_factors");
   return tensors;
 }
 
@@ -135,6 +137,8 @@ class ExactLayer {
     for (const float** vector :
          {&layer_.attention_gamma, &layer_.attention_beta, &layer_.output_gamma, &layer_.output_beta})
       move(*vector, layer_.width);
+    if (layer_.qkv_factors) move(layer_.qkv_factors, layer_.width);
+    if (layer_.up_factors) move(layer_.up_factors, layer_.width);
     if (layer_.relative_bias)
       move(layer_.relative_bias, static_cast<size_t>(layer_.heads) * layer_.relative_stride);
   }

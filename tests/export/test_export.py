@@ -144,15 +144,15 @@ def test_what_is_up_to_date_is_skipped(workshop: Path) -> None:
 
 
 @pytest.mark.skipif(native.find("auto").library is None, reason="there are no kernels here")
-def test_kernels_are_nearer_to_the_original(artifacts: Path) -> None:
-    """They give activations a bit more than the operators of the file can; both are on record."""
+def test_kernels_are_as_near_to_the_original_as_standard_operators(artifacts: Path) -> None:
+    """They compute the same but for the last bits of floats; both are on record."""
     actual = manifest.read(artifacts / MINILM)
 
     assert actual.packed
     assert actual.kernel_parity is not None
-    assert actual.kernel_parity.cosine_mean >= 0.997
+    assert actual.kernel_parity.cosine_mean >= 0.999
     assert actual.kernel_parity.cosine_min >= 0.98
-    assert actual.kernel_parity.cosine_mean > actual.parity.cosine_mean
+    assert actual.kernel_parity.cosine_mean == pytest.approx(actual.parity.cosine_mean, abs=1e-4)
 
 
 def test_minilm_in_int8(artifacts: Path) -> None:
@@ -160,11 +160,11 @@ def test_minilm_in_int8(artifacts: Path) -> None:
     actual = manifest.read(artifacts / MINILM)
 
     assert actual.parity.texts >= 64
-    assert actual.parity.cosine_mean >= 0.993
-    assert actual.parity.cosine_min >= 0.975
+    assert actual.parity.cosine_mean >= 0.999
+    assert actual.parity.cosine_min >= 0.98
     assert actual.parity.short is not None
     assert actual.parity.short.texts >= 64
-    assert actual.parity.cosine_min > actual.parity.short.cosine_min >= 0.95
+    assert actual.parity.short.cosine_min >= 0.99
     assert (artifacts / MINILM / "model.onnx").stat().st_size < actual.float32_bytes / 3
     assert ("apache-2.0", 384, 256, ("mean",), True) == (
         actual.source.license,

@@ -39,7 +39,7 @@ def fails(sentence: str) -> Iterator[None]:
 
 
 EMBEDDINGS = embeddings_case(16, 12, numbered(3, 4), after_padding=True)
-LAYER = layer_case(SMALL, numbered(3, 4))
+LAYER = layer_case(replace(SMALL, factors=True), numbered(3, 4))
 
 
 @pytest.mark.parametrize("wrong", [-1, VOCABULARY, HIGHEST, LOWEST, 2**32])

@@ -23,18 +23,20 @@ LAYER_WEIGHTS = (
     *("down_weight", "down_scale", "down_sum", "down_bias"),
     *("output_gamma", "output_beta"),
 )
-"""In the order of the operator's inputs; ``relative_bias`` is after them, where there is one."""
+"""In the order of the operator's inputs; those of ``OPTIONAL_WEIGHTS`` are after them."""
+OPTIONAL_WEIGHTS = ("relative_bias", "qkv_factors", "up_factors")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Sizes of a layer; ``positions`` is 0 without a relative bias."""
+    """Sizes of a layer; ``positions`` is 0 without a relative bias; ``factors`` of what qkv and up take."""
 
     width: int
     heads: int
     head_size: int
     hidden: int
     positions: int = 0
+    factors: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,9 @@ def layer_weights(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
     if shape.positions:
         size = (shape.heads, 2 * shape.positions - 1)
         weights["relative_bias"] = rng.normal(size=size).astype(np.float32)
+    if shape.factors:
+        for name in ("qkv_factors", "up_factors"):
+            weights[name] = rng.uniform(0.2, 5, shape.width).astype(np.float32)
     return weights
 
 
@@ -216,6 +221,8 @@ def model_of(parts: list[Case], variable: tuple[str, ...] = ()) -> onnx.ModelPro
                 inputs[name] = array
             else:
                 initializers.append(numpy_helper.from_array(array, names[-1]))
+        if "qkv_factors" in part.weights and "relative_bias" not in part.weights:
+            names.insert(len(LAYER_WEIGHTS), "")  # an optional input that is missing between others
         source = [states, "attention_mask", *names]
         states = f"states.{number}"
         nodes.append(
@@ -249,6 +256,11 @@ SHAPES = {
     "1 head of 5": Shape(width=5, heads=1, head_size=5, hidden=3),
     "heads wider than the states": Shape(width=40, heads=3, head_size=24, hidden=50),
     "relative bias": Shape(width=48, heads=3, head_size=16, hidden=96, positions=40),
+    "factors": Shape(width=48, heads=3, head_size=16, hidden=96, factors=True),
+    "factors, width of no whole vector": Shape(width=35, heads=5, head_size=7, hidden=13, factors=True),
+    "factors and relative bias": Shape(
+        width=52, heads=2, head_size=26, hidden=100, positions=40, factors=True
+    ),
     "relative bias of one position": Shape(width=48, heads=3, head_size=16, hidden=96, positions=1),
 }
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max

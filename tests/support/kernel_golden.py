@@ -83,6 +83,9 @@ def _layer(name: str, shape: Shape, mask: NDArray[np.int64], activation: str = "
     )
     if shape.positions:
         weights["relative_bias"] = _floats(f"{name} bias", shape.heads, 2 * shape.positions - 1)
+    if shape.factors:
+        for part in ("qkv_factors", "up_factors"):
+            weights[part] = _floats(f"{name} {part}", shape.width, around=1.0, spread=0.5)
     states = _floats(f"{name} states", *mask.shape, shape.width, spread=2.0)
     return Case(
         operator="EncoderLayer",

@@ -58,6 +58,12 @@ def product(x: Floats, weights: dict[str, Array], name: str) -> Floats:
     return scale * weights[f"{name}_scale"] * sums + shift
 
 
+def balanced(x: Floats, weights: dict[str, Array], name: str) -> Floats:
+    """Times the factors of a product's input, if it has some; in float32, as in the kernels."""
+    factors = weights.get(f"{name}_factors")
+    return x if factors is None else (x.astype(np.float32) * factors).astype(np.float64)
+
+
 def layer_norm(x: Floats, gamma: Array, beta: Array) -> Floats:
     centred = x - x.mean(axis=-1, keepdims=True)
     return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + EPSILON) * gamma + beta
@@ -111,13 +117,13 @@ def layer(
     out = np.zeros(states.shape)
     for row, places in sequences(attention_mask):
         x = states[row, places].astype(np.float64)
-        qkv = product(x, weights, "qkv").astype(np.float32).astype(np.float64)
+        qkv = product(balanced(x, weights, "qkv"), weights, "qkv").astype(np.float32).astype(np.float64)
         context, padded = pad_heads(
             attention(qkv, attributes["num_heads"], weights.get("relative_bias")), weights
         )
         around = x + product(context, padded, "output")
         x = layer_norm(around, weights["attention_gamma"], weights["attention_beta"])
-        hidden = ACTIVATIONS[attributes["activation"]](product(x, weights, "up"))
+        hidden = ACTIVATIONS[attributes["activation"]](product(balanced(x, weights, "up"), weights, "up"))
         around = x + product(hidden, weights, "down")
         out[row, places] = layer_norm(around, weights["output_gamma"], weights["output_beta"])
     return out

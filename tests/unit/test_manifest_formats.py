@@ -179,7 +179,7 @@ def test_what_is_of_one_format_is_not_read_as_another(tmp_path):
     """An older runtime would misread what is written now, so the number was raised with the shape."""
     (tmp_path / manifest.MANIFEST).write_text(json.dumps(flat()))
 
-    assert 5 == manifest.FORMAT
+    assert 6 == manifest.FORMAT
     assert "unknown field `dimensions`" in sentence(tmp_path)
 
 

@@ -26,7 +26,8 @@ int up_to(int value, int multiple) { return (value + multiple - 1) / multiple * 
 void quantize(const Pass& pass, int first, int last) {
   const Layer& layer = *pass.layer;
   for (int i = first; i < last; i++)
-    quantize_row(pass.states + static_cast<size_t>(pass.pack.rows[i]) * layer.width, layer.width, layer.qkv.inputs,
+    quantize_row(pass.states + static_cast<size_t>(pass.pack.rows[i]) * layer.width, layer.qkv_factors, layer.width,
+                 layer.qkv.inputs,
                  static_cast<Quantized*>(pass.quantized.values) + static_cast<size_t>(i) * layer.qkv.inputs,
                  pass.quantized.scale + i, pass.quantized.minimum + i);
 }
@@ -63,10 +64,12 @@ Chunk lay_out(const Layer& layer, int rows, char* memory) {
   return chunk;
 }
 
-// Rows of `width` floats, `stride` apart, as the input of a product.
-void quantize_chunk(const float* x, int width, size_t stride, int count, const Product& next, const Rows& to) {
+// Rows of `width` floats, `stride` apart, as the input of a product; `factors` may be null.
+void quantize_chunk(const float* x, const float* factors, int width, size_t stride, int count, const Product& next,
+                    const Rows& to) {
+  Quantized* values = static_cast<Quantized*>(to.values);
   for (int r = 0; r < count; r++)
-    quantize_row(x + r * stride, width, next.inputs, static_cast<Quantized*>(to.values) + r * static_cast<size_t>(next.inputs),
+    quantize_row(x + r * stride, factors, width, next.inputs, values + r * static_cast<size_t>(next.inputs),
                  to.scale + r, to.minimum + r);
 }
 
@@ -93,15 +96,15 @@ void transform_chunk(const Pass& pass, int first, int count, const Chunk& chunk)
     std::memcpy(chunk.states + r * stride, from, width * sizeof(float));
   }
   const size_t context = layer.context_width();
-  quantize_chunk(pass.context + first * context, layer.context_width(), context, count, layer.output, chunk.rows);
+  quantize_chunk(pass.context + first * context, nullptr, context, context, count, layer.output, chunk.rows);
   multiply<AddTo>(layer.output, 0, layer.output.outputs, chunk.rows, 0, count, chunk.states, stride);
   for (int r = 0; r < count; r++) {
     float* state = chunk.states + r * stride;
     layer_norm(state, width, layer.epsilon, layer.attention_gamma, layer.attention_beta, state);
   }
-  quantize_chunk(chunk.states, width, stride, count, layer.up, chunk.rows);
+  quantize_chunk(chunk.states, layer.up_factors, width, stride, count, layer.up, chunk.rows);
   expand(layer, chunk, count);
-  quantize_chunk(chunk.hidden, layer.hidden, layer.up.outputs, count, layer.down, chunk.rows);
+  quantize_chunk(chunk.hidden, nullptr, layer.hidden, layer.up.outputs, count, layer.down, chunk.rows);
   multiply<AddTo>(layer.down, 0, layer.down.outputs, chunk.rows, 0, count, chunk.states, stride);
   for (int r = 0; r < count; r++) {
     float* to = pass.output + static_cast<size_t>(pass.pack.rows[first + r]) * width;

@@ -63,6 +63,8 @@ struct Layer {
   Product output;        // inputs: the heads, padded
   Product up;
   Product down;
+  const float* qkv_factors;      // null, or [width], by which the states are multiplied before they are quantized for qkv
+  const float* up_factors;       // the same for up
   const float* attention_gamma;  // [width], and so on
   const float* attention_beta;
   const float* output_gamma;

@@ -67,17 +67,35 @@ float sum(int count, Add add) {
   return Isa::sum(parts);
 }
 
-// Writes `x` [width] as quantized numbers, zeros after it up to `inputs`.
-void quantize_row(const float* x, int width, int inputs, Quantized* values, float* scale, float* minimum) {
+// What is quantized of a row: its numbers, or each times the factor of its channel.
+struct Plain {
+  const float* x;
+
+  float first() const { return x[0]; }
+  Float at(int i) const { return Isa::load(x + i); }
+  Float last(int i, int n) const { return Isa::load_first(x + i, n); }
+};
+struct Balanced {
+  const float* x;
+  const float* factors;
+
+  float first() const { return x[0] * factors[0]; }
+  Float at(int i) const { return Isa::load(x + i) * Isa::load(factors + i); }
+  Float last(int i, int n) const { return Isa::load_first(x + i, n) * Isa::load_first(factors + i, n); }
+};
+
+// Writes a row of `width` numbers as quantized ones, zeros after them up to `inputs`.
+template <class Row>
+void quantize_row(const Row& row, int width, int inputs, Quantized* values, float* scale, float* minimum) {
   const int whole = width / kLanes * kLanes, tail = width - whole;
-  Float low = Isa::all(x[0]), high = low;
+  Float low = Isa::all(row.first()), high = low;
   for (int i = 0; i < whole; i += kLanes) {
-    Float v = Isa::load(x + i);
+    Float v = row.at(i);
     low = Isa::min(low, v);
     high = Isa::max(high, v);
   }
   if (tail) {
-    Float v = Isa::select_first(tail, Isa::load_first(x + whole, tail), low);
+    Float v = Isa::select_first(tail, row.last(whole, tail), low);
     low = Isa::min(low, v);
     high = Isa::max(high, Isa::select_first(tail, v, high));
   }
@@ -89,13 +107,22 @@ void quantize_row(const float* x, int width, int inputs, Quantized* values, floa
   // At most 255 * (1 + 2^-23) before it is rounded: never out of range.
   const Float start = Isa::all(lowest), inverse = Isa::all(1.0f / step);
   for (int i = 0; i < whole; i += kLanes)
-    Isa::store_quantized(values + i, Isa::to_int((Isa::load(x + i) - start) * inverse));
+    Isa::store_quantized(values + i, Isa::to_int((row.at(i) - start) * inverse));
   if (tail) {
     Quantized some[kLanes];
-    Isa::store_quantized(some, Isa::to_int((Isa::load_first(x + whole, tail) - start) * inverse));
+    Isa::store_quantized(some, Isa::to_int((row.last(whole, tail) - start) * inverse));
     std::memcpy(values + whole, some, tail * sizeof(Quantized));
   }
   for (int i = width; i < inputs; i++) values[i] = 0;  // their weights are zero
+}
+
+// The same of the row at `x`; `factors` may be null.
+void quantize_row(const float* x, const float* factors, int width, int inputs, Quantized* values, float* scale,
+                  float* minimum) {
+  if (factors)
+    quantize_row(Balanced{x, factors}, width, inputs, values, scale, minimum);
+  else
+    quantize_row(Plain{x}, width, inputs, values, scale, minimum);
 }
 
 // y = (x - mean) / sqrt(variance + epsilon) * gamma + beta; x and y may be the same.

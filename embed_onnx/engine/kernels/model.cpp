@@ -227,7 +227,17 @@ PackedLayer::PackedLayer(const LayerTensors& tensors, const LayerAttributes& att
   layer_.attention_beta = attention_beta_.data();
   layer_.output_gamma = output_gamma_.data();
   layer_.output_beta = output_beta_.data();
+  layer_.qkv_factors = set_factors(tensors.qkv_factors, qkv_factors_);
+  layer_.up_factors = set_factors(tensors.up_factors, up_factors_);
   if (!tensors.relative_bias.name.empty()) set_relative_bias(tensors.relative_bias);
+}
+
+// Null where the model has no such factors.
+const float* PackedLayer::set_factors(const Tensor& factors, Buffer<float>& copied) const {
+  if (factors.name.empty()) return nullptr;
+  check(factors, {layer_.width});
+  copied = copy(factors, layer_.width);
+  return copied.data();
 }
 
 void PackedLayer::set_relative_bias(const Tensor& table) {

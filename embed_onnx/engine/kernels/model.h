@@ -29,7 +29,7 @@ struct ProductTensors {
 struct LayerTensors {
   ProductTensors qkv, output, up, down;
   Tensor attention_gamma, attention_beta, output_gamma, output_beta;
-  Tensor relative_bias;  // without a name where the model has none
+  Tensor relative_bias, qkv_factors, up_factors;  // without a name where the model has none
 };
 
 struct LayerAttributes {
@@ -71,10 +71,12 @@ class PackedLayer {
 
  private:
   void set_relative_bias(const Tensor& table);
+  const float* set_factors(const Tensor& factors, Buffer<float>& copied) const;
 
   Buffer<int8_t> weights_;  // of all products, in the order of their use
   PackedProduct qkv_, output_, up_, down_;
   Buffer<float> attention_gamma_, attention_beta_, output_gamma_, output_beta_, relative_bias_;
+  Buffer<float> qkv_factors_, up_factors_;
   Layer layer_{};
 };
 

@@ -42,6 +42,7 @@ enum Slot {
   kKernelContextGetOutput = 91,
   kReleaseShapeInfo = 99,
   kKernelInfoGetInputCount = 230,
+  kKernelInfoGetInputName = 232,
   kKernelInfoGetConstantInput = 249,
 };
 

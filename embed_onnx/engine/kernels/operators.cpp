@@ -78,10 +78,13 @@ class Info {
  public:
   explicit Info(const ort::KernelInfo* info) : info_(info) {}
 
-  size_t inputs() const {
-    size_t count = 0;
+  // An optional input may be missing at the end, or have no name between others.
+  bool has(size_t input) const {
+    size_t count = 0, size = 0;
     check(ort::kKernelInfoGetInputCount, info_, &count);
-    return count;
+    if (input >= count) return false;
+    check(ort::kKernelInfoGetInputName, info_, input, static_cast<char*>(nullptr), &size);
+    return size > 1;  // it ends with a zero
   }
   int64_t integer(const char* name) const {
     int64_t value = 0;
@@ -108,6 +111,8 @@ class Info {
     if (!constant || !value) throw std::invalid_argument(std::string(name) + " must be an initializer");
     return {name, data_of(value), shape_of(value)};
   }
+  // A tensor without a name where the input is missing.
+  Tensor optional_weights(size_t input, const char* name) const { return has(input) ? weights(input, name) : Tensor{}; }
 
  private:
   const ort::KernelInfo* info_;
@@ -163,7 +168,7 @@ class TokenEmbeddings {
     if (!fits)
       throw std::invalid_argument(
           "TokenEmbeddings: the shapes of its tables do not fit each other; the file is damaged, export the model again");
-    if (info.inputs() > 7) read_padding_id(info.weights(7, "padding_id"), words.shape[0], positions.shape[0]);
+    if (info.has(7)) read_padding_id(info.weights(7, "padding_id"), words.shape[0], positions.shape[0]);
   }
 
   void run(const Context& context) const {
@@ -195,11 +200,11 @@ class TokenEmbeddings {
   int64_t padding_id_ = Vocabulary::kNoPadding;
 };
 
-// states, attention_mask, weights... -> states; the order of the weights is that of `read`.
+// states, attention_mask, weights... -> states; the order of the weights is that of `read`, and the last may be missing.
 class EncoderLayer {
  public:
   static constexpr const char* name = "EncoderLayer";
-  static constexpr size_t inputs = 23, optional = 22;
+  static constexpr size_t inputs = 25, optional = 22;
   static int type(size_t input) {
     if (input == 1) return ort::kInt64;
     return input == 2 || input == 6 || input == 12 || input == 16 ? ort::kInt8 : ort::kFloat;
@@ -233,7 +238,9 @@ class EncoderLayer {
     tensors.down = product(info, 16, "down");
     tensors.output_gamma = info.weights(20, "output_gamma");
     tensors.output_beta = info.weights(21, "output_beta");
-    if (info.inputs() > 22) tensors.relative_bias = info.weights(22, "relative_bias");
+    tensors.relative_bias = info.optional_weights(22, "relative_bias");
+    tensors.qkv_factors = info.optional_weights(23, "qkv_factors");
+    tensors.up_factors = info.optional_weights(24, "up_factors");
     return tensors;
   }
 

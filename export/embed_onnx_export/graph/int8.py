@@ -22,16 +22,26 @@ def quantize_channels(weights: Floats) -> tuple[Integers, Floats, Floats]:
     Neighbours 2i and 2i + 1 sum to at most ``LARGEST_PAIR``. The sums are what a product gains where the
     other side has an offset.
     """
+    scales = channel_scales(weights)
+    return with_sums(_rounded(weights, scales), scales)
+
+
+def channel_scales(weights: Floats) -> Floats:
+    """The scales at which neither a weight nor a pair of neighbours exceeds its limit, [channels]."""
     channels = np.ascontiguousarray(weights.T)
     pairs = channels[:, :-1:2] + channels[:, 1::2]
-    values, scales = _quantize(channels, np.maximum(_largest(channels), _largest(pairs)))
-    sums = scales[:, 0] * values.sum(axis=1, dtype=np.int32).astype(np.float32)
-    return np.ascontiguousarray(values.T), scales[:, 0], sums
+    return _scales(np.maximum(_largest(channels), _largest(pairs)))[:, 0]
+
+
+def with_sums(values: Integers, scales: Floats) -> tuple[Integers, Floats, Floats]:
+    """Integers [width, channels] and scales, with the sums of scaled integers."""
+    return values, scales, scales * values.sum(axis=0, dtype=np.int32).astype(np.float32)
 
 
 def quantize_rows(table: Floats) -> tuple[Integers, Floats]:
     """A table [rows, width] as int8, and one scale a row, [rows, 1]; a row of zeros has scale 0."""
-    return _quantize(table, _largest(table))
+    scales = _scales(_largest(table))
+    return _rounded(table, scales), scales
 
 
 def _largest(rows: Floats) -> Floats:
@@ -40,8 +50,12 @@ def _largest(rows: Floats) -> Floats:
     return magnitudes
 
 
-def _quantize(rows: Floats, magnitudes: Floats) -> tuple[Integers, Floats]:
-    """Rows as int8, in steps of a 127th of their magnitude [rows, 1]; and the steps."""
-    scales = (magnitudes / np.float32(LARGEST)).astype(np.float32)
+def _scales(magnitudes: Floats) -> Floats:
+    """Steps of a 127th of magnitudes."""
+    return (magnitudes / np.float32(LARGEST)).astype(np.float32)
+
+
+def _rounded(values: Floats, scales: Floats) -> Integers:
+    """Values as whole steps."""
     divisors = np.where(scales == 0, np.float32(1), scales)
-    return np.clip(np.rint(rows / divisors), -LARGEST, LARGEST).astype(np.int8), scales
+    return np.clip(np.rint(values / divisors), -LARGEST, LARGEST).astype(np.int8)

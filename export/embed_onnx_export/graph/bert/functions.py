@@ -49,6 +49,8 @@ ACTIVATIONS = {
     "silu": "gate = Sigmoid (raised) active = Mul (raised, gate)",
 }
 """What ``EncoderLayer`` can do between its last two products, by the value of its attribute."""
+OBSERVED = ("attended", "x", "active")
+"""The inputs of ``EncoderLayer``'s products after the first, which calibration sees."""
 HEADER = f'<domain: "{DOMAIN}", opset_import: ["" : {OPSET}, "{DOMAIN}" : 1]>'
 
 # x [..., tokens, width] float32 -> rows, uint8 in the same shape; scale, minimum [..., tokens, 1].
@@ -188,19 +190,36 @@ def token_embeddings(*, after_padding: bool) -> str:
     }}"""
 
 
-def encoder_layer(activation: str, *, relative: bool) -> str:
-    """The text of ``EncoderLayer`` for one of ``ACTIVATIONS``, with or without a bias by distance.
+def last_layer_inputs(*, relative: bool, balanced: bool) -> list[str]:
+    """The optional inputs of ``EncoderLayer``, up to the last that a model has."""
+    if balanced:
+        return ["relative_bias", "qkv_factors", "up_factors"]
+    return ["relative_bias"] * relative
+
+
+def encoder_layer(activation: str, *, relative: bool, balanced: bool = False, observed: bool = False) -> str:
+    """The text of ``EncoderLayer`` for one of ``ACTIVATIONS``.
 
     states [batch, tokens, width] -> y in the same shape. The columns of ``qkv_weight`` [width, 3 * width] are
     all heads' queries, then all keys, then all values. The attribute ``activation`` is for the kernel: no
     body can choose by a string, so that the body has only the one.
+
+    ``relative``: with a bias by distance. ``balanced``: what qkv and up take is multiplied by a factor a
+    channel first, ``qkv_factors`` and ``up_factors`` [width]. ``observed``: the inputs of the other products
+    are outputs as well, for calibration.
     """
-    last_input, bias = "", f"{DOMAIN}.AttentionBias (attention_mask)"
+    last_inputs = "".join(f", {name}" for name in last_layer_inputs(relative=relative, balanced=balanced))
+    bias = f"{DOMAIN}.AttentionBias (attention_mask)"
     if relative:
-        last_input, bias = (
-            ", relative_bias",
-            f"{DOMAIN}.RelativeAttentionBias (attention_mask, relative_bias)",
-        )
+        bias = f"{DOMAIN}.RelativeAttentionBias (attention_mask, relative_bias)"
+    balance = {"states": "", "x": ""}
+    if balanced:
+        balance = {
+            "states": "balanced_states = Mul (states, qkv_factors)",
+            "x": "balanced_x = Mul (x, up_factors)",
+        }
+    prefix = "balanced_" * balanced
+    more_outputs = "".join(f", {name}" for name in OBSERVED) if observed else ""
     return f"""{HEADER}
     EncoderLayer <num_heads, epsilon, activation> (
         states, attention_mask,
@@ -209,9 +228,10 @@ def encoder_layer(activation: str, *, relative: bool) -> str:
         attention_gamma, attention_beta,
         up_weight, up_scale, up_sum, up_bias,
         down_weight, down_scale, down_sum, down_bias,
-        output_gamma, output_beta{last_input}
-    ) => (y) {{
-        qkv = {DOMAIN}.Linear (states, qkv_weight, qkv_scale, qkv_sum, qkv_bias)
+        output_gamma, output_beta{last_inputs}
+    ) => (y{more_outputs}) {{
+        {balance["states"]}
+        qkv = {DOMAIN}.Linear ({prefix}states, qkv_weight, qkv_scale, qkv_sum, qkv_bias)
         queries, keys, values = Split <axis = -1, num_outputs = 3> (qkv)
 
         num_heads = Constant <value_int: int = @num_heads> ()
@@ -243,7 +263,8 @@ def encoder_layer(activation: str, *, relative: bool) -> str:
         x = LayerNormalization <axis = -1, epsilon: float = @epsilon>
             (around_attention, attention_gamma, attention_beta)
 
-        raised = {DOMAIN}.Linear (x, up_weight, up_scale, up_sum, up_bias)
+        {balance["x"]}
+        raised = {DOMAIN}.Linear ({prefix}x, up_weight, up_scale, up_sum, up_bias)
         {ACTIVATIONS[activation]}
         lowered = {DOMAIN}.Linear (active, down_weight, down_scale, down_sum, down_bias)
         around_both = Sum (x, lowered)
