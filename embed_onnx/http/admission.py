@@ -5,9 +5,7 @@ Their vectors are bounded by the scheduler's queue, and answers that are not fet
 
 from collections import Counter
 
-from litestar.enums import ScopeType
-from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, WebSocketReceiveMessage
+from litestar.types import HTTPReceiveMessage, Receive, Scope, WebSocketReceiveMessage
 
 from embed_onnx.errors import BodyTooLarge
 from embed_onnx.http.record import current_record
@@ -16,15 +14,16 @@ from embed_onnx.scheduling.scheduler import Scheduler
 from embed_onnx.settings import Settings
 
 
-class Admission(ASGIMiddleware):
-    """Refuses a request whose body is too many bytes, alone or with those of all others.
+class Admission:
+    """Refuses a request whose body is too many bytes, alone or with those of all others, as it is read.
+
+    Not one of Litestar's middlewares, for each of which a request passes two more functions, as does each
+    message of its answer.
 
     Bytes that arrived count until their request is answered, as what is decoded from them lives as long. The
     length that a request declares must fit before its body is read, but does not count: a client that
     declares a body and sends none locks nobody out.
     """
-
-    scopes = (ScopeType.HTTP,)
 
     def __init__(self, settings: Settings, scheduler: Scheduler) -> None:
         self._max_body = settings.max_body
@@ -34,34 +33,16 @@ class Admission(ASGIMiddleware):
         self._pending_of: Counter[str] = Counter()
         """By the name of the API key."""
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Answer a request, unless reading its body raises ``BodyTooLarge`` or ``Overloaded``."""
-        key, arrived = "", 0
+    def body(self, scope: Scope, receive: Receive) -> "Body":
+        """The body of a request that begins."""
+        return Body(self, scope, receive)
 
-        async def receive_counted() -> HTTPReceiveMessage | WebSocketReceiveMessage:
-            nonlocal key, arrived
-            if not arrived:
-                key = current_record(scope).key  # known by now, as it comes before the body
-                declared = _declared(scope)
-                self._check_size(declared)
-                self._check_room(key, declared, 0)
-            message = await receive()
-            if message["type"] == "http.request" and message["body"]:
-                size = len(message["body"])
-                self._check_size(arrived + size)
-                self._check_room(key, arrived + size, arrived)
-                arrived += size
-                self._pending += size
-                self._pending_of[key] += size
-            return message
+    def add(self, key: str, size: int) -> None:
+        """Count bytes of a key that arrived; a negative number takes them away."""
+        self._pending += size
+        self._pending_of[key] += size
 
-        try:
-            await next_app(scope, receive_counted, send)
-        finally:
-            self._pending -= arrived
-            self._pending_of[key] -= arrived
-
-    def _check_size(self, size: int) -> None:
+    def check_size(self, size: int) -> None:
         """Refuse a body of so many bytes if no request may have as many.
 
         Raises:
@@ -70,15 +51,52 @@ class Admission(ASGIMiddleware):
         if size > self._max_body:
             raise BodyTooLarge(f"the body is larger than {self._max_body} bytes; send several requests")
 
-    def _check_room(self, key: str, size: int, arrived: int) -> None:
+    def check_room(self, key: str, size: int, arrived: int) -> None:
         """Refuse a body that comes to so many bytes, of which some have arrived, if it does not fit now.
 
         Raises:
             Overloaded: It does not fit.
         """
         own = self._pending_of[key] - arrived if key else 0
-        seconds = self._scheduler.waiting_seconds
-        self._quota.check(size, held=self._pending - arrived, own=own, retry_after=seconds)
+        held = self._pending - arrived
+        self._quota.check(size, held=held, own=own, retry_after=self._scheduler.waiting_seconds)
+
+
+class Body:
+    """One request's body, whose bytes count until ``release``."""
+
+    def __init__(self, admission: Admission, scope: Scope, receive: Receive) -> None:
+        self._admission = admission
+        self._scope = scope
+        self._receive = receive
+        self._key = ""
+        self._arrived = 0
+
+    async def receive(self) -> HTTPReceiveMessage | WebSocketReceiveMessage:
+        """The next message.
+
+        Raises:
+            BodyTooLarge: No request may have so many bytes.
+            Overloaded: They do not fit now.
+        """
+        admission, arrived = self._admission, self._arrived
+        if not arrived:
+            self._key = current_record(self._scope).key  # known by now, as it comes before the body
+            declared = _declared(self._scope)
+            admission.check_size(declared)
+            admission.check_room(self._key, declared, 0)
+        message = await self._receive()
+        if message["type"] == "http.request" and message["body"]:
+            size = len(message["body"])
+            admission.check_size(arrived + size)
+            admission.check_room(self._key, arrived + size, arrived)
+            admission.add(self._key, size)
+            self._arrived += size
+        return message
+
+    def release(self) -> None:
+        """Count its bytes no longer."""
+        self._admission.add(self._key, -self._arrived)
 
 
 def _declared(scope: Scope) -> int:

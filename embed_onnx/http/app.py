@@ -13,7 +13,7 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.plugins import PluginProtocol
-from litestar.types import Receive, Send
+from litestar.types import Message, Receive, Send
 
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
@@ -92,6 +92,7 @@ class _Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 def _create_app(parts: _Parts, on_failure: Callable[[SetupError], None] | None) -> Litestar:
     registry, settings, tracing = parts.registry, parts.settings, parts.tracing
+    ledger = record.Ledger(parts.metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -102,6 +103,7 @@ def _create_app(parts: _Parts, on_failure: Callable[[SetupError], None] | None) 
             asyncio.create_task(_give_back_memory(registry.scheduler)),
         }
         yield
+        ledger.book()
         for task in background:
             task.cancel()
         await asyncio.wait({loading, *background})
@@ -120,7 +122,15 @@ def _create_app(parts: _Parts, on_failure: Callable[[SetupError], None] | None) 
             docs.openapi_json,
         ],
         lifespan=[lifespan],
-        state=State({**msgspec.structs.asdict(parts), "reloading": asyncio.Lock(), "openapi_json": None}),
+        state=State(
+            {
+                **msgspec.structs.asdict(parts),
+                "ledger": ledger,
+                "admission": Admission(settings, registry.scheduler),
+                "reloading": asyncio.Lock(),
+                "openapi_json": None,
+            }
+        ),
         exception_handlers={
             EmbedError: _answer_error,
             SetupError: _answer_lost_model,
@@ -128,11 +138,9 @@ def _create_app(parts: _Parts, on_failure: Callable[[SetupError], None] | None) 
             ValidationException: _answer_empty_body,
             Exception: _answer_bug,
         },
-        middleware=[Admission(settings, registry.scheduler)],
-        before_send=[record.finish],
         cors_config=_cors(settings) if settings.cors_origins else None,
         openapi_config=docs.config(),
-        request_max_body_size=None,  # Admission has it
+        request_max_body_size=None,  # ``Admission`` has it
         plugins=[] if tracing is None else [tracing.plugin],
         logging_config=None,
     )
@@ -145,8 +153,9 @@ def _cors(settings: Settings) -> CORSConfig:
 
 
 class _App(Litestar):
-    """Begins a request's record before anything is done for it; at its end, drops the request's state.
+    """Begins a request's record before anything is done for it, counts its body, and finishes the record.
 
+    At its end, it drops the request's state.
     The server keeps a connection's last scope until its next request, and with it whatever hangs on it: the
     body, its token ids and its vectors.
 
@@ -167,11 +176,20 @@ class _App(Litestar):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
+
+        async def send_recorded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.finish(message, scope)
+            await send(message)
+
         state = scope.get("state", {})
         scope["state"] = {**state, "record": record.new_record(scope)}
+        admission: Admission = self.state.admission
+        body = admission.body(scope, receive)
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, body.receive, send_recorded)
         finally:
+            body.release()
             scope["state"] = state
 
 

@@ -98,6 +98,7 @@ async def ready(state: State) -> Readiness:
 async def show_metrics(request: Request[Any, Any, State], state: State) -> Response[bytes]:
     """Prometheus text, or OpenMetrics to those who accept it."""
     metrics: Metrics = state.metrics
+    state.ledger.book()
     page, content_type = metrics.page(request.headers.get("accept", ""))
     return Response(page, headers={"content-type": content_type})
 

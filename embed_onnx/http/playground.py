@@ -71,6 +71,7 @@ def page_file(request: Request[Any, Any, State], name: FromPath[str] = "index.ht
 async def show_load(state: State) -> Load:
     """The server's load; /metrics has more of it, and proxies do not let the public read that."""
     metrics: Metrics = state.metrics
+    state.ledger.book()
     return metrics.load()
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -35,10 +34,10 @@ class ApiRequest(Request[Any, Any, State]):
             WrongMediaType: The body is not declared as JSON.
             InvalidRequest: The body is not what the struct says.
         """
-        declared = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        declared = self._header(b"content-type", "").partition(";")[0].strip().lower()
         if declared != "application/json" and (declared not in UNDECLARED or "origin" in self.headers):
             raise WrongMediaType(f"the content type is {declared!r}; send application/json")
-        encoding = self.headers.get("content-encoding", "identity")
+        encoding = self._header(b"content-encoding", "identity")
         if encoding != "identity":
             raise WrongMediaType(f"the content encoding is {encoding!r}; send the body as it is")
         field = self.route_handler.parsed_data_field
@@ -62,17 +61,24 @@ class ApiRequest(Request[Any, Any, State]):
             seconds = self.app.state.settings.request_timeout
             try:
                 async with asyncio.timeout(seconds):
-                    self._whole = b"".join([piece async for piece in self._pieces()])
+                    self._whole = await self._read()
             except TimeoutError:
                 sentence = f"the body was not complete within {seconds:g} s; send it at once"
                 raise RequestTooSlow(sentence) from None
         return self._whole
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def _read(self) -> bytes:
+        pieces = []
         more = True
         while more:
             message = await self.receive()
             if message["type"] != "http.request":
                 raise ClientGone("the client closed the connection inside its request")
-            yield message["body"]
+            pieces.append(message["body"])
             more = message["more_body"]
+        return b"".join(pieces)
+
+    def _header(self, name: bytes, default: str) -> str:
+        """A header, if it is there; Litestar would first make a dictionary of all of them."""
+        values = (value.decode("latin-1") for other, value in self.scope["headers"] if other == name)
+        return next(values, default)

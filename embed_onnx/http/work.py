@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar
 import msgspec
 
 from embed_onnx.artifact.manifest import Manifest
-from embed_onnx.errors import ClientGone, InvalidRequest, TimedOut
+from embed_onnx.errors import ClientGone, EmbedError, InvalidRequest, TimedOut
 from embed_onnx.http.body import inputs, options
 from embed_onnx.http.body.inputs import INPUT, Field, Inputs
 from embed_onnx.http.body.options import EmbeddingOptions, TextOptions
@@ -119,36 +119,36 @@ async def perform(request: ApiRequest, ask: Ask, operation: Operation[T]) -> T:
 
 async def _while_connected(request: ApiRequest, work: Coroutine[Any, Any, T], *, seconds: float) -> T:
     """Run work until it is done, the time is up, or the client goes away; the last two cancel it."""
-    with _Watch(request) as watch:
+    with _Watch(request, seconds) as watch:
         try:
-            async with asyncio.timeout(seconds):
-                return await work
-        except TimeoutError:
-            raise TimedOut(
-                f"not done within {seconds:g} s, as the server is busy; try again, or send fewer inputs"
-            ) from None
+            return await work
         except asyncio.CancelledError:
             watch.reraise()
             raise
 
 
 class _Watch:
-    """Cancels the task that it is made in if the client of the task's request goes away before its end."""
+    """Cancels the task that it is made in after so many seconds, or if its request's client goes away.
 
-    def __init__(self, request: ApiRequest) -> None:
+    Work that is done within ``WATCH_SECONDS`` costs it one timer, a fraction of ``asyncio.timeout``.
+    """
+
+    def __init__(self, request: ApiRequest, seconds: float) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._task = task
         self._request = request
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
         self._leaving: asyncio.Task[None] | None = None
-        self._gone = False
+        self._reason: EmbedError | None = None
 
     def __enter__(self) -> Self:
-        self._start = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._watch)
+        self._timer = self._loop.call_later(min(WATCH_SECONDS, self._seconds), self._watch)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._start.cancel()
+        self._timer.cancel()
         if self._leaving is not None:
             self._leaving.cancel()
 
@@ -156,16 +156,25 @@ class _Watch:
         """Name the reason of a cancellation, if it was this.
 
         Raises:
-            ClientGone: It was.
+            TimedOut: The time was up.
+            ClientGone: The client went away.
         """
-        if self._gone:
+        if self._reason is not None:
             self._task.uncancel()
-            raise ClientGone("the client closed the connection before its answer") from None
+            raise self._reason from None
 
     def _watch(self) -> None:
+        sentence = (
+            f"not done within {self._seconds:g} s, as the server is busy; try again, or send fewer inputs"
+        )
+        remaining = max(0.0, self._seconds - WATCH_SECONDS)
+        self._timer = self._loop.call_later(remaining, self._cancel, TimedOut(sentence))
         self._leaving = asyncio.create_task(self._disconnect())
 
     async def _disconnect(self) -> None:
         await self._request.receive()  # after the body comes no other message
-        self._gone = True
+        self._cancel(ClientGone("the client closed the connection before its answer"))
+
+    def _cancel(self, reason: EmbedError) -> None:
+        self._reason = reason
         self._task.cancel()

@@ -10,6 +10,7 @@ folder count as one, whichever of them answers.
 
 import importlib.metadata
 import os
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -73,11 +74,19 @@ class PackMetrics:
             collectors, "batch_inference_duration_seconds", "A pack's run on its lane", SECONDS
         )
 
+        self._open: deque[tuple[int, int, float]] = deque()
+
     def add(self, sequences: int, tokens: int, seconds: float) -> None:
-        """Book a pack that a lane has run."""
-        self._sequences.observe(sequences)
-        self._tokens.observe(tokens)
-        self._seconds.observe(seconds)
+        """Take note of a pack that a lane has run, in the lane's thread, whose requests wait for it."""
+        self._open.append((sequences, tokens, seconds))
+
+    def book(self) -> None:
+        """Count the packs that were noted."""
+        while self._open:
+            sequences, tokens, seconds = self._open.popleft()
+            self._sequences.observe(sequences)
+            self._tokens.observe(tokens)
+            self._seconds.observe(seconds)
 
 
 class Metrics:
@@ -85,6 +94,7 @@ class Metrics:
 
     def __init__(self, registry: Registry, packs: PackMetrics) -> None:
         self._registry = registry
+        self._packs = packs
         self._collectors = packs.collectors
         self._children: dict[tuple[MetricWrapperBase, *tuple[str, ...]], Any] = {}
         self._followed: dict[Counter, int] = {}
@@ -114,7 +124,8 @@ class Metrics:
         self._page_collectors = _page_collectors(self._collectors)
 
     def add(self, record: Record) -> None:
-        """Book a request, when its answer begins to leave."""
+        """Book a request, and the packs that ran since the last one."""
+        self._packs.book()
         self._at(self._requests, record.method, record.route, str(record.status)).inc()
         self._at(self._duration, record.route).observe(record.seconds)
         if record.error:
@@ -206,6 +217,7 @@ class Metrics:
 
     def _refresh(self) -> None:
         """Copy what is counted elsewhere."""
+        self._packs.book()
         scheduler = self._registry.scheduler
         self._queue_tokens.set(scheduler.waiting_tokens)
         self._queue_size.set(scheduler.waiting_sequences)

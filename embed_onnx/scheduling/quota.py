@@ -1,5 +1,7 @@
 """How much of a limit one tenant may hold, so that there is always some of it for the others."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from embed_onnx.errors import Overloaded
@@ -15,10 +17,10 @@ class Quota(msgspec.Struct, frozen=True):
     limit: int
     held_words: str
 
-    def check(self, more: int, *, held: int, own: int, retry_after: float) -> None:
+    def check(self, more: int, *, held: int, own: int, retry_after: Callable[[], float]) -> None:
         """Refuse ``more`` of a tenant that does not fit, beside what is held, ``own`` of it the tenant's.
 
-        Where nothing is held, anything fits. ``retry_after`` are the seconds after which it may.
+        Where nothing is held, anything fits. ``retry_after`` gives the seconds after which it may.
 
         Raises:
             Overloaded: It does not fit.
@@ -29,5 +31,5 @@ class Quota(msgspec.Struct, frozen=True):
         raise Overloaded(
             f"{held} {self.held_words}{yours}, and {more} more exceed {share}the limit of {self.limit}; "
             "try later",
-            retry_after=retry_after,
+            retry_after=retry_after(),
         )

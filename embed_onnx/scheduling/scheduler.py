@@ -160,7 +160,6 @@ class Scheduler:
         """Whether nothing waits or is computed at the moment."""
         return not self.waiting_tokens and self._lanes.at_rest
 
-    @property
     def waiting_seconds(self) -> float:
         """How long what waits will take, at the speed that was measured."""
         return self._forecast.seconds(self._queue.tokens)
@@ -357,7 +356,7 @@ class Scheduler:
         with self._lock:
             now = time.perf_counter()
             late = [job for order in self._queue.orders() for job in self._forecast.late(order, now)]
-            seconds = self.waiting_seconds
+            seconds = self.waiting_seconds()
         for job in late:
             self.fail(job, forecast.timed_out(job, seconds))
         return True

@@ -155,6 +155,7 @@ def test_what_only_parts_of_the_server_know(home: Path, tmp_path: Path) -> None:
         loading = log.page()[0].decode()
         models.load()
         asyncio.run(ask(app))
+        app.state.ledger.book()
         models.scheduler.replaced = 2
         text = log.page()[0].decode()
         again = log.page()[0].decode()

@@ -98,6 +98,8 @@ def _decode(value: msgspec.Raw, max_inputs: int, max_ids: int, field: Field) -> 
 
 def _kind(json: bytes, field: Field) -> bytes:
     """What the first characters say of an input: a key of ``DECODERS``."""
+    if json.startswith(b'"'):
+        return b'"'
     start = re.match(rb"(\[?)\s*(.?)", json, re.DOTALL)
     assert start is not None  # noqa: S101 - it matches everything
     kind = re.sub(rb"[-\d]", b"0", b"".join(start.groups()))
