@@ -213,7 +213,8 @@ std::string run_embeddings_case(const Engine& engine, const Case& given, const S
                          held(given, "word_scale").as<float>(),
                          held(given, "positions").as<float>(),
                          held(given, "gamma").as<float>(),
-                         held(given, "beta").as<float>()};
+                         held(given, "beta").as<float>(),
+                         given.count("word_factors") ? held(given, "word_factors").as<float>() : nullptr};
   const size_t count = sequences.rows() * width;
   const auto output = block<float>(count);
   const bool after_padding = given.count("padding_id");

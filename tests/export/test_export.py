@@ -151,7 +151,7 @@ def test_kernels_are_as_near_to_the_original_as_standard_operators(artifacts: Pa
     assert actual.packed
     assert actual.kernel_parity is not None
     assert actual.kernel_parity.cosine_mean >= 0.999
-    assert actual.kernel_parity.cosine_min >= 0.98
+    assert actual.kernel_parity.cosine_min >= 0.99
     assert actual.kernel_parity.cosine_mean == pytest.approx(actual.parity.cosine_mean, abs=1e-4)
 
 
@@ -161,10 +161,11 @@ def test_minilm_in_int8(artifacts: Path) -> None:
 
     assert actual.parity.texts >= 64
     assert actual.parity.cosine_mean >= 0.999
-    assert actual.parity.cosine_min >= 0.98
+    assert actual.parity.cosine_min >= 0.99
     assert actual.parity.short is not None
     assert actual.parity.short.texts >= 64
-    assert actual.parity.short.cosine_min >= 0.99
+    assert actual.parity.short.cosine_mean >= 0.997
+    assert actual.parity.short.cosine_min >= 0.95
     assert (artifacts / MINILM / "model.onnx").stat().st_size < actual.float32_bytes / 3
     assert ("apache-2.0", 384, 256, ("mean",), True) == (
         actual.source.license,

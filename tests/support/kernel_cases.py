@@ -25,6 +25,8 @@ LAYER_WEIGHTS = (
 )
 """In the order of the operator's inputs; those of ``OPTIONAL_WEIGHTS`` are after them."""
 OPTIONAL_WEIGHTS = ("relative_bias", "qkv_factors", "up_factors")
+MISSING = (("qkv_factors", "relative_bias", len(LAYER_WEIGHTS)), ("word_factors", "padding_id", 5))
+"""An optional weight that may be there without the one before it, and the place of the absent one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,16 +118,19 @@ def layer_weights(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
 
 
 def embeddings_weights(
-    rng: np.random.Generator, width: int, positions: int, *, after_padding: bool
+    rng: np.random.Generator, width: int, positions: int, *, after_padding: bool, factors: bool
 ) -> dict[str, Array]:
     """With a row more of positions, the first, and the padding id that has it, if they start after that."""
-    return {
+    weights = {
         "words": rng.integers(-127, 128, (VOCABULARY, width)).astype(np.int8),
         "word_scale": rng.uniform(0.01, 0.02, (VOCABULARY, 1)).astype(np.float32),
         "positions": rng.normal(size=(positions + after_padding, width)).astype(np.float32),
         **norm(rng, width),
         **({"padding_id": np.array([PADDING_ID])} if after_padding else {}),
     }
+    if factors:
+        weights["word_factors"] = rng.uniform(0.2, 5, width).astype(np.float32)
+    return weights
 
 
 def random_ids(rng: np.random.Generator, shape: int | tuple[int, ...]) -> NDArray[np.int64]:
@@ -171,12 +176,18 @@ def extreme_case(shape: Shape, mask: Array, pairs: tuple[tuple[int, int], ...]) 
 
 
 def embeddings_case(
-    width: int, positions: int, mask: Array, *, after_padding: bool = False, seed: int = 0
+    width: int,
+    positions: int,
+    mask: Array,
+    *,
+    after_padding: bool = False,
+    factors: bool = False,
+    seed: int = 0,
 ) -> Case:
     rng = np.random.default_rng(seed)
     return Case(
         operator="TokenEmbeddings",
-        weights=embeddings_weights(rng, width, positions, after_padding=after_padding),
+        weights=embeddings_weights(rng, width, positions, after_padding=after_padding, factors=factors),
         attributes={"epsilon": EPSILON},
         inputs={
             "input_ids": random_ids(rng, mask.shape),
@@ -221,8 +232,9 @@ def model_of(parts: list[Case], variable: tuple[str, ...] = ()) -> onnx.ModelPro
                 inputs[name] = array
             else:
                 initializers.append(numpy_helper.from_array(array, names[-1]))
-        if "qkv_factors" in part.weights and "relative_bias" not in part.weights:
-            names.insert(len(LAYER_WEIGHTS), "")  # an optional input that is missing between others
+        for following, missing, place in MISSING:
+            if following in part.weights and missing not in part.weights:
+                names.insert(place, "")
         source = [states, "attention_mask", *names]
         states = f"states.{number}"
         nodes.append(
@@ -303,6 +315,7 @@ def every_case() -> dict[str, Case]:
             f"layer with relative bias, {name}": layer_case(relative, mask),
             f"embeddings, {name}": embeddings_case(52, 40, mask),
             f"embeddings after padding, {name}": embeddings_case(52, 40, mask, after_padding=True),
+            f"embeddings with factors, {name}": embeddings_case(52, 40, mask, factors=True),
         }
     result |= {
         "relative bias at full length": layer_case(relative, numbered(relative.positions)),

@@ -39,7 +39,10 @@ def cases() -> dict[str, Case]:
     }
     small = Shape(width=52, heads=2, head_size=26, hidden=100)
     result |= {name: _layer(name, small, mask, name) for name in ACTIVATIONS}
-    return result | {f"embeddings {width}": _embeddings(width, mask) for width in (7, 33, 52, 384)}
+    result |= {f"embeddings {width}": _embeddings(width, mask) for width in (7, 33, 52, 384)}
+    return result | {
+        f"embeddings {width}, factors": _embeddings(width, mask, factors=True) for width in (33, 384)
+    }
 
 
 def _bytes(name: str, *shape: int) -> NDArray[np.int8]:
@@ -95,7 +98,7 @@ def _layer(name: str, shape: Shape, mask: NDArray[np.int64], activation: str = "
     )
 
 
-def _embeddings(width: int, mask: NDArray[np.int64]) -> Case:
+def _embeddings(width: int, mask: NDArray[np.int64], *, factors: bool = False) -> Case:
     name = f"embeddings {width}"
     ids = _bytes(f"{name} ids", *mask.shape).astype(np.int64) % VOCABULARY
     weights = {
@@ -104,6 +107,8 @@ def _embeddings(width: int, mask: NDArray[np.int64]) -> Case:
         "positions": _floats(f"{name} positions", max(LENGTHS), width),
         **_norm(name, width),
     }
+    if factors:
+        weights["word_factors"] = _floats(f"{name} factors", width, around=1.0, spread=0.5)
     return Case(
         operator="TokenEmbeddings",
         weights=weights,

@@ -142,6 +142,7 @@ def embeddings(weights: dict[str, Array], input_ids: Array, attention_mask: Arra
     for row, places in sequences(attention_mask):
         ids = input_ids[row, places]
         words = weights["words"][ids].astype(np.float64) * weights["word_scale"][ids]
+        words *= weights.get("word_factors", 1)
         both = words + weights["positions"][places_in(ids, weights.get("padding_id"))]
         out[row, places] = layer_norm(both, weights["gamma"], weights["beta"])
     return out

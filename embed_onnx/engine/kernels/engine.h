@@ -113,6 +113,7 @@ struct Embeddings {
   const float* positions;   // [positions, width]
   const float* gamma;       // [width]
   const float* beta;
+  const float* word_factors;  // null, or [width], by which words are multiplied
 };
 
 // Rows that `transform` takes through the rest of a layer at a time, so that what lies between stays in the cache.

@@ -150,8 +150,12 @@ void embed(const Embeddings& table, int64_t id, int position, float* state) {
   const int8_t* word = table.words + id * width;
   const float scale = table.word_scale[id];
   const float* place = table.positions + static_cast<size_t>(position) * width;
-  for (int i = 0; i < whole; i += kLanes)
-    Isa::store(state + i, Isa::fma(Isa::load_int8(word + i), Isa::all(scale), Isa::load(place + i)));
-  for (int i = whole; i < width; i++) state[i] = __builtin_fmaf(word[i], scale, place[i]);
+  const float* factors = table.word_factors;
+  for (int i = 0; i < whole; i += kLanes) {
+    const Float scales = factors ? Isa::all(scale) * Isa::load(factors + i) : Isa::all(scale);
+    Isa::store(state + i, Isa::fma(Isa::load_int8(word + i), scales, Isa::load(place + i)));
+  }
+  for (int i = whole; i < width; i++)
+    state[i] = __builtin_fmaf(word[i], factors ? scale * factors[i] : scale, place[i]);
   layer_norm(state, width, table.epsilon, table.gamma, table.beta, state);
 }

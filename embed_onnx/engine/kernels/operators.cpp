@@ -151,20 +151,24 @@ Sequences sequences_of(const Tensor& mask) {
   return Sequences(mask.integers(), mask.shape[0], mask.shape[1]);
 }
 
-// input_ids, attention_mask, words, word_scale, positions, gamma, beta, padding_id -> states; the last may be missing.
+// input_ids, attention_mask, words, word_scale, positions, gamma, beta, padding_id, word_factors -> states; the last two
+// may be missing.
 class TokenEmbeddings {
  public:
   static constexpr const char* name = "TokenEmbeddings";
-  static constexpr size_t inputs = 8, optional = 7;
+  static constexpr size_t inputs = 9, optional = 7;
   static int type(size_t input) { return input < 2 || input == 7 ? ort::kInt64 : input == 2 ? ort::kInt8 : ort::kFloat; }
 
   explicit TokenEmbeddings(const Info& info) : engine_(engine_in_use()), epsilon_(info.number("epsilon")) {
     const Tensor words = info.weights(2, "words"), scale = info.weights(3, "word_scale");
     const Tensor positions = info.weights(4, "positions");
     const Tensor gamma = info.weights(5, "gamma"), beta = info.weights(6, "beta");
+    const Tensor factors = info.optional_weights(8, "word_factors");
+    has_factors_ = !factors.name.empty();
     const bool fits = words.shape.size() == 2 && positions.shape.size() == 2 && words.shape[1] > 0 &&
                       positions.shape[1] == words.shape[1] && scale.shape == std::vector<int64_t>{words.shape[0], 1} &&
-                      gamma.shape == std::vector<int64_t>{words.shape[1]} && beta.shape == gamma.shape;
+                      gamma.shape == std::vector<int64_t>{words.shape[1]} && beta.shape == gamma.shape &&
+                      (!has_factors_ || factors.shape == gamma.shape);
     if (!fits)
       throw std::invalid_argument(
           "TokenEmbeddings: the shapes of its tables do not fit each other; the file is damaged, export the model again");
@@ -182,7 +186,8 @@ class TokenEmbeddings {
                            context.input(3, "word_scale").floats(),
                            positions.floats(),
                            context.input(5, "gamma").floats(),
-                           context.input(6, "beta").floats()};
+                           context.input(6, "beta").floats(),
+                           has_factors_ ? context.input(8, "word_factors").floats() : nullptr};
     run_embeddings(engine_, {table, words.shape[0], positions.shape[0], padding_id_}, sequences_of(mask), ids.integers(),
                    context.output(mask, width));
   }
@@ -198,6 +203,7 @@ class TokenEmbeddings {
   const Engine& engine_;
   float epsilon_;
   int64_t padding_id_ = Vocabulary::kNoPadding;
+  bool has_factors_ = false;
 };
 
 // states, attention_mask, weights... -> states; the order of the weights is that of `read`, and the last may be missing.

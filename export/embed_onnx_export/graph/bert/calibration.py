@@ -6,12 +6,12 @@ magnitudes and the covariance are collected. Two things are made of them:
 **Balance.** An activation's step is a 255th of its row's range, so that a few large channels cost all
 others their precision. Each input channel is multiplied by a factor, and its weights are divided by it:
 
-    factor = largest weight ^ (1 - a) / largest activation ^ a,    a = ``EXPONENT``
+    factor = largest weight ^ (1 - a) / largest activation ^ a,    a = ``balance.PRODUCT_EXPONENT``
 
-which moves a part of the range to the weights, where each column has a scale of its own. Source: Xiao et
-al., "SmoothQuant", 2022. Attention mixes values channel by channel, so that the factors of the product after
-it are put into the values' weights. The inputs of qkv and up are also added to what comes out, so that their
-factors are inputs of ``EncoderLayer``. The input of down comes out of the activation, and has none.
+which moves a part of the range to the weights, where each column has a scale of its own. Attention mixes
+values channel by channel, so that the factors of the product after it are put into the values' weights. The
+inputs of qkv and up are also added to what comes out, so that their factors are inputs of ``EncoderLayer``.
+The input of down comes out of the activation, and has none.
 
 **Rounding**, by ``rounding``; what is left of an error's mean goes into the bias.
 """
@@ -22,17 +22,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx_export.graph import onnx_file, rounding
+from embed_onnx_export.graph import balance, onnx_file, rounding
 from embed_onnx_export.graph.bert import encoder_graph, functions
 from embed_onnx_export.graph.bert.families import Encoder, Layer, Linear
 from embed_onnx_export.graph.bert.products import Factors, LayerProducts, Product
 from embed_onnx_export.graph.int8 import Floats
 from embed_onnx_export.graph.rounding import Doubles
 
-EXPONENT = 0.6
-"""How much of the activations' range is moved: of 0.3 to 0.7, best for most of the texts that were tried."""
-LARGEST_FACTOR = np.float32(64)
-"""And 1 / 64 is the least: a channel that is nearly 0 in all samples may not be so in another text."""
 TEXT_TOKENS = 512
 """So many tokens of a text are used."""
 PACK_TOKENS = 512
@@ -136,16 +132,8 @@ def _products(
 
 
 def _factors(inputs: Observed, linear: Linear) -> Floats:
-    """What each input channel of a product is multiplied by; the geometric mean is 1."""
-    heaviest = np.abs(linear.weight).max(axis=1)
-    used = (heaviest > 0) & (inputs.largest > 0)
-    if not used.any() or not np.isfinite(inputs.largest).all():
-        return np.ones_like(heaviest)
-    logs = np.zeros_like(heaviest)
-    logs[used] = (1 - EXPONENT) * np.log(heaviest[used]) - EXPONENT * np.log(inputs.largest[used])
-    logs[used] -= logs[used].mean()
-    factors: Floats = np.clip(np.exp(logs), 1 / LARGEST_FACTOR, LARGEST_FACTOR)
-    return factors
+    """What each input channel of a product is multiplied by."""
+    return balance.of_product(inputs.largest, np.abs(linear.weight).max(axis=1))
 
 
 def _with_values_times(factors: Floats, layer: Layer) -> tuple[Linear, Linear]:

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper, parser
 
 from embed_onnx.artifact.manifest import Quantization
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph import compare, onnx_file
+from embed_onnx_export.graph import balance, compare, onnx_file
 from embed_onnx_export.graph.bert import functions, products
 from embed_onnx_export.graph.bert.families import Encoder, Layer, Norm
 from embed_onnx_export.graph.bert.products import LayerProducts, Product
@@ -108,7 +108,7 @@ def _texts(encoder: Encoder, *, quantized: bool, balanced: bool = False, observe
     if quantized:
         linear = [functions.LINEAR_INT8, functions.QUANTIZE_TOKENS, functions.MATMUL_TOKENS]
     return [
-        functions.token_embeddings(after_padding=encoder.padding_position is not None),
+        functions.token_embeddings(after_padding=encoder.padding_position is not None, balanced=quantized),
         functions.encoder_layer(encoder.activation, relative=relative, balanced=balanced, observed=observed),
         *linear,
         functions.ATTENTION_BIAS,
@@ -150,12 +150,14 @@ class _Parts:
         encoder, states = self._encoder, "embeddings"
         words: NDArray[Any] = encoder.words
         scale = np.ones((len(words), 1), np.float32)
-        if quantized:
-            words, scale = quantize_rows(words)
-        positions, padding_id = encoder.positions, []
+        positions, optional = encoder.positions, []
         if encoder.padding_position is not None:
             positions = np.concatenate([encoder.padding_position[None], positions])
-            padding_id = [self._store("embeddings.padding_id", np.array([encoder.padding_id], np.int64))]
+            optional = [self._store("embeddings.padding_id", np.array([encoder.padding_id], np.int64))]
+        if quantized:
+            factors = balance.of_table(encoder.words)
+            words, scale = quantize_rows(encoder.words / factors)
+            optional = [*(optional or [""]), self._store("embeddings.word_factors", factors)]
         inputs = [
             "input_ids",
             "attention_mask",
@@ -163,7 +165,7 @@ class _Parts:
             self._store("embeddings.word_scale", scale),
             self._store("embeddings.positions", positions),
             *self._norm("embeddings.norm", encoder.norm),
-            *padding_id,
+            *optional,
         ]
         self._node("TokenEmbeddings", inputs, [states], epsilon=encoder.epsilon)
         return states

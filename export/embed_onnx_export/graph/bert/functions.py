@@ -166,23 +166,26 @@ PLACES_AFTER_PADDING = f"""
         places = Add (ranks, one)"""
 
 
-def token_embeddings(*, after_padding: bool) -> str:
+def token_embeddings(*, after_padding: bool, balanced: bool = False) -> str:
     """The text of ``TokenEmbeddings``, with or without an input ``padding_id``, int64 [1].
 
     words int8 [vocabulary, width], word_scale [vocabulary, 1], positions [positions, width], gamma and beta
     [width] -> states [batch, tokens, width]. With a padding id, the first row of ``positions`` is its own,
-    and other tokens count from the second, among themselves. ``Sum`` is ``Add`` here and below: ONNX Runtime
+    and other tokens count from the second, among themselves. ``balanced``: words are multiplied by a factor a
+    channel, ``word_factors`` [width], the last input. ``Sum`` is ``Add`` here and below: ONNX Runtime
     may fuse ``Add`` and ``LayerNormalization`` into one operator, which takes five times as long.
     """
-    last_input, places = (", padding_id", PLACES_AFTER_PADDING) if after_padding else ("", PLACES)
+    places = PLACES_AFTER_PADDING if after_padding else PLACES
+    last_inputs = ", padding_id" * (after_padding or balanced) + ", word_factors" * balanced
+    scaled = "scaled = Mul (unscaled, scales) word = Mul (scaled, word_factors)"
     return f"""{HEADER}
     TokenEmbeddings <epsilon> (
-        input_ids, attention_mask, words, word_scale, positions, gamma, beta{last_input}
+        input_ids, attention_mask, words, word_scale, positions, gamma, beta{last_inputs}
     ) => (states) {{{places}
         integers = Gather (words, input_ids)
         scales = Gather (word_scale, input_ids)
         unscaled = Cast <to = 1> (integers)
-        word = Mul (unscaled, scales)
+        {scaled if balanced else "word = Mul (unscaled, scales)"}
         position = Gather (positions, places)
         both = Sum (word, position)
         normal = LayerNormalization <axis = -1, epsilon: float = @epsilon> (both, gamma, beta)
