@@ -12,6 +12,9 @@ from embed_onnx_export.errors import DatasetError
 
 TEXTS = Path(__file__).with_name("calibration.json")
 """By kind: words, messages, questions, paragraphs, code, several scripts; none that parity is measured on."""
+LEAST_TEXTS = 20
+"""Of a user's file. Over STS-B dev, all-MiniLM-L6-v2 calibrated on 20 sentences is within a tenth of what the
+package's texts give, and on one word it is worse than without calibration."""
 MOST_TEXTS = 1000
 """Of a user's file: more take memory and minutes, and change nothing that can be measured."""
 
@@ -33,7 +36,7 @@ def read(path: Path) -> Texts:
     """The lines of a file that are not blank.
 
     Raises:
-        DatasetError: It cannot be read, has no text or too many.
+        DatasetError: It cannot be read, or has too few texts or too many.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -42,11 +45,10 @@ def read(path: Path) -> Texts:
     except UnicodeDecodeError as err:
         raise DatasetError(f"{path} is not UTF-8 (byte {err.start}); save it as UTF-8") from None
     texts = [line for line in lines if line.strip()]
-    if not texts:
-        raise DatasetError(f"{path} has no text to calibrate on; write one on each line")
-    if len(texts) > MOST_TEXTS:
+    if not LEAST_TEXTS <= len(texts) <= MOST_TEXTS:
         raise DatasetError(
-            f"{path} has {len(texts):,} texts, and at most {MOST_TEXTS:,} are calibrated on; take a sample"
+            f"the number of texts in {path} is {len(texts):,}, and calibrating takes {LEAST_TEXTS} to "
+            f"{MOST_TEXTS:,}; write one on each line"
         )
     return _recorded(texts)
 

@@ -117,10 +117,12 @@ def test_the_texts_of_the_package() -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        pytest.param(b"", "has no text to calibrate on; write one on each line", id="empty"),
-        pytest.param(b"\n  \n\t\n", "has no text to calibrate on; write one on each line", id="blank"),
+        pytest.param(b"", "txt is 0, and calibrating takes 20 to 1,000; write one on each line", id="empty"),
+        pytest.param(b"\n  \n\t\n", "txt is 0, and calibrating takes 20 to 1,000", id="blank"),
+        pytest.param(b"one line", "txt is 1, and calibrating takes 20 to 1,000", id="one line"),
+        pytest.param(b"a\n" * 19, "txt is 19, and calibrating takes 20 to 1,000", id="too few"),
         pytest.param(b"caf\xe9\n", "is not UTF-8 .byte 3.; save it as UTF-8", id="latin-1"),
-        pytest.param(b"a\n" * 1001, "has 1,001 texts, and at most 1,000 are calibrated on", id="too many"),
+        pytest.param(b"a\n" * 1001, "txt is 1,001, and calibrating takes 20 to 1,000", id="too many"),
     ],
 )
 def test_files_that_cannot_be_calibrated_on(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -140,15 +142,15 @@ def test_a_file_that_is_absent(tmp_path: Path) -> None:
 
 def test_lines_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
-    path.write_bytes("\ufeffone text\r\n\r\nanother\n".encode())
+    path.write_bytes(("\ufeff" + "one text\r\n\r\nanother\u2028of two parts\n" * 10).encode())
 
-    assert ["one text", "another"] == list(calibration.read(path).texts)
+    assert ["one text", "another\u2028of two parts"] * 10 == list(calibration.read(path).texts)
 
 
 def test_an_export_is_calibrated_on_a_users_texts(tmp_path: Path) -> None:
     """And made anew for others, but not for none: a plain export keeps it."""
     small_models.save(tmp_path / "checkpoint")
-    for name, text in (("one", "some words of a user\nand more\n"), ("two", "other words\n")):
+    for name, text in (("one", "some words of a user\n" * 30), ("two", "other words\n" * 20)):
         (tmp_path / f"{name}.txt").write_text(text)
 
     def export(*flags: str) -> manifest.Calibration | None:
@@ -188,7 +190,11 @@ def test_exports_of_one_checkpoint_are_the_same_bytes(tmp_path: Path) -> None:
         ("absent.txt", "absent.txt cannot be read: No such file or directory; name another with --calibrate"),
         ("folder", "folder cannot be read: Is a directory; name another with --calibrate"),
         ("binary.txt", "binary.txt is not UTF-8 (byte 1); save it as UTF-8"),
-        ("empty.txt", "empty.txt has no text to calibrate on; write one on each line"),
+        (
+            "empty.txt",
+            "the number of texts in empty.txt is 0, and calibrating takes 20 to 1,000; write one on "
+            "each line",
+        ),
     ],
 )
 def test_nothing_is_exported_with_texts_that_cannot_be_read(tmp_path: Path, name: str, sentence: str) -> None:
@@ -205,7 +211,7 @@ def test_nothing_is_exported_with_texts_that_cannot_be_read(tmp_path: Path, name
 def test_what_is_not_calibrated_is_named(tmp_path: Path) -> None:
     """A model of float32 takes no texts, and the table of exports is followed by a line that says so."""
     small_models.save(tmp_path / "checkpoint")
-    (tmp_path / "texts.txt").write_text("some words\n")
+    (tmp_path / "texts.txt").write_text("some words\n" * 20)
     (tmp_path / "models.txt").write_text("./checkpoint name=float precision=float32\n./checkpoint name=int\n")
 
     done = run("export", "--calibrate", "texts.txt", cwd=tmp_path, environment=WITHOUT_PYTORCH)
