@@ -1,7 +1,7 @@
 """The native kernels: whether they are here, which instruction set they use and, if not, why.
 
-An int8 model of the BERT family runs anywhere: its operators are defined in model.onnx itself, by
-standard ones. Where this library is registered with ONNX Runtime, its kernels take their place.
+An int8 model of the BERT family, or a ModernBERT, runs anywhere: its operators are defined in model.onnx
+itself, by standard ones. Where this library is registered with ONNX Runtime, its kernels take their place.
 """
 
 import ctypes
@@ -64,7 +64,7 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         quantization, reason, remedy = manifest.quantization, self.reason, ""
         if not manifest.packed:
             unfit = quantization.no_kernel if quantization else "its precision is float32"
-            reason = unfit or "it is not of the BERT family"
+            reason = unfit or "there are none for its architecture"
         bits = quantization.activation_bits if quantization else None
         if bits is not None and bits < ACTIVATION_BITS:
             remedy = f"activations have {bits} bits; export it again for {ACTIVATION_BITS}"

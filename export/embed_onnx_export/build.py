@@ -22,10 +22,9 @@ from embed_onnx_export.checkpoint import files, modules, overrides, tokenizer_fi
 from embed_onnx_export.checkpoint.description import Description, with_quadratic
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph import onnx_file, quantize
-from embed_onnx_export.graph.bert import calibration as bert_calibration
-from embed_onnx_export.graph.bert import encoder_graph
-from embed_onnx_export.graph.bert.families import Encoder, UnknownFamily
+from embed_onnx_export.graph import encoders, onnx_file, quantize
+from embed_onnx_export.graph.bert.families import UnknownFamily
+from embed_onnx_export.graph.encoders import Encoder
 from embed_onnx_export.graph.exporters import lookup
 from embed_onnx_export.graph.int8 import Floats
 from embed_onnx_export.graph.long_texts.branches import SHORT
@@ -164,9 +163,9 @@ def _write_states(
     """
     states, original = model.states, model.original
     if isinstance(states, Encoder):
-        encoder_graph.write_float32(states, graph)
+        encoders.write_float32(states, graph)
         if original is not None:
-            encoder_graph.check(states, graph, PYTORCH.states_of(original))
+            encoders.check(states, graph, PYTORCH.states_of(original))
     elif not isinstance(states, str):
         lookup.write(states, graph)
     elif original is not None:
@@ -195,16 +194,14 @@ def _copy_license(checkpoint: Checkpoint, folder: Path) -> None:
 def _quantize(model: _Model, graph: Path, folder: Path, facts: Facts, samples: Texts) -> Quantization:
     """Write the int8 file: of the transformer that we know, or else of the float32 graph as it is."""
     output = folder / manifest.MODEL
-    match model.states:
-        case Encoder():
-            tokenizer = parity.load_tokenizer(folder, facts)
-            ids = calibration.token_ids(samples, tokenizer, list(facts.prompts.values()))
-            layers = bert_calibration.calibrate(model.states, ids)
-            return replace(encoder_graph.write(model.states, layers, output), calibration=samples.record)
-        case str():
-            return replace(quantize.quantize(graph, output), no_kernel=model.states)
-        case _:
-            return replace(lookup.quantize_table(graph, output), no_kernel="it has no transformer")
+    if isinstance(model.states, str):
+        return replace(quantize.quantize(graph, output), no_kernel=model.states)
+    if not isinstance(model.states, Encoder):
+        return replace(lookup.quantize_table(graph, output), no_kernel="it has no transformer")
+    tokenizer = parity.load_tokenizer(folder, facts)
+    ids = calibration.token_ids(samples, tokenizer, list(facts.prompts.values()))
+    record = samples.record if encoders.is_calibrated(model.states) else None
+    return replace(encoders.write_int8(model.states, ids, output), calibration=record)
 
 
 def _facts(entry: Entry, checkpoint: Checkpoint, described: Description, *, float32_bytes: int) -> Facts:

@@ -107,8 +107,10 @@ LayerTensors layer_tensors(const Case& given) {
   tensors.down = product(given, "down");
   tensors.attention_gamma = tensor(given, "attention_gamma");
   tensors.attention_beta = tensor(given, "attention_beta");
-  tensors.output_gamma = tensor(given, "output_gamma");
-  tensors.output_beta = tensor(given, "output_beta");
+  if (given.count("output_gamma")) {
+    tensors.output_gamma = tensor(given, "output_gamma");
+    tensors.output_beta = tensor(given, "output_beta");
+  }
   if (given.count("relative_bias")) tensors.relative_bias = tensor(given, "relative_bias");
   if (given.count("qkv_factors")) tensors.qkv_factors = tensor(given, "qkv_factors");
   if (given.count("up_factors")) tensors.up_factors = tensor(given, "up_factors");
@@ -118,7 +120,9 @@ LayerTensors layer_tensors(const Case& given) {
 std::string text(const Held& held) { return std::string(held.as<char>(), held.shape.at(0)); }
 
 LayerAttributes layer_attributes(const Case& given) {
-  return {*held(given, "num_heads").as<int64_t>(), *held(given, "epsilon").as<float>(), text(held(given, "activation"))};
+  const bool rotary = given.count("cosines");
+  return {*held(given, "num_heads").as<int64_t>(), *held(given, "epsilon").as<float>(), text(held(given, "activation")),
+          rotary, rotary};
 }
 
 // A layer whose weights are moved to blocks of exactly their size.
@@ -134,11 +138,9 @@ class ExactLayer {
       move(product->halves.inputs, blocks);
       move(product->halves.weights, static_cast<size_t>(blocks) * layout.panel * layout.group);
     }
-    for (const float** vector :
-         {&layer_.attention_gamma, &layer_.attention_beta, &layer_.output_gamma, &layer_.output_beta})
-      move(*vector, layer_.width);
-    if (layer_.qkv_factors) move(layer_.qkv_factors, layer_.width);
-    if (layer_.up_factors) move(layer_.up_factors, layer_.width);
+    for (const float** vector : {&layer_.attention_gamma, &layer_.attention_beta, &layer_.output_gamma,
+                                 &layer_.output_beta, &layer_.qkv_factors, &layer_.up_factors})
+      if (*vector) move(*vector, layer_.width);
     if (layer_.relative_bias)
       move(layer_.relative_bias, static_cast<size_t>(layer_.heads) * layer_.relative_stride);
   }
@@ -163,7 +165,7 @@ void backwards(int tokens, int rows, const std::function<void(int, int)>& task) 
 }
 
 // What run_layer does, with a block for each piece of memory, and tasks of one tile.
-void run_stages(const Engine& engine, const Layer& given, const Sequences& sequences, const float* states,
+void run_stages(const Engine& engine, const Layer& given, const Sequences& sequences, const LayerInputs& inputs,
                 float* output) {
   const ExactLayer exact(given, engine.layout);
   const Layer& layer = exact.layer();
@@ -175,7 +177,7 @@ void run_stages(const Engine& engine, const Layer& given, const Sequences& seque
   const auto context = block<float>(static_cast<size_t>(tokens) * layer.context_width());
   const auto attend = block<char>(engine.attend_scratch(layer, tokens, sequences.longest()));
   const auto transform = block<char>(engine.transform_scratch(layer, kTileRows));
-  const Pass pass{&layer, pack, states, output, {values.get(), scale.get(), minimum.get()}, context.get()};
+  const Pass pass{&layer, pack, inputs.inputs, inputs.states, output, inputs.rotation, inputs.window, {values.get(), scale.get(), minimum.get()}, context.get()};
   backwards(tokens, kTileRows, [&](int first, int last) { engine.quantize(pass, first, last); });
   for (int group = layer.groups() - 1; group >= 0; group--) engine.attend(pass, group, attend.get());
   backwards(tokens, kTileRows, [&](int first, int last) { engine.transform(pass, first, last, transform.get()); });
@@ -195,11 +197,17 @@ std::string run_layer_case(const Engine& engine, const Case& given, const Sequen
   const PackedLayer packed(layer_tensors(given), layer_attributes(given), engine.layout);
   const Layer& layer = packed.layer();
   const float* states = held(given, "states").as<float>();
+  LayerInputs inputs{states, states, {}, 0, INT32_MAX / 2};
+  if (layer.rotated) {
+    const Held& cosines = held(given, "cosines");
+    inputs = {held(given, "normal").as<float>(), states, {cosines.as<float>(), held(given, "sines").as<float>()},
+              cosines.shape.at(0), static_cast<int>(*held(given, "window").as<int64_t>())};
+  }
   const size_t count = sequences.rows() * layer.width;
   const auto output = block<float>(count), again = block<float>(count);
-  run_layer(engine, layer, sequences, states, output.get());
+  run_layer(engine, layer, sequences, inputs, output.get());
   std::memcpy(again.get(), output.get(), count * sizeof(float));
-  run_stages(engine, layer, sequences, states, again.get());
+  run_stages(engine, layer, sequences, inputs, again.get());
   check_equal(output.get(), again.get(), count);
   return floats(output.get(), count);
 }
@@ -224,11 +232,22 @@ std::string run_embeddings_case(const Engine& engine, const Case& given, const S
   return floats(output.get(), count);
 }
 
+std::string run_norm_case(const Engine& engine, const Case& given, const Sequences& sequences) {
+  const Held& gamma = held(given, "gamma");
+  const Norm norm{static_cast<int>(gamma.shape.at(0)), *held(given, "epsilon").as<float>(), gamma.as<float>(),
+                  held(given, "beta").as<float>()};
+  const size_t count = sequences.rows() * norm.width;
+  const auto output = block<float>(count);
+  run_norm(engine, norm, sequences, held(given, "states").as<float>(), output.get());
+  return floats(output.get(), count);
+}
+
 std::string run_case(const Engine& engine, const Case& given) try {
   const Held& mask = held(given, "attention_mask");
   const Sequences sequences(mask.as<int64_t>(), mask.shape.at(0), mask.shape.at(1));
-  const bool embeddings = text(held(given, "operator")) == "TokenEmbeddings";
-  return embeddings ? run_embeddings_case(engine, given, sequences) : run_layer_case(engine, given, sequences);
+  const std::string name = text(held(given, "operator"));
+  if (name == "TokenEmbeddings") return run_embeddings_case(engine, given, sequences);
+  return name == "TokenNorm" ? run_norm_case(engine, given, sequences) : run_layer_case(engine, given, sequences);
 } catch (const std::invalid_argument& error) {
   const std::string sentence = error.what();
   const int64_t count = -static_cast<int64_t>(sentence.size());

@@ -25,10 +25,10 @@ from embed_onnx_export.run import export_all
 
 TESTED = (
     "albert", "big_bird", "deberta-v2", "electra", "ernie", "eurobert", "gemma3_text", "gpt2", "gte", "llama",
-    "mistral", "mobilebert", "modernbert", "nomic_bert", "qwen2", "qwen3", "roformer", "t5",
+    "mistral", "mobilebert", "nomic_bert", "qwen2", "qwen3", "roformer", "t5",
 )  # fmt: skip
 """Each has something that no other has: shared layers, windows, relative positions, Gemm nodes, ..."""
-FLOAT32 = ("modernbert", "qwen3")
+FLOAT32 = ("eurobert", "qwen3")
 """Left as float32 too; the others were float32, and compared, before they were quantised."""
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

@@ -17,14 +17,16 @@ from embed_onnx.engine import native
 from embed_onnx.errors import SetupError
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare
-from embed_onnx_export.graph.bert import encoder_graph, families, functions
-from embed_onnx_export.graph.bert.families import Encoder, UnknownFamily
+from embed_onnx_export.graph import encoders as native_encoders
+from embed_onnx_export.graph.bert import families, functions
+from embed_onnx_export.graph.bert.families import UnknownFamily
+from embed_onnx_export.graph.encoders import Encoder, build
 
 FLOAT32 = 2e-5
 """How far float32 sums in another order may end up, in states of about 1."""
 INT8 = 0.1
 """How far a token may move when its last bits choose another of 255 steps, in states of about 1."""
-architectures = pytest.mark.parametrize("architecture", small_models.ARCHITECTURES)
+architectures = pytest.mark.parametrize("architecture", small_models.ENCODERS)
 forms = pytest.mark.parametrize(
     "quantized", [pytest.param(True, id="int8"), pytest.param(False, id="float32")]
 )
@@ -60,14 +62,14 @@ class Form:
 
 @pytest.fixture(scope="module")
 def encoders() -> dict[str, Encoder]:
-    return {name: small_models.encoder(small_models.build(name)) for name in small_models.ARCHITECTURES}
+    return {name: small_models.encoder(small_models.build(name)) for name in small_models.ENCODERS}
 
 
 @pytest.fixture(scope="module")
 def opened(encoders: dict[str, Encoder]) -> dict[tuple[str, bool], Form]:
     """Every architecture with int8 and with float32 weights."""
     return {
-        (name, quantized): Form(encoder_graph.build(encoder, quantized=quantized))
+        (name, quantized): Form(build(encoder, quantized=quantized))
         for name, encoder in encoders.items()
         for quantized in (True, False)
     }
@@ -147,7 +149,7 @@ def test_kernels_place_padding_ids_as_the_functions_do(opened, encoders, archite
     if kernels.library is None:
         pytest.skip(kernels.reason)
     kernels.choose()
-    native_form = Form(encoder_graph.build(encoders[architecture], quantized=True), library=kernels.library)
+    native_form = Form(build(encoders[architecture], quantized=True), library=kernels.library)
     mask = np.tile([1, 0, 2, 1, 3], 12)[None]
     ids = with_padding(encoders[architecture], random_ids(*mask.shape))
 
@@ -165,7 +167,7 @@ def test_kernels_place_padding_ids_as_the_functions_do(opened, encoders, archite
 
 def test_a_file_without_a_padding_id_counts_padding_ids_too(encoders):
     """Files that were exported before there was one, with kernels and without."""
-    earlier = encoder_graph.build(replace(encoders["roberta"], padding_position=None), quantized=True)
+    earlier = build(replace(encoders["roberta"], padding_position=None), quantized=True)
     library = native.find().library
     ids = random_ids(20)
     forms = [Form(earlier), *([Form(earlier, library=library)] if library else [])]
@@ -194,7 +196,7 @@ def test_a_field_of_the_config_means_what_it_means_to_pytorch(changes):
     model = small_models.build("bert", **changes)
     ids, mask = random_ids(1, 20), np.ones((1, 20), np.int64)
 
-    actual = Form(encoder_graph.build(small_models.encoder(model), quantized=False))(ids, mask)
+    actual = Form(build(small_models.encoder(model), quantized=False))(ids, mask)
 
     np.testing.assert_allclose(actual, torch_states(model, ids, mask), atol=FLOAT32)
 
@@ -205,7 +207,7 @@ def test_gelu_and_its_approximation_are_told_apart():
     ids, mask = random_ids(1, 20), np.ones((1, 20), np.int64)
 
     exact, approximate = (
-        Form(encoder_graph.build(replace(encoder, activation=activation), quantized=False))(ids, mask)
+        Form(build(replace(encoder, activation=activation), quantized=False))(ids, mask)
         for activation in ("gelu", "gelu_tanh")
     )
 
@@ -268,7 +270,7 @@ def test_a_row_of_padding_is_zeros(opened, architecture, quantized):
 @pytest.mark.parametrize("architecture", ["bert", "mpnet"])
 def test_every_level_of_optimization_gives_the_same(encoders, architecture, quantized):
     """Also where functions are inlined late, as a library with kernels of the same names needs it."""
-    model = encoder_graph.build(encoders[architecture], quantized=quantized)
+    model = build(encoders[architecture], quantized=quantized)
     mask = np.array([[1] * 9 + [2] * 8, [1] * 6 + [0] * 11])
     ids = random_ids(*mask.shape)
 
@@ -281,14 +283,12 @@ def test_every_level_of_optimization_gives_the_same(encoders, architecture, quan
 @forms
 @architectures
 def test_the_checker_accepts_the_file(encoders, architecture, quantized):
-    onnx.checker.check_model(
-        encoder_graph.build(encoders[architecture], quantized=quantized), full_check=True
-    )
+    onnx.checker.check_model(build(encoders[architecture], quantized=quantized), full_check=True)
 
 
 def test_the_file_keeps_to_the_contract(encoders):
     """What a kernel relies on: nodes, their attributes, the order, shapes and types of their inputs."""
-    model = encoder_graph.build(encoders["mpnet"], quantized=True)
+    model = build(encoders["mpnet"], quantized=True)
 
     types = {tensor.name: (tensor.data_type, tuple(tensor.dims)) for tensor in model.graph.initializer}
     first, layer, _ = model.graph.node
@@ -331,7 +331,7 @@ def test_the_file_keeps_to_the_contract(encoders):
 
 def test_channel_sums_are_those_of_the_integers(encoders):
     """The part of a product that comes from a token's minimum."""
-    model = encoder_graph.build(encoders["bert"], quantized=True)
+    model = build(encoders["bert"], quantized=True)
     arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
     weight, scale, total = (arrays[f"layers.1.down.{part}"] for part in ("weight", "scale", "sum"))
@@ -388,8 +388,8 @@ def check(encoder: Encoder, original: Encoder, folder: Path) -> None:
     """Compare the float32 file of one with that of the other, which stands for PyTorch."""
     paths = folder / "encoder.onnx", folder / "original.onnx"
     for path, written in zip(paths, (encoder, original), strict=True):
-        encoder_graph.write_float32(written, path)
-    encoder_graph.check(encoder, paths[0], compare.of_graph(paths[1]))
+        native_encoders.write_float32(written, path)
+    native_encoders.check(encoder, paths[0], compare.of_graph(paths[1]))
 
 
 def test_a_file_that_is_its_original_passes(encoders, tmp_path):

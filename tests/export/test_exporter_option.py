@@ -97,12 +97,12 @@ def test_an_exporter_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_native_says_why_it_cannot(tmp_path: Path) -> None:
-    folder = small_models.save(tmp_path / "modernbert", "modernbert")
+    folder = small_models.save(tmp_path / "eurobert", "eurobert")
 
     sentence = refusal(entry(folder, exporter="native"), tmp_path / "artifacts")
 
     assert (
-        "modernbert cannot be exported by the exporter native: modernbert is not of the BERT family; "
+        "eurobert cannot be exported by the exporter native: eurobert is not of the BERT family; "
         "choose the exporter torch, which takes any architecture" == sentence
     )
 

@@ -25,15 +25,16 @@ from embed_onnx_export.checkpoint import files, modules, sources
 from embed_onnx_export.checkpoint.description import Description
 from embed_onnx_export.checkpoint.files import Files
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph import compare, onnx_file
-from embed_onnx_export.graph.bert import encoder_graph, families
-from embed_onnx_export.graph.bert.families import Encoder
+from embed_onnx_export.graph import compare, encoders, onnx_file
+from embed_onnx_export.graph.bert import families
+from embed_onnx_export.graph.encoders import Encoder
 
 FAMILIES: dict[str, dict[str, Any]] = {
     **{name: {} for name in small_models.ARCHITECTURES},
     "electra": {"embedding_size": small_models.WIDTH},
+    "modernbert": {},
 }
-"""Each, and what makes its small model one of the BERT family."""
+"""Each, and what makes its small model one that is read without PyTorch."""
 WEIGHTS = "model.safetensors"
 
 
@@ -57,9 +58,9 @@ def assert_same(folder: Path, tmp_path: Path) -> None:
     assert ids == [tokenizer.encode(text).ids for text in texts]
     assert isinstance(model.states, Encoder)
     path = tmp_path / "float32.onnx"
-    encoder_graph.write_float32(model.states, path)
+    encoders.write_float32(model.states, path)
     transformer = original.torch[0].auto_model
-    encoder_graph.check(model.states, path, compare.of_pytorch(transformer))
+    encoders.check(model.states, path, compare.of_pytorch(transformer))
     sample = np.array([[5, 6, 7, 0, 1, 2, 3, 4, 9]])
     expected = compare.of_pytorch(transformer)(sample, np.ones_like(sample))
     actual = onnx_file.states(onnx_file.session(path), sample, np.ones_like(sample))

@@ -149,7 +149,7 @@ def test_of_a_model_that_was_exported_without_kernels() -> None:
     ("changes", "reason"),
     [
         ({"quantization": None, "precision": "float32"}, "its precision is float32"),
-        ({}, "it is not of the BERT family"),
+        ({}, "there are none for its architecture"),
         (
             {"quantization": msgspec.structs.replace(MANIFEST.quantization, no_kernel="it is too wide")},
             "it is too wide",

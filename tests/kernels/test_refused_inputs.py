@@ -21,7 +21,9 @@ from kernel_cases import (
     embeddings_case,
     layer_case,
     model_of,
+    norm_case,
     numbered,
+    rotary_case,
 )
 from kernel_models import Model
 from kernel_reference import sequences
@@ -40,6 +42,11 @@ def fails(sentence: str) -> Iterator[None]:
 
 EMBEDDINGS = embeddings_case(16, 12, numbered(3, 4), after_padding=True)
 LAYER = layer_case(replace(SMALL, factors=True), numbered(3, 4))
+ROTARY = rotary_case(SMALL, numbered(3, 4), window=2)
+NORM = norm_case(16, numbered(3, 4))
+every_operator = pytest.mark.parametrize(
+    "case", [EMBEDDINGS, LAYER, ROTARY, NORM], ids=lambda case: case.operator
+)
 
 
 @pytest.mark.parametrize("wrong", [-1, VOCABULARY, HIGHEST, LOWEST, 2**32])
@@ -63,17 +70,17 @@ def test_ids_of_padding_do_not_matter(wrong: int) -> None:
     np.testing.assert_array_equal(states, run_case(case))
 
 
-@pytest.mark.parametrize("case", [EMBEDDINGS, LAYER], ids=lambda case: case.operator)
+@pytest.mark.parametrize("case", [EMBEDDINGS, LAYER, ROTARY], ids=lambda case: case.operator)
 def test_a_sequence_longer_than_the_positions(case: Case) -> None:
     positions = SMALL.positions
     session = open_session(case.model())
-    value = next(iter(case.inputs))
-    longer = np.resize(case.inputs[value], (1, positions + 5, *case.inputs[value].shape[2:]))
-    fits = numbered(5, positions)
+    longer = {
+        name: np.resize(array, (1, positions + 5, *array.shape[2:])) for name, array in case.inputs.items()
+    }
 
-    run(session, **{value: longer, "attention_mask": fits})
+    run(session, **longer | {"attention_mask": numbered(5, positions)})
     with fails(f"a sequence has {positions + 1} tokens and the model takes {positions}; cut it"):
-        run(session, **{value: longer, "attention_mask": numbered(4, positions + 1)})
+        run(session, **longer | {"attention_mask": numbered(4, positions + 1)})
 
 
 def other_shapes(array: np.ndarray) -> Iterator[np.ndarray]:
@@ -92,7 +99,7 @@ def other_shapes(array: np.ndarray) -> Iterator[np.ndarray]:
     ("case", "name"),
     [
         pytest.param(case, name, id=f"{case.operator}-{name}")
-        for case in (EMBEDDINGS, LAYER)
+        for case in (EMBEDDINGS, LAYER, ROTARY, NORM)
         for name in case.weights
     ],
 )
@@ -102,7 +109,7 @@ def test_a_damaged_file(case: Case, name: str) -> None:
             continue  # there may be any number of positions
         damaged = replace(case, weights=case.weights | {name: np.array(array)})
 
-        with fails(f"{case.operator}: .* the file is damaged, export the model again"):
+        with fails("the file is damaged, export the model again"):
             open_session(damaged.model())
 
 
@@ -114,7 +121,7 @@ def test_a_padding_id_outside_the_vocabulary(wrong: int) -> None:
         open_session(damaged.model())
 
 
-@pytest.mark.parametrize("case", [EMBEDDINGS, LAYER], ids=lambda case: case.operator)
+@every_operator
 def test_weights_of_another_type(case: Case) -> None:
     for name, array in case.weights.items():
         other = array.astype(np.int8 if array.dtype == np.float32 else np.float32)
@@ -123,7 +130,7 @@ def test_weights_of_another_type(case: Case) -> None:
             open_session(replace(case, weights=case.weights | {name: other}).model())
 
 
-@pytest.mark.parametrize("case", [EMBEDDINGS, LAYER], ids=lambda case: case.operator)
+@every_operator
 def test_weights_must_be_in_the_file(case: Case) -> None:
     for name in case.weights:
         with fails(f"{name} must be an initializer"):
@@ -147,12 +154,32 @@ def test_attributes_that_cannot_be(attributes: dict[str, Any], sentence: str) ->
         open_session(replace(LAYER, attributes=LAYER.attributes | attributes).model())
 
 
-@pytest.mark.parametrize("name", LAYER.attributes)
-def test_an_attribute_that_is_missing(name: str) -> None:
-    attributes = {other: value for other, value in LAYER.attributes.items() if other != name}
+@every_operator
+def test_an_attribute_that_is_missing(case: Case) -> None:
+    for name in case.attributes:
+        attributes = {other: value for other, value in case.attributes.items() if other != name}
 
-    with fails(name):
-        open_session(replace(LAYER, attributes=attributes).model())
+        with fails(name):
+            open_session(replace(case, attributes=attributes).model())
+
+
+ODD_ROTATION = "RotaryLayer: its window, heads, cosines and sines do not fit each other; the file is damaged"
+
+
+def test_a_window_that_cannot_be() -> None:
+    with fails(
+        "RotaryLayer: its window, heads, cosines and sines do not fit each other; the file is damaged"
+    ):
+        open_session(replace(ROTARY, attributes=ROTARY.attributes | {"window": -1}).model())
+
+
+def test_heads_of_an_odd_number_of_channels_cannot_be_rotated() -> None:
+    odd = rotary_case(replace(SMALL, head_size=7), numbered(3))
+
+    with fails(
+        "RotaryLayer: its window, heads, cosines and sines do not fit each other; the file is damaged"
+    ):
+        open_session(odd.model())
 
 
 @pytest.mark.parametrize("shape", [(1, 6), (7, 1), (2, 7), (1, 0), (0, 7)])
@@ -161,19 +188,23 @@ def test_inputs_of_different_shapes(shape: tuple[int, ...]) -> None:
 
     with fails("input_ids and attention_mask have different shapes"):
         run(open_session(EMBEDDINGS.model()), **EMBEDDINGS.inputs | {"attention_mask": mask})
-    with fails("the states' shape does not fit the mask and the weights"):
-        run(open_session(LAYER.model()), **LAYER.inputs | {"attention_mask": mask})
+    for case in (LAYER, ROTARY, NORM):
+        with fails(f"{case.operator}: the states' shape does not fit the mask and the weights"):
+            run(open_session(case.model()), **case.inputs | {"attention_mask": mask})
 
 
-def test_states_of_another_width() -> None:
-    states = LAYER.inputs["states"][..., 1:]
+@pytest.mark.parametrize(
+    ("case", "name"), [(LAYER, "states"), (ROTARY, "states"), (ROTARY, "normal"), (NORM, "states")]
+)
+def test_states_of_another_width(case: Case, name: str) -> None:
+    states = np.ascontiguousarray(case.inputs[name][..., 1:])
 
-    with fails("the states' shape does not fit the mask and the weights"):
-        run(open_session(LAYER.model()), **LAYER.inputs | {"states": np.ascontiguousarray(states)})
+    with fails(f"{case.operator}: the states' shape does not fit the mask and the weights"):
+        run(open_session(case.model()), **case.inputs | {name: states})
 
 
 @pytest.mark.parametrize("shape", [(7,), (1, 7, 1), ()])
-@pytest.mark.parametrize("case", [EMBEDDINGS, LAYER], ids=lambda case: case.operator)
+@every_operator
 def test_a_mask_with_other_axes(case: Case, shape: tuple[int, ...]) -> None:
     model = case.model()
     for described in model.graph.input:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
-from kernel_reference import ACTIVATIONS, EPSILON, Array, Floats, embeddings, layer
+from kernel_reference import ACTIVATIONS, EPSILON, Array, Floats, embeddings, layer, rotary_layer, token_norm
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -43,7 +43,7 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One operator with its weights, and one input: ``states`` or ``input_ids``, and a mask."""
+    """One operator with its weights, and its inputs: ``states`` or ``input_ids`` first, and a mask."""
 
     operator: str
     weights: dict[str, Array]
@@ -58,6 +58,10 @@ class Case:
     def expected(self) -> Floats:
         if self.operator == "TokenEmbeddings":
             return embeddings(self.weights, **self.inputs)
+        if self.operator == "TokenNorm":
+            return token_norm(self.weights, **self.inputs)
+        if self.operator == "RotaryLayer":
+            return rotary_layer(self.weights, self.attributes, **self.inputs)
         return layer(self.weights, self.attributes, **self.inputs)
 
     def model(self) -> onnx.ModelProto:
@@ -115,6 +119,48 @@ def layer_weights(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
         for name in ("qkv_factors", "up_factors"):
             weights[name] = rng.uniform(0.2, 5, shape.width).astype(np.float32)
     return weights
+
+
+def rotary_case(
+    shape: Shape, mask: Array, *, window: int = 1000, activation: str = "gelu", seed: int = 0
+) -> Case:
+    """A layer with angles for ``shape.positions``."""
+    rng = np.random.default_rng(seed)
+    context = shape.heads * shape.head_size
+    angles = rng.uniform(-math.pi, math.pi, (shape.positions, shape.head_size // 2)).astype(np.float32)
+    weights = (
+        {"cosines": np.cos(angles), "sines": np.sin(angles)}
+        | linear(rng, "qkv", shape.width, 3 * context, gain=1.5)
+        | linear(rng, "output", context, shape.width)
+        | norm(rng, shape.width, "attention_")
+        | linear(rng, "up", shape.width, 2 * shape.hidden)
+        | linear(rng, "down", shape.hidden, shape.width, gain=0.5)
+    )
+    states = rng.normal(size=(2, *mask.shape, shape.width)).astype(np.float32)
+    return Case(
+        operator="RotaryLayer",
+        weights=weights,
+        attributes={
+            "num_heads": shape.heads,
+            "epsilon": EPSILON,
+            "activation": activation,
+            "window": window,
+        },
+        inputs={"states": states[0], "normal": states[1], "attention_mask": mask.astype(np.int64)},
+    )
+
+
+def norm_case(width: int, mask: Array) -> Case:
+    rng = np.random.default_rng(width)
+    return Case(
+        operator="TokenNorm",
+        weights=norm(rng, width),
+        attributes={"epsilon": EPSILON},
+        inputs={
+            "states": rng.normal(size=(*mask.shape, width)).astype(np.float32),
+            "attention_mask": mask.astype(np.int64),
+        },
+    )
 
 
 def embeddings_weights(
@@ -205,7 +251,7 @@ def assert_near(case: Case, actual: Array) -> None:
     """Few numbers lie at the border of two integers, and each moves its row by little; padding is zero."""
     expected = case.expected()
     worst, typical = 5e-2, 2e-6
-    if case.operator == "TokenEmbeddings":
+    if case.operator in ("TokenEmbeddings", "TokenNorm"):
         worst = 5e-6
     assert expected.shape == actual.shape
     assert np.float32 == actual.dtype
@@ -223,7 +269,7 @@ ENOUGH_TOKENS = 8
 def model_of(parts: list[Case], variable: tuple[str, ...] = ()) -> onnx.ModelProto:
     """A file with these operators one after another; weights named in ``variable`` are inputs of it."""
     nodes, initializers, inputs = [], [], {}
-    states = next(name for name in parts[0].inputs if name != "attention_mask")
+    states = next(iter(parts[0].inputs))
     for number, part in enumerate(parts):
         names = []
         for name, array in part.weights.items():
@@ -235,7 +281,7 @@ def model_of(parts: list[Case], variable: tuple[str, ...] = ()) -> onnx.ModelPro
         for following, missing, place in MISSING:
             if following in part.weights and missing not in part.weights:
                 names.insert(place, "")
-        source = [states, "attention_mask", *names]
+        source = [states, *list(part.inputs)[1:], *names]
         states = f"states.{number}"
         nodes.append(
             helper.make_node(part.operator, source, [states], domain=DOMAIN, name=states, **part.attributes)
@@ -275,6 +321,14 @@ SHAPES = {
     ),
     "relative bias of one position": Shape(width=48, heads=3, head_size=16, hidden=96, positions=1),
 }
+ROTARY_SHAPES = {
+    "rotated, 8 heads of 8": Shape(width=64, heads=8, head_size=8, hidden=128, positions=70),
+    "rotated, 2 heads of 26": Shape(width=52, heads=2, head_size=26, hidden=50, positions=70),
+    "rotated, 3 heads of 64": Shape(width=192, heads=3, head_size=64, hidden=129, positions=70),
+    "rotated, 5 heads of 2": Shape(width=35, heads=5, head_size=2, hidden=7, positions=70),
+    "rotated, 1 head of 96": Shape(width=96, heads=1, head_size=96, hidden=5, positions=70),
+}
+WINDOWS = (0, 1, 5, 16, 31)
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 MASKS = {
     "one token": [[1]],
@@ -307,12 +361,20 @@ def every_case() -> dict[str, Case]:
         )
         for name in (*ACTIVATIONS, "2 heads of 26", "5 heads of 7", "relative bias")
     }
+    rotary = ROTARY_SHAPES["rotated, 2 heads of 26"]
+    lengths = numbered(1, 2, 19, 33, 70, 7)
+    result |= {name: rotary_case(shape, lengths) for name, shape in ROTARY_SHAPES.items()}
+    result |= {f"rotated, {name}": rotary_case(rotary, mixed, activation=name) for name in ACTIVATIONS}
+    result |= {f"window of {window}": rotary_case(rotary, lengths, window=window) for window in WINDOWS}
+    result |= {f"norm of {width}": norm_case(width, mixed) for width in (1, 7, 33, 192)}
     result |= {f"pairs of weights {name}": extreme_case(small, mixed, pairs) for name, pairs in PAIRS.items()}
     for name, rows in MASKS.items():
         mask = np.array(rows, np.int64)
         result |= {
             f"layer, {name}": layer_case(small, mask),
             f"layer with relative bias, {name}": layer_case(relative, mask),
+            f"rotary layer, {name}": rotary_case(rotary, mask, window=3),
+            f"norm, {name}": norm_case(52, mask),
             f"embeddings, {name}": embeddings_case(52, 40, mask),
             f"embeddings after padding, {name}": embeddings_case(52, 40, mask, after_padding=True),
             f"embeddings with factors, {name}": embeddings_case(52, 40, mask, factors=True),
@@ -353,5 +415,10 @@ def random_cases(count: int) -> dict[str, Case]:
         mask = rng.integers(-1, 3, (rng.integers(0, 3), rng.integers(0, positions + 1)))
         activation = list(ACTIVATIONS)[number % 4]
         result[f"layer {number}"] = layer_case(shape, mask, activation=activation, seed=number)
+        rotary = replace(shape, head_size=2 * shape.head_size, positions=int(positions))
+        window = int(rng.integers(0, 40))
+        result[f"rotary layer {number}"] = rotary_case(
+            rotary, mask, window=window, activation=activation, seed=number
+        )
         result[f"embeddings {number}"] = embeddings_case(shape.width, int(positions), mask, seed=number)
     return result

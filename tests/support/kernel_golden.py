@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from kernel_cases import SHAPES, VOCABULARY, Case, Shape, numbered
+from kernel_cases import ROTARY_SHAPES, SHAPES, VOCABULARY, WINDOWS, Case, Shape, numbered
 from kernel_reference import ACTIVATIONS, EPSILON, Array
 from numpy.typing import NDArray
 
@@ -39,6 +39,9 @@ def cases() -> dict[str, Case]:
     }
     small = Shape(width=52, heads=2, head_size=26, hidden=100)
     result |= {name: _layer(name, small, mask, name) for name in ACTIVATIONS}
+    result |= {name: _rotary(name, shape, mask) for name, shape in ROTARY_SHAPES.items()}
+    result |= {f"window of {window}": _rotary("window", small, mask, window) for window in WINDOWS}
+    result |= {f"norm {width}": _norm_case(width, mask) for width in (7, 33, 192)}
     result |= {f"embeddings {width}": _embeddings(width, mask) for width in (7, 33, 52, 384)}
     return result | {
         f"embeddings {width}, factors": _embeddings(width, mask, factors=True) for width in (33, 384)
@@ -95,6 +98,37 @@ def _layer(name: str, shape: Shape, mask: NDArray[np.int64], activation: str = "
         weights=weights,
         attributes={"num_heads": shape.heads, "epsilon": EPSILON, "activation": activation},
         inputs={"states": states, "attention_mask": mask},
+    )
+
+
+def _rotary(name: str, shape: Shape, mask: NDArray[np.int64], window: int = 1000) -> Case:
+    context, half = shape.heads * shape.head_size, shape.head_size // 2
+    weights = (
+        {part: _floats(f"{name} {part}", max(LENGTHS), half) for part in ("cosines", "sines")}
+        | _product(name, "qkv", shape.width, 3 * context)
+        | _product(name, "output", context, shape.width)
+        | _norm(name, shape.width, "attention_")
+        | _product(name, "up", shape.width, 2 * shape.hidden)
+        | _product(name, "down", shape.hidden, shape.width)
+    )
+    inputs = {
+        part: _floats(f"{name} {part}", *mask.shape, shape.width, spread=2.0) for part in ("states", "normal")
+    }
+    return Case(
+        operator="RotaryLayer",
+        weights=weights,
+        attributes={"num_heads": shape.heads, "epsilon": EPSILON, "activation": "gelu", "window": window},
+        inputs={**inputs, "attention_mask": mask},
+    )
+
+
+def _norm_case(width: int, mask: NDArray[np.int64]) -> Case:
+    name = f"norm {width}"
+    return Case(
+        operator="TokenNorm",
+        weights=_norm(name, width),
+        attributes={"epsilon": EPSILON},
+        inputs={"states": _floats(f"{name} states", *mask.shape, width, spread=2.0), "attention_mask": mask},
     )
 
 

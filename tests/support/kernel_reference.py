@@ -69,20 +69,36 @@ def layer_norm(x: Floats, gamma: Array, beta: Array) -> Floats:
     return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + EPSILON) * gamma + beta
 
 
-def attention(qkv: Floats, heads: int, relative_bias: Array | None) -> Floats:
+def rotated(x: Floats, cosines: Array, sines: Array) -> Floats:
+    """Of one sequence, [heads, tokens, size]: halves of a head's channels are parts of complex numbers."""
+    tokens, half = x.shape[1], x.shape[2] // 2
+    turned = (x[..., :half] + 1j * x[..., half:]) * (cosines + 1j * sines.astype(np.float64))[:tokens]
+    return np.concatenate([turned.real, turned.imag], axis=-1).astype(np.float32).astype(np.float64)
+
+
+def attention(
+    qkv: Floats,
+    heads: int,
+    relative_bias: Array | None = None,
+    angles: tuple[Array, Array] | None = None,
+    window: float = math.inf,
+) -> Floats:
     """The context of one sequence, [tokens, 3 * heads * size] to [tokens, heads * size].
 
     Heads whose size is no multiple of 16 are followed by zeros, which count for a row's range.
     """
     tokens = len(qkv)
     queries, keys, values = qkv.reshape(tokens, 3, heads, -1).transpose(1, 2, 0, 3)
+    if angles is not None:
+        queries, keys = rotated(queries, *angles), rotated(keys, *angles)
     padded = queries.shape[-1] + -queries.shape[-1] % 16
     largest = math.floor(math.sqrt(2147483000 / padded))
     queries, keys, values = stepped(queries, largest), stepped(keys, largest), stepped(values, LARGEST_16)
     scores = queries @ keys.transpose(0, 2, 1) / math.sqrt(queries.shape[-1])
+    distances = np.arange(tokens)[None] - np.arange(tokens)[:, None]
     if relative_bias is not None:
-        distances = np.arange(tokens)[None] - np.arange(tokens)[:, None]
         scores = scores + relative_bias[:, distances + relative_bias.shape[1] // 2]
+    scores = np.where(np.abs(distances) > window, -np.inf, scores)
     shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
     shares /= shares.sum(axis=-1, keepdims=True)
     mixed = np.rint(shares * LARGEST_16) / LARGEST_16 @ values
@@ -127,6 +143,33 @@ def layer(
         around = x + product(hidden, weights, "down")
         out[row, places] = layer_norm(around, weights["output_gamma"], weights["output_beta"])
     return out
+
+
+def rotary_layer(
+    weights: dict[str, Array],
+    attributes: dict[str, int | float | str],
+    states: Array,
+    normal: Array,
+    attention_mask: Array,
+) -> Floats:
+    out = np.zeros(states.shape)
+    heads, window = attributes["num_heads"], attributes["window"]
+    angles = weights["cosines"], weights["sines"]
+    for row, places in sequences(attention_mask):
+        qkv = product(normal[row, places].astype(np.float64), weights, "qkv")
+        qkv = qkv.astype(np.float32).astype(np.float64)
+        context, padded = pad_heads(attention(qkv, heads, angles=angles, window=window), weights)
+        around = states[row, places].astype(np.float64) + product(context, padded, "output")
+        x = layer_norm(around, weights["attention_gamma"], weights["attention_beta"])
+        raised, factor = np.split(product(x, weights, "up"), 2, axis=-1)
+        hidden = ACTIVATIONS[attributes["activation"]](raised) * factor
+        out[row, places] = around + product(hidden, weights, "down")
+    return out
+
+
+def token_norm(weights: dict[str, Array], states: Array, attention_mask: Array) -> Floats:
+    normal = layer_norm(states.astype(np.float64), weights["gamma"], weights["beta"])
+    return np.where(attention_mask[..., None] != 0, normal, 0)
 
 
 def places_in(ids: Array, padding_id: Array | None) -> list[int]:

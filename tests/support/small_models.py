@@ -21,8 +21,8 @@ from tokenizers import (
     trainers,
 )
 
-from embed_onnx_export.graph.bert import families
-from embed_onnx_export.graph.bert.families import Encoder
+from embed_onnx_export.graph import encoders
+from embed_onnx_export.graph.encoders import Encoder
 
 WIDTH = 32
 MAX_TOKENS = 48
@@ -46,7 +46,9 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "roberta": ("Roberta", {**SHAPE, **AFTER_PADDING, "type_vocab_size": 1}),
     "xlm-roberta": ("XLMRoberta", {**SHAPE, **AFTER_PADDING, "type_vocab_size": 1}),
 }
-"""What the native kernels run: the prefix of the classes in transformers, and the fields of the config."""
+"""The BERT family: the prefix of the classes in transformers, and the fields of the config."""
+ENCODERS = (*ARCHITECTURES, "modernbert")
+"""What the native kernels run."""
 OTHER_TOKENS = 160
 """The limit of the others: beyond the windows of 16 and 32 tokens that some of them have."""
 POSITIONS = {**SHAPE, "max_position_embeddings": OTHER_TOKENS}
@@ -142,7 +144,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
         {**SHAPE, "max_position_embeddings": OTHER_TOKENS + 2, "pad_token_id": 1},
     ),
 }
-"""What goes the general path, or is refused."""
+"""What goes the general path, or is refused; ModernBERT is run by the native kernels as well."""
 CAUSAL = {
     "gemma", "gemma2", "gpt2", "gpt_neox", "llama", "mistral", "olmo2", "opt", "phi3", "qwen2", "qwen3"
 }  # fmt: skip
@@ -170,10 +172,10 @@ def build(architecture: str, vocabulary: int = 300, **changes: Any) -> transform
 
 
 def encoder(model: transformers.PreTrainedModel) -> Encoder:
-    """A model of the BERT family as the exporter reads it, of its config and its parameters."""
+    """A model as the exporter native reads it, of its config and its parameters."""
     arrays = {name: parameter.detach().numpy() for name, parameter in model.named_parameters()}
     config = {**model.config.to_dict(), "model_type": model.config.model_type}
-    return families.read(config, arrays, strict=False)
+    return encoders.read(config, arrays, strict=False)
 
 
 def save(

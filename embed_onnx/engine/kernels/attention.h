@@ -12,6 +12,7 @@ struct Head {
   int size;           // padded
   int length;         // of the sequence
   const float* bias;  // null, or by key position - query position
+  int window;         // how far from its own position a query sees
 };
 
 constexpr float kLargest16 = 32767.0f;
@@ -124,34 +125,53 @@ void softmax(float* scores, int length, int16_t* weights) {
   for (int i = 0; i <= last; i += kLanes) Isa::store_int16(weights + i, Isa::to_int(Isa::load(scores + i) * factor));
 }
 
+// The keys that the queries first..last see: from a multiple of kParts on, as sums over them are to have the same parts on
+// every instruction set, to before `end`.
+struct Keys {
+  int begin;
+  int end;
+
+  Keys(const Head& head, int first, int last)
+      : begin(head.window < first ? (first - head.window) / kParts * kParts : 0),
+        end(head.window < head.length - 1 - last ? last + head.window + 1 : head.length) {}
+};
+
+// Takes the scores of keys that are too far from the query, but not from others of its tile.
+void hide_far_keys(const Head& head, int query, const Keys& keys, float* scores) {
+  for (int j = keys.begin; j < query - head.window; j++) scores[j] = -3e38f;
+  for (int j = keys.end - 1; j - head.window > query; j--) scores[j] = -3e38f;
+}
+
 // R queries, from `first` on.
 template <int R>
 void attend_tile(const Head& head, int first, const Scores& scratch, float* out, size_t out_stride) {
   constexpr int C = Isa::columns;
+  const Keys keys(head, first, first + R - 1);
   for (int r = 0; r < R; r++)
     narrow(head.queries + (first + r) * head.stride, head.size, scratch.query_factor, scratch.queries + r * head.size);
-  const int end = static_cast<int>(scratch.stride);
+  const int end = keys.begin + up_to(keys.end - keys.begin, kLanes);
   const float score_factor = 1.0f / (scratch.query_factor * scratch.key_factor);
   const auto score = [&](auto tile, int i) {
     tile(scratch.queries, head.size, scratch.keys + i, scratch.stride, head.size / 2, score_factor, scratch.scores + i,
          scratch.stride);
   };
-  int i = 0;
+  int i = keys.begin;
   for (; i + C * kLanes <= end; i += C * kLanes) score(pair_tile<R, C>, i);
   for (; i < end; i += kLanes) score(pair_tile<R, 1>, i);
 
   for (int r = 0; r < R; r++) {
     float* scores = scratch.scores + r * scratch.stride;
     if (head.bias)
-      for (int j = 0; j < end; j += kLanes)
+      for (int j = keys.begin; j < end; j += kLanes)
         Isa::store(scores + j, Isa::load(scores + j) + Isa::load(head.bias + j - (first + r)));
-    softmax(scores, head.length, scratch.weights + r * scratch.stride);
+    hide_far_keys(head, first + r, keys, scores);
+    softmax(scores + keys.begin, keys.end - keys.begin, scratch.weights + r * scratch.stride + keys.begin);
   }
 
   const float value_factor = 1.0f / (kLargest16 * scratch.value_factor);
   const auto mix = [&](auto tile, int d) {
-    tile(scratch.weights, scratch.stride, scratch.values + d, head.size, (head.length + 1) / 2, value_factor, out + d,
-         out_stride);
+    tile(scratch.weights + keys.begin, scratch.stride, scratch.values + keys.begin / 2 * head.size + d, head.size,
+         (keys.end - keys.begin + 1) / 2, value_factor, out + d, out_stride);
   };
   int d = 0;
   for (; d + 2 * kLanes <= head.size; d += 2 * kLanes) mix(pair_tile<R, 2>, d);
@@ -188,6 +208,35 @@ size_t attend_scratch(const Layer& layer, int tokens, int longest) {
   return sizeof(float) * projections + score_bytes(layer.head_size, up_to(longest, kLanes));
 }
 
+// Rotates `channels` of a row, whose halves are the real and imaginary parts of numbers, each by its angle.
+void rotate(float* row, int channels, const float* cosines, const float* sines) {
+  const int half = channels / 2;
+  for (int i = 0; i < half; i += kLanes) {
+    const int lanes = least(kLanes, half - i);
+    const Float cosine = load_some(cosines + i, lanes), sine = load_some(sines + i, lanes);
+    const Float real = load_some(row + i, lanes), imaginary = load_some(row + half + i, lanes);
+    const Float turned = Isa::fma(real, cosine, Isa::zero() - imaginary * sine);
+    const Float other = Isa::fma(imaginary, cosine, real * sine);
+    store_some(row + i, lanes, turned);
+    store_some(row + half + i, lanes, other);
+  }
+}
+
+// The queries and keys of a group of heads, each by its position in its sequence.
+void rotate_heads(const Pass& pass, float* projections) {
+  const Layer& layer = *pass.layer;
+  const size_t half = layer.rotated / 2, head_columns = 3 * layer.head_size;
+  for (int sequence = 0; sequence < pass.pack.sequences; sequence++)
+    for (int i = 0; i < pass.pack.length(sequence); i++) {
+      float* row = projections + (pass.pack.starts[sequence] + i) * static_cast<size_t>(layer.group_columns());
+      const float *cosines = pass.rotation.cosines + i * half, *sines = pass.rotation.sines + i * half;
+      for (int head = 0; head < layer.heads_a_group; head++) {
+        rotate(row + head * head_columns, layer.rotated, cosines, sines);
+        rotate(row + head * head_columns + layer.head_size, layer.rotated, cosines, sines);
+      }
+    }
+}
+
 // The projections of one group of heads for all tokens, then its heads sequence by sequence.
 void attend(const Pass& pass, int group, char* memory) {
   const Layer& layer = *pass.layer;
@@ -197,6 +246,7 @@ void attend(const Pass& pass, int group, char* memory) {
   char* scratch = reinterpret_cast<char*>(projections + tokens * stride);
   multiply<Store>(layer.qkv, group * layer.group_columns(), layer.group_columns(), pass.quantized, 0, tokens,
                   projections, stride);
+  if (layer.rotated) rotate_heads(pass, projections);
   const int first = group * layer.heads_a_group, end = least(first + layer.heads_a_group, layer.heads);
   for (int sequence = 0; sequence < pass.pack.sequences; sequence++) {
     const int token = pass.pack.starts[sequence];
@@ -210,7 +260,8 @@ void attend(const Pass& pass, int group, char* memory) {
                          pass.pack.length(sequence),
                          layer.relative_bias ? layer.relative_bias + number * static_cast<size_t>(layer.relative_stride) +
                                                    layer.positions - 1
-                                             : nullptr};
+                                             : nullptr,
+                         pass.window};
       const size_t context = layer.context_width();
       attend_head(head, scratch, pass.context + token * context + number * layer.head_size, context);
     }

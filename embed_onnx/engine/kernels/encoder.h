@@ -26,7 +26,7 @@ int up_to(int value, int multiple) { return (value + multiple - 1) / multiple * 
 void quantize(const Pass& pass, int first, int last) {
   const Layer& layer = *pass.layer;
   for (int i = first; i < last; i++)
-    quantize_row(pass.states + static_cast<size_t>(pass.pack.rows[i]) * layer.width, layer.qkv_factors, layer.width,
+    quantize_row(pass.inputs + static_cast<size_t>(pass.pack.rows[i]) * layer.width, layer.qkv_factors, layer.width,
                  layer.qkv.inputs,
                  static_cast<Quantized*>(pass.quantized.values) + static_cast<size_t>(i) * layer.qkv.inputs,
                  pass.quantized.scale + i, pass.quantized.minimum + i);
@@ -35,6 +35,7 @@ void quantize(const Pass& pass, int first, int last) {
 // What lies between two products of a chunk of rows.
 struct Chunk {
   float* states;  // [rows, output.outputs], the sum that becomes the next states
+  float* normal;  // the same shape: what up takes; the sum itself where that is normalized
   float* hidden;  // [rows, up.outputs]
   Rows rows;      // [rows, inputs of the next product]
 };
@@ -49,7 +50,7 @@ int widest_input(const Layer& layer) {
 size_t chunk_rows(int rows) { return least(kChunk, up_to(rows, 16)); }
 
 size_t transform_scratch(const Layer& layer, int rows) {
-  const size_t floats = layer.output.outputs + layer.up.outputs + 2;
+  const size_t floats = (layer.norms_first() ? 2 : 1) * layer.output.outputs + layer.up.outputs + 2;
   return chunk_rows(rows) * (sizeof(float) * floats + sizeof(Quantized) * widest_input(layer));
 }
 
@@ -57,7 +58,8 @@ Chunk lay_out(const Layer& layer, int rows, char* memory) {
   const size_t most = chunk_rows(rows);
   Chunk chunk;
   chunk.states = reinterpret_cast<float*>(memory);
-  chunk.hidden = chunk.states + most * layer.output.outputs;
+  chunk.normal = layer.norms_first() ? chunk.states + most * layer.output.outputs : chunk.states;
+  chunk.hidden = chunk.normal + most * layer.output.outputs;
   chunk.rows.scale = chunk.hidden + most * layer.up.outputs;
   chunk.rows.minimum = chunk.rows.scale + most;
   chunk.rows.values = chunk.rows.minimum + most;
@@ -73,9 +75,22 @@ void quantize_chunk(const float* x, const float* factors, int width, size_t stri
                  to.scale + r, to.minimum + r);
 }
 
+// The activation of the first half of a row, times the second half.
+template <class F>
+void gate(float* row, int hidden) {
+  for (int i = 0; i < hidden; i += kLanes) {
+    const int lanes = least(kLanes, hidden - i);
+    const Float active = F::of(load_some(row + i, lanes)) * load_some(row + hidden + i, lanes);
+    store_some(row + i, lanes, active);
+  }
+}
+
 template <class F>
 void expand(const Layer& layer, const Chunk& chunk, int count) {
-  multiply<Apply<F>>(layer.up, 0, layer.up.outputs, chunk.rows, 0, count, chunk.hidden, layer.up.outputs);
+  const size_t stride = layer.up.outputs;
+  if (!layer.gated) return multiply<Apply<F>>(layer.up, 0, stride, chunk.rows, 0, count, chunk.hidden, stride);
+  multiply<Store>(layer.up, 0, stride, chunk.rows, 0, count, chunk.hidden, stride);
+  for (int r = 0; r < count; r++) gate<F>(chunk.hidden + r * stride, layer.hidden);
 }
 
 void expand(const Layer& layer, const Chunk& chunk, int count) {
@@ -99,16 +114,20 @@ void transform_chunk(const Pass& pass, int first, int count, const Chunk& chunk)
   quantize_chunk(pass.context + first * context, nullptr, context, context, count, layer.output, chunk.rows);
   multiply<AddTo>(layer.output, 0, layer.output.outputs, chunk.rows, 0, count, chunk.states, stride);
   for (int r = 0; r < count; r++) {
-    float* state = chunk.states + r * stride;
-    layer_norm(state, width, layer.epsilon, layer.attention_gamma, layer.attention_beta, state);
+    layer_norm(chunk.states + r * stride, width, layer.epsilon, layer.attention_gamma, layer.attention_beta,
+               chunk.normal + r * stride);
   }
-  quantize_chunk(chunk.states, layer.up_factors, width, stride, count, layer.up, chunk.rows);
+  quantize_chunk(chunk.normal, layer.up_factors, width, stride, count, layer.up, chunk.rows);
   expand(layer, chunk, count);
   quantize_chunk(chunk.hidden, nullptr, layer.hidden, layer.up.outputs, count, layer.down, chunk.rows);
   multiply<AddTo>(layer.down, 0, layer.down.outputs, chunk.rows, 0, count, chunk.states, stride);
   for (int r = 0; r < count; r++) {
     float* to = pass.output + static_cast<size_t>(pass.pack.rows[first + r]) * width;
-    layer_norm(chunk.states + r * stride, width, layer.epsilon, layer.output_gamma, layer.output_beta, to);
+    const float* sum = chunk.states + r * stride;
+    if (layer.norms_first())
+      std::memcpy(to, sum, width * sizeof(float));
+    else
+      layer_norm(sum, width, layer.epsilon, layer.output_gamma, layer.output_beta, to);
   }
 }
 
@@ -127,5 +146,6 @@ constexpr Engine engine(const char* name) {
           attend,
           transform,
           embed,
+          normalize,
           peak};
 }

@@ -6,6 +6,9 @@
 //   attend(head group)               quantized rows -> the context of some heads
 //   transform(first row, last row)   context, states -> the layer's output
 //
+// A layer normalizes the sum after attention and the sum after its last product. One that normalizes before attention and
+// before `up` instead takes rows that are normalized already, and gives its second sum as it is.
+//
 // A number depends on its own sequence and the weights, never on how rows fell into tiles, tasks or packs, nor on the
 // instruction set: integer sums are exact, every float sum runs over its own row or sequence in one order (see `sum` in
 // functions.h), and all else is one operation of IEEE 754 after another. So a text has the same bits in any company, on any
@@ -57,6 +60,8 @@ struct Layer {
   int heads;
   int head_size;         // padded with zeros to a multiple of 16
   int heads_a_group;     // as many as fill whole panels with their queries, keys and values
+  int rotated;           // 0, or the channels of a head whose halves are rotated by position, before padding
+  bool gated;            // up has 2 * hidden outputs: the activation of the first half is multiplied by the second
   float epsilon;
   Activation activation;
   Product qkv;           // outputs: for each head its queries, keys, values; softmax's scale and log2(e) are in the queries
@@ -67,7 +72,7 @@ struct Layer {
   const float* up_factors;       // the same for up
   const float* attention_gamma;  // [width], and so on
   const float* attention_beta;
-  const float* output_gamma;
+  const float* output_gamma;     // null, and output_beta, where the layer normalizes before its products
   const float* output_beta;
   const float* relative_bias;    // null, or for each head log2(e) * bias, by key position - query position + positions - 1
   int relative_stride;           // from one head to the next
@@ -76,6 +81,13 @@ struct Layer {
   int groups() const { return (heads + heads_a_group - 1) / heads_a_group; }
   int group_columns() const { return heads_a_group * 3 * head_size; }
   int context_width() const { return heads * head_size; }
+  bool norms_first() const { return !output_gamma; }
+};
+
+// Of each position and each pair of rotated channels: [positions, rotated / 2]. Null where channels are not rotated.
+struct Rotation {
+  const float* cosines;
+  const float* sines;
 };
 
 // The sequences of one call, without padding. Token `i` lies at row `rows[i]` of the states.
@@ -99,8 +111,11 @@ struct Rows {
 struct Pass {
   const Layer* layer;
   Pack pack;
+  const float* inputs;  // [rows, width], what qkv takes: the states, or what became of them when they were normalized
   const float* states;  // [rows, width]
   float* output;        // [rows, width]
+  Rotation rotation;
+  int window;           // a token sees those whose positions are at most so far from its own
   Rows quantized;       // [tokens, layer.qkv.inputs]
   float* context;       // [tokens, layer.context_width()]
 };
@@ -114,6 +129,13 @@ struct Embeddings {
   const float* gamma;       // [width]
   const float* beta;
   const float* word_factors;  // null, or [width], by which words are multiplied
+};
+
+struct Norm {
+  int width;
+  float epsilon;
+  const float* gamma;  // [width]
+  const float* beta;
 };
 
 // Rows that `transform` takes through the rest of a layer at a time, so that what lies between stays in the cache.
@@ -133,6 +155,8 @@ struct Engine {
   void (*transform)(const Pass&, int first, int last, char* scratch);
   // One token: its id and the row of its position, to its state, [width].
   void (*embed)(const Embeddings&, int64_t id, int position, float* state);
+  // One row of states, normalized: [width] to [width].
+  void (*normalize)(const Norm&, const float* state, float* normal);
   // Multiply-adds a second of one core, with nothing but the dot product instruction, timed for `seconds`.
   double (*peak)(double seconds);
 };

@@ -49,6 +49,13 @@ struct Silu { static Float of(Float x) { return times_sigmoid(x, x); } };
 
 Float load_some(const float* p, int lanes) { return lanes == kLanes ? Isa::load(p) : Isa::load_first(p, lanes); }
 
+void store_some(float* p, int lanes, Float x) {
+  if (lanes == kLanes)
+    Isa::store(p, x);
+  else
+    Isa::store_first(p, lanes, x);
+}
+
 // The sum of `count` terms, which add(so_far, i, lanes) adds from the i-th on. It has kParts parts on every instruction set:
 // terms i, i + kParts, i + 2 kParts and so on, in this order; and Isa::sum adds the parts in one order. So a sum is rounded
 // alike wherever it is computed.
@@ -143,6 +150,10 @@ void layer_norm(const float* x, int width, float epsilon, const float* gamma, co
     v = Isa::fma(v, Isa::load_first(gamma + whole, tail), Isa::load_first(beta + whole, tail));
     Isa::store_first(y + whole, tail, v);
   }
+}
+
+void normalize(const Norm& norm, const float* state, float* normal) {
+  layer_norm(state, norm.width, norm.epsilon, norm.gamma, norm.beta, normal);
 }
 
 void embed(const Embeddings& table, int64_t id, int position, float* state) {

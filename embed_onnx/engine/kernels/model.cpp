@@ -22,7 +22,7 @@ std::string text(const std::vector<int64_t>& shape) {
 
 void check(const Tensor& tensor, const std::vector<int64_t>& shape) {
   if (tensor.shape == shape) return;
-  throw std::invalid_argument("EncoderLayer: " + tensor.name + " has the shape " + text(tensor.shape) + " instead of " +
+  throw std::invalid_argument(tensor.name + " has the shape " + text(tensor.shape) + " instead of " +
                               text(shape) + "; the file is damaged, export the model again");
 }
 
@@ -34,7 +34,7 @@ void check(const ProductTensors& tensors, int64_t inputs, int64_t outputs) {
 // The width of a tensor's last axis, for checking the others against it.
 int64_t columns_of(const Tensor& tensor) {
   if (tensor.shape.size() == 2 && tensor.shape[0] > 0 && tensor.shape[1] > 0) return tensor.shape[1];
-  throw std::invalid_argument("EncoderLayer: " + tensor.name + " has the shape " + text(tensor.shape) +
+  throw std::invalid_argument(tensor.name + " has the shape " + text(tensor.shape) +
                               " and should be a matrix; the file is damaged, export the model again");
 }
 
@@ -55,7 +55,7 @@ Activation activation_named(const std::string& name) {
   if (name == "gelu_tanh") return Activation::gelu_tanh;
   if (name == "relu") return Activation::relu;
   if (name == "silu") return Activation::silu;
-  throw std::invalid_argument("EncoderLayer: the activation '" + name +
+  throw std::invalid_argument("the activation '" + name +
                               "' is unknown; there are gelu, gelu_tanh, relu and silu");
 }
 
@@ -65,7 +65,7 @@ struct Heads {
 
   Heads(int64_t heads, int64_t width, int panel) {
     if (heads < 1 || width % heads)
-      throw std::invalid_argument("EncoderLayer: num_heads is " + std::to_string(heads) + ", which does not divide " +
+      throw std::invalid_argument("num_heads is " + std::to_string(heads) + ", which does not divide " +
                                   std::to_string(width));
     count = static_cast<int>(heads);
     size = static_cast<int>(width / heads);
@@ -188,19 +188,19 @@ Product PackedProduct::product() const {
 
 PackedLayer::PackedLayer(const LayerTensors& tensors, const LayerAttributes& attributes, const Layout& layout) {
   const int64_t width = columns_of(tensors.output.weight), context = tensors.output.weight.shape[0];
-  const int64_t hidden = columns_of(tensors.up.weight);
+  const int64_t raised = columns_of(tensors.up.weight), hidden = attributes.gated ? raised / 2 : raised;
   check(tensors.qkv, width, 3 * context);
   check(tensors.output, context, width);
-  check(tensors.up, width, hidden);
+  check(tensors.up, width, attributes.gated ? 2 * hidden : hidden);
   check(tensors.down, hidden, width);
   for (const Tensor* vector :
        {&tensors.attention_gamma, &tensors.attention_beta, &tensors.output_gamma, &tensors.output_beta})
-    check(*vector, {width});
+    if (!vector->name.empty()) check(*vector, {width});
 
   const Heads heads(attributes.heads, context, layout.panel);
   const size_t sizes[] = {PackedProduct::size(layout, width, heads.columns().size()),
                           PackedProduct::size(layout, heads.rows().size(), width),
-                          PackedProduct::size(layout, width, hidden), PackedProduct::size(layout, hidden, width)};
+                          PackedProduct::size(layout, width, raised), PackedProduct::size(layout, hidden, width)};
   weights_ = Buffer<int8_t>(std::accumulate(std::begin(sizes), std::end(sizes), size_t{0}));
   int8_t* weights = weights_.data();
   qkv_ = PackedProduct(tensors.qkv, layout, in_order(width), heads.columns(), heads.factors(), weights);
@@ -209,14 +209,18 @@ PackedLayer::PackedLayer(const LayerTensors& tensors, const LayerAttributes& att
   down_ = pack(tensors.down, layout, in_order(hidden), weights += sizes[2]);
   attention_gamma_ = copy(tensors.attention_gamma, width);
   attention_beta_ = copy(tensors.attention_beta, width);
-  output_gamma_ = copy(tensors.output_gamma, width);
-  output_beta_ = copy(tensors.output_beta, width);
+  if (!tensors.output_gamma.name.empty()) {
+    output_gamma_ = copy(tensors.output_gamma, width);
+    output_beta_ = copy(tensors.output_beta, width);
+  }
 
   layer_.width = static_cast<int>(width);
   layer_.hidden = static_cast<int>(hidden);
   layer_.heads = heads.count;
   layer_.head_size = heads.padded;
   layer_.heads_a_group = heads.a_group;
+  layer_.rotated = attributes.rotated ? heads.size : 0;
+  layer_.gated = attributes.gated;
   layer_.epsilon = attributes.epsilon;
   layer_.activation = activation_named(attributes.activation);
   layer_.qkv = qkv_.product();

@@ -28,7 +28,8 @@ struct ProductTensors {
 
 struct LayerTensors {
   ProductTensors qkv, output, up, down;
-  Tensor attention_gamma, attention_beta, output_gamma, output_beta;
+  Tensor attention_gamma, attention_beta;
+  Tensor output_gamma, output_beta;  // without names where the layer normalizes before its products
   Tensor relative_bias, qkv_factors, up_factors;  // without a name where the model has none
 };
 
@@ -36,6 +37,8 @@ struct LayerAttributes {
   int64_t heads;
   float epsilon;
   std::string activation;
+  bool rotated = false;
+  bool gated = false;
 };
 
 class PackedProduct {

@@ -1,7 +1,8 @@
-// TokenEmbeddings and EncoderLayer as custom operators of ONNX Runtime.
+// TokenEmbeddings, EncoderLayer, TokenNorm and RotaryLayer as custom operators of ONNX Runtime.
 //
 // No exception leaves a function that ONNX Runtime calls: `guarded` turns it into a status with its sentence.
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <stdexcept>
@@ -17,6 +18,7 @@ namespace embed_onnx {
 namespace {
 
 constexpr const char* kDomain = "embed_onnx";
+constexpr int kUnlimited = INT32_MAX / 2;  // a window that no sequence reaches
 
 ort::Table api = nullptr;
 
@@ -151,6 +153,16 @@ Sequences sequences_of(const Tensor& mask) {
   return Sequences(mask.integers(), mask.shape[0], mask.shape[1]);
 }
 
+void check_states(const char* name, const Tensor& states, const Tensor& mask, int64_t width) {
+  if (states.shape != std::vector<int64_t>{mask.shape[0], mask.shape[1], width})
+    throw std::invalid_argument(std::string(name) + ": the states' shape does not fit the mask and the weights");
+}
+
+ProductTensors product(const Info& info, size_t first, const std::string& name) {
+  return {info.weights(first, (name + "_weight").c_str()), info.weights(first + 1, (name + "_scale").c_str()),
+          info.weights(first + 2, (name + "_sum").c_str()), info.weights(first + 3, (name + "_bias").c_str())};
+}
+
 // input_ids, attention_mask, words, word_scale, positions, gamma, beta, padding_id, word_factors -> states; the last two
 // may be missing.
 class TokenEmbeddings {
@@ -224,16 +236,12 @@ class EncoderLayer {
   void run(const Context& context) const {
     const Tensor states = context.input(0, "states"), mask = context.mask(1);
     const int64_t width = packed_.layer().width;
-    if (states.shape != std::vector<int64_t>{mask.shape[0], mask.shape[1], width})
-      throw std::invalid_argument("EncoderLayer: the states' shape does not fit the mask and the weights");
-    run_layer(engine_, packed_.layer(), sequences_of(mask), states.floats(), context.output(mask, width));
+    check_states(name, states, mask, width);
+    run_layer(engine_, packed_.layer(), sequences_of(mask), {states.floats(), states.floats(), {}, 0, kUnlimited},
+              context.output(mask, width));
   }
 
  private:
-  static ProductTensors product(const Info& info, size_t first, const std::string& name) {
-    return {info.weights(first, (name + "_weight").c_str()), info.weights(first + 1, (name + "_scale").c_str()),
-            info.weights(first + 2, (name + "_sum").c_str()), info.weights(first + 3, (name + "_bias").c_str())};
-  }
   static LayerTensors read(const Info& info) {
     LayerTensors tensors;
     tensors.qkv = product(info, 2, "qkv");
@@ -252,6 +260,85 @@ class EncoderLayer {
 
   const Engine& engine_;
   PackedLayer packed_;
+};
+
+// states, attention_mask, gamma, beta -> states
+class TokenNorm {
+ public:
+  static constexpr const char* name = "TokenNorm";
+  static constexpr size_t inputs = 4, optional = 4;
+  static int type(size_t input) { return input == 1 ? ort::kInt64 : ort::kFloat; }
+
+  explicit TokenNorm(const Info& info) : engine_(engine_in_use()), epsilon_(info.number("epsilon")) {
+    if (info.weights(2, "gamma").shape.size() != 1 || info.weights(3, "beta").shape != info.weights(2, "gamma").shape)
+      throw std::invalid_argument(
+          "TokenNorm: the shapes of gamma and beta do not fit each other; the file is damaged, export the model again");
+  }
+
+  void run(const Context& context) const {
+    const Tensor states = context.input(0, "states"), mask = context.mask(1), gamma = context.input(2, "gamma");
+    const int64_t width = gamma.shape[0];
+    check_states(name, states, mask, width);
+    run_norm(engine_, {static_cast<int>(width), epsilon_, gamma.floats(), context.input(3, "beta").floats()},
+             sequences_of(mask), states.floats(), context.output(mask, width));
+  }
+
+ private:
+  const Engine& engine_;
+  float epsilon_;
+};
+
+// states, normal, attention_mask, cosines, sines, weights... -> states; the order of the weights is that of `read`.
+class RotaryLayer {
+ public:
+  static constexpr const char* name = "RotaryLayer";
+  static constexpr size_t inputs = 23, optional = 23;
+  static int type(size_t input) {
+    if (input == 2) return ort::kInt64;
+    return input == 5 || input == 9 || input == 15 || input == 19 ? ort::kInt8 : ort::kFloat;
+  }
+
+  explicit RotaryLayer(const Info& info)
+      : engine_(engine_in_use()),
+        packed_(read(info), {info.integer("num_heads"), info.number("epsilon"), info.text("activation"), true, true},
+                engine_.layout),
+        window_(static_cast<int>(std::min<int64_t>(info.integer("window"), kUnlimited))) {
+    const Tensor cosines = info.weights(3, "cosines");
+    const bool fits = window_ >= 0 && packed_.layer().rotated % 2 == 0 && cosines.shape.size() == 2 &&
+                      cosines.shape[1] == packed_.layer().rotated / 2 && info.weights(4, "sines").shape == cosines.shape;
+    if (!fits)
+      throw std::invalid_argument(
+          "RotaryLayer: its window, heads, cosines and sines do not fit each other; the file is damaged, export the model "
+          "again");
+  }
+
+  void run(const Context& context) const {
+    const Tensor states = context.input(0, "states"), normal = context.input(1, "normal"), mask = context.mask(2);
+    const Tensor cosines = context.input(3, "cosines");
+    const int64_t width = packed_.layer().width;
+    check_states(name, states, mask, width);
+    check_states(name, normal, mask, width);
+    run_layer(engine_, packed_.layer(), sequences_of(mask),
+              {normal.floats(), states.floats(), {cosines.floats(), context.input(4, "sines").floats()}, cosines.shape[0],
+               window_},
+              context.output(mask, width));
+  }
+
+ private:
+  static LayerTensors read(const Info& info) {
+    LayerTensors tensors;
+    tensors.qkv = product(info, 5, "qkv");
+    tensors.output = product(info, 9, "output");
+    tensors.attention_gamma = info.weights(13, "attention_gamma");
+    tensors.attention_beta = info.weights(14, "attention_beta");
+    tensors.up = product(info, 15, "up");
+    tensors.down = product(info, 19, "down");
+    return tensors;
+  }
+
+  const Engine& engine_;
+  PackedLayer packed_;
+  int window_;
 };
 
 // The table of functions that makes an operator of a class with `name`, `inputs`, `optional`, `type` and `run`.
@@ -295,12 +382,12 @@ EXPORTED ort::Status* RegisterCustomOps(ort::SessionOptions* options, const ort:
   using namespace embed_onnx;
   api = base->GetApi(ort::kApiVersion);
   if (!api) return nullptr;  // older than any that the package allows; the functions in the file run
-  static const ort::CustomOp embeddings = custom_op<TokenEmbeddings>(), layer = custom_op<EncoderLayer>();
+  static const ort::CustomOp operators[] = {custom_op<TokenEmbeddings>(), custom_op<EncoderLayer>(),
+                                            custom_op<TokenNorm>(), custom_op<RotaryLayer>()};
   return guarded([&] {
     ort::CustomOpDomain* domain = nullptr;
     check(ort::kCreateCustomOpDomain, kDomain, &domain);
-    check(ort::kCustomOpDomainAdd, domain, &embeddings);
-    check(ort::kCustomOpDomainAdd, domain, &layer);
+    for (const ort::CustomOp& op : operators) check(ort::kCustomOpDomainAdd, domain, &op);
     check(ort::kAddCustomOpDomain, options, domain);
   });
 }

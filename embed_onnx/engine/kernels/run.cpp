@@ -79,9 +79,10 @@ bool choose_engine(const char* name) {
   return false;
 }
 
-void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequences, const float* states,
+void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequences, const LayerInputs& inputs,
                float* output) {
   if (layer.relative_bias) check_length(sequences, layer.positions);
+  if (layer.rotated) check_length(sequences, inputs.positions);
   clear_padding(sequences, layer.width, output);
   const Pack pack = sequences.pack();
   const int tokens = pack.tokens();
@@ -97,7 +98,7 @@ void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequen
   const bool alone = call.workers() == 1;
   Scratch scratch(Scratch::size_of<char>(values) + 2 * Scratch::size_of<float>(tokens) +
                   Scratch::size_of<float>(contexts) + (alone ? a_worker : 0));
-  Pass pass{&layer, pack, states, output, {}, nullptr};
+  Pass pass{&layer, pack, inputs.inputs, inputs.states, output, inputs.rotation, inputs.window, {}, nullptr};
   pass.quantized = {scratch.take<char>(values), scratch.take<float>(tokens), scratch.take<float>(tokens)};
   pass.context = scratch.take<float>(contexts);
   char* workers = alone ? scratch.take<char>(a_worker) : call.memory(a_worker);
@@ -108,6 +109,21 @@ void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequen
   call.run(layer.groups(), [&](int task, int worker) { engine.attend(pass, task, workers + worker * a_worker); });
   call.run(row_tasks, [&](int task, int worker) {
     engine.transform(pass, task * rows, std::min(task * rows + rows, tokens), workers + worker * a_worker);
+  });
+}
+
+void run_norm(const Engine& engine, const Norm& norm, const Sequences& sequences, const float* states, float* normal) {
+  clear_padding(sequences, norm.width, normal);
+  const Pack pack = sequences.pack();
+  const int tokens = pack.tokens();
+  if (!tokens) return;
+  Team::Call call(Team::instance());
+  const int rows = rows_a_task(tokens, call.workers());
+  call.run((tokens + rows - 1) / rows, [&](int task, int) {
+    for (int i = task * rows; i < std::min(task * rows + rows, tokens); i++) {
+      const size_t start = static_cast<size_t>(pack.rows[i]) * norm.width;
+      engine.normalize(norm, states + start, normal + start);
+    }
   });
 }
 

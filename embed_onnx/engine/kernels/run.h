@@ -24,10 +24,22 @@ const Engine& engine_in_use();
 // By name, or "auto" for the best; false if there is none of that name or the processor does not support it.
 bool choose_engine(const char* name);
 
-// states, output [sequences.rows(), width]; what is padding becomes zero.
+// What a layer takes, [sequences.rows(), width] each, and how far it sees; see Pass.
+struct LayerInputs {
+  const float* inputs;
+  const float* states;
+  Rotation rotation;
+  int64_t positions;  // of the rotation
+  int window;
+};
+
+// output [sequences.rows(), width]; what is padding becomes zero.
 // Throws std::invalid_argument for a sequence longer than the model takes.
-void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequences, const float* states,
+void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequences, const LayerInputs& inputs,
                float* output);
+
+// states, normal [sequences.rows(), width]; what is padding becomes zero.
+void run_norm(const Engine& engine, const Norm& norm, const Sequences& sequences, const float* states, float* normal);
 
 // ids [sequences.rows()]; states [sequences.rows(), width].
 // Throws std::invalid_argument for an id outside the vocabulary and for a sequence longer than the model takes.

@@ -1,4 +1,4 @@
-"""A model read from the files of its checkpoint alone, without PyTorch: BERT's relatives and tables."""
+"""A model of its checkpoint's files alone, without PyTorch: BERT's relatives, ModernBERT and tables."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from embed_onnx_export.checkpoint.description import Description, First
 from embed_onnx_export.checkpoint.sources import CONFIG, Checkpoint
 from embed_onnx_export.checkpoint.tokenizer_file import UnknownTokenizer
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph.bert import families
-from embed_onnx_export.graph.bert.families import Encoder, UnknownFamily
+from embed_onnx_export.graph import encoders
+from embed_onnx_export.graph.bert.families import UnknownFamily
+from embed_onnx_export.graph.encoders import Encoder
 from embed_onnx_export.graph.int8 import Floats
 
 Chain = tuple[modules.Module, ...]
@@ -56,15 +57,15 @@ def is_static(chain: Chain) -> bool:
 
 
 def read_encoder(checkpoint: Checkpoint, chain: Chain, *, strict: bool) -> Encoder:
-    """The transformer of checked modules; ``strict`` is that of ``families.read``.
+    """The transformer of checked modules; ``strict`` is that of ``encoders.read``.
 
     Raises:
-        UnknownFamily: It is not of the BERT family.
+        UnknownFamily: It has no graph that is written from weights.
     """
     folder = _folder(checkpoint, chain)
     config = _config(folder)
-    families.family_of(config)  # before the weights are read
-    return families.read(config, tensors.read(folder), strict=strict)
+    encoders.class_name(config)  # before the weights are read
+    return encoders.read(config, tensors.read(folder), strict=strict)
 
 
 def _folder(checkpoint: Checkpoint, chain: Chain) -> Path:
@@ -82,9 +83,9 @@ def _first(folder: Path, encoder: Encoder, *, plain: bool) -> First:
     if plain and any(name.endswith("ForCausalLM") for name in config.get("architectures") or ()):
         raise UnknownFamily("it was saved as a model that generates text")
     return First(
-        text=f"Transformer ({families.family_of(config).name})",
+        text=f"Transformer ({encoders.class_name(config)})",
         width=encoder.words.shape[1],
-        max_tokens=tokenizer_file.max_tokens(own, settings, families.max_positions(config, encoder)),
+        max_tokens=tokenizer_file.max_tokens(own, settings, encoders.max_positions(config, encoder)),
         tokenizer=tokenizer,
         truncation_side=settings.truncation_side or (tokenizer.truncation or {}).get("direction", "right"),
     )

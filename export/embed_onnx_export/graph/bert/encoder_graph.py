@@ -15,44 +15,20 @@ import numpy as np
 import onnx
 from msgspec.structs import replace
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, parser
 
 from embed_onnx.artifact.manifest import Quantization
-from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph import balance, compare, onnx_file
+from embed_onnx_export.graph import balance, onnx_file
 from embed_onnx_export.graph.bert import functions, products
-from embed_onnx_export.graph.bert.families import Encoder, Layer, Norm
-from embed_onnx_export.graph.bert.products import LayerProducts, Product
+from embed_onnx_export.graph.bert.families import Encoder, Layer
+from embed_onnx_export.graph.bert.products import LayerProducts
 from embed_onnx_export.graph.int8 import quantize_rows
-
-TOLERANCE = 1e-4
-"""Of the largest state: two orders of summing float32 differ by a hundredth of it."""
-BATCH = 5
-"""So many of the shortest texts are compared together as well, with padding."""
+from embed_onnx_export.graph.nodes import IDS, Nodes
 
 
 def write(encoder: Encoder, layers: Sequence[LayerProducts], output: Path) -> Quantization:
     """Write the int8 file with these products; says how it was made."""
     onnx_file.save(build(encoder, quantized=True, layers=layers), output)
     return replace(functions.QUANTIZATION, kernel_activation_bits=8)
-
-
-def write_float32(encoder: Encoder, output: Path) -> None:
-    """Write the float32 file."""
-    onnx_file.save(build(encoder, quantized=False), output)
-
-
-def check(encoder: Encoder, graph: Path, original: compare.Original) -> None:
-    """Compare the float32 file of an encoder with its original: sequences alone, and padded ones.
-
-    Raises:
-        ExportError: The states are too far apart.
-    """
-    alone = list(compare.inputs(len(encoder.words), encoder.padding_id, len(encoder.positions)))
-    batch = compare.together(alone[:BATCH])
-    fault = compare.fault(graph, original, [*alone, batch], TOLERANCE)
-    if fault:
-        raise ExportError(f"the encoder's graph is not its original: it {fault}; report this as a bug")
 
 
 def build(
@@ -75,14 +51,14 @@ def build(
         states = output
     balanced = any(of_layer.factors is not None for of_layer in layers)
     texts = _texts(encoder, quantized=quantized, balanced=balanced)
-    return parts.model(IDS, {states: encoder.words.shape[1]}, texts)
+    return parts.nodes.model(IDS, {states: encoder.words.shape[1]}, texts)
 
 
 def embeddings(encoder: Encoder) -> onnx.ModelProto:
     """The file of the float32 embeddings alone: input_ids, attention_mask -> states."""
     parts = _Parts(encoder)
     states = parts.embeddings(quantized=False)
-    return parts.model(IDS, {states: encoder.words.shape[1]}, _texts(encoder, quantized=False))
+    return parts.nodes.model(IDS, {states: encoder.words.shape[1]}, _texts(encoder, quantized=False))
 
 
 def observed_layer(encoder: Encoder, layer: Layer) -> onnx.ModelProto:
@@ -92,13 +68,8 @@ def observed_layer(encoder: Encoder, layer: Layer) -> onnx.ModelProto:
     inputs = (layer.output.weight.shape[0], width, inner)
     widths = {"y": width, **dict(zip(functions.OBSERVED, inputs, strict=True))}
     parts.layer("layer", layer, products.float32(layer), "states", list(widths))
-    return parts.model(STATES, widths, _texts(encoder, quantized=False, observed=True))
-
-
-IDS = ("input_ids", "attention_mask")
-"""The inputs of a whole file."""
-STATES = ("states", "attention_mask")
-"""The inputs of a layer alone."""
+    inputs_of_layer = {"states": width, "attention_mask": None}
+    return parts.nodes.model(inputs_of_layer, widths, _texts(encoder, quantized=False, observed=True))
 
 
 def _texts(encoder: Encoder, *, quantized: bool, balanced: bool = False, observed: bool = False) -> list[str]:
@@ -119,117 +90,65 @@ def _texts(encoder: Encoder, *, quantized: bool, balanced: bool = False, observe
 
 
 class _Parts:
-    """Nodes and initializers; what stores arrays returns their names in the order of a node's inputs."""
+    """The nodes of an encoder's file."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._nodes: list[onnx.NodeProto] = []
-        self._initializers: dict[str, onnx.TensorProto] = {}
-
-    def model(self, inputs: Sequence[str], outputs: dict[str, int], texts: list[str]) -> onnx.ModelProto:
-        """The file of the nodes, with these functions; ``outputs`` are the widths of states by name."""
-        graph = helper.make_graph(
-            self._nodes,
-            "encoder",
-            [self._input(name) for name in inputs],
-            [_states(name, width) for name, width in outputs.items()],
-            list(self._initializers.values()),
-        )
-        return helper.make_model(
-            graph,
-            functions=[parser.parse_function(text) for text in texts],
-            opset_imports=[
-                helper.make_opsetid("", functions.OPSET),
-                helper.make_opsetid(functions.DOMAIN, 1),
-            ],
-            ir_version=functions.IR_VERSION,
-        )
+        self.nodes = Nodes()
 
     def embeddings(self, *, quantized: bool) -> str:
         """Add the node of the embeddings; the name of its states."""
-        encoder, states = self._encoder, "embeddings"
+        encoder, nodes = self._encoder, self.nodes
         words: NDArray[Any] = encoder.words
         scale = np.ones((len(words), 1), np.float32)
         positions, optional = encoder.positions, []
         if encoder.padding_position is not None:
             positions = np.concatenate([encoder.padding_position[None], positions])
-            optional = [self._store("embeddings.padding_id", np.array([encoder.padding_id], np.int64))]
+            optional = [nodes.store("embeddings.padding_id", np.array([encoder.padding_id], np.int64))]
         if quantized:
             factors = balance.of_table(encoder.words)
             words, scale = quantize_rows(encoder.words / factors)
-            optional = [*(optional or [""]), self._store("embeddings.word_factors", factors)]
+            optional = [*(optional or [""]), nodes.store("embeddings.word_factors", factors)]
         inputs = [
             "input_ids",
             "attention_mask",
-            self._store("embeddings.words", words),
-            self._store("embeddings.word_scale", scale),
-            self._store("embeddings.positions", positions),
-            *self._norm("embeddings.norm", encoder.norm),
+            nodes.store("embeddings.words", words),
+            nodes.store("embeddings.word_scale", scale),
+            nodes.store("embeddings.positions", positions),
+            *nodes.norm("embeddings.norm", encoder.norm),
             *optional,
         ]
-        self._node("TokenEmbeddings", inputs, [states], epsilon=encoder.epsilon)
-        return states
+        return nodes.add("TokenEmbeddings", inputs, "embeddings", epsilon=encoder.epsilon)
 
     def layer(
         self, name: str, layer: Layer, of_layer: LayerProducts, states: str, outputs: Sequence[str]
     ) -> None:
         """Add a layer's node, from ``states`` to ``outputs``."""
-        encoder = self._encoder
+        encoder, nodes = self._encoder, self.nodes
         inputs = [
             states,
             "attention_mask",
-            *self._product(f"{name}.qkv", of_layer.qkv),
-            *self._product(f"{name}.output", of_layer.output),
-            *self._norm(f"{name}.attention_norm", layer.attention_norm),
-            *self._product(f"{name}.up", of_layer.up),
-            *self._product(f"{name}.down", of_layer.down),
-            *self._norm(f"{name}.output_norm", layer.output_norm),
-            "" if encoder.relative_bias is None else self._store("relative_bias", encoder.relative_bias),
+            *nodes.product(f"{name}.qkv", of_layer.qkv),
+            *nodes.product(f"{name}.output", of_layer.output),
+            *nodes.norm(f"{name}.attention_norm", layer.attention_norm),
+            *nodes.product(f"{name}.up", of_layer.up),
+            *nodes.product(f"{name}.down", of_layer.down),
+            *nodes.norm(f"{name}.output_norm", layer.output_norm),
+            "" if encoder.relative_bias is None else nodes.store("relative_bias", encoder.relative_bias),
         ]
         factors = of_layer.factors
         if factors is not None:
             inputs += [
-                self._store(f"{name}.qkv_factors", factors.qkv),
-                self._store(f"{name}.up_factors", factors.up),
+                nodes.store(f"{name}.qkv_factors", factors.qkv),
+                nodes.store(f"{name}.up_factors", factors.up),
             ]
         elif not inputs[-1]:
             inputs.pop()
-        self._node(
+        nodes.add(
             "EncoderLayer",
             inputs,
-            outputs,
+            *outputs,
             num_heads=encoder.num_heads,
             epsilon=encoder.epsilon,
             activation=encoder.activation,
         )
-
-    def _input(self, name: str) -> onnx.ValueInfoProto:
-        if name == "states":
-            return _states(name, self._encoder.words.shape[1])
-        return helper.make_tensor_value_info(name, TensorProto.INT64, BATCH_AND_TOKENS)
-
-    def _store(self, name: str, array: NDArray[Any]) -> str:
-        """Store an array, once."""
-        if name not in self._initializers:
-            self._initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
-        return name
-
-    def _node(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
-        """Add a node of our own domain."""
-        self._nodes.append(
-            helper.make_node(kind, inputs, outputs, name=outputs[0], domain=functions.DOMAIN, **attributes)
-        )
-
-    def _product(self, name: str, product: Product) -> list[str]:
-        arrays = {part: getattr(product, part) for part in ("weight", "scale", "sum", "bias")}
-        return [self._store(f"{name}.{part}", array) for part, array in arrays.items()]
-
-    def _norm(self, name: str, norm: Norm) -> list[str]:
-        return [self._store(f"{name}.gamma", norm.gamma), self._store(f"{name}.beta", norm.beta)]
-
-
-BATCH_AND_TOKENS = ("batch", "tokens")
-
-
-def _states(name: str, width: int) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [*BATCH_AND_TOKENS, width])

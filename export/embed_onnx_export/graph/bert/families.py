@@ -183,14 +183,19 @@ class Norm(msgspec.Struct, frozen=True):
     beta: Floats
 
 
-class Layer(msgspec.Struct, frozen=True, kw_only=True):
-    """The columns of ``qkv`` [width, 3 * width] are all heads' queries, then all keys, then all values."""
+class Linears(msgspec.Struct, frozen=True, kw_only=True):
+    """The four of a layer; columns of ``qkv`` are all heads' queries, then all keys, then all values."""
 
     qkv: Linear
     output: Linear
-    attention_norm: Norm
     up: Linear
     down: Linear
+
+
+class Layer(Linears, frozen=True, kw_only=True):
+    """With the normalizations after the second and the last."""
+
+    attention_norm: Norm
     output_norm: Norm
 
 

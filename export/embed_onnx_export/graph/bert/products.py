@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from embed_onnx_export.graph import int8
-from embed_onnx_export.graph.bert.families import Layer, Linear
+from embed_onnx_export.graph.bert.families import Linear, Linears
 from embed_onnx_export.graph.int8 import Floats, Integers
 
 
@@ -36,12 +36,12 @@ class LayerProducts(msgspec.Struct, frozen=True, kw_only=True):
     factors: Factors | None = None
 
 
-def nearest(layer: Layer) -> LayerProducts:
+def nearest(layer: Linears) -> LayerProducts:
     """Weights rounded to the nearest, without calibration."""
     return _products(layer, lambda linear: Product(*int8.quantize_channels(linear.weight), linear.bias))
 
 
-def float32(layer: Layer) -> LayerProducts:
+def float32(layer: Linears) -> LayerProducts:
     """The weights as they are, for functions with products of float32, which read no scales or sums."""
     return _products(
         layer,
@@ -51,7 +51,7 @@ def float32(layer: Layer) -> LayerProducts:
     )
 
 
-def _products(layer: Layer, product: Callable[[Linear], Product]) -> LayerProducts:
+def _products(layer: Linears, product: Callable[[Linear], Product]) -> LayerProducts:
     return LayerProducts(
         qkv=product(layer.qkv), output=product(layer.output), up=product(layer.up), down=product(layer.down)
     )

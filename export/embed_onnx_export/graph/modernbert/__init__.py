@@ -1,0 +1,1 @@
+"""ModernBERT, from its weights: rotated positions, local attention and gated products."""
