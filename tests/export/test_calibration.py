@@ -104,6 +104,20 @@ def test_a_text_beyond_the_positions_is_cut() -> None:
     assert 2 == len(bert_calibration.calibrate(encoder, [[7] * 1000, [8] * 3]))
 
 
+@pytest.mark.parametrize(
+    ("lengths", "cut"),
+    [
+        pytest.param([3, 600, 512, 40], [3, 512, 512, 40], id="by the limit of a text"),
+        pytest.param([3, 600, *[300] * 200], [3, 128, *[128] * 200], id="by the limit of all"),
+        pytest.param([250] * 1000, [32] * 1000, id="as many as can be"),
+    ],
+)
+def test_long_texts_are_cut_so_that_a_calibration_takes_minutes(lengths: list[int], cut: list[int]) -> None:
+    texts = bert_calibration.cut([[7] * length for length in lengths], 514)
+
+    assert cut == [len(text) for text in texts]
+
+
 def test_the_texts_of_the_package() -> None:
     """Many, of many kinds, none twice, and none that an artifact's distance is measured on."""
     texts = calibration.default()

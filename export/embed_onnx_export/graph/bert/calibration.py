@@ -30,7 +30,9 @@ from embed_onnx_export.graph.int8 import Floats
 from embed_onnx_export.graph.rounding import Doubles
 
 TEXT_TOKENS = 512
-"""So many tokens of a text are used."""
+"""So many tokens of a text are used at most."""
+ALL_TOKENS = 2**15
+"""So many of all texts: about 6 minutes of one core for a model of mpnet-base's size."""
 PACK_TOKENS = 512
 """So many tokens of several texts run together."""
 
@@ -51,8 +53,7 @@ class Observed(msgspec.Struct, frozen=True):
 
 def calibrate(encoder: Encoder, texts: Sequence[Sequence[int]]) -> list[LayerProducts]:
     """The products of each layer, for the token ids of sample texts, none of them empty."""
-    longest = min(TEXT_TOKENS, len(encoder.positions))
-    packs = list(_packs([text[:longest] for text in texts]))
+    packs = list(_packs(cut(texts, len(encoder.positions))))
     masks = [np.repeat(np.arange(1, len(pack) + 1), [len(text) for text in pack])[None] for pack in packs]
     embeddings = onnx_file.session(encoder_graph.embeddings(encoder))
     states = []
@@ -64,6 +65,14 @@ def calibrate(encoder: Encoder, texts: Sequence[Sequence[int]]) -> list[LayerPro
         observed, states = _observe(encoder, layer, states, masks)
         layers.append(_products(layer, *observed))
     return layers
+
+
+def cut(texts: Sequence[Sequence[int]], positions: int) -> list[Sequence[int]]:
+    """The beginnings of texts that are used: the longest are cut until all have ``ALL_TOKENS`` at most."""
+    longest = min(TEXT_TOKENS, positions)
+    while sum(min(len(text), longest) for text in texts) > ALL_TOKENS:
+        longest //= 2
+    return [text[:longest] for text in texts]
 
 
 def _packs(texts: Sequence[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
