@@ -1,9 +1,14 @@
 """The native kernels inside ONNX Runtime: their formulas, and bits that do not depend on company."""
 
 import math
+import os
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import kernel_cases
@@ -23,6 +28,8 @@ from kernel_models import Model
 from kernel_reference import ACTIVATIONS, gelu
 from kernel_sessions import ENGINES, SMALL, open_session, run, run_case
 from native_model import KERNELS
+
+from embed_onnx.system import cpu
 
 pytestmark = pytest.mark.skipif(KERNELS.library is None, reason=KERNELS.reason)
 
@@ -220,6 +227,41 @@ def test_one_sequence_over_several_threads(
     again = [run(session, input_ids=ids[None], attention_mask=np.ones_like(ids[None]))[0] for ids in texts]
 
     assert_same(alone, again)
+
+
+def threads() -> set[int]:
+    """The numbers of this process's threads, those of the kernels included."""
+    return {int(path.name) for path in Path("/proc/self/task").iterdir()}
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or len(cpu.cores()) < 2,
+    reason="there is one core, or threads are not kept to one",
+)
+def test_a_helper_keeps_off_its_callers_core(
+    session: ort.InferenceSession, texts: Sequences, set_threads: Any
+) -> None:
+    """Both begin on one core; the helper may use any other soon."""
+    before = threads()
+    set_threads(2)
+    helper = max(threads() - before)  # the thread that started it may not have ended
+    cores = cpu.cores()
+    one = {min(cores)}
+    os.sched_setaffinity(helper, one)
+    ids = max(texts, key=len)[None]
+    end = time.monotonic() + 30
+
+    def call() -> None:
+        os.sched_setaffinity(0, one)  # this thread's
+        while os.sched_getaffinity(helper) == one and time.monotonic() < end:
+            run(session, input_ids=ids, attention_mask=np.ones_like(ids))
+            time.sleep(0.002)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    caller.join()
+
+    assert cores - one == os.sched_getaffinity(helper)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

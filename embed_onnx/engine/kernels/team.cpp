@@ -1,6 +1,7 @@
 #include "team.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -27,6 +28,25 @@ void pause() {
 uint64_t microseconds() {
   using namespace std::chrono;
   return duration_cast<std::chrono::microseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+// The core that this thread runs on; -1 where the system does not say.
+int core() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
+// Keeps this thread to the cores of the process without one of them, if there are others.
+void keep_off([[maybe_unused]] int core) {
+#if defined(__linux__)
+  cpu_set_t cores;
+  if (sched_getaffinity(getpid(), sizeof cores, &cores)) return;
+  CPU_CLR(core, &cores);
+  if (CPU_COUNT(&cores)) sched_setaffinity(0, sizeof cores, &cores);
+#endif
 }
 
 // Spins until `done`, at most for kSpin.
@@ -110,6 +130,7 @@ Team::Call::Call(Team& team) : team_(team) {
     team_.last_met_ = microseconds();
   } else if (team_.enlist()) {
     workers_ = 1 + static_cast<int>(team_.helpers_.size());
+    team_.caller_core_ = core();
   }
 }
 
@@ -162,7 +183,13 @@ void Team::help(int worker) {
     inside_--;
     wait_for_change(seen);
     seen = changes_;
+    leave_caller();
   }
+}
+
+void Team::leave_caller() const {
+  const int own = core();
+  if (own >= 0 && own == caller_core_) keep_off(own);
 }
 
 void Team::wait_for_change(uint64_t seen) {

@@ -2,6 +2,9 @@
 //
 // Each lane calls from a thread of its own; with several calling, every core has work and no caller is helped. Helpers look
 // for work for a moment after they had some, as a layer follows within microseconds, and then sleep.
+//
+// A helper keeps off its caller's core. The system may wake it there although another core idles, and leave both there for
+// seconds: the helper then runs when its caller is done, and a short text takes as long as without help, or longer.
 #pragma once
 
 #include <atomic>
@@ -60,6 +63,7 @@ class Team {
   bool start();
   bool enlist();
   void help(int worker);
+  void leave_caller() const;
   void wait_for_change(uint64_t seen);
   void stop();
 
@@ -72,6 +76,7 @@ class Team {
 
   std::atomic<int> callers_{0};
   std::atomic<bool> enlisted_{false};
+  std::atomic<int> caller_core_{-1};  // where the last caller that enlisted them was
   std::atomic<uint64_t> last_met_{0};  // when a caller last met another as it came or went, in microseconds
 
   std::atomic<Work*> work_{nullptr};
