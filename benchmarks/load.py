@@ -1,4 +1,4 @@
-"""Over HTTP: our server and Infinity on the same model, in the same run.
+"""Over HTTP: our server and others on the same model, in the same run.
 
     python -m benchmarks.load [--texts FILE ...] [--rounds N] [--seconds S]
 
@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import engines, peers, record, stats, texts
+from benchmarks import engines, gate, peers, record, stats, texts
 from benchmarks.engines import Worker
-from benchmarks.servers import OPTIMUM, OURS, TORCH, Server
+from benchmarks.servers import LLAMA, OPTIMUM, OURS, TORCH, Server
 from benchmarks.traffic import Pool, Request, at_rate, closed
 from embed_onnx_export.report import environment
 
@@ -48,9 +48,9 @@ def main() -> None:
     parser.add_argument(
         "--rates", type=float, nargs="*", default=[10, 50, 100], help="of the open loop, a second"
     )
-    parser.add_argument(
-        "--servers", nargs="*", default=[OURS, TORCH, OPTIMUM], choices=[OURS, TORCH, OPTIMUM]
-    )
+    names = [OURS, TORCH, OPTIMUM, LLAMA]
+    parser.add_argument("--servers", nargs="*", default=names, choices=names)
+    gate.add_argument(parser)
     arguments = parser.parse_args()
 
     here = environment.describe()
@@ -83,8 +83,10 @@ def _measure_worker(
 ) -> None:
     """One short text after the other, and a long list."""
     (short,) = itertools.islice(pool.short(), 1)
+    gate.wait(arguments.gate)
     latencies[IDLE][name].append(worker.time(short, arguments.seconds))
     inputs, tokens = next(pool.lists(BULK_TEXTS * 4))
+    gate.wait(arguments.gate)
     times = worker.time(inputs, arguments.seconds)
     rates[BULK][name].append(tokens * len(times) / sum(times))
 
@@ -94,15 +96,20 @@ def _measure_server(
 ) -> None:
     """Every phase once."""
     seconds = arguments.seconds
+    gate.wait(arguments.gate)
     latencies[IDLE][name].append(server.send(closed(pool.short(), seconds), 1))
     for connections in CLOSED_CONNECTIONS:
+        gate.wait(arguments.gate)
         rate, taken = closed_loop(server, pool.lists(1), connections, seconds)
         rates[f"{CLOSED} {connections}, tokens/s"][name].append(rate)
         latencies[f"{CLOSED} {connections}"][name].append(taken)
     for rate in arguments.rates:
+        gate.wait(arguments.gate)
         taken = server.send(at_rate(pool.singles(), rate, seconds), OPEN_CONNECTIONS)
         latencies[f"{OPEN} {rate:g}/s"][name].append(taken)
+    gate.wait(arguments.gate)
     rates[BULK][name].append(bulk(server, pool, seconds))
+    gate.wait(arguments.gate)
     latencies[DURING][name].append(_during_bulk(server, pool, PHASES_DURING_BULK * seconds))
 
 

@@ -28,8 +28,17 @@ MAX_TOKENS = 256
 CALIBRATION_TEXTS = 300
 
 SMALL, BASE = "all-MiniLM-L6-v2", "random-base"
+BUILD = {"llama": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF"}}
+"""Variables for the builds of an environment: text alone, as no other input is embedded."""
+SUPERFLUOUS = {"vllm": ("torchvision", "torchaudio", "torchcodec")}
+"""What a peer requires, does not use for texts, and cannot import beside a PyTorch for CPUs alone."""
+
 MODELS = (SMALL, BASE)
 """The second is of mpnet-base's size, with random weights."""
+
+HUB = HOME / "hub"
+HUB_NAMES = {SMALL: "sentence-transformers/all-MiniLM-L6-v2", BASE: "BAAI/bge-base-en-v1.5"}
+"""Candding takes names of its catalog only; the second stands for a model of that architecture."""
 
 
 def python(environment: str) -> Path:
@@ -45,6 +54,21 @@ def checkpoint(model: str) -> Path:
 def files(model: str) -> Path:
     """The peers' files, in ``onnx`` and ``openvino``, beside the tokenizer."""
     return HOME / "models" / model / "files"
+
+
+def gguf(model: str) -> Path:
+    """llama.cpp's file."""
+    return HOME / "models" / model / "model-q8_0.gguf"
+
+
+def hub(model: str) -> str:
+    """The name under which Candle's front end finds the checkpoint in the hub's cache, at ``HUB``."""
+    return HUB_NAMES[model]
+
+
+def distilled() -> Path:
+    """Model2Vec's table, of all-MiniLM-L6-v2 only."""
+    return HOME / "models" / SMALL / "model2vec"
 
 
 def infinity(model: str) -> Path:
@@ -75,8 +99,10 @@ def main() -> None:
     for model in MODELS:
         _make_checkpoint(model)
         _make_files(model, samples)
-        _make_infinity(model)
+        _make_converted(model)
         _make_artifact(model)
+    _make_infinity(SMALL)
+    _make_distilled()
 
 
 def _make_environment(requirements: Path) -> None:
@@ -91,7 +117,10 @@ def _make_environment(requirements: Path) -> None:
     # First and alone: a CPU build that pip finds on the machine is then kept by what comes after.
     for torch in [line for line in packages.splitlines() if line.startswith("torch==")]:
         _run(*install, torch)
-    _run(*install, "--requirement", requirements)
+    variables = os.environ | BUILD.get(requirements.stem, {})
+    subprocess.run([*map(str, install), "--requirement", str(requirements)], env=variables, check=True)
+    if requirements.stem in SUPERFLUOUS:
+        _run(folder / "bin" / "pip", "uninstall", "--quiet", "--yes", *SUPERFLUOUS[requirements.stem])
     record.write_text(packages)
 
 
@@ -105,19 +134,42 @@ def _make_checkpoint(model: str) -> None:
     if model == SMALL:
         shutil.copytree(packaged, checkpoint(model))
     else:
-        _run(python("sentence"), WORKERS / "make_checkpoint.py", checkpoint(model), packaged, MAX_TOKENS)
+        _run(python("onnx"), WORKERS / "make_checkpoint.py", checkpoint(model), packaged, MAX_TOKENS)
 
 
 def _make_files(model: str, samples: list[str]) -> None:
     folder = files(model)
     if not (folder / "onnx").exists():
         print(f"ONNX files {folder}", flush=True)
-        _run(python("sentence"), WORKERS / "make_onnx.py", checkpoint(model), folder)
+        _run(python("onnx"), WORKERS / "make_onnx.py", checkpoint(model), folder)
         _limit(folder)
     if not (folder / "openvino").exists():
         print(f"OpenVINO files {folder}", flush=True)
         command = [str(python("openvino")), str(WORKERS / "make_openvino.py"), str(folder), str(MAX_TOKENS)]
         subprocess.run(command, input="\n".join(samples), text=True, check=True)
+
+
+def _make_converted(model: str) -> None:
+    """The files of engines that convert the checkpoint by themselves, or read it from the hub's cache."""
+    if not gguf(model).exists():
+        print(f"GGUF file {gguf(model)}", flush=True)
+        _run(python("llama"), WORKERS / "make_gguf.py", checkpoint(model), gguf(model))
+    if not (files(model) / "ctranslate2").exists():
+        print(f"CTranslate2 files {files(model)}", flush=True)
+        script = WORKERS / "make_ctranslate2.py"
+        _run(python("ctranslate2"), script, checkpoint(model), files(model) / "ctranslate2")
+    repository = HUB / "hub" / f"models--{hub(model).replace('/', '--')}"
+    if not repository.exists():
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text("main")
+        (repository / "snapshots").mkdir()
+        (repository / "snapshots" / "main").symlink_to(checkpoint(model))
+
+
+def _make_distilled() -> None:
+    if not distilled().exists():
+        print(f"Model2Vec's table {distilled()}", flush=True)
+        _run(python("model2vec"), WORKERS / "make_model2vec.py", checkpoint(SMALL), distilled())
 
 
 def _make_infinity(model: str) -> None:

@@ -36,6 +36,12 @@ def read(name: str) -> dict[str, Any]:
     return content
 
 
+def machine(file: dict[str, Any]) -> str:
+    """What a file's results were measured on, in words."""
+    machine = file["machine"]
+    return f"{machine['cores']} cores of a shared {machine['cpu']} machine"
+
+
 def _commit() -> str:
     """The commit, and whether what is measured differs from it; results that are new do not count."""
     changed = _git("status", "--porcelain", "embed_onnx", "export", "benchmarks", ":!benchmarks/results")

@@ -19,8 +19,11 @@ from typing import Self
 
 from benchmarks import peers
 from benchmarks.traffic import Request
+from embed_onnx.system import cpu
 
-OURS, TORCH, OPTIMUM = "embed-onnx", "Infinity, torch engine", "Infinity, optimum engine"
+OURS, LLAMA = "embed-onnx", "llama.cpp's server, q8_0"
+TORCH, OPTIMUM = "Infinity 0.0.78 (Python), torch engine", "Infinity 0.0.78 (Python), optimum engine"
+"""Infinity 3 is another program, in Rust over Candle."""
 
 
 def command(name: str) -> list[str]:
@@ -29,8 +32,12 @@ def command(name: str) -> list[str]:
         artifacts = peers.artifact(peers.SMALL).parent
         flags = ["--artifacts", str(artifacts), "--models", str(artifacts / "none.txt")]
         return [sys.executable, "-m", "embed_onnx", "serve", *flags]
+    if name == LLAMA:
+        script = peers.WORKERS / "llama_server.py"
+        return [*map(str, (peers.python("llama"), script, peers.gguf(peers.SMALL), cpu.usable_cores()))]
     infinity = [str(peers.python("infinity")), "-m", "infinity_emb.cli", "v2"]
     infinity += ["--host", "127.0.0.1", "--device", "cpu", "--served-model-name", peers.SMALL]
+    infinity += ["--url-prefix", "/v1"]
     if name == TORCH:
         # Its own advice for BERT: BetterTransformer instead of torch.compile.
         return [
@@ -146,7 +153,7 @@ class Client:
         body = json.dumps({"model": peers.SMALL, "input": inputs, "encoding_format": "base64"})
         if time.perf_counter() - self._used > self.KEPT:
             self._connection.close()
-        self._connection.request("POST", "/embeddings", body, {"content-type": "application/json"})
+        self._connection.request("POST", "/v1/embeddings", body, {"content-type": "application/json"})
         answer = self._connection.getresponse()
         content = answer.read()
         self._used = time.perf_counter()

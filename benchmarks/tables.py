@@ -5,11 +5,11 @@ python -m benchmarks.tables --check  # exit with 1 if they say something else
 """
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, export_tables, peers, record, summary
+from benchmarks import chart, export_tables, peers, record, scaling_tables, speed_tables, summary
 from benchmarks.engines import OURS
 from benchmarks.load import BULK, DURING, IDLE
 from benchmarks.speed import MIXED
@@ -18,16 +18,6 @@ from embed_onnx_export.report import markdown
 ROOT = Path(__file__).parent.parent
 README, DOCS = ROOT / "README.md", ROOT / "docs"
 CHART = record.RESULTS / "speed.svg"
-COLUMNS = (
-    *((peers.SMALL, cell) for cell in ("1x8", "1x128", "16x16", "16x64", MIXED)),
-    *((peers.BASE, cell) for cell in ("1x8", "16x64")),
-)
-HEADLINE = ((peers.SMALL, MIXED), (peers.SMALL, "1x8"), (peers.BASE, "16x64"))
-SIZES = {peers.SMALL: "", peers.BASE: " of mpnet-base's size"}
-LEGEND = (
-    "1x8 is one text of 8 tokens, 16x64 a list of 16 texts of 64, mixed a list of texts of all lengths; "
-    "`avx512_vnni` and `avx2` in brackets are sentence-transformers' presets for quantising"
-)
 NAMES = ("speed", "load", "quality", "server")
 BITS = "bits"
 
@@ -49,7 +39,7 @@ def main() -> None:
             "long": long_texts(record.read("long_texts")),
         },
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
-        DOCS / "scaling.md": {"figures": scaling()},
+        DOCS / "scaling.md": {"figures": scaling_tables.cost()},
         DOCS / "ray.md": {"figures": on_ray()},
     }
     pages = {path: _filled(path.read_text(encoding="utf-8"), parts) for path, parts in places.items()}
@@ -67,13 +57,13 @@ def headline(files: dict[str, Results], results: list[Results]) -> str:
     size, start = quality["megabytes"], server["seconds to the first answer, median"]
     cosine = next(iter(quality["sts"].values()))[OURS]["cosine"]
     parts = [
-        _speed(speed, HEADLINE),
+        speed_tables.speed(speed, speed_tables.HEADLINE),
         _http(load, (IDLE, DURING, BULK)),
         f"The int8 model has {size['int8']} MB (float32: {size['float32']}); its vectors have a cosine of "
         f"{cosine['mean']:.4f} to the original's on average, {cosine['min']:.4f} at the least. The server "
         f"answers {start} s after its start, from {server['resident MB when ready']} MB of memory.",
-        f"{_where(files)}, each table in turns in one run; {LEGEND}. All figures, and the commands behind "
-        "them, are in [docs/benchmarks.md](docs/benchmarks.md).",
+        f"{_where(files)}, each table in turns in one run; {speed_tables.LEGEND}. All figures, and the "
+        "commands behind them, are in [docs/benchmarks.md](docs/benchmarks.md).",
     ]
     return "\n\n".join(parts)
 
@@ -84,7 +74,8 @@ def figures(files: dict[str, Results], results: list[Results]) -> str:
     parts = [
         markdown.table(["all-MiniLM-L6-v2", "median (first to third quartile)"], summary.lines(*results)),
         f"![Tokens a second by engine](../benchmarks/results/{CHART.name})",
-        _speed(speed, COLUMNS),
+        speed_tables.speed(speed, speed_tables.COLUMNS),
+        speed_tables.closest(speed),
         _http(load, (*load["latency_ms"], *load["rate"])),
         _quality(quality),
         _bits(files[BITS]["results"]),
@@ -97,7 +88,7 @@ def reliability() -> str:
     """Everything between the markers of docs/reliability.md, in Markdown."""
     files = [record.read(name) for name in ("overload", "disturbed")]
     commands = " and ".join(f"`{file['command']}`" for file in files)
-    where = f"on {_machine(files[0])}, the clients among them"
+    where = f"on {record.machine(files[0])}, the clients among them"
     return f"{_overload(files[0])}\n\n{_disturbed(files[1]['results'])}\n\n{commands} {where}."
 
 
@@ -122,7 +113,7 @@ def fairness() -> str:
         ["all-MiniLM-L6-v2", *policies],
         ([what, *(figure(row) for row in policies.values())] for what, figure in rows.items()),
     )
-    where = f"on {_machine(file)}, the clients among them"
+    where = f"on {record.machine(file)}, the clients among them"
     before = "; before, equal lists took turns" if "before" in policies else ""
     return f"{table}\n\n`{file['command']}` {where}{before}."
 
@@ -133,7 +124,7 @@ def _seconds(row: Results) -> str:
 
 def exporters(file: Results) -> str:
     """The exporters, and how they were measured, in Markdown."""
-    return f"{export_tables.exporters(file)}\n\n`{file['command']}`, in turns, on {_machine(file)}."
+    return f"{export_tables.exporters(file)}\n\n`{file['command']}`, in turns, on {record.machine(file)}."
 
 
 def long_texts(file: Results) -> str:
@@ -150,26 +141,8 @@ def long_texts(file: Results) -> str:
         for tokens, engines in file["results"]["tokens"].items()
         for engine, row in engines.items()
     ]
-    where = f"on one of {_machine(file)}, others using it at the same time"
+    where = f"on one of {record.machine(file)}, others using it at the same time"
     return f"{markdown.table(head, rows)}\n\n{file['results']['model']}; `{file['command']}` {where}."
-
-
-def scaling() -> str:
-    """Everything between the markers of docs/scaling.md, in Markdown."""
-    file = record.read("cost")
-    head = ["model", "texts of tokens", "lanes", "core-seconds a million tokens, computed", "measured"]
-    rows = (
-        [
-            f"{row['model']}{SIZES[row['model']]}",
-            f"{row['texts']} of {row['tokens'] / row['texts']:.0f}",
-            row["lanes"],
-            f"{row['computed']:.0f}",
-            f"{row['measured']:.0f} ({row['ratio']:.2f} of it)",
-        ]
-        for row in file["results"]["cases"]
-    )
-    where = f"on {_machine(file)}"
-    return f"{markdown.table(head, rows)}\n\n`{file['command']}` {where}; medians."
 
 
 def bulk() -> str:
@@ -192,7 +165,7 @@ def bulk() -> str:
         ],
         ["the same, and with `kill -9` on the way", f"{straight['seconds']:.0f} s; {both}"],
     ]
-    where = f"on {_machine(short)}"
+    where = f"on {record.machine(short)}"
     table = markdown.table(["`embed-onnx embed`, all-MiniLM-L6-v2", "median"], rows)
     return f"{table}\n\n`{short['command']}` and `{large['command']}` {where}."
 
@@ -215,7 +188,7 @@ def on_ray() -> str:
         ]
         for what, row in rate.items()
     ]
-    where = f"on {_machine(file)}, the client among them"
+    where = f"on {record.machine(file)}, the client among them"
     return f"{markdown.table(['all-MiniLM-L6-v2', *servers], rows)}\n\n`{file['command']}` {where}."
 
 
@@ -247,25 +220,6 @@ def _overload(file: Results) -> str:
         ),
     }
     return markdown.table(["all-MiniLM-L6-v2", ""], rows.items())
-
-
-def _speed(speed: Results, columns: Sequence[tuple[str, str]]) -> str:
-    """Milliseconds for single texts, thousands of tokens a second for lists."""
-    cells = [(model, cell, speed["models"][model]["cells"][cell]["engines"]) for model, cell in columns]
-    head = [f"{cell}{SIZES[model]}, {'ms' if _alone(cell) else 'k tokens/s'}" for model, cell, _ in cells]
-    engines = _small(speed)[MIXED]["engines"]
-    return markdown.table(
-        ["in process", *head],
-        ([name, *(_figure(cell, rows[name]) for _, cell, rows in cells)] for name in engines),
-    )
-
-
-def _alone(cell: str) -> bool:
-    return cell.startswith("1x")
-
-
-def _figure(cell: str, row: Results) -> str:
-    return f"{row['ms'][1]:.1f}" if _alone(cell) else f"{row['tokens_per_second'][1] / 1000:.1f}"
 
 
 def _http(load: Results, phases: Collection[str]) -> str:
@@ -327,21 +281,24 @@ def _footer(files: dict[str, Results]) -> str:
     commands = ", ".join(f"`{files[name]['command']}`" for name in files)
     return (
         f"{_where(files)}. The first table draws on the others; each of those is of one run, in turns; "
-        f"{LEGEND}. Engines have the best settings that their documentation and trials gave "
+        f"{speed_tables.LEGEND}. Engines have the best settings that their documentation and trials gave "
         "(`benchmarks/workers`), servers those of their documentation (`benchmarks/servers.py`); commits, "
         f"versions and spreads are in `benchmarks/results`, made by {commands}."
     )
 
 
 def _where(files: dict[str, Results]) -> str:
-    instructions = ", ".join(files["speed"]["machine"]["instructions"])
-    return f"Medians on {_machine(files['speed'])} ({instructions})"
+    """The machine of the files; where they are of several, which are of which."""
+    machines: dict[str, list[str]] = {}
+    for name, file in files.items():
+        machines.setdefault(_machine_and_instructions(file), []).append(name)
+    if len(machines) == 1:
+        return f"Medians on {next(iter(machines))}"
+    return "Medians on " + " and ".join(f"{machine} for {', '.join(of)}" for machine, of in machines.items())
 
 
-def _machine(file: Results) -> str:
-    """What a file's results were measured on."""
-    machine = file["machine"]
-    return f"{machine['cores']} cores of a shared {machine['cpu']} machine"
+def _machine_and_instructions(file: Results) -> str:
+    return f"{record.machine(file)} ({', '.join(file['machine']['instructions'])})"
 
 
 def _small(speed: Results) -> Results:

@@ -1,8 +1,8 @@
-"""An int8 graph for OpenVINO: ``make_openvino.py FOLDER MAX_TOKENS < TEXTS``.
+"""An int8 graph for OpenVINO and OpenVINO GenAI: ``make_openvino.py FOLDER MAX_TOKENS < TEXTS``.
 
 NNCF's post-training quantisation for transformers, smooth quantisation included, calibrated over the lines
 of standard input: what ``export_static_quantized_openvino_model`` of sentence-transformers does, which takes
-its texts from the hub.
+its texts from the hub. Beside it the tokenizer as OpenVINO runs it, under the names that GenAI looks for.
 """
 
 import sys
@@ -10,17 +10,21 @@ import sys
 import lists
 import nncf
 import openvino
+from openvino_tokenizers import convert_tokenizer
+from transformers import AutoTokenizer
 
 
 def main(folder: str, max_tokens: str) -> None:
-    """Calibrate over the lines of standard input; write FOLDER/openvino/model_int8.xml."""
+    """Calibrate over the lines of standard input; write FOLDER/openvino."""
     words = lists.tokenizer(folder, int(max_tokens))
     model = openvino.convert_model(f"{folder}/onnx/model.onnx")
     names = [one.any_name for one in model.inputs]
     samples = [lists.batch([words.encode(line.strip()).ids]) for line in sys.stdin]
     dataset = nncf.Dataset(samples, lambda sample: {name: sample[name] for name in names})
     quantized = nncf.quantize(model, dataset, model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples))
-    openvino.save_model(quantized, f"{folder}/openvino/model_int8.xml", compress_to_fp16=False)
+    openvino.save_model(quantized, f"{folder}/openvino/openvino_model.xml", compress_to_fp16=False)
+    tokenizer = convert_tokenizer(AutoTokenizer.from_pretrained(folder))
+    openvino.save_model(tokenizer, f"{folder}/openvino/openvino_tokenizer.xml")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """The benchmarks' own arithmetic, their worker protocol and what they write; nothing is measured here."""
 
 import json
+import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks import chart, engines, peers, record, stats, tables, texts, traffic
+from benchmarks import chart, cores, engines, gate, peers, record, speed_tables, stats, tables, texts, traffic
 from benchmarks.engines import OURS, Engine, Worker
 
 WORKER = """
@@ -134,3 +137,63 @@ def test_figures_go_between_the_markers() -> None:
     after = "top\n<!-- a -->\nnew\n<!-- /a -->\nmiddle\n<!-- b -->\nother\n<!-- /b -->\nbottom\n"
 
     assert after == tables._filled(before, {"a": "new", "b": "other"})
+
+
+def test_workers_are_stopped_between_requests(worker: Worker) -> None:
+    with worker:
+        worker.time(["a"], 0)
+        stopped = os.waitid(os.P_PID, worker._process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    assert stopped is not None
+    assert signal.SIGSTOP == stopped.si_status
+    assert 0 == worker._process.returncode
+
+
+def test_a_gate_opens_when_its_file_exists(tmp_path: Path) -> None:
+    path = tmp_path / "go"
+    thread = threading.Thread(target=gate.wait, args=(path,))
+    gate.wait(None)
+    thread.start()
+    thread.join(2 * gate.POLL)
+    waiting = thread.is_alive()
+    path.touch()
+    thread.join(10)
+
+    assert waiting
+    assert not thread.is_alive()
+
+
+def test_throughput_of_lanes() -> None:
+    """One lane is not delayed, many are as fast as what they share; without that, each adds as much."""
+    work, serial = 0.01, 0.001
+    rates = [cores.throughput(lanes, work, serial) for lanes in (1, 2, 4, 64, 1000)]
+
+    assert pytest.approx(1 / work) == rates[0]
+    assert sorted(rates) == rates
+    assert 1.95 / work < rates[1] < 2 / work
+    assert pytest.approx(1 / serial, rel=0.01) == rates[-1]
+    assert pytest.approx(64 / work) == cores.throughput(64, work, 0)
+
+
+def test_tables_of_speed() -> None:
+    """The closest engine is another with the same vectors; an engine that a model has not leaves a blank."""
+    rows = {
+        name: {"ms": [1, time, 3], "tokens_per_second": [1000, 8000 / time, 9000], "ratio": [1, time, 3]}
+        for name, time in {OURS: 1.0, engines.AVX2: 1.1, engines.PYTORCH: 5.0, engines.FUSED: 1.2}.items()
+    }
+    table = {engines.MODEL2VEC: rows[OURS]}
+    results = {
+        "models": {
+            peers.SMALL: {"cells": {"1x8": {"engines": rows | table}, "mixed": {"engines": rows | table}}},
+            peers.BASE: {"cells": {"1x8": {"engines": rows}}},
+        }
+    }
+
+    closest = speed_tables.closest(results).splitlines()
+    speed = speed_tables.speed(results, ((peers.SMALL, "mixed"), (peers.BASE, "1x8"), (peers.BASE, "16x64")))
+
+    assert [f"| {cell} | {engines.FUSED} | 1.20 (1.00 to 3.00) |" for cell in ("1x8", "mixed")] == closest[
+        2:4
+    ]
+    assert f"| {engines.PYTORCH} | 1.6 | 5.00 |" in speed
+    assert f"| {engines.MODEL2VEC} | 8.0 |  |" in speed
