@@ -2,8 +2,9 @@
 
     python -m benchmarks.bits --sts FILE.csv
 
-``python -m benchmarks.peers`` must have run before. One of the ways is what ``export`` makes; the others are
-what it could make. The native kernels give tokens 8 bits, whatever the file's own functions do.
+``python -m benchmarks.peers`` must have run before. All ways round weights to the nearest; what ``export``
+adds to the last of them is measured by ``benchmarks.calibration``. The native kernels give tokens 8 bits,
+whatever the file's own functions do.
 """
 
 import argparse
@@ -32,7 +33,7 @@ OPERATORS, KERNELS = "standard operators", "kernels"
 
 
 class Way(NamedTuple):
-    """The steps of a token's range; the largest weight, or None for those of ``export``."""
+    """The steps of a token's range; the largest weight, or None for the limit on pairs."""
 
     steps: int
     largest: int | None = None

@@ -107,26 +107,30 @@ class _Measure:
     """Figures of a way; cosines are to the vectors of the first that is measured."""
 
     def __init__(self, model: _Model, sts: Path, retrieval: list[Path], texts: list[Path]) -> None:
-        self._pairs = datasets.read_pairs(sts)
+        self._pairs, self._pairs_name = datasets.read_pairs(sts), sts.stem
         self._tasks = {path.name: datasets.read_retrieval(path) for path in retrieval}
         self._texts = {
-            sts.stem: [*dict.fromkeys([*self._pairs.first, *self._pairs.second])],
+            self._pairs_name: [*dict.fromkeys([*self._pairs.first, *self._pairs.second])],
             **{path.stem: path.read_text(encoding="utf-8").splitlines() for path in texts},
             "messages": model.messages,
         }
         self._originals: dict[str, quality.Vectors] = {}
 
     def __call__(self, embed: Embed) -> dict[str, Any]:
-        left, right = embed(self._pairs.first), embed(self._pairs.second)
+        vectors = {name: embed(texts) for name, texts in self._texts.items()}
         results = {
-            "spearman": stats.rounded(
-                100 * scores.spearman(similarity.cosines(left, right), self._pairs.scores)
-            ),
+            "spearman": self._spearman(vectors[self._pairs_name]),
             "ndcg@10": {name: self._ndcg(task, embed) for name, task in self._tasks.items()},
-            "cosine": {name: self._cosines(name, embed(texts)) for name, texts in self._texts.items()},
+            "cosine": {name: self._cosines(name, rows) for name, rows in vectors.items()},
         }
         print(results, flush=True)
         return results
+
+    def _spearman(self, vectors: quality.Vectors) -> float:
+        places = {text: place for place, text in enumerate(self._texts[self._pairs_name])}
+        sides = (self._pairs.first, self._pairs.second)
+        left, right = (vectors[[places[text] for text in side]] for side in sides)
+        return stats.rounded(100 * scores.spearman(similarity.cosines(left, right), self._pairs.scores))
 
     def _ndcg(self, task: datasets.Retrieval, embed: Embed) -> float:
         ranked = scores.nearest(embed(task.queries), embed(task.documents), task.same)

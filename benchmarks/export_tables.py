@@ -57,3 +57,25 @@ def exporters(file: Results) -> str:
         for name, row in file["results"].items()
     ]
     return markdown.table(head, rows)
+
+
+def calibration(file: Results) -> str:
+    """A way of making int8 a row, in Markdown."""
+    rows = file["results"]
+    first = next(iter(rows.values()))
+    head = [
+        "all-MiniLM-L6-v2",
+        f"{next(iter(first['cosine']))}: Spearman",
+        *(f"{name}: nDCG@10" for name in first["ndcg@10"]),
+        *(f"{name}: cosine, mean and least" for name in first["cosine"]),
+    ]
+    lines = [
+        [
+            way,
+            f"{row['spearman']:.2f}",
+            *(f"{score:.2f}" for score in row["ndcg@10"].values()),
+            *(_mean_and_least([cosines["mean"], cosines["min"]]) for cosines in row["cosine"].values()),
+        ]
+        for way, row in rows.items()
+    ]
+    return markdown.table(head, lines)

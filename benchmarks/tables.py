@@ -31,7 +31,10 @@ def main() -> None:
     drawn = chart.svg(f"{peers.SMALL}, mixed lengths: tokens a second", _small(results[0])[MIXED])
     places = {
         README: {"figures": headline(files, results), "bulk": bulk(), "ray": on_ray()},
-        DOCS / "benchmarks.md": {"figures": figures(files, results)},
+        DOCS / "benchmarks.md": {
+            "figures": figures(files, results),
+            "calibration": calibrated(record.read("calibration")),
+        },
         DOCS / "architectures.md": {
             "architectures": export_tables.architectures(record.read("architectures")),
             "forms": export_tables.forms(record.read("forms")),
@@ -125,6 +128,11 @@ def _seconds(row: Results) -> str:
 def exporters(file: Results) -> str:
     """The exporters, and how they were measured, in Markdown."""
     return f"{export_tables.exporters(file)}\n\n`{file['command']}`, in turns, on {record.machine(file)}."
+
+
+def calibrated(file: Results) -> str:
+    """The ways of making int8, and how they were measured, in Markdown."""
+    return f"{export_tables.calibration(file)}\n\n`{file['command']}` on {_machine(file)}."
 
 
 def long_texts(file: Results) -> str:
