@@ -132,7 +132,7 @@ def exporters(file: Results) -> str:
 
 def calibrated(file: Results) -> str:
     """The ways of making int8, and how they were measured, in Markdown."""
-    return f"{export_tables.calibration(file)}\n\n`{file['command']}` on {_machine(file)}."
+    return f"{export_tables.calibration(file)}\n\n`{file['command']}` on {record.machine(file)}."
 
 
 def long_texts(file: Results) -> str:
