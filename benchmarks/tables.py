@@ -40,6 +40,7 @@ def main() -> None:
             "forms": export_tables.forms(record.read("forms")),
             "exporters": exporters(record.read("exporters")),
             "long": long_texts(record.read("long_texts")),
+            "modern": modern(record.read("modern")),
         },
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
         DOCS / "scaling.md": {"figures": scaling_tables.cost()},
@@ -151,6 +152,21 @@ def long_texts(file: Results) -> str:
     ]
     where = f"on one of {record.machine(file)}, others using it at the same time"
     return f"{markdown.table(head, rows)}\n\n{file['results']['model']}; `{file['command']}` {where}."
+
+
+def modern(file: Results) -> str:
+    """A model and an engine a row, in Markdown."""
+    models = file["results"]["milliseconds"]
+    cells = list(next(iter(next(iter(models.values())).values())))
+    rows = [
+        [model, engine, *(f"{row[cell][1]:,.4g}" for cell in cells)]
+        for model, engines in models.items()
+        for engine, row in engines.items()
+    ]
+    table = markdown.table(["model", "engine", *(f"{cell}, ms" for cell in cells)], rows)
+    return (
+        f"{table}\n\nRandom weights, medians, texts x tokens; `{file['command']}` on {record.machine(file)}."
+    )
 
 
 def bulk() -> str:
