@@ -77,7 +77,7 @@ class SentenceEncoder:
 
     def get_embedding_dimension(self) -> int:
         """Numbers in a vector."""
-        return self.model.manifest.output.dimensions
+        return self.model.manifest.dense.dimensions
 
     get_sentence_embedding_dimension = get_embedding_dimension
 

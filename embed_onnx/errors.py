@@ -3,6 +3,7 @@
     EmbedError
     ├── InvalidRequest      400  invalid_request_error
     │   ├── TextTooLong     400  invalid_request_error  context_length_exceeded
+    │   ├── TaskNotSupported 400 invalid_request_error  task_not_supported
     │   ├── InvalidApiKey   401  invalid_request_error  invalid_api_key
     │   ├── Forbidden       403  invalid_request_error
     │   ├── ModelNotFound   404  invalid_request_error  model_not_found
@@ -51,6 +52,12 @@ class TextTooLong(InvalidRequest):
     """An input has more tokens than the model takes, and cutting it was ruled out."""
 
     code = "context_length_exceeded"
+
+
+class TaskNotSupported(InvalidRequest):
+    """The model cannot do what is requested of it, whatever the inputs."""
+
+    code = "task_not_supported"
 
 
 class InvalidApiKey(InvalidRequest):

@@ -3,9 +3,11 @@
 ``export`` writes it once; every start reads it. A fact needed while serving is a field here;
 nothing is guessed from the names of files. An artifact is a folder:
 
-    model.onnx       input_ids, attention_mask [batch, tokens] -> token states [batch, tokens, width]
+    model.onnx       input_ids, attention_mask [batch, tokens] -> token states [batch, tokens, width]; of some
+                     models that score pairs, token_type_ids as well
     model.onnx.data  the weights of a model of more than 2 GB
-    head.onnx        where modules come after the pooling: pooled [1, width] -> vector [1, dimensions]
+    head.onnx        what comes after the pooling, if anything: pooled [1, width] -> vector [1, dimensions],
+                     or [1, labels] of a model that scores
     tokenizer.json   the tokenizer, as the ``tokenizers`` library saves it
     manifest.json    this file
     LICENSE          where the source has one
@@ -19,7 +21,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from embed_onnx.errors import ArtifactError
+from embed_onnx.errors import ArtifactError, TaskNotSupported
 
 FORMAT = 6
 """Raised by one whenever an older runtime could misread a newer folder."""
@@ -39,6 +41,9 @@ SHORT_TOKENS = 5
 
 PoolingMode = Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens", "weightedmean"]
 """The modes of Sentence-Transformers, under its names."""
+
+Activation = Literal["sigmoid", "softmax", "none"]
+"""From logits to scores: of each label by itself, of all labels together, or the logits themselves."""
 
 Precision = Literal["int8", "float32"]
 
@@ -142,6 +147,20 @@ class Parity(Fidelity, frozen=True, kw_only=True):
     short: Fidelity | None = None
 
 
+class ScoreParity(Record, frozen=True, kw_only=True):
+    """How far an artifact's logits are from its original's over pairs of texts, measured as Parity is.
+
+    ``logit_difference`` and ``score_difference`` are the largest of any pair and label; scores are the
+    sigmoid of the logit where there is one label, and the softmax where there are several. ``spearman`` is
+    the correlation of the ranks of the pairs, of the label where it is least.
+    """
+
+    pairs: int
+    logit_difference: float
+    score_difference: float
+    spearman: float
+
+
 class Dense(Record, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
     """One vector a text: states are pooled, go through the head if there is one, and are normalised and cut.
 
@@ -157,8 +176,20 @@ class Dense(Record, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
     normalize: bool
 
 
-Output = Dense
-"""What comes out of a model, by ``kind``: the union of a struct for each kind, of which there is one."""
+class Scores(Record, frozen=True, kw_only=True, tag_field="kind", tag="scores"):
+    """A logit for each label, of a pair of texts or of one: states are pooled and go through the head.
+
+    ``activation`` is what makes scores of the logits, as the checkpoint has it. ``max_tokens`` of the model
+    is that of a whole pair.
+    """
+
+    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    activation: Activation
+    pooling: Annotated[tuple[PoolingMode, ...], msgspec.Meta(min_length=1)]
+
+
+Output = Dense | Scores
+"""What comes out of a model, by ``kind``: the union of a struct for each kind."""
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -170,7 +201,8 @@ class Facts(Record, frozen=True, kw_only=True):
     states are rows of a table, whatever tokens are beside them.
 
     ``parity`` is that of standard operators; ``kernel_parity`` that of the native kernels, where they can run
-    the model and the machine that exported it had them. Both are None until they are measured.
+    the model and the machine that exported it had them. Both are None until they are measured, and of models
+    that score: these have ``score_parity`` and ``kernel_score_parity``.
 
     ``exporter`` is the name of the ``Exporter`` that wrote the graph, perhaps one of a later version.
     ``reference`` is what parity was measured against: "sentence-transformers" with its version, or "float32
@@ -199,6 +231,8 @@ class Facts(Record, frozen=True, kw_only=True):
     packed: bool = False
     parity: Parity | None = None
     kernel_parity: Parity | None = None
+    score_parity: ScoreParity | None = None
+    kernel_score_parity: ScoreParity | None = None
     float32_bytes: int
 
     def __post_init__(self) -> None:
@@ -210,12 +244,43 @@ class Facts(Record, frozen=True, kw_only=True):
         """Whether there is a head.onnx."""
         return any(module.runs_in == HEAD for module in self.modules)
 
+    @property
+    def dense(self) -> Dense:
+        """What comes out, of a model of vectors.
+
+        Raises:
+            TaskNotSupported: It scores texts.
+        """
+        if not isinstance(self.output, Dense):
+            raise TaskNotSupported(
+                f"{self.name} scores texts and makes no vectors; name another model", param="model"
+            )
+        return self.output
+
+    @property
+    def scores(self) -> Scores:
+        """What comes out, of a model that scores.
+
+        Raises:
+            TaskNotSupported: It makes vectors.
+        """
+        if not isinstance(self.output, Scores):
+            raise TaskNotSupported(
+                f"{self.name} makes vectors and does not score texts; name another model", param="model"
+            )
+        return self.output
+
 
 class Manifest(Facts, frozen=True, kw_only=True):
     """The facts of a complete artifact, which was measured; ``sha256`` is of each of its files, by name."""
 
-    parity: Parity
     sha256: dict[Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9._-]*\Z")], str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        measured = "parity" if isinstance(self.output, Dense) else "score_parity"
+        if getattr(self, measured) is None:
+            raise ValueError(f"{measured} is missing")
 
 
 _FLAT_FORMAT = 3

@@ -184,7 +184,7 @@ def _plan(inputs: Inputs, engine: _Engine, dtype: DType) -> Plan:
         precision=described.precision,
         runs_on=engine.model.kernels.runs_on,
         prompt=prompts.resolve(described, options),
-        dimensions=options.dimensions or described.output.dimensions,
+        dimensions=options.dimensions or described.dense.dimensions,
         dtype=dtype,
         truncate=options.truncate,
         literal_special_tokens=engine.model.files.literal_special_tokens,

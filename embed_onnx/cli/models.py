@@ -10,7 +10,7 @@ from embed_onnx.cli import options
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from embed_onnx.artifact.manifest import Fidelity
+    from embed_onnx.artifact.manifest import Fidelity, Manifest
     from embed_onnx.engine.native import Kernels
     from embed_onnx.settings import Settings
 
@@ -50,7 +50,7 @@ def table(configuration: "Settings") -> "Table":
         rows.add_row(
             entry.name,
             aliases,
-            str(described.output.dimensions),
+            _width(described),
             "no limit" if described.max_tokens is None else str(described.max_tokens),
             described.precision,
             described.exporter or "not recorded",
@@ -62,6 +62,15 @@ def table(configuration: "Settings") -> "Table":
     return rows
 
 
+def _width(described: "Manifest") -> str:
+    """The dimensions of a model's vectors, or what it gives instead."""
+    from embed_onnx.artifact.manifest import Dense
+    from embed_onnx.models import tasks
+
+    output = described.output
+    return str(output.dimensions) if isinstance(output, Dense) else ", ".join(tasks.of(output))
+
+
 def megabytes(size: int) -> str:
     """A cell for so many bytes."""
     return f"{size / MB:.1f}"
@@ -69,7 +78,11 @@ def megabytes(size: int) -> str:
 
 def cosines(engine: "Kernels") -> tuple[str, ...]:
     """The cells of ``COSINES`` for what runs a model."""
+    from embed_onnx.artifact.manifest import ScoreParity
+
     parity = engine.parity
+    if isinstance(parity, ScoreParity):
+        return (f"ranks {parity.spearman:.4f}", f"scores within {parity.score_difference:.4f}", "", "")
     short = None if parity is None else parity.short
     return (*_cells(parity), *_cells(short))
 

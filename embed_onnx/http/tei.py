@@ -17,6 +17,7 @@ from litestar.params import Body
 from msgspec import Meta
 
 from embed_onnx import __version__
+from embed_onnx.artifact.manifest import Dense, Output
 from embed_onnx.errors import EmbedError, InvalidRequest
 from embed_onnx.http import vectors, work
 from embed_onnx.http.body import inputs
@@ -28,6 +29,7 @@ from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest, read
 from embed_onnx.http.response import ApiResponse
 from embed_onnx.http.work import Ask
+from embed_onnx.models import tasks
 from embed_onnx.models.model import Embedded
 from embed_onnx.models.registry import Registry
 from embed_onnx.models.request_tokenizer import TOKENIZERS
@@ -96,10 +98,19 @@ class Pooling(msgspec.Struct, frozen=True):
     pooling: str
 
 
-class ModelType(msgspec.Struct, frozen=True):
-    """What the model is for."""
+class Labels(msgspec.Struct, frozen=True):
+    """What scores are of, by place and by name."""
 
-    embedding: Pooling
+    id2label: dict[str, str]
+    label2id: dict[str, int]
+
+
+class ModelType(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the model is for: one of these."""
+
+    embedding: Pooling | None = None
+    reranker: Labels | None = None
+    classifier: Labels | None = None
 
 
 class Info(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,7 +208,7 @@ async def info(state: State) -> Info:
         model_sha=manifest.source.revision,
         model_dtype=manifest.precision,
         served_model_name=manifest.name,
-        model_type=ModelType(Pooling("+".join(POOLING.get(mode, mode) for mode in manifest.output.pooling))),
+        model_type=_model_type(manifest.output),
         # Neither is limited but by the tokens that may wait; a request has one at least.
         max_concurrent_requests=settings.queue_tokens,
         max_batch_tokens=settings.queue_tokens,
@@ -207,6 +218,16 @@ async def info(state: State) -> Info:
         tokenization_workers=TOKENIZERS,
         version=__version__,
     )
+
+
+def _model_type(output: Output) -> ModelType:
+    if isinstance(output, Dense):
+        return ModelType(embedding=Pooling("+".join(POOLING.get(mode, mode) for mode in output.pooling)))
+    labels = Labels(
+        {str(place): label for place, label in enumerate(output.labels)},
+        {label: place for place, label in enumerate(output.labels)},
+    )
+    return ModelType(reranker=labels) if "rerank" in tasks.of(output) else ModelType(classifier=labels)
 
 
 @post(

@@ -65,7 +65,7 @@ async def run(request: ApiRequest, ask: Ask) -> tuple[Manifest, Embedded]:
 
     async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Manifest, Embedded]:
         if isinstance(ask.options, EmbeddingOptions):
-            options.check_pooling(ask.options.pooling, model.manifest.name, model.manifest.output.pooling)
+            options.check_pooling(ask.options.pooling, model.manifest.name, model.manifest.dense.pooling)
         tasks.check(ask.task, model.manifest)
         seconds = settings.request_timeout
         return model.manifest, await model.embed(items, resolved, tenant=record.key, seconds=seconds)

@@ -312,8 +312,8 @@ class Model:
     def _embedded(self, job: Job[Vector], tokens: list[Tokens], options: Options, started: float) -> Embedded:
         """The result of a finished job."""
         vectors = _with_zeros(job.results, tokens)
-        if options.dimensions is not None and options.dimensions < self.manifest.output.dimensions:
-            again = self.manifest.output.normalize and options.normalize is not False
+        if options.dimensions is not None and options.dimensions < self.manifest.dense.dimensions:
+            again = self.manifest.dense.normalize and options.normalize is not False
             vectors = cut(vectors, options.dimensions, renormalize=again)
         if options.normalize:
             vectors = unit(vectors)
@@ -326,9 +326,9 @@ class Model:
         )
 
     def _check_dimensions(self, options: Options) -> None:
-        dimensions, most = options.dimensions, self.manifest.output.dimensions
+        dimensions, most = options.dimensions, self.manifest.dense.dimensions
         if dimensions is not None and not 1 <= dimensions <= most:
-            trained = ", ".join(map(str, self.manifest.output.matryoshka))
+            trained = ", ".join(map(str, self.manifest.dense.matryoshka))
             best = f", and was trained for {trained}" if trained else ""
             raise InvalidRequest(
                 f"dimensions is {dimensions}; this model takes 1 to {most}{best}", param="dimensions"

@@ -110,7 +110,7 @@ class ModelFiles:
             literal_special_tokens=self.literal_special_tokens,
         )
         encoder = Encoder(self.folder / manifest.MODEL, self._manifest, self._kernels)
-        output, head = self._manifest.output, encoder.through_head
+        output, head = self._manifest.dense, encoder.through_head
         vectors = Inference(encoder, DenseFinish(output, head))
         raw_vectors = Inference(encoder, DenseFinish(output, head, normalize=False))
         return Parts(tokenizer, vectors, raw_vectors if output.normalize else vectors)

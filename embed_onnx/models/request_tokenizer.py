@@ -63,7 +63,7 @@ class RequestTokenizer:
     @property
     def _prompt_tokens(self) -> int:
         """Tokens of the prompt that are not pooled."""
-        if not self.prompt or self._manifest.output.include_prompt:
+        if not self.prompt or self._manifest.dense.include_prompt:
             return 0
         if self._resolved_prompt_tokens is None:
             self._resolved_prompt_tokens = self._tokenizer.prompt_length(self.prompt, self._limit)

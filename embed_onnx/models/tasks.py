@@ -1,28 +1,37 @@
-"""What a client can have done, and which kinds of output can do it."""
+"""What a client can have done, and which models can do it, by what comes out of them."""
 
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterable
+from typing import Literal
 
-from embed_onnx.artifact.manifest import Dense, Manifest
-from embed_onnx.errors import InvalidRequest
+from embed_onnx.artifact.manifest import Dense, Manifest, Output, Scores
+from embed_onnx.errors import TaskNotSupported
 
-Task = Literal["embed"]
+Task = Literal["embed", "rerank", "classify"]
 
-KINDS: dict[Task, tuple[type[Any], ...]] = {"embed": (Dense,)}
-"""Of each task, the kinds of ``Manifest.output`` that can do it."""
+CAN: dict[Task, Callable[[Output], bool]] = {
+    "embed": lambda output: isinstance(output, Dense),
+    "rerank": lambda output: isinstance(output, Scores) and len(output.labels) == 1,
+    "classify": lambda output: isinstance(output, Scores),
+}
+"""Of each task, whether a kind of ``Manifest.output`` can do it. A rank takes one number a document."""
 
 
-def check(task: Task, manifest: Manifest) -> None:
-    """Refuse a task that a model cannot do.
+def of(output: Output) -> list[Task]:
+    """What a model with such an output can do."""
+    return [task for task, can in CAN.items() if can(output)]
+
+
+def check(task: Task, manifest: Manifest, served: Iterable[Manifest] = ()) -> None:
+    """Refuse a task that a model cannot do, and name those of the served ones that can.
 
     Raises:
-        InvalidRequest: Its output is of another kind.
+        TaskNotSupported: Its output is of another kind.
     """
-    if isinstance(manifest.output, KINDS[task]):
+    if CAN[task](manifest.output):
         return
-    kind = type(manifest.output).__struct_config__.tag
-    tasks = ", ".join(known for known in get_args(Task) if isinstance(manifest.output, KINDS[known]))
-    raise InvalidRequest(
-        f"{manifest.name} is a model of kind {kind}, which does not do {task}, but "
-        f"{tasks or 'nothing here'}; name another model",
+    able = ", ".join(other.name for other in served if CAN[task](other.output))
+    way_out = f"name one that does: {able}" if able else "name another model, or serve one that does"
+    raise TaskNotSupported(
+        f"{manifest.name} is a model for {', '.join(of(manifest.output))} and does not {task}; {way_out}",
         param="model",
     )

@@ -61,7 +61,7 @@ class EmbedStage:
         self._column = column
         self._output = output
         self._options = Options(prompt_name=prompt_name, dimensions=dimensions)
-        self._width = dimensions or self._model.manifest.output.dimensions
+        self._width = dimensions or self._model.manifest.dense.dimensions
         self._model.embed_now(["a"], self._options)  # or they are refused here
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -116,13 +116,13 @@ def of_artifact(folder: Path, facts: Facts) -> Embed:
     A text of which nothing is left without its prompt has a vector of zeros, and is not compared.
     """
     tokenizer = load_tokenizer(folder, facts)
-    inference = dense.inference(Encoder(folder / MODEL, facts, native.find("off")), facts.output)
+    inference = dense.inference(Encoder(folder / MODEL, facts, native.find("off")), facts.dense)
 
     def one(prompt: str, text: str) -> tuple[list[int], NDArray[np.float32]]:
         (item,) = tokenizer.encode([prompt + text])
         skipped = _skipped(tokenizer, facts, prompt)
         if item.num_tokens <= skipped:
-            return item.ids, np.zeros(facts.output.dimensions, np.float32)
+            return item.ids, np.zeros(facts.dense.dimensions, np.float32)
         return item.ids, inference.run([TokenSequence(item.ids, skipped)])[0]
 
     return one
@@ -135,7 +135,7 @@ def load_tokenizer(folder: Path, facts: Facts) -> Tokenizer:
 
 def _skipped(tokenizer: Tokenizer, facts: Facts, prompt: str) -> int:
     """The tokens of a prompt that are not pooled."""
-    return 0 if facts.output.include_prompt or not prompt else tokenizer.prompt_length(prompt)
+    return 0 if facts.dense.include_prompt or not prompt else tokenizer.prompt_length(prompt)
 
 
 def measure(expected: Reference, folder: Path, facts: Facts, kernels: Kernels) -> Parity:
@@ -147,7 +147,7 @@ def measure(expected: Reference, folder: Path, facts: Facts, kernels: Kernels) -
     tokenizer = load_tokenizer(folder, facts)
     tokens = tokenizer.encode(expected.texts)
     _check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
-    inference = dense.inference(Encoder(folder / MODEL, facts, kernels), facts.output)
+    inference = dense.inference(Encoder(folder / MODEL, facts, kernels), facts.dense)
     lengths = [item.num_tokens for item in tokens]
     places, vectors = [], []
     for place, (prompt, item) in enumerate(zip(expected.prompts, tokens, strict=True)):

@@ -14,6 +14,8 @@ from embed_onnx.artifact.manifest import (
     Manifest,
     Module,
     Parity,
+    ScoreParity,
+    Scores,
     Source,
 )
 from embed_onnx.errors import ArtifactError
@@ -164,6 +166,37 @@ def test_a_manifest_of_the_third_format_is_read_and_verified(tmp_path):
         sha256=actual.sha256,
     )
     assert expected == actual
+
+
+def test_a_manifest_of_the_fifth_format_is_read(tmp_path):
+    """From before there were models that score."""
+    old = msgspec.to_builtins(SAMPLE) | {"format": 5}
+    for name in ("score_parity", "kernel_score_parity"):
+        del old[name]
+    (tmp_path / manifest.MANIFEST).write_text(json.dumps(old))
+
+    assert SAMPLE == manifest.read(tmp_path)
+
+
+def test_scores_are_written_and_read(tmp_path):
+    parity = ScoreParity(pairs=80, logit_difference=0.02, score_difference=0.004, spearman=0.9995)
+    scoring = msgspec.structs.replace(
+        SAMPLE,
+        output=Scores(labels=("no", "yes"), activation="none", pooling=("cls",)),
+        parity=None,
+        kernel_parity=None,
+        score_parity=parity,
+        kernel_score_parity=parity,
+    )
+    manifest.write(scoring, tmp_path)
+
+    actual = manifest.read(tmp_path)
+
+    assert (scoring.output, parity, parity) == (
+        actual.output,
+        actual.score_parity,
+        actual.kernel_score_parity,
+    )
 
 
 def test_an_older_manifest_that_was_changed_is_named(tmp_path):

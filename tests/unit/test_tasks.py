@@ -1,35 +1,59 @@
 """Which model can do what, by the kind of its output."""
 
+from typing import get_args
+
 import msgspec
 import pytest
 from native_model import MANIFEST
 
-from embed_onnx.artifact.manifest import Output, Record
-from embed_onnx.errors import InvalidRequest
+from embed_onnx.artifact.manifest import Manifest, ScoreParity, Scores
+from embed_onnx.errors import TaskNotSupported
 from embed_onnx.models import tasks
 
 
-class Unknown(Record, frozen=True, tag_field="kind", tag="unknown"):
-    """A kind that no task takes."""
-
-
-def test_every_kind_of_output_can_do_something():
-    kinds = {kind for known in tasks.KINDS.values() for kind in known}
-
-    assert {Output} == kinds
-
-
-def test_a_dense_model_embeds():
-    tasks.check("embed", MANIFEST)
-
-
-def test_a_model_of_another_kind_is_named_with_what_it_is():
-    other = msgspec.structs.replace(MANIFEST, output=Unknown())
-
-    with pytest.raises(InvalidRequest) as refused:
-        tasks.check("embed", other)
-
-    expected = (
-        "small is a model of kind unknown, which does not do embed, but nothing here; name another model"
+def scoring(name: str, *labels: str) -> Manifest:
+    """A manifest of a model that gives a score for each of these labels."""
+    return msgspec.structs.replace(
+        MANIFEST,
+        name=name,
+        output=Scores(labels=labels, activation="sigmoid", pooling=("cls",)),
+        parity=None,
+        kernel_parity=None,
+        score_parity=ScoreParity(pairs=64, logit_difference=0.1, score_difference=0.01, spearman=0.999),
     )
+
+
+RERANKER, CLASSIFIER = scoring("reranker", "LABEL_0"), scoring("sentiment", "bad", "good")
+
+
+def test_every_task_has_a_row():
+    assert set(get_args(tasks.Task)) == tasks.CAN.keys()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [(MANIFEST, ["embed"]), (RERANKER, ["rerank", "classify"]), (CLASSIFIER, ["classify"])],
+    ids=["dense", "one-label", "two-labels"],
+)
+def test_what_a_model_can_do(manifest: Manifest, expected: list[str]):
+    assert expected == tasks.of(manifest.output)
+    for task in expected:
+        tasks.check(task, manifest)
+
+
+def test_a_task_that_a_model_cannot_do_names_the_models_that_can():
+    with pytest.raises(TaskNotSupported) as refused:
+        tasks.check("rerank", MANIFEST, [MANIFEST, CLASSIFIER, RERANKER])
+
+    expected = "small is a model for embed and does not rerank; name one that does: reranker"
     assert (expected, "model") == (str(refused.value), refused.value.param)
+
+
+def test_where_no_model_can_do_it_the_way_out_is_to_serve_one():
+    with pytest.raises(TaskNotSupported, match="does not embed; name another model, or serve one that does"):
+        tasks.check("embed", RERANKER, [RERANKER])
+
+
+def test_a_model_without_figures_of_its_kind_is_not_complete():
+    with pytest.raises(ValueError, match="score_parity is missing"):
+        msgspec.structs.replace(RERANKER, score_parity=None)

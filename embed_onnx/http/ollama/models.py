@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from embed_onnx import __version__
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.manifest import Dense, Manifest
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.http.ollama.errors import ERRORS
 from embed_onnx.http.request import read
@@ -51,7 +51,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     parameter_size: str
     quantization_level: str
     context_length: int | None
-    embedding_length: int
+    embedding_length: int | None
 
 
 class Tag(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,7 +172,7 @@ async def show_model(data: Annotated[ModelRequest, MODEL_BODY], state: State) ->
         "general.basename": match.served,
         "general.parameter_count": _parameters(facts),
         f"{FAMILY}.context_length": facts.max_tokens,
-        f"{FAMILY}.embedding_length": facts.output.dimensions,
+        f"{FAMILY}.embedding_length": _width(facts),
     }
     return Description(
         details=tag.details,
@@ -245,7 +245,7 @@ def _tag(match: Match, catalog: Catalog) -> Tag:
             parameter_size=_in_units(_parameters(facts)),
             quantization_level=facts.precision,
             context_length=facts.max_tokens,
-            embedding_length=facts.output.dimensions,
+            embedding_length=_width(facts),
         ),
     )
 
@@ -269,6 +269,11 @@ def _loaded(tag: Tag, match: Match, idle_unload: float) -> Loaded:
         expires_at=datetime.now(UTC) + remaining if idle_unload else NEVER,
         context_length=tag.details.context_length,
     )
+
+
+def _width(facts: Manifest) -> int | None:
+    """The length of a model's vectors, if it makes any."""
+    return facts.output.dimensions if isinstance(facts.output, Dense) else None
 
 
 def _parameters(facts: Manifest) -> int:

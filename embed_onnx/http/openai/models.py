@@ -13,12 +13,14 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.params import PathParameter
 
-from embed_onnx.artifact.manifest import Parity
+from embed_onnx.artifact.manifest import Activation, Dense, Parity, ScoreParity, Scores
 from embed_onnx.engine.native import Kernels
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import read
+from embed_onnx.models import tasks
 from embed_onnx.models.catalog import Catalog, Match
 from embed_onnx.models.registry import Registry
+from embed_onnx.models.tasks import Task
 
 CLIENT_HEADERS = ("x-stainless-lang", "user-agent")
 """By which OpenAI's clients are known: they all send the first but for the oldest ones and .NET's."""
@@ -39,7 +41,14 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     owned_by: str
     root: str
     aliases: list[str]
-    dimensions: int
+    tasks: list[Task]
+    """What it can do."""
+    dimensions: int | None
+    """Of its vectors; null of a model that scores."""
+    labels: list[str] | None
+    """Of its scores; null of a model of vectors."""
+    activation: Activation | None
+    """What makes scores of logits in its checkpoint."""
     max_tokens: int | None
     pooling: list[str]
     precision: str
@@ -48,7 +57,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None
     """What parity was measured against; null likewise."""
     runs_on: str
-    parity: Parity | None
+    parity: Parity | ScoreParity | None
     prompts: dict[str, str]
     default_prompt: str | None
     matryoshka: tuple[int, ...]
@@ -116,7 +125,11 @@ async def list_models_simply(request: Request[Any, Any, State], state: State) ->
     language, agent = (request.headers.get(name, "") for name in CLIENT_HEADERS)
     if language or CLIENT_NAME in agent:
         return _cards(registry)
-    dims = {name: Dim(manifest.output.dimensions) for name, manifest in registry.manifests.items()}
+    dims = {
+        name: Dim(manifest.output.dimensions)
+        for name, manifest in registry.manifests.items()
+        if isinstance(manifest.output, Dense)
+    }
     return SimpleModelList(
         data=SimpleModels(dims), generated=datetime.now(UTC).isoformat(), id=str(uuid.uuid4())
     )
@@ -128,7 +141,9 @@ def _cards(registry: Registry) -> ModelList:
 
 
 def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
-    manifest = match.model.manifest
+    manifest, output = match.model.manifest, match.model.manifest.output
+    dense = output if isinstance(output, Dense) else None
+    scores = output if isinstance(output, Scores) else None
     engine = kernels.of(manifest)
     return ModelCard(
         id=match.name,
@@ -136,9 +151,12 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
         owned_by=manifest.source.repo.partition("/")[0] if "/" in manifest.source.repo else "local",
         root=match.served,
         aliases=catalog.aliases(match.served),
-        dimensions=manifest.output.dimensions,
+        tasks=tasks.of(output),
+        dimensions=dense.dimensions if dense else None,
+        labels=list(scores.labels) if scores else None,
+        activation=scores.activation if scores else None,
         max_tokens=manifest.max_tokens,
-        pooling=list(manifest.output.pooling),
+        pooling=list(output.pooling),
         precision=manifest.precision,
         exporter=manifest.exporter,
         reference=manifest.reference,
@@ -146,5 +164,5 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
         parity=engine.parity,
         prompts=manifest.prompts,
         default_prompt=manifest.default_prompt,
-        matryoshka=manifest.output.matryoshka,
+        matryoshka=dense.matryoshka if dense else (),
     )

@@ -110,8 +110,8 @@ def _engines(subject: Subject, original: Original, models: Mapping[Precision, Mo
 
 def _cuts(manifest: Manifest) -> list[int]:
     """The dimensions to score at, all of them first: also a half, a quarter, and those trained for."""
-    parts = {manifest.output.dimensions // part for part in (1, 2, 4)}
-    return sorted((parts | set(manifest.output.matryoshka)) - {0}, reverse=True)
+    parts = {manifest.dense.dimensions // part for part in (1, 2, 4)}
+    return sorted((parts | set(manifest.dense.matryoshka)) - {0}, reverse=True)
 
 
 def _similarity(original: Original) -> str:
@@ -126,10 +126,10 @@ def _facts(subject: Subject, original: Original) -> Facts:
         repo=manifest.source.repo,
         revision=manifest.source.revision,
         license=manifest.source.license,
-        dimensions=manifest.output.dimensions,
+        dimensions=manifest.dense.dimensions,
         max_tokens=manifest.max_tokens,
         modules=[module.text for module in manifest.modules],
-        pooling=list(manifest.output.pooling),
+        pooling=list(manifest.dense.pooling),
         prompts=manifest.prompts,
         default_prompt=manifest.default_prompt,
         similarity=_similarity(original),
