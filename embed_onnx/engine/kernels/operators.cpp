@@ -163,13 +163,15 @@ ProductTensors product(const Info& info, size_t first, const std::string& name) 
           info.weights(first + 2, (name + "_sum").c_str()), info.weights(first + 3, (name + "_bias").c_str())};
 }
 
-// input_ids, attention_mask, words, word_scale, positions, gamma, beta, padding_id, word_factors -> states; the last two
-// may be missing.
+// input_ids, attention_mask, words, word_scale, positions, gamma, beta, padding_id, word_factors, token_type_ids -> states;
+// the last three may be missing. With token_type_ids, the second half of the positions are those of type 1.
 class TokenEmbeddings {
  public:
   static constexpr const char* name = "TokenEmbeddings";
-  static constexpr size_t inputs = 9, optional = 7;
-  static int type(size_t input) { return input < 2 || input == 7 ? ort::kInt64 : input == 2 ? ort::kInt8 : ort::kFloat; }
+  static constexpr size_t inputs = 10, optional = 7;
+  static int type(size_t input) {
+    return input < 2 || input == 7 || input == 9 ? ort::kInt64 : input == 2 ? ort::kInt8 : ort::kFloat;
+  }
 
   explicit TokenEmbeddings(const Info& info) : engine_(engine_in_use()), epsilon_(info.number("epsilon")) {
     const Tensor words = info.weights(2, "words"), scale = info.weights(3, "word_scale");
@@ -184,7 +186,13 @@ class TokenEmbeddings {
     if (!fits)
       throw std::invalid_argument(
           "TokenEmbeddings: the shapes of its tables do not fit each other; the file is damaged, export the model again");
-    if (info.has(7)) read_padding_id(info.weights(7, "padding_id"), words.shape[0], positions.shape[0]);
+    if (info.has(9)) {
+      types_ = 2;  // families whose positions begin after the padding id have one type
+      if (positions.shape[0] % types_)
+        throw std::invalid_argument("TokenEmbeddings: its positions are not those of two token types; export the model again");
+    } else if (info.has(7)) {
+      read_padding_id(info.weights(7, "padding_id"), words.shape[0], positions.shape[0]);
+    }
   }
 
   void run(const Context& context) const {
@@ -192,6 +200,12 @@ class TokenEmbeddings {
     if (ids.shape != mask.shape) throw std::invalid_argument("input_ids and attention_mask have different shapes");
     const Tensor words = context.input(2, "words"), positions = context.input(4, "positions");
     const int64_t width = words.shape[1];
+    const int64_t* types = nullptr;
+    if (types_ > 1) {
+      const Tensor of_tokens = context.input(9, "token_type_ids");
+      if (of_tokens.shape != mask.shape) throw std::invalid_argument("token_type_ids and attention_mask have different shapes");
+      types = of_tokens.integers();
+    }
     const Embeddings table{static_cast<int>(width),
                            epsilon_,
                            words.bytes(),
@@ -200,8 +214,8 @@ class TokenEmbeddings {
                            context.input(5, "gamma").floats(),
                            context.input(6, "beta").floats(),
                            has_factors_ ? context.input(8, "word_factors").floats() : nullptr};
-    run_embeddings(engine_, {table, words.shape[0], positions.shape[0], padding_id_}, sequences_of(mask), ids.integers(),
-                   context.output(mask, width));
+    run_embeddings(engine_, {table, words.shape[0], positions.shape[0] / types_, padding_id_, types_}, sequences_of(mask),
+                   ids.integers(), context.output(mask, width), types);
   }
 
  private:
@@ -216,6 +230,7 @@ class TokenEmbeddings {
   float epsilon_;
   int64_t padding_id_ = Vocabulary::kNoPadding;
   bool has_factors_ = false;
+  int64_t types_ = 1;
 };
 
 // states, attention_mask, weights... -> states; the order of the weights is that of `read`, and the last may be missing.

@@ -128,7 +128,7 @@ void run_norm(const Engine& engine, const Norm& norm, const Sequences& sequences
 }
 
 void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,
-                    float* states) {
+                    float* states, const int64_t* types) {
   check_length(sequences, vocabulary.positions - vocabulary.first());
   clear_padding(sequences, vocabulary.table.width, states);
   const Pack pack = sequences.pack();
@@ -140,7 +140,11 @@ void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Se
         throw std::invalid_argument("the token id " + std::to_string(ids[row]) + " is outside the vocabulary, 0 to " +
                                     std::to_string(vocabulary.words - 1));
       const int position = ids[row] == vocabulary.padding_id ? 0 : next++;
-      engine.embed(vocabulary.table, ids[row], position,
+      const int64_t type = types ? types[row] : 0;
+      if (type < 0 || type >= vocabulary.types)
+        throw std::invalid_argument("the token type " + std::to_string(type) + " is not one of 0 to " +
+                                    std::to_string(vocabulary.types - 1));
+      engine.embed(vocabulary.table, ids[row], static_cast<int>(position + type * vocabulary.positions),
                    states + static_cast<size_t>(row) * vocabulary.table.width);
     }
   }

@@ -7,12 +7,14 @@
 namespace embed_onnx {
 
 // A table of embeddings with its limits. Where there is a padding id, the first position is its own, and the other
-// tokens of a sequence count from the second, among themselves.
+// tokens of a sequence count from the second, among themselves. `positions` are those of one token type; the rows of the
+// next type follow them.
 struct Vocabulary {
   Embeddings table;
   int64_t words;
   int64_t positions;
   int64_t padding_id;  // kNoPadding if it is a token like any other
+  int64_t types = 1;
 
   int first() const { return padding_id == kNoPadding ? 0 : 1; }
 
@@ -41,9 +43,9 @@ void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequen
 // states, normal [sequences.rows(), width]; what is padding becomes zero.
 void run_norm(const Engine& engine, const Norm& norm, const Sequences& sequences, const float* states, float* normal);
 
-// ids [sequences.rows()]; states [sequences.rows(), width].
-// Throws std::invalid_argument for an id outside the vocabulary and for a sequence longer than the model takes.
+// ids [sequences.rows()]; states [sequences.rows(), width]; types [sequences.rows()], or null where all tokens are of type 0.
+// Throws std::invalid_argument for an id or a type outside its table and for a sequence longer than the model takes.
 void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,
-                    float* states);
+                    float* states, const int64_t* types = nullptr);
 
 }  // namespace embed_onnx

@@ -24,6 +24,9 @@ from embed_onnx_export.graph.bert.products import LayerProducts
 from embed_onnx_export.graph.int8 import quantize_rows
 from embed_onnx_export.graph.nodes import IDS, Nodes
 
+TYPES = "token_type_ids"
+"""The third input of models of pairs whose second texts have tokens of type 1."""
+
 
 def write(encoder: Encoder, layers: Sequence[LayerProducts], output: Path) -> Quantization:
     """Write the int8 file with these products; says how it was made."""
@@ -51,14 +54,14 @@ def build(
         states = output
     balanced = any(of_layer.factors is not None for of_layer in layers)
     texts = _texts(encoder, quantized=quantized, balanced=balanced)
-    return parts.nodes.model(IDS, {states: encoder.words.shape[1]}, texts)
+    return parts.nodes.model(_inputs(encoder), {states: encoder.words.shape[1]}, texts)
 
 
 def embeddings(encoder: Encoder) -> onnx.ModelProto:
-    """The file of the float32 embeddings alone: input_ids, attention_mask -> states."""
+    """The file of the float32 embeddings alone: the inputs of a whole file -> states."""
     parts = _Parts(encoder)
     states = parts.embeddings(quantized=False)
-    return parts.nodes.model(IDS, {states: encoder.words.shape[1]}, _texts(encoder, quantized=False))
+    return parts.nodes.model(_inputs(encoder), {states: encoder.words.shape[1]}, _texts(encoder, quantized=False))
 
 
 def observed_layer(encoder: Encoder, layer: Layer) -> onnx.ModelProto:
@@ -72,6 +75,11 @@ def observed_layer(encoder: Encoder, layer: Layer) -> onnx.ModelProto:
     return parts.nodes.model(inputs_of_layer, widths, _texts(encoder, quantized=False, observed=True))
 
 
+def _inputs(encoder: Encoder) -> dict[str, int | None]:
+    """The inputs of an encoder's whole file."""
+    return IDS if encoder.second_positions is None else {**IDS, TYPES: None}
+
+
 def _texts(encoder: Encoder, *, quantized: bool, balanced: bool = False, observed: bool = False) -> list[str]:
     """The functions that a file needs."""
     relative = encoder.relative_bias is not None
@@ -79,7 +87,11 @@ def _texts(encoder: Encoder, *, quantized: bool, balanced: bool = False, observe
     if quantized:
         linear = [functions.LINEAR_INT8, functions.QUANTIZE_TOKENS, functions.MATMUL_TOKENS]
     return [
-        functions.token_embeddings(after_padding=encoder.padding_position is not None, balanced=quantized),
+        functions.token_embeddings(
+            after_padding=encoder.padding_position is not None,
+            balanced=quantized,
+            types=encoder.second_positions is not None,
+        ),
         functions.encoder_layer(encoder.activation, relative=relative, balanced=balanced, observed=observed),
         *linear,
         functions.ATTENTION_BIAS,
@@ -101,14 +113,18 @@ class _Parts:
         encoder, nodes = self._encoder, self.nodes
         words: NDArray[Any] = encoder.words
         scale = np.ones((len(words), 1), np.float32)
-        positions, optional = encoder.positions, []
+        positions, optional = encoder.positions, ["", "", ""]
+        if encoder.second_positions is not None:
+            positions, optional[2] = np.concatenate([positions, encoder.second_positions]), TYPES
         if encoder.padding_position is not None:
             positions = np.concatenate([encoder.padding_position[None], positions])
-            optional = [nodes.store("embeddings.padding_id", np.array([encoder.padding_id], np.int64))]
+            optional[0] = nodes.store("embeddings.padding_id", np.array([encoder.padding_id], np.int64))
         if quantized:
             factors = balance.of_table(encoder.words)
             words, scale = quantize_rows(encoder.words / factors)
-            optional = [*(optional or [""]), nodes.store("embeddings.word_factors", factors)]
+            optional[1] = nodes.store("embeddings.word_factors", factors)
+        while optional and not optional[-1]:
+            optional.pop()
         inputs = [
             "input_ids",
             "attention_mask",

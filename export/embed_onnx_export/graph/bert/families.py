@@ -127,7 +127,8 @@ NO_EFFECT = {
     # Notes on how a model was made and saved.
     "_name_or_path", "architectures", "dtype", "finetuning_task", "gradient_checkpointing",
     "initializer_factor", "initializer_range", "language", "model_max_length", "name", "name_or_path",
-    "output_past", "sentence_transformers", "tokenizer_class", "torch_dtype", "transformers.js_config",
+    "output_past", "sbert_ce_default_activation_function", "sentence_transformers",
+    "tokenizer_class", "torch_dtype", "transformers.js_config",
     "transformers_version", "matryoshka_dimensions",
     # Of training.
     "attention_dropout", "attention_probs_dropout_prob", "classifier_dropout", "dropout",
@@ -203,13 +204,15 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
     """All that an encoder computes with; ``activation`` is one of ours.
 
     words [vocabulary, width]; positions [positions, width], from the first that is used, with token type 0
-    added; padding_position [width], the same of padding ids in a text, None where they are like other tokens;
+    added; second_positions, the same with token type 1, where second texts of pairs have that;
+    padding_position [width], the same of padding ids in a text, None where they are like other tokens;
     relative_bias [heads, 2 * positions - 1], by key - query + positions - 1.
     """
 
     words: Floats
     padding_id: int | None
     positions: Floats
+    second_positions: Floats | None = None
     padding_position: Floats | None
     relative_bias: Floats | None
     norm: Norm
@@ -219,11 +222,13 @@ class Encoder(msgspec.Struct, frozen=True, kw_only=True):
     activation: str
 
 
-def read(config: dict[str, Any], arrays: dict[str, NDArray[Any]], *, strict: bool = True) -> Encoder:
+def read(
+    config: dict[str, Any], arrays: dict[str, NDArray[Any]], *, strict: bool = True, types: bool = False
+) -> Encoder:
     """The encoder that a config and the parameters of its file are.
 
     ``strict`` refuses fields of the config that are not known; without, a comparison has to show that they
-    change nothing.
+    change nothing. ``types``: second texts of pairs have tokens of type 1, where the family has types.
 
     Raises:
         UnknownFamily: It is not wholly described by a row of ``FAMILIES``.
@@ -232,7 +237,7 @@ def read(config: dict[str, Any], arrays: dict[str, NDArray[Any]], *, strict: boo
     _check_config(config, family, strict=strict)
     parameters = _parameters(arrays, family)
     try:
-        encoder = _read(config, family, parameters.pop)
+        encoder = _read(config, family, parameters.pop, types=types)
     except KeyError as err:
         raise UnknownFamily(f"it has no {err.args[0]}") from None
     others = [name for name in parameters if not name.startswith(HEADS) and name not in BUFFERS]
@@ -296,12 +301,16 @@ def _parameters(arrays: dict[str, NDArray[Any]], family: Family) -> dict[str, ND
     return named
 
 
-def _read(config: dict[str, Any], family: Family, take: Callable[[str], Floats]) -> Encoder:
+def _read(config: dict[str, Any], family: Family, take: Callable[[str], Floats], *, types: bool) -> Encoder:
     """Take every parameter that the family names; a KeyError is one that is not there."""
     padding_id = config.get("pad_token_id", family.padding_id)
     positions = take("embeddings.position_embeddings.weight")
+    second = None
     if family.token_types:
-        positions = positions + take("embeddings.token_type_embeddings.weight")[0]
+        table = take("embeddings.token_type_embeddings.weight")
+        if types and len(table) > 1 and not family.after_padding:
+            second = positions + table[1]
+        positions = positions + table[0]
     padding_position = None
     if family.after_padding:
         if padding_id is None:
@@ -312,6 +321,7 @@ def _read(config: dict[str, Any], family: Family, take: Callable[[str], Floats])
         words=take("embeddings.word_embeddings.weight"),
         padding_id=padding_id,
         positions=positions,
+        second_positions=second,
         padding_position=padding_position,
         relative_bias=None if bias is None else _relative_bias(bias, len(positions)),
         norm=_norm(take, "embeddings.LayerNorm"),

@@ -166,17 +166,30 @@ PLACES_AFTER_PADDING = f"""
         places = Add (ranks, one)"""
 
 
-def token_embeddings(*, after_padding: bool, balanced: bool = False) -> str:
-    """The text of ``TokenEmbeddings``, with or without an input ``padding_id``, int64 [1].
+# The same where the second half of ``positions`` are those of token type 1.
+PLACES_BY_TYPE = f"""
+        same, ranks = {DOMAIN}.Sequences (attention_mask)
+        rows = Shape <start = 0, end = 1> (positions)
+        two = Constant <value_int = 2> ()
+        a_type = Div (rows, two)
+        before = Mul (token_type_ids, a_type)
+        places = Add (ranks, before)"""
+
+
+def token_embeddings(*, after_padding: bool, balanced: bool = False, types: bool = False) -> str:
+    """The text of ``TokenEmbeddings``, with ``padding_id``, int64 [1], or ``token_type_ids``, or neither.
 
     words int8 [vocabulary, width], word_scale [vocabulary, 1], positions [positions, width], gamma and beta
     [width] -> states [batch, tokens, width]. With a padding id, the first row of ``positions`` is its own,
     and other tokens count from the second, among themselves. ``balanced``: words are multiplied by a factor a
-    channel, ``word_factors`` [width], the last input. ``Sum`` is ``Add`` here and below: ONNX Runtime
+    channel, ``word_factors`` [width]. With token types, 0 or 1 [batch, tokens], the second half of
+    ``positions`` are those of type 1. ``Sum`` is ``Add`` here and below: ONNX Runtime
     may fuse ``Add`` and ``LayerNormalization`` into one operator, which takes five times as long.
     """
-    places = PLACES_AFTER_PADDING if after_padding else PLACES
-    last_inputs = ", padding_id" * (after_padding or balanced) + ", word_factors" * balanced
+    places = PLACES_AFTER_PADDING if after_padding else PLACES_BY_TYPE if types else PLACES
+    names = ("padding_id", "word_factors", "token_type_ids")
+    needed = [place for place, used in enumerate((after_padding, balanced, types)) if used]
+    last_inputs = "".join(f", {name}" for name in names[: max(needed, default=-1) + 1])
     scaled = "scaled = Mul (unscaled, scales) word = Mul (scaled, word_factors)"
     return f"""{HEADER}
     TokenEmbeddings <epsilon> (
