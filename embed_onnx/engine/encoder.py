@@ -28,6 +28,10 @@ PACK_TOKENS_STATIC = 1024
 """The same for a table of embeddings, where that many take less than a millisecond."""
 
 
+TYPES = "token_type_ids"
+"""The input of models that know first texts of pairs from second ones."""
+
+
 class Encoder:
     """An ONNX Runtime session from token ids to states, and that of the head, if there is one. Thread-safe.
 
@@ -62,7 +66,9 @@ class Encoder:
         ids = np.concatenate([np.asarray(sequence.ids, np.int64) for sequence in pack])
         # Equal numbers are one sequence.
         mask = np.repeat(np.arange(1, len(pack) + 1), [len(sequence) for sequence in pack])
-        arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        arrays = {"input_ids": ids, "attention_mask": mask}
+        if TYPES in self._inputs:
+            arrays[TYPES] = _types(pack, ids)
         try:
             states: States = _run(self._session, {name: arrays[name][None] for name in self._inputs})[0]
         except Exception as err:
@@ -96,6 +102,16 @@ class Encoder:
             return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as err:  # onnxruntime's exceptions share no base class
             raise ArtifactError(f"{path} cannot be loaded: {err}; export the model again") from None
+
+
+def _types(pack: Sequence[TokenSequence], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The type of each token of a pack, [tokens]: 1 from where a second text begins, and 0 before."""
+    types, end = np.zeros_like(ids), 0
+    for sequence in pack:
+        start, end = end, end + len(sequence)
+        if sequence.second is not None:
+            types[start + sequence.second : end] = 1
+    return types
 
 
 def _run(session: ort.InferenceSession, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:

@@ -6,10 +6,14 @@ import msgspec
 
 
 class TokenSequence(msgspec.Struct, frozen=True):
-    """Token ids, special tokens included; the first ``prompt`` of them are not pooled."""
+    """Token ids, special tokens included; the first ``prompt`` of them are not pooled.
+
+    From ``second`` on, they are of token type 1, where the model has types; None: all are of type 0.
+    """
 
     ids: Sequence[int]
     prompt: int = 0
+    second: int | None = None
 
     def __len__(self) -> int:
         """Tokens."""

@@ -34,13 +34,14 @@ class Tokens(msgspec.Struct, frozen=True):
 
     ``full_length`` counts its tokens before the cut. Of a text far over the limit only as much is
     tokenized as the limit needs; ``full_length`` is then a lower bound and not ``exact``. Its first
-    ``prompt`` tokens are those of a prompt that is not pooled.
+    ``prompt`` tokens are those of a prompt that is not pooled. From ``second`` on, tokens are of type 1.
     """
 
     ids: list[int]
     full_length: int
     exact: bool = True
     prompt: int = 0
+    second: int | None = None
 
     @property
     def num_tokens(self) -> int:
@@ -51,6 +52,21 @@ class Tokens(msgspec.Struct, frozen=True):
     def truncated(self) -> bool:
         """Whether tokens were cut off."""
         return self.full_length > len(self.ids)
+
+
+class Content(msgspec.Struct, frozen=True):
+    """The tokens of a text without those that a model puts around it; fewer than ``full_length`` if cut.
+
+    ``full_length`` is a lower bound where it is not ``exact``.
+    """
+
+    ids: list[int]
+    full_length: int
+    exact: bool
+
+    def cut(self, length: int, side: TruncationSide) -> list[int]:
+        """So many of its tokens, or all, at its start or where the left side is cut at its end."""
+        return self.ids[:length] if side == "right" else self.ids[max(0, len(self.ids) - length) :]
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +176,26 @@ class Tokenizer:
         return [
             self._encode_long(text, limit) if len(text) > long else self._cut(next(short), limit)
             for text in texts
+        ]
+
+    def pair_of(self, first: int, second: int) -> tuple[list[int], list[int]]:
+        """The ids and token types of two texts of an id each, as the post-processor puts them together."""
+        encodings = []
+        for token_id in (first, second):
+            encoding = self._tokenizer.encode("", add_special_tokens=False)
+            encoding.pad(len(encoding) + 1, pad_id=token_id)
+            encoding.truncate(1, direction="left")
+            encodings.append(encoding)
+        pair = self._tokenizer.post_process(encodings[0], encodings[1])
+        return pair.ids, pair.type_ids
+
+    def contents(self, texts: Sequence[str], limit: Limit, most: int | None) -> list[Content]:
+        """The texts' tokens without special ones around them, ``most`` of each, cut at the limit's side."""
+        room = sys.maxsize if most is None else most + len(self.template)
+        start, end = len(self.template.before), len(self.template.after)
+        return [
+            Content(item.ids[start : len(item.ids) - end], item.full_length - len(self.template), item.exact)
+            for item in self.encode(texts, Limit(room, limit.side))
         ]
 
     def cut_ids(self, ids: list[int], limit: Limit | None = None, *, raw: bool = False) -> Tokens:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import transformers
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from tokenizers import (
@@ -208,6 +208,33 @@ def save(
     return folder
 
 
+def save_scoring(
+    folder: Path, architecture: str = "bert", *, labels: int = 1, plain: bool = False, **changes: Any
+) -> Path:
+    """Save a model of that architecture that scores pairs, as a CrossEncoder; or plain, as transformers does.
+
+    Its weights are larger than at first, so that pairs have scores that are well apart.
+    """
+    prefix, fields = (ARCHITECTURES | OTHERS)[architecture]
+    fast = fast_tokenizer("wordpiece", token_types=architecture in TOKEN_TYPES)
+    pair = "[CLS] $A [SEP] $B:1 [SEP]:1" if architecture in TOKEN_TYPES else "[CLS] $A [SEP] [SEP] $B [SEP]"
+    fast.backend_tokenizer.post_processor = _template("[CLS] $A [SEP]", pair)
+    config = getattr(transformers, f"{prefix}Config")(
+        vocab_size=len(fast), num_labels=labels, **{**fields, **changes}
+    )
+    torch.manual_seed(7)
+    model = getattr(transformers, f"{prefix}ForSequenceClassification")(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.2)
+    checkpoint = folder if plain else folder.with_name(folder.name + "-transformer")
+    model.save_pretrained(checkpoint)
+    fast.save_pretrained(checkpoint)
+    if not plain:
+        CrossEncoder(str(checkpoint), device="cpu").save_pretrained(str(folder))
+    return folder
+
+
 def fast_tokenizer(
     kind: str, *, max_tokens: int = MAX_TOKENS, token_types: bool = False
 ) -> transformers.PreTrainedTokenizerFast:
@@ -229,8 +256,10 @@ LLAMA3_SPLIT = (
 """How GPT-4, Llama 3 and Qwen cut texts into words."""
 
 
-def _template(single: str) -> processors.PostProcessor:
-    return processors.TemplateProcessing(single=single, special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+def _template(single: str, pair: str | None = None) -> processors.PostProcessor:
+    return processors.TemplateProcessing(
+        single=single, pair=pair, special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
 
 
 def _wordpiece() -> Tokenizer:
