@@ -2,6 +2,7 @@ r"""The options of a line of models.txt: ``key=value``, each once.
 
     alias=ONE,TWO  name=NAME  precision=int8|float32  exporter=native|torch|optimum
     prompt.NAME="TEXT "  default_prompt=NAME  max_tokens=N  dimensions=N  pooling=MODE,MODE
+    task=embed|rerank|classify
 
 A value in double quotes may have spaces and is a string of JSON: a line end in a prompt is ``\n``.
 """
@@ -12,13 +13,21 @@ from typing import Any, get_args
 
 import msgspec
 
-from embed_onnx.artifact.manifest import NO_OVERRIDES, Exporter, Overrides, PoolingMode, Precision, is_name
+from embed_onnx.artifact.manifest import (
+    NO_OVERRIDES,
+    Exporter,
+    Overrides,
+    PoolingMode,
+    Precision,
+    Purpose,
+    is_name,
+)
 
 CHARACTERS = "letters, digits, '.', '_', '-' and '/'"
 PROMPT = "prompt."
 """What the key of a prompt begins with, before the prompt's name."""
 KEYS = (
-    "alias", "name", "precision", "exporter", "default_prompt", "max_tokens", "dimensions", "pooling",
+    "alias", "name", "precision", "exporter", "default_prompt", "max_tokens", "dimensions", "pooling", "task",
 )  # fmt: skip
 QUOTED = r'[A-Za-z0-9_.-]+="(?:[^"\\]|\\.)*"'
 """An option whose value is in quotes."""
@@ -57,6 +66,7 @@ def read(pairs: list[str]) -> Options:
             max_tokens=_number(values, "max_tokens"),
             dimensions=_number(values, "dimensions"),
             pooling=_pooling(values),
+            task=_one_of(values["task"], "task", Purpose) if "task" in values else None,
         ),
     )
 

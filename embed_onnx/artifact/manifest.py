@@ -45,6 +45,9 @@ PoolingMode = Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens",
 Activation = Literal["sigmoid", "softmax", "none"]
 """From logits to scores: of each label by itself, of all labels together, or the logits themselves."""
 
+Purpose = Literal["embed", "rerank", "classify"]
+"""What a model is exported for."""
+
 Precision = Literal["int8", "float32"]
 
 Exporter = Literal["native", "torch", "optimum"]
@@ -76,7 +79,8 @@ class Overrides(Record, frozen=True, kw_only=True):
     """What a line of models.txt says of a model in place of what its checkpoint says.
 
     ``prompts`` are added to those of the checkpoint or replace them; ``max_tokens`` and ``dimensions`` are
-    lower limits than the model's; ``pooling`` is for plain models of transformers, which have none.
+    lower limits than the model's; ``pooling`` is for plain models of transformers, which have none. ``task``
+    is what a checkpoint is exported for that fits several.
     """
 
     prompts: dict[str, str] = {}
@@ -84,6 +88,7 @@ class Overrides(Record, frozen=True, kw_only=True):
     max_tokens: Positive | None = None
     dimensions: Positive | None = None
     pooling: tuple[PoolingMode, ...] = ()
+    task: Purpose | None = None
 
 
 NO_OVERRIDES = Overrides()

@@ -90,7 +90,7 @@ def build(
         onnx_file.copy(graph, folder)
         dense.write_head(model.description, folder)
         tokenizer_file.write(model.description.tokenizer, folder)
-        _copy_license(checkpoint, folder)
+        copy_license(checkpoint, folder)
         show("checking")
         facts = _facts(entry, checkpoint, model.description, float32_bytes=manifest.model_bytes(folder))
         facts = replace(facts, exporter=exporter, modules=chain)
@@ -106,7 +106,7 @@ def build(
             facts = replace(facts, precision="int8", quantization=quantization, packed=packed)
             show("comparing")
             facts = _measured(facts, reference, folder)
-    return _write_manifest(facts, folder)
+    return write_manifest(facts, folder)
 
 
 def _load(entry: Entry, checkpoint: Checkpoint) -> _Model:
@@ -184,7 +184,8 @@ def _original(model: _Model, folder: Path, facts: Facts) -> tuple[str, parity.Em
     return PYTORCH.REFERENCE, PYTORCH.embed(model.original)
 
 
-def _copy_license(checkpoint: Checkpoint, folder: Path) -> None:
+def copy_license(checkpoint: Checkpoint, folder: Path) -> None:
+    """Copy the licence of a checkpoint into an artifact's folder, where it has one."""
     for name in ("LICENSE", "LICENSE.txt", "LICENSE.md"):
         if (checkpoint.folder / name).is_file():
             shutil.copy(checkpoint.folder / name, folder / manifest.LICENSE)
@@ -233,7 +234,7 @@ def _measured(facts: Facts, reference: Reference, folder: Path) -> Facts:
     return replace(facts, kernel_parity=parity.measure(reference, folder, facts, kernels))
 
 
-def _write_manifest(facts: Facts, folder: Path) -> Manifest:
+def write_manifest(facts: Facts, folder: Path) -> Manifest:
     """Write the manifest of a folder whose other files are all there."""
     hashes = {path.name: manifest.sha256(path) for path in sorted(folder.iterdir())}
     complete = Manifest(**msgspec.structs.asdict(facts), sha256=hashes)

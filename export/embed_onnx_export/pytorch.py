@@ -4,16 +4,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from sentence_transformers import CrossEncoder
 
 from embed_onnx.artifact.manifest import Exporter, Module
-from embed_onnx_export.checkpoint import tokenizer
+from embed_onnx_export.checkpoint import tokenizer, weights
 from embed_onnx_export.checkpoint.description import with_quadratic
-from embed_onnx_export.checkpoint.original import Original, load_original
+from embed_onnx_export.checkpoint.original import TRANSFORMER, Original, load_original
 from embed_onnx_export.checkpoint.sources import Checkpoint
-from embed_onnx_export.errors import ExportError
+from embed_onnx_export.errors import ExportError, is_exhausted
 from embed_onnx_export.graph import compare, states
 from embed_onnx_export.parity import Embed
+from embed_onnx_export.score_parity import Pair, Score
 
 REFERENCE = f"sentence-transformers {version('sentence-transformers')}"
 """What artifacts are compared with, for the manifest."""
@@ -69,5 +72,33 @@ def embed(original: Original) -> Embed:
         ids = model.preprocess([text], prompt=prompt)["input_ids"].flatten().tolist()
         (vector,) = model.encode([text], prompt=prompt, show_progress_bar=False)
         return ids, vector.astype(np.float32)
+
+    return one
+
+
+def score(checkpoint: Checkpoint) -> Score:
+    """A CrossEncoder in PyTorch, for one pair at a time.
+
+    Raises:
+        ExportError: It cannot be loaded.
+    """
+    try:
+        with weights.readable(checkpoint.folder) as folder:
+            model = CrossEncoder(
+                str(folder),
+                device="cpu",
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs=dict(TRANSFORMER),
+            )
+    except Exception as err:  # whatever transformers raises for a folder it cannot read
+        if is_exhausted(err):
+            raise
+        raise ExportError(f"{checkpoint.source.repo} cannot be loaded: {err}") from err
+
+    def one(pair: Pair) -> tuple[list[int], NDArray[np.float32]]:
+        ids = model.preprocess([pair])["input_ids"].flatten().tolist()
+        logits = model.predict([pair], activation_fn=torch.nn.Identity(), show_progress_bar=False)
+        return ids, np.asarray(logits, np.float32).reshape(-1)
 
     return one

@@ -17,8 +17,8 @@ NOT_A_NAME = "cannot name a model; use letters, digits, '.', '_', '-' and '/', w
 NOT_AN_ALIAS = "cannot be an alias; use letters, digits, '.', '_', '-' and '/', and one ':' before a tag"
 NOT_AN_OPTION = (
     "is not an option; options are alias=, name=, precision=, exporter=, default_prompt=, max_tokens=, "
-    "dimensions=, pooling=, prompt.NAME= each with a value, and a value or a folder with a space in it "
-    "stands in double quotes"
+    "dimensions=, pooling=, task=, prompt.NAME= each with a value, and a value or a folder with a space in "
+    "it stands in double quotes"
 )
 
 

@@ -145,6 +145,15 @@ def matryoshka(folder: Path, chain: tuple[Module, ...], dimensions: int) -> tupl
     return tuple(sorted({number for number in declared or () if number <= dimensions}))
 
 
+def check_transformer(checkpoint: Checkpoint) -> None:
+    """Refuse a transformer in a checkpoint's own folder that is damaged, or is more than data.
+
+    Raises:
+        ExportError: It is.
+    """
+    _check(Module("Transformer", ""), checkpoint)
+
+
 def decode(path: Path, kind: type[T]) -> T:
     """A JSON file as a struct.
 

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from embed_onnx.artifact.manifest import NO_OVERRIDES, TOKENIZER, Overrides
-from embed_onnx_export.checkpoint import mirror
+from embed_onnx_export.checkpoint import cross_encoder, mirror
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
 from embed_onnx_export.errors import ExportError
 
@@ -39,6 +39,11 @@ def applied(checkpoint: Checkpoint, overrides: Overrides) -> Iterator[Checkpoint
     if overrides == NO_OVERRIDES:
         yield checkpoint
         return
+    if cross_encoder.is_one(checkpoint) and overrides.task != "embed":
+        _check_scoring(overrides, checkpoint.source.repo)
+        yield checkpoint
+        return
+    _check_task(overrides, checkpoint)
     if overrides.pooling and (checkpoint.folder / MODULES).is_file():
         raise ExportError(
             f"pooling={','.join(overrides.pooling)} is for plain models of transformers, and "
@@ -53,6 +58,27 @@ def applied(checkpoint: Checkpoint, overrides: Overrides) -> Iterator[Checkpoint
         if overrides.max_tokens is not None:
             _change_limit(folder, overrides.max_tokens, checkpoint.source.repo)
         yield replace(checkpoint, folder=folder)
+
+
+def _check_scoring(overrides: Overrides, repo: str) -> None:
+    """Refuse options that a model which scores texts has no place for."""
+    if replace(overrides, task=None) != NO_OVERRIDES:
+        raise ExportError(
+            f"{repo} scores texts, and of prompts, max_tokens=, dimensions= and pooling= it takes none; take "
+            "them away, or write task=embed to have the vectors of its transformer"
+        )
+
+
+def _check_task(overrides: Overrides, checkpoint: Checkpoint) -> None:
+    """Refuse a task that is not what a checkpoint can be exported for."""
+    repo, scores = checkpoint.source.repo, cross_encoder.is_one(checkpoint)
+    if scores and (checkpoint.folder / MODULES).is_file():
+        raise ExportError(f"task=embed: {repo} is a CrossEncoder, which makes no vectors; take task= away")
+    if not scores and overrides.task not in (None, "embed"):
+        raise ExportError(
+            f"task={overrides.task}: {repo} is not a CrossEncoder or a {cross_encoder.CLASSIFIER} of "
+            "transformers, so it does not score texts; take task= away"
+        )
 
 
 def check(overrides: Overrides, *, max_tokens: int | None, dimensions: int, repo: str) -> None:

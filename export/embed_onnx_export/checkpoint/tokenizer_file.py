@@ -49,6 +49,16 @@ SPECIAL = (
 """The fields that name special tokens, which transformers adds to a tokenizer that lacks them."""
 
 
+SCORING = {
+    "transformer_task": "sequence-classification",
+    "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+    "module_output_name": "scores",
+}
+"""The same of every encoder that scores texts."""
+TYPED = ("BertTokenizer", "ElectraTokenizer")
+"""The classes that mark the second text of a pair unless model_input_names says otherwise."""
+
+
 class UnknownTokenizer(Exception):
     """The files ask for what reading tokenizer.json does not do; the message says for what."""
 
@@ -66,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True):
     truncation_side: TruncationSide | None = None
     added_tokens_decoder: dict[str, dict[str, Any]] = {}
     auto_map: dict[str, Any] = {}
+    model_input_names: tuple[str, ...] = ()
 
 
 class Own(msgspec.Struct, frozen=True):
@@ -75,7 +86,7 @@ class Own(msgspec.Struct, frozen=True):
     do_lower_case: bool = False
 
 
-def read_own(folder: Path) -> Own:
+def read_own(folder: Path, defaults: dict[str, Any] = DEFAULTS) -> Own:
     """The settings of sentence-transformers, or the defaults where there is no such file.
 
     Raises:
@@ -86,7 +97,7 @@ def read_own(folder: Path) -> Own:
         return Own()
     fields = modules.decode(path, dict[str, Any])
     for name, value in fields.items():
-        if value and name not in (*Own.__struct_fields__, "unpad_inputs") and value != DEFAULTS.get(name):
+        if value and name not in (*Own.__struct_fields__, "unpad_inputs") and value != defaults.get(name):
             raise UnknownTokenizer(f"its {path.name} sets {name}")
     return modules.decode(path, Own)
 
@@ -105,10 +116,9 @@ def read(folder: Path, own: Own, config: dict[str, Any]) -> tuple[tokenizers.Tok
         raise UnknownTokenizer("its tokenizer is code of its own")
     if settings.split_special_tokens:
         raise UnknownTokenizer("it sets split_special_tokens for its tokenizer")
-    named = settings.tokenizer_class or config.get("tokenizer_class") or BY_MODEL.get(config["model_type"])
-    kind = (named or "TokenizersBackend").removesuffix("Fast")
+    kind = _kind(settings, config)
     if kind not in CLASSES:
-        raise UnknownTokenizer(f"its tokenizer is a {named}")
+        raise UnknownTokenizer(f"its tokenizer is a {kind}")
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER))
     _check_tokens(tokenizer, settings, folder)
     if kind in BERT_CLASSES:
@@ -117,6 +127,18 @@ def read(folder: Path, own: Own, config: dict[str, Any]) -> tuple[tokenizers.Tok
     if own.do_lower_case:
         _lower(tokenizer)
     return tokenizer, settings
+
+
+def marks_second_texts(settings: Settings, config: dict[str, Any]) -> bool:
+    """Whether the tokens of a pair's second text have a type of their own for the model."""
+    names = settings.model_input_names
+    return "token_type_ids" in names if names else _kind(settings, config) in TYPED
+
+
+def _kind(settings: Settings, config: dict[str, Any]) -> str:
+    """The class of the tokenizer, without the ending Fast."""
+    named = settings.tokenizer_class or config.get("tokenizer_class") or BY_MODEL.get(config["model_type"])
+    return (named or "TokenizersBackend").removesuffix("Fast")
 
 
 def max_tokens(own: Own, settings: Settings, positions: int) -> int:

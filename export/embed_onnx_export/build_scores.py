@@ -1,0 +1,98 @@
+"""The stages that make the artifact of a model that scores texts, in order; its manifest comes last."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.manifest import HEAD, Facts, Manifest
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.engine import native
+from embed_onnx_export import build, score_parity
+from embed_onnx_export.artifact import RECIPE
+from embed_onnx_export.build import FLOAT32_GRAPH, IN_PYTORCH, NATIVE, PYTORCH
+from embed_onnx_export.checkpoint import cross_encoder, tokenizer_file
+from embed_onnx_export.checkpoint.cross_encoder import CrossEncoder
+from embed_onnx_export.checkpoint.sources import Checkpoint
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph import head_graph, onnx_file
+from embed_onnx_export.graph.bert import encoder_graph
+from embed_onnx_export.score_parity import Reference
+
+
+def make(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[str], None]) -> Manifest:
+    """Fill an empty folder with an artifact, and call ``show`` with the name of each stage.
+
+    Raises:
+        ExportError: The checkpoint is not supported, or came out too far from the original.
+    """
+    show("loading")
+    if entry.exporter in IN_PYTORCH:
+        raise ExportError(
+            f"{checkpoint.source.repo} scores texts, and only the exporter native writes such a model; take "
+            f"exporter={entry.exporter} away"
+        )
+    model = cross_encoder.read(checkpoint)
+    labels = len(model.scores.labels)
+    if entry.overrides.task == "rerank" and labels > 1:
+        raise ExportError(
+            f"task=rerank is for models of one label, and {checkpoint.source.repo} has {labels}; write "
+            "task=classify, or take task= away"
+        )
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        show("exporting")
+        graph = Path(scratch) / "float32.onnx"
+        encoder_graph.write_float32(model.encoder, graph)
+        onnx_file.copy(graph, folder)
+        head_graph.write(model.head, model.encoder.words.shape[1], folder / HEAD)
+        tokenizer_file.write(model.tokenizer, folder)
+        build.copy_license(checkpoint, folder)
+        show("checking")
+        facts = _facts(entry, checkpoint, model, float32_bytes=manifest.model_bytes(folder))
+        name, score = _original(checkpoint, folder, facts)
+        reference = score_parity.reference(score)
+        facts = _measured(replace(facts, reference=name), reference, folder)
+        if entry.precision == "int8":
+            show("quantizing")
+            quantization = encoder_graph.write(model.encoder, folder / manifest.MODEL)
+            facts = replace(facts, precision="int8", quantization=quantization, packed=True)
+            show("comparing")
+            facts = _measured(facts, reference, folder)
+    return build.write_manifest(facts, folder)
+
+
+def _original(checkpoint: Checkpoint, folder: Path, facts: Facts) -> tuple[str, score_parity.Score]:
+    """What artifacts are compared with, and its name: the model in PyTorch, or the float32 artifact."""
+    if PYTORCH is None:
+        return FLOAT32_GRAPH, score_parity.of_artifact(folder, facts)
+    return PYTORCH.REFERENCE, PYTORCH.score(checkpoint)
+
+
+def _facts(entry: Entry, checkpoint: Checkpoint, model: CrossEncoder, *, float32_bytes: int) -> Facts:
+    """What is known of an artifact while it is float32 and was not measured."""
+    return Facts(
+        name=entry.name,
+        created=int(time.time()),
+        source=checkpoint.source,
+        overrides=entry.overrides,
+        recipe=RECIPE,
+        exporter=NATIVE,
+        output=model.scores,
+        max_tokens=model.max_tokens,
+        modules=model.modules,
+        truncation_side=model.truncation_side,
+        precision="float32",
+        float32_bytes=float32_bytes,
+    )
+
+
+def _measured(facts: Facts, reference: Reference, folder: Path) -> Facts:
+    """The facts with the parity of standard operators, and of our kernels where they run the model."""
+    facts = replace(facts, score_parity=score_parity.measure(reference, folder, facts, native.find("off")))
+    kernels = native.find().of(facts)
+    if kernels.library is None:
+        return facts
+    return replace(facts, kernel_score_parity=score_parity.measure(reference, folder, facts, kernels))
