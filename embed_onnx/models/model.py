@@ -15,6 +15,7 @@ import asyncio
 import math
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack
@@ -31,10 +32,12 @@ from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector, cut, unit
 from embed_onnx.errors import ArtifactError, InvalidRequest
+from embed_onnx.models import scoring, tasks
 from embed_onnx.models.inputs import Inputs, OneOrMore, listed, slices
 from embed_onnx.models.model_files import ModelFiles, Parts
 from embed_onnx.models.options import Options
 from embed_onnx.models.request_tokenizer import RequestTokenizer, in_tokenizer_thread
+from embed_onnx.models.scoring import Ranked
 from embed_onnx.models.tokenizer import Piece, Tokenizer, Tokens
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import LANE_TIMEOUT, Scheduler
@@ -243,6 +246,38 @@ class Model:
         )
         await asyncio.wrap_future(job.future)
         return self._embedded(job, tokens, options, started)
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        top_n: int | None = None,
+        return_documents: bool = False,
+        raw_scores: bool = False,
+    ) -> list[Ranked]:
+        """The documents by how well they answer a query, the best first; all of them, or ``top_n``.
+
+        Blocks. Scores are 0 to 1, or logits where ``raw_scores`` is set; none depends on another document.
+
+        Raises:
+            TaskNotSupported: The model is not a reranker.
+            InvalidRequest: A text is empty, there are no documents, or ``top_n`` is below 1.
+        """
+        tasks.check("rerank", self.manifest)
+        scoring.check_rank(query, documents, top_n)
+        parts = self.files.load()
+        assert parts.pairs is not None  # noqa: S101 - a model that scores has it
+        tokens = parts.pairs.pairs(query, documents)
+        sequences = [TokenSequence(item.ids, second=item.second) for item in tokens]
+        job = self._scheduler.submit(parts.vectors, sequences)
+        try:
+            logits = job.future.result()
+        finally:
+            job.future.cancel()  # of no effect, unless this wait was interrupted
+        return scoring.ranked(
+            logits, tokens, documents, top_n=top_n, return_documents=return_documents, raw_scores=raw_scores
+        )
 
     async def probe(self) -> None:
         """Run one token through the model, unless it is not in memory.

@@ -8,12 +8,14 @@ from pathlib import Path
 import msgspec
 
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.manifest import Manifest, Scores
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.inference import Inference
 from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.outputs.dense import DenseFinish
+from embed_onnx.engine.outputs.scores import ScoresFinish
 from embed_onnx.engine.vectors import Vector
+from embed_onnx.models.pairs import PairTokenizer
 from embed_onnx.models.tokenizer import Tokenizer
 from embed_onnx.system import forks
 
@@ -24,6 +26,8 @@ class Parts(msgspec.Struct, frozen=True):
     tokenizer: Tokenizer
     vectors: Inference[Vector]
     raw_vectors: Inference[Vector]
+    pairs: PairTokenizer | None = None
+    """Of a model that scores, whose ``vectors`` are logits."""
 
 
 class ModelFiles:
@@ -110,7 +114,10 @@ class ModelFiles:
             literal_special_tokens=self.literal_special_tokens,
         )
         encoder = Encoder(self.folder / manifest.MODEL, self._manifest, self._kernels)
-        output, head = self._manifest.dense, encoder.through_head
+        output, head = self._manifest.output, encoder.through_head
+        if isinstance(output, Scores):
+            logits = Inference(encoder, ScoresFinish(output, head))
+            return Parts(tokenizer, logits, logits, PairTokenizer(tokenizer))
         vectors = Inference(encoder, DenseFinish(output, head))
         raw_vectors = Inference(encoder, DenseFinish(output, head, normalize=False))
         return Parts(tokenizer, vectors, raw_vectors if output.normalize else vectors)
