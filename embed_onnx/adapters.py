@@ -2,11 +2,14 @@
 
     LangChainEmbeddings(model)   where LangChain takes an ``Embeddings``
     SentenceEncoder(model)       where ``SentenceTransformer.encode`` is called
+    PairScorer(model)            where ``CrossEncoder.predict`` or ``rank`` is called
+    LangChainReranker(model)     where LangChain takes a ``BaseDocumentCompressor``
 
 Queries and documents get the prompts that Sentence-Transformers' ``encode_query`` and ``encode_document``
 give them: those of these names, where the model has them, or else its default.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +17,12 @@ from numpy.typing import ArrayLike
 
 from embed_onnx.engine import dtypes
 from embed_onnx.engine.dtypes import DType
+from embed_onnx.engine.outputs.scores import activated
 from embed_onnx.engine.vectors import Vector, normalize
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.models.inputs import OneOrMore
+from embed_onnx.models.inputs import OneOrMore, items
 from embed_onnx.models.model import Model
+from embed_onnx.models.request_pairs import ScoreOptions
 
 
 class LangChainEmbeddings:
@@ -133,6 +138,99 @@ class SentenceEncoder:
         """Cosines of the vectors in the same places, float32 [pairs]."""
         cosines: Vector = np.einsum("pd,pd->p", _unit(embeddings1), _unit(embeddings2))
         return cosines
+
+
+class PairScorer:
+    """The part of ``CrossEncoder`` that programs which only score call. Arrays are numpy's."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @property
+    def num_labels(self) -> int:
+        """Numbers a pair."""
+        return len(self.model.manifest.scores.labels)
+
+    def predict(  # noqa: PLR0913, PLR0917 - the signature of CrossEncoder.predict
+        self,
+        sentences: Sequence[Sequence[str]] | Sequence[str],
+        batch_size: int = 32,  # noqa: ARG002 - lanes take what fits them
+        show_progress_bar: bool | None = None,  # noqa: ARG002 - none is shown
+        activation_fn: None = None,
+        apply_softmax: bool | None = False,
+        convert_to_numpy: bool = True,  # noqa: ARG002 - arrays either way
+        convert_to_tensor: bool = False,
+    ) -> Any:
+        """Scores by the checkpoint's activation, float32 [pairs], or [pairs, labels] of several labels.
+
+        Of one pair, [] or [labels]. ``batch_size`` and ``show_progress_bar`` are taken and change nothing.
+
+        Raises:
+            InvalidRequest: There is another activation, or what is to be scored is not pairs of texts.
+        """
+        if activation_fn is not None:
+            raise InvalidRequest(
+                "activation_fn is not taken; leave it out, or use model.rank(raw_scores=True)"
+            )
+        alone = len(sentences) > 0 and isinstance(sentences[0], str)
+        listed: list[Any] = [tuple(pair) for pair in ([sentences] if alone else sentences)]
+        pairs, _ = items(listed)
+        output = self.model.manifest.scores
+        logits = self.model.score_now(pairs, ScoreOptions()).logits
+        softmax = apply_softmax and len(output.labels) > 1
+        scores = activated(logits, "softmax" if softmax else output.activation)
+        scores = scores[:, 0] if len(output.labels) == 1 else scores
+        array = scores[0] if alone else scores
+        return _tensor(np.asarray(array)) if convert_to_tensor else array
+
+    def rank(
+        self, query: str, documents: list[str], top_k: int | None = None, return_documents: bool = False
+    ) -> list[dict[str, Any]]:
+        """``corpus_id`` and ``score`` of each document, the best first, and its ``text`` on request."""
+        scores = self.predict([(query, document) for document in documents])
+        order = np.argsort(-scores, kind="stable")[:top_k]
+        texts = [{"text": documents[place]} if return_documents else {} for place in order]
+        return [
+            {"corpus_id": int(place), "score": scores[place], **text}
+            for place, text in zip(order, texts, strict=True)
+        ]
+
+
+class LangChainReranker:
+    """LangChain's ``BaseDocumentCompressor``: the documents that answer a query best, with their scores.
+
+    Where an instance of that class is required, register this one:
+    ``langchain_core.documents.BaseDocumentCompressor.register(LangChainReranker)``.
+    """
+
+    def __init__(self, model: Model, *, top_n: int | None = 3) -> None:
+        self.model = model
+        self.top_n = top_n
+
+    def compress_documents(self, documents: Sequence[Any], query: str, callbacks: Any = None) -> list[Any]:  # noqa: ARG002 - LangChain's signature
+        """Copies of the best documents, whose metadata have a ``relevance_score``."""
+        if not documents:
+            return []
+        results = self.model.rank(query, [each.page_content for each in documents], top_n=self.top_n)
+        return [_with_score(documents[result.index], result.score) for result in results]
+
+    async def acompress_documents(
+        self,
+        documents: Sequence[Any],
+        query: str,
+        callbacks: Any = None,  # noqa: ARG002 - LangChain's signature
+    ) -> list[Any]:
+        """``compress_documents`` for an event loop."""
+        if not documents:
+            return []
+        texts = [each.page_content for each in documents]
+        results = await self.model.rank_async(query, texts, top_n=self.top_n)
+        return [_with_score(documents[result.index], result.score) for result in results]
+
+
+def _with_score(document: Any, score: float) -> Any:
+    """A copy of a document of LangChain's, with a score."""
+    return document.model_copy(update={"metadata": {**document.metadata, "relevance_score": score}})
 
 
 class _Card:

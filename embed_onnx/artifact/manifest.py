@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from embed_onnx.errors import ArtifactError, TaskNotSupported
 
-FORMAT = 6
+FORMAT = 7
 """Raised by one whenever an older runtime could misread a newer folder."""
 
 MANIFEST = "manifest.json"
@@ -153,17 +153,21 @@ class Parity(Fidelity, frozen=True, kw_only=True):
 
 
 class ScoreParity(Record, frozen=True, kw_only=True):
-    """How far an artifact's logits are from its original's over pairs of texts, measured as Parity is.
+    """How far an artifact's logits are from its original's over ``items``, measured as Parity is.
 
-    ``logit_difference`` and ``score_difference`` are the largest of any pair and label; scores are the
+    Items are pairs of texts, and single texts of a model that takes no pairs or has several labels.
+
+    ``logit_difference`` and ``score_difference`` are the largest of any item and label; scores are the
     sigmoid of the logit where there is one label, and the softmax where there are several. ``spearman`` is
-    the correlation of the ranks of the pairs, of the label where it is least.
+    the correlation of the ranks of the items, and ``pearson`` of their logits, of the label where it is
+    least.
     """
 
-    pairs: int
+    items: int
     logit_difference: float
     score_difference: float
     spearman: float
+    pearson: float
 
 
 class Dense(Record, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
@@ -184,13 +188,15 @@ class Dense(Record, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
 class Scores(Record, frozen=True, kw_only=True, tag_field="kind", tag="scores"):
     """A logit for each label, of a pair of texts or of one: states are pooled and go through the head.
 
-    ``activation`` is what makes scores of the logits, as the checkpoint has it. ``max_tokens`` of the model
+    ``activation`` is what makes scores of the logits, as the checkpoint has it. ``pairs``: its tokenizer puts
+    pairs together in a way that is served; otherwise it takes single texts alone. ``max_tokens`` of the model
     is that of a whole pair.
     """
 
     labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     activation: Activation
     pooling: Annotated[tuple[PoolingMode, ...], msgspec.Meta(min_length=1)]
+    pairs: bool = True
 
 
 Output = Dense | Scores

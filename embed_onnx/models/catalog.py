@@ -13,8 +13,9 @@ import msgspec
 
 from embed_onnx.artifact import models_txt
 from embed_onnx.errors import ModelNotFound
-from embed_onnx.models import prompts
+from embed_onnx.models import prompts, tasks
 from embed_onnx.models.model import Model
+from embed_onnx.models.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,20 @@ class Catalog(msgspec.Struct, frozen=True):
             for name in entry.names():
                 names.setdefault(name, entry.name)
         return cls(names, models)
+
+    def able(self, name: str | None, task: Task) -> Match:
+        """The model that a client asks for, if it can do a task; the first one that can for None.
+
+        Raises:
+            ModelNotFound: It is not served here.
+            TaskNotSupported: It cannot, or no model can.
+        """
+        manifests = (model.manifest for model in self.models.values())
+        if name is None:
+            return self._match(tasks.first(task, manifests).name)
+        match = self.find(name)
+        tasks.check(task, match.model.manifest, manifests)
+        return match
 
     def find(self, name: str | None) -> Match:
         """The model that a client asks for; the first one for None.

@@ -8,19 +8,18 @@
         vectors = model.encode(["Hello", "world"])
 
 ``encode`` and ``encode_async`` are for callers in Python; ``embed_now`` and ``embed``, which also return
-tokens and timings, are what the command line and the server call.
+tokens and timings, are what the command line and the server call. A model that scores has the methods of
+``Scoring`` in their place.
 """
 
 import asyncio
 import math
 import sys
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack
 
-import msgspec
 import numpy as np
 
 from embed_onnx.artifact import manifest
@@ -32,12 +31,13 @@ from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector, cut, unit
 from embed_onnx.errors import ArtifactError, InvalidRequest
-from embed_onnx.models import scoring, tasks
+from embed_onnx.models import outcome
 from embed_onnx.models.inputs import Inputs, OneOrMore, listed, slices
 from embed_onnx.models.model_files import ModelFiles, Parts
 from embed_onnx.models.options import Options
+from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.request_tokenizer import RequestTokenizer, in_tokenizer_thread
-from embed_onnx.models.scoring import Ranked
+from embed_onnx.models.scoring import Scoring
 from embed_onnx.models.tokenizer import Piece, Tokenizer, Tokens
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import LANE_TIMEOUT, Scheduler
@@ -55,22 +55,13 @@ class EncodeOptions(TypedDict, total=False):
     add_special_tokens: bool
 
 
-class Embedded(msgspec.Struct, frozen=True, kw_only=True):
-    """Vectors, float32 [inputs, dimensions], what they were made from, and how long it took."""
+class Embedded(Outcome, frozen=True, kw_only=True):
+    """Vectors, float32 [inputs, dimensions]."""
 
     vectors: Vector
-    tokens: list[Tokens]
-    tokenize_seconds: float
-    queue_seconds: float
-    infer_seconds: float
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens of all inputs, special tokens included, after truncation."""
-        return sum(item.num_tokens for item in self.tokens)
 
 
-class Model:
+class Model(Scoring):
     """An artifact and the scheduler it runs on. Thread-safe; inference releases the GIL.
 
     Its files are read by ``files.load``, or when they are first needed.
@@ -247,38 +238,6 @@ class Model:
         await asyncio.wrap_future(job.future)
         return self._embedded(job, tokens, options, started)
 
-    def rank(
-        self,
-        query: str,
-        documents: Sequence[str],
-        *,
-        top_n: int | None = None,
-        return_documents: bool = False,
-        raw_scores: bool = False,
-    ) -> list[Ranked]:
-        """The documents by how well they answer a query, the best first; all of them, or ``top_n``.
-
-        Blocks. Scores are 0 to 1, or logits where ``raw_scores`` is set; none depends on another document.
-
-        Raises:
-            TaskNotSupported: The model is not a reranker.
-            InvalidRequest: A text is empty, there are no documents, or ``top_n`` is below 1.
-        """
-        tasks.check("rerank", self.manifest)
-        scoring.check_rank(query, documents, top_n)
-        parts = self.files.load()
-        assert parts.pairs is not None  # noqa: S101 - a model that scores has it
-        tokens = parts.pairs.pairs(query, documents)
-        sequences = [TokenSequence(item.ids, second=item.second) for item in tokens]
-        job = self._scheduler.submit(parts.vectors, sequences)
-        try:
-            logits = job.future.result()
-        finally:
-            job.future.cancel()  # of no effect, unless this wait was interrupted
-        return scoring.ranked(
-            logits, tokens, documents, top_n=top_n, return_documents=return_documents, raw_scores=raw_scores
-        )
-
     async def probe(self) -> None:
         """Run one token through the model, unless it is not in memory.
 
@@ -352,13 +311,7 @@ class Model:
             vectors = cut(vectors, options.dimensions, renormalize=again)
         if options.normalize:
             vectors = unit(vectors)
-        return Embedded(
-            vectors=vectors,
-            tokens=tokens,
-            tokenize_seconds=job.submitted - started,
-            queue_seconds=max(0.0, job.started - job.submitted),  # never started if there are only zeros
-            infer_seconds=job.finished - job.started,
-        )
+        return Embedded(vectors=vectors, tokens=tokens, **outcome.stages(job, started))
 
     def _check_dimensions(self, options: Options) -> None:
         dimensions, most = options.dimensions, self.manifest.dense.dimensions

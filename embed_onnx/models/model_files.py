@@ -27,7 +27,7 @@ class Parts(msgspec.Struct, frozen=True):
     vectors: Inference[Vector]
     raw_vectors: Inference[Vector]
     pairs: PairTokenizer | None = None
-    """Of a model that scores, whose ``vectors`` are logits."""
+    """Of a model that scores pairs of texts. The ``vectors`` of one that scores are logits."""
 
 
 class ModelFiles:
@@ -117,7 +117,7 @@ class ModelFiles:
         output, head = self._manifest.output, encoder.through_head
         if isinstance(output, Scores):
             logits = Inference(encoder, ScoresFinish(output, head))
-            return Parts(tokenizer, logits, logits, PairTokenizer(tokenizer))
+            return Parts(tokenizer, logits, logits, PairTokenizer(tokenizer) if output.pairs else None)
         vectors = Inference(encoder, DenseFinish(output, head))
         raw_vectors = Inference(encoder, DenseFinish(output, head, normalize=False))
         return Parts(tokenizer, vectors, raw_vectors if output.normalize else vectors)

@@ -41,18 +41,20 @@ class PairTemplate(msgspec.Struct, frozen=True):
         )
 
 
-def template(tokenizer: Tokenizer) -> PairTemplate:
+def template(tokenizer: Tokenizer) -> PairTemplate | None:
     """What is put around two texts, seen on texts that no vocabulary has.
 
-    Raises:
-        ArtifactError: Its token types are not 0 and then 1, or the second text comes first.
+    None if that is not served: a text is left out or there twice, the second one comes first, or token types
+    are not 0 and then 1.
     """
     ids, types = tokenizer.pair_of(FIRST, SECOND)
+    if ids.count(FIRST) != 1 or ids.count(SECOND) != 1:
+        return None
     first, second = ids.index(FIRST), ids.index(SECOND)
-    if first > second or types != sorted(types) or set(types) - {0, 1} or types[first] != 0:
-        raise ArtifactError(
-            "its tokenizer puts pairs together in a way that is not served; export another model"
-        )
+    if first > second or types != sorted(types) or set(types) - {0, types[second]} or types[first] != 0:
+        return None
+    if types[second] not in (0, 1):
+        return None
     return PairTemplate(
         before=ids[:first],
         between=ids[first + 1 : second],
@@ -85,26 +87,42 @@ class PairTokenizer:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        served = template(tokenizer)
+        if served is None:
+            raise ArtifactError(
+                "its tokenizer puts pairs of texts together in a way that is not served; export it again"
+            )
         self._tokenizer = tokenizer
-        self.template = template(tokenizer)
+        self.template = served
 
-    def pairs(self, first: str, seconds: Sequence[str], limit: Limit | None = None) -> list[Tokens]:
-        """The tokens of one text with each of others, each pair cut at the model's limit or a lower one.
+    def first(self, text: str, limit: Limit) -> Content:
+        """The tokens of a text for ``pairs`` of it with others under the same limit."""
+        (content,) = self._tokenizer.contents([text], limit, self._room(limit))
+        if not content.exact:
+            (content,) = self._tokenizer.contents([text], limit, None)
+        return content
 
-        A limit leaves room for the special tokens and two more.
+    def pairs(
+        self, first: Content, seconds: Sequence[str], limit: Limit, *, most: int | None = None
+    ) -> list[Tokens]:
+        """The tokens of one text with each of others, each pair cut at a limit.
+
+        A limit leaves room for the special tokens and two more. Of the others, ``most`` tokens count.
         """
-        limit = limit or self._tokenizer.limit()
-        room = limit.max_tokens - len(self.template)
-        (query,) = self._tokenizer.contents([first], limit, room)
+        room = self._room(limit)
         # Beside a text that fills the room by itself, which of the two is longer decides an odd token.
-        most = room if query.full_length <= room else None
-        if not query.exact:
-            (query,) = self._tokenizer.contents([first], limit, None)
-        documents = self._tokenizer.contents(seconds, limit, most)
-        return [self._pair(query, document, room, limit) for document in documents]
+        decisive = room if first.full_length <= room else None
+        counted = min((number for number in (decisive, most) if number is not None), default=None)
+        documents = self._tokenizer.contents(seconds, limit, counted)
+        return [self._pair(first, document, room, limit, most) for document in documents]
 
-    def _pair(self, first: Content, second: Content, room: int, limit: Limit) -> Tokens:
-        kept = lengths(first.full_length, second.full_length, room)
+    def _room(self, limit: Limit) -> int:
+        """Tokens of two texts for which a limit leaves room."""
+        return limit.max_tokens - len(self.template)
+
+    def _pair(self, first: Content, second: Content, room: int, limit: Limit, most: int | None) -> Tokens:
+        length = second.full_length if most is None else min(second.full_length, most)
+        kept = lengths(first.full_length, length, room)
         full_length = first.full_length + second.full_length + len(self.template)
         return self.template.around(
             first.cut(kept[0], limit.side),

@@ -22,6 +22,7 @@ from embed_onnx.errors import (
 )
 from embed_onnx.models.catalog import Catalog
 from embed_onnx.models.model import Model
+from embed_onnx.models.tasks import Task
 from embed_onnx.scheduling.scheduler import Scheduler
 from embed_onnx.settings import Settings
 from embed_onnx.system import cpu
@@ -255,18 +256,20 @@ class Registry:
                 log.info("loaded %s: %s, %s", name, model.manifest.precision, model.kernels.log_line)
 
     @contextlib.contextmanager
-    def use(self, name: str | None) -> Iterator[tuple[Model, str | None]]:
+    def use(self, name: str | None, task: Task | None = None) -> Iterator[tuple[Model, str | None]]:
         """The model of that name or alias, or the first; and the prompt's name in ``model:prompt``.
 
-        A request in the block has been accepted: draining waits for it.
+        With a ``task``, the first is the first that can do it. A request in the block has been accepted:
+        draining waits for it.
 
         Raises:
             ModelNotFound: It is not served here.
+            TaskNotSupported: It cannot do the task.
             Unavailable: Models are loading, or the server is going down.
         """
         with self._changed:
             self.check_ready()
-            match = self._catalog.find(name)
+            match = self._catalog.find(name) if task is None else self._catalog.able(name, task)
             model = match.model
             self._in_use.append(model)
         try:

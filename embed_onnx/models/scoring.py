@@ -1,15 +1,32 @@
-"""What a model that scores gives: logits of pairs as scores, and documents by their scores."""
+"""What a model that scores does: logits of texts and of pairs, documents by their scores, labels by theirs.
 
-from collections.abc import Sequence
+``Scoring`` is the part of ``Model`` for that; in a program:
+
+    with Model.load("artifacts/my-reranker") as model:
+        best = model.rank("how tall is the tower", documents, top_n=3)
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 import numpy as np
 
-from embed_onnx.artifact.manifest import Activation
+from embed_onnx.artifact.manifest import Activation, Manifest, Scores
 from embed_onnx.engine.outputs.scores import activated
+from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest
+from embed_onnx.models import inputs, outcome, tasks
+from embed_onnx.models.inputs import Item
+from embed_onnx.models.model_files import ModelFiles
+from embed_onnx.models.outcome import Outcome
+from embed_onnx.models.request_pairs import RequestPairs, ScoreOptions, length
 from embed_onnx.models.tokenizer import Tokens
+from embed_onnx.scheduling.scheduler import Scheduler
 
 
 class Ranked(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,46 +38,212 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     document: str | None = None
 
 
-def rank_activation(*, raw_scores: bool) -> Activation:
-    """Scores of one label are 0 to 1 whatever its checkpoint has, as clients compare them with thresholds."""
-    return "none" if raw_scores else "sigmoid"
+class Prediction(msgspec.Struct, frozen=True):
+    """A label, and how well it fits."""
+
+    label: str
+    score: float
+
+
+class Scored(Outcome, frozen=True, kw_only=True):
+    """Logits, float32 [items, labels]."""
+
+    logits: Vector
+
+
+class RankOptions(TypedDict, total=False):
+    """The keywords of ``Scoring.rank``; see there."""
+
+    top_n: int | None
+    return_documents: bool
+    raw_scores: bool
+    truncate: bool
+
+
+class Scoring:
+    """The part of a model that scores. Thread-safe, and blocks or awaits as the rest of ``Model`` does."""
+
+    manifest: Manifest
+    files: ModelFiles
+    _scheduler: Scheduler
+
+    def rank(self, query: str, documents: Iterable[str], **options: Unpack[RankOptions]) -> list[Ranked]:
+        """The documents by how well they answer a query, the best first, and of equal ones the first.
+
+        Blocks, and releases the GIL meanwhile. No score depends on another document, or on their number.
+
+        Args:
+            query: A text.
+            documents: A list of texts.
+            options: ``top_n``: So many of the best; without it, all.
+                ``return_documents``: Each result has its text.
+                ``raw_scores``: Scores are logits; otherwise they are 0 to 1, their sigmoids, whatever
+                activation the checkpoint has.
+                ``truncate``: Cut pairs that are longer than the model takes (the default), or refuse them.
+
+        Raises:
+            TaskNotSupported: The model is not a reranker.
+            InvalidRequest: A text is empty or none, there are no documents, or ``top_n`` is below 1.
+            TextTooLong: A pair is too long and ``truncate`` is off.
+        """
+        items = self._pairs(query, documents, options)
+        scored = self.score_now(items, _score_options(options))
+        return ranked(scored, [document for _, document in items], **_of_results(options))
+
+    async def rank_async(
+        self, query: str, documents: Iterable[str], **options: Unpack[RankOptions]
+    ) -> list[Ranked]:
+        """``rank`` for an event loop. Cancelling it takes what still waits out of the queue."""
+        items = self._pairs(query, documents, options)
+        scored = await self.score(items, _score_options(options))
+        return ranked(scored, [document for _, document in items], **_of_results(options))
+
+    def classify(
+        self, texts: Item | Sequence[Item], *, raw_scores: bool = False, truncate: bool = True
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """The labels of texts or of pairs, the best first: a list of them for each, or that of one alone.
+
+        Blocks. A pair is a tuple. Scores add up to 1, or are 0 to 1 each where the checkpoint has a sigmoid
+        or one label; with ``raw_scores``, they are logits.
+
+        Raises:
+            TaskNotSupported: The model makes vectors.
+            InvalidRequest: A text is empty or none, or the model takes no pairs.
+            TextTooLong: An item is too long and ``truncate`` is off.
+        """
+        tasks.check("classify", self.manifest)
+        items, alone = inputs.items(texts)
+        scored = self.score_now(items, ScoreOptions(truncate=truncate))
+        labels = predictions(scored.logits, self.manifest.scores, raw_scores=raw_scores)
+        return labels[0] if alone else labels
+
+    async def classify_async(
+        self, texts: Item | Sequence[Item], *, raw_scores: bool = False, truncate: bool = True
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """``classify`` for an event loop. Cancelling it takes what still waits out of the queue."""
+        tasks.check("classify", self.manifest)
+        items, alone = inputs.items(texts)
+        scored = await self.score(items, ScoreOptions(truncate=truncate))
+        labels = predictions(scored.logits, self.manifest.scores, raw_scores=raw_scores)
+        return labels[0] if alone else labels
+
+    def score_now(self, items: Sequence[Item], options: ScoreOptions, *, first: int = 0) -> Scored:
+        """The logits of texts and pairs, with token counts and timings; errors count items from ``first``.
+
+        Blocks. An interrupt takes what still waits out of the queue.
+        """
+        started = time.perf_counter()
+        parts = self.files.load()
+        tokens = RequestPairs(parts, self.manifest, options).tokens(items, first=first)
+        job = self._scheduler.submit(parts.vectors, _sequences(tokens))
+        try:
+            logits = job.future.result()
+        finally:
+            job.future.cancel()  # of no effect, unless this wait was interrupted
+        return Scored(logits=logits, tokens=tokens, **outcome.stages(job, started))
+
+    async def score(
+        self, items: Sequence[Item], options: ScoreOptions, *, tenant: str = "", seconds: float = math.inf
+    ) -> Scored:
+        """``score_now`` for an event loop, which runs neither tokenization nor inference.
+
+        Cancelling it takes what still waits out of the queue. Tenants have equal shares of the lanes. What
+        cannot be done within so many seconds is refused, or given up as soon as that is clear.
+        """
+        started = time.perf_counter()
+        parts = await self.files.load_async()
+        tokenizer = RequestPairs(parts, self.manifest, options)
+        tokens: list[Tokens] = []
+        num_tokens = 0
+        for part in inputs.slices(items, 0, length):
+            # Every item has a token at least: a list that will not fit is refused before it costs more.
+            self._scheduler.check_room(num_tokens + len(items) - len(tokens), tenant)
+            more = await tokenizer.tokens_async(part, first=len(tokens))
+            num_tokens += sum(item.num_tokens for item in more)
+            tokens += more
+        remaining = started + seconds - time.perf_counter()
+        job = self._scheduler.submit(parts.vectors, _sequences(tokens), tenant=tenant, timeout=remaining)
+        logits = await asyncio.wrap_future(job.future)
+        return Scored(logits=logits, tokens=tokens, **outcome.stages(job, started))
+
+    def _pairs(self, query: str, documents: Iterable[str], options: RankOptions) -> list[tuple[str, str]]:
+        """The pairs of a rank, checked."""
+        tasks.check("rerank", self.manifest)
+        inputs.check_text(query, "query", "query")
+        check_top_n(options.get("top_n"))
+        return [(query, document) for document in inputs.texts(documents, "documents")]
+
+
+def check_top_n(top_n: int | None) -> None:
+    """Refuse to return no documents.
+
+    Raises:
+        InvalidRequest: ``top_n`` is below 1.
+    """
+    if top_n is not None and top_n < 1:
+        raise InvalidRequest(f"top_n is {top_n}; send at least 1, or leave it out for all", param="top_n")
 
 
 def ranked(
-    logits: Vector,
-    tokens: Sequence[Tokens],
+    scored: Scored,
     documents: Sequence[str],
     *,
-    top_n: int | None,
-    return_documents: bool,
-    raw_scores: bool,
+    top_n: int | None = None,
+    return_documents: bool = False,
+    raw_scores: bool = False,
 ) -> list[Ranked]:
     """The documents by their scores, the best first, of equal ones the first; all without ``top_n``."""
-    scores = activated(logits, rank_activation(raw_scores=raw_scores))[:, 0]
-    order = np.argsort(-logits[:, 0], kind="stable")[:top_n]
+    logits = scored.logits[:, 0]
+    scores = relevances(scored.logits, raw_scores=raw_scores)
+    order = np.argsort(-logits, kind="stable")[:top_n]
     return [
         Ranked(
             index=int(place),
             score=float(scores[place]),
-            truncated=tokens[place].truncated,
+            truncated=scored.tokens[place].truncated,
             document=documents[place] if return_documents else None,
         )
         for place in order
     ]
 
 
-def check_rank(query: str, documents: Sequence[str], top_n: int | None) -> None:
-    """Refuse what cannot be ranked.
+def relevances(logits: Vector, *, raw_scores: bool) -> Vector:
+    """A score for each item of a model of one label, float32 [items].
 
-    Raises:
-        InvalidRequest: A text is empty, there are no documents, or ``top_n`` is below 1.
+    Scores are 0 to 1 whatever activation the checkpoint has, as clients compare them with thresholds.
     """
-    if not query:
-        raise InvalidRequest("query is empty; send a text", param="query")
-    if not documents:
-        raise InvalidRequest("documents is an empty list; send at least one text", param="documents")
-    for place, document in enumerate(documents):
-        if not document:
-            raise InvalidRequest(f"documents[{place}] is empty; leave it out", param="documents")
-    if top_n is not None and top_n < 1:
-        raise InvalidRequest(f"top_n is {top_n}; send at least 1, or leave it out for all", param="top_n")
+    scores: Vector = activated(logits, "none" if raw_scores else "sigmoid")[:, 0]
+    return scores
+
+
+def probabilities(logits: Vector, output: Scores, *, raw_scores: bool) -> Vector:
+    """A score for each label of each item, float32 [items, labels], from 0 to 1 unless they are raw."""
+    activation: Activation = "sigmoid" if len(output.labels) == 1 else "softmax"
+    if raw_scores:
+        activation = "none"
+    elif output.activation != "none" and len(output.labels) > 1:
+        activation = output.activation
+    return activated(logits, activation)
+
+
+def predictions(logits: Vector, output: Scores, *, raw_scores: bool) -> list[list[Prediction]]:
+    """The labels of each item by their scores, the best first, of equal ones the first."""
+    scores = probabilities(logits, output, raw_scores=raw_scores)
+    orders = np.argsort(-logits, axis=-1, kind="stable")
+    return [
+        [Prediction(output.labels[place], float(row[place])) for place in order]
+        for row, order in zip(scores, orders, strict=True)
+    ]
+
+
+def _sequences(tokens: list[Tokens]) -> list[TokenSequence]:
+    return [TokenSequence(item.ids, second=item.second) for item in tokens]
+
+
+def _score_options(options: RankOptions) -> ScoreOptions:
+    return ScoreOptions(truncate=options.get("truncate", True), field="documents")
+
+
+def _of_results(options: RankOptions) -> dict[str, Any]:
+    """The options that are about results."""
+    return {name: value for name, value in options.items() if name != "truncate"}

@@ -10,7 +10,7 @@ Task = Literal["embed", "rerank", "classify"]
 
 CAN: dict[Task, Callable[[Output], bool]] = {
     "embed": lambda output: isinstance(output, Dense),
-    "rerank": lambda output: isinstance(output, Scores) and len(output.labels) == 1,
+    "rerank": lambda output: isinstance(output, Scores) and output.pairs and len(output.labels) == 1,
     "classify": lambda output: isinstance(output, Scores),
 }
 """Of each task, whether a kind of ``Manifest.output`` can do it. A rank takes one number a document."""
@@ -19,6 +19,20 @@ CAN: dict[Task, Callable[[Output], bool]] = {
 def of(output: Output) -> list[Task]:
     """What a model with such an output can do."""
     return [task for task, can in CAN.items() if can(output)]
+
+
+def first(task: Task, served: Iterable[Manifest]) -> Manifest:
+    """The first of the served models that can do a task.
+
+    Raises:
+        TaskNotSupported: None of them can.
+    """
+    able = next((manifest for manifest in served if CAN[task](manifest.output)), None)
+    if able is None:
+        raise TaskNotSupported(
+            f"no model that is served here does {task}; serve one that does", param="model"
+        )
+    return able
 
 
 def check(task: Task, manifest: Manifest, served: Iterable[Manifest] = ()) -> None:

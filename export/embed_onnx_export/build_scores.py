@@ -8,23 +8,33 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import HEAD, Facts, Manifest
+from embed_onnx.artifact.manifest import HEAD, Facts, Manifest, Quantization, Scores
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
-from embed_onnx_export import build, score_parity
+from embed_onnx.models import pairs, tasks
+from embed_onnx_export import build, calibration, parity, score_parity
 from embed_onnx_export.artifact import RECIPE
 from embed_onnx_export.build import FLOAT32_GRAPH, IN_PYTORCH, NATIVE, PYTORCH
+from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import cross_encoder, tokenizer_file
 from embed_onnx_export.checkpoint.cross_encoder import CrossEncoder
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph import head_graph, onnx_file
-from embed_onnx_export.graph.bert import encoder_graph
+from embed_onnx_export.graph import encoders, head_graph, onnx_file
+from embed_onnx_export.graph.bert.families import Encoder
 from embed_onnx_export.score_parity import Reference
 
 
-def make(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[str], None]) -> Manifest:
+def make(
+    entry: Entry,
+    checkpoint: Checkpoint,
+    folder: Path,
+    show: Callable[[str], None],
+    samples: Texts | None = None,
+) -> Manifest:
     """Fill an empty folder with an artifact, and call ``show`` with the name of each stage.
+
+    ``samples`` are texts to calibrate on in place of those of this package.
 
     Raises:
         ExportError: The checkpoint is not supported, or came out too far from the original.
@@ -36,32 +46,52 @@ def make(entry: Entry, checkpoint: Checkpoint, folder: Path, show: Callable[[str
             f"exporter={entry.exporter} away"
         )
     model = cross_encoder.read(checkpoint)
-    labels = len(model.scores.labels)
-    if entry.overrides.task == "rerank" and labels > 1:
-        raise ExportError(
-            f"task=rerank is for models of one label, and {checkpoint.source.repo} has {labels}; write "
-            "task=classify, or take task= away"
-        )
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         show("exporting")
         graph = Path(scratch) / "float32.onnx"
-        encoder_graph.write_float32(model.encoder, graph)
+        encoders.write_float32(model.encoder, graph)
         onnx_file.copy(graph, folder)
         head_graph.write(model.head, model.encoder.words.shape[1], folder / HEAD)
         tokenizer_file.write(model.tokenizer, folder)
         build.copy_license(checkpoint, folder)
         show("checking")
         facts = _facts(entry, checkpoint, model, float32_bytes=manifest.model_bytes(folder))
+        if pairs.template(parity.load_tokenizer(folder, facts)) is None:
+            facts = replace(facts, output=replace(facts.scores, pairs=False))
+        _check_task(entry, facts.scores)
         name, score = _original(checkpoint, folder, facts)
-        reference = score_parity.reference(score)
+        reference = score_parity.reference(facts.scores, score)
         facts = _measured(replace(facts, reference=name), reference, folder)
         if entry.precision == "int8":
             show("quantizing")
-            quantization = encoder_graph.write(model.encoder, folder / manifest.MODEL)
+            quantization = _quantize(model.encoder, folder, facts, samples or calibration.default())
             facts = replace(facts, precision="int8", quantization=quantization, packed=True)
             show("comparing")
             facts = _measured(facts, reference, folder)
     return build.write_manifest(facts, folder)
+
+
+def _quantize(encoder: Encoder, folder: Path, facts: Facts, samples: Texts) -> Quantization:
+    """Write the int8 file, calibrated on what the model will read: pairs, or texts if it takes no pairs."""
+    tokenizer = parity.load_tokenizer(folder, facts)
+    if facts.scores.pairs:
+        ids = score_parity.neighbours(samples.texts, tokenizer)
+    else:
+        ids = calibration.token_ids(samples, tokenizer, [])
+    record = samples.record if encoders.is_calibrated(encoder) else None
+    return replace(encoders.write_int8(encoder, ids, folder / manifest.MODEL), calibration=record)
+
+
+def _check_task(entry: Entry, output: Scores) -> None:
+    """Refuse the task of a line that the model does not do."""
+    if entry.overrides.task != "rerank" or "rerank" in tasks.of(output):
+        return
+    labels = len(output.labels)
+    reason = f"has {labels}" if labels > 1 else "has a tokenizer whose pairs of texts are not served"
+    raise ExportError(
+        f"task=rerank is for models of one label, and {entry.repo} {reason}; write task=classify, or take "
+        "task= away"
+    )
 
 
 def _original(checkpoint: Checkpoint, folder: Path, facts: Facts) -> tuple[str, score_parity.Score]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sentence_transformers import CrossEncoder
 
 from embed_onnx.artifact.manifest import Exporter, Module
+from embed_onnx.models.inputs import Item
 from embed_onnx_export.checkpoint import tokenizer, weights
 from embed_onnx_export.checkpoint.description import with_quadratic
 from embed_onnx_export.checkpoint.original import TRANSFORMER, Original, load_original
@@ -16,7 +17,7 @@ from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError, is_exhausted
 from embed_onnx_export.graph import compare, states
 from embed_onnx_export.parity import Embed
-from embed_onnx_export.score_parity import Pair, Score
+from embed_onnx_export.score_parity import Score
 
 REFERENCE = f"sentence-transformers {version('sentence-transformers')}"
 """What artifacts are compared with, for the manifest."""
@@ -77,7 +78,7 @@ def embed(original: Original) -> Embed:
 
 
 def score(checkpoint: Checkpoint) -> Score:
-    """A CrossEncoder in PyTorch, for one pair at a time.
+    """A CrossEncoder in PyTorch, for one text or pair at a time.
 
     Raises:
         ExportError: It cannot be loaded.
@@ -96,9 +97,11 @@ def score(checkpoint: Checkpoint) -> Score:
             raise
         raise ExportError(f"{checkpoint.source.repo} cannot be loaded: {err}") from err
 
-    def one(pair: Pair) -> tuple[list[int], NDArray[np.float32]]:
-        ids = model.preprocess([pair])["input_ids"].flatten().tolist()
-        logits = model.predict([pair], activation_fn=torch.nn.Identity(), show_progress_bar=False)
+    def one(item: Item) -> tuple[list[int], NDArray[np.float32]]:
+        inputs = model.preprocess([item])  # not predict, which takes pairs alone
+        ids = inputs["input_ids"].flatten().tolist()
+        with torch.inference_mode():
+            logits = model(inputs)["scores"]
         return ids, np.asarray(logits, np.float32).reshape(-1)
 
     return one

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 import small_models
 import torch
+from harness import WITHOUT_PYTORCH
+from harness import run as run_command
 from sentence_transformers import CrossEncoder
 from stacks import edit
 
+from embed_onnx import Model
+from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import HEAD, Manifest, Overrides
 from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.errors import InvalidRequest
+from embed_onnx.models import tasks
 from embed_onnx_export import run, score_parity
 from embed_onnx_export.checkpoint import cross_encoder, sources
 from embed_onnx_export.errors import ExportError
@@ -58,7 +64,7 @@ def test_a_family_scores_as_its_original_does(tmp_path: Path, architecture: str,
 
     parity = manifest.score_parity
     assert parity is not None
-    assert parity.pairs == len(score_parity.pairs()) >= 64
+    assert parity.items == len(score_parity.pairs()) >= 64
     assert parity.logit_difference < (1e-3 if precision == "float32" else 0.1)
     assert parity.spearman >= score_parity.FLOORS[precision].spearman
     assert (("LABEL_0",), "sigmoid") == (manifest.scores.labels, manifest.scores.activation)
@@ -159,3 +165,64 @@ def test_other_scores_fail_the_export() -> None:
 
     assert abs(parity.spearman) < 0.5
     assert parity.score_difference > 0.1
+
+
+def test_a_classifier_is_compared_on_single_texts_as_well(saved: Path) -> None:
+    assert export(saved / "plain", precision="float32").score_parity.items > len(score_parity.pairs())
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_a_tokenizer_without_pairs_is_for_single_texts(tmp_path: Path, labels: int) -> None:
+    """Its pairs have the second text first, which nobody would expect to be served as it is."""
+    folder = small_models.save_scoring(tmp_path / "single", plain=True, labels=labels)
+    file = folder / "tokenizer.json"
+    tokenizer = json.loads(file.read_text())
+    tokenizer["post_processor"]["pair"].reverse()
+    file.write_text(json.dumps(tokenizer))
+
+    manifest = export(folder, precision="float32")
+
+    assert not manifest.scores.pairs
+    assert ["classify"] == tasks.of(manifest.output)
+    with Model.load(tmp_path / "artifacts" / "single") as model:
+        assert labels == len(model.classify("a few words"))
+        with pytest.raises(InvalidRequest, match="single takes single texts alone; send texts"):
+            model.classify([("a", "b")])
+    assert "task=rerank is for models of one label" in refusal(folder, overrides=Overrides(task="rerank"))
+
+
+@pytest.mark.parametrize("name", ["BertTokenizer", "DistilBertTokenizer", "PreTrainedTokenizerFast"])
+def test_second_texts_have_types_where_transformers_gives_them(tmp_path: Path, name: str) -> None:
+    """Whatever class the tokenizer is saved as, and where no file names the inputs of the model."""
+    folder = small_models.save_scoring(tmp_path / "bert", plain=True)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings.pop("model_input_names", None)
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"tokenizer_class": name}))
+    original = CrossEncoder(str(folder), device="cpu").preprocess([("a", "b")])
+
+    read = cross_encoder.read(sources.find(entry(folder)))
+
+    assert (read.encoder.second_positions is not None) == ("token_type_ids" in original)
+
+
+def test_several_labels_at_once_have_a_sigmoid(tmp_path: Path) -> None:
+    folder = small_models.save_scoring(tmp_path / "bert", plain=True, labels=3)
+    edit(folder / "config.json", problem_type="multi_label_classification")
+
+    assert "sigmoid" == cross_encoder.read(sources.find(entry(folder))).scores.activation
+
+
+def test_without_pytorch_the_logits_are_the_same(saved: Path, tmp_path: Path) -> None:
+    """The files alone are enough, and are compared with the float32 graph."""
+    done = run_command(
+        "export", f"{saved / 'bert'} name=bert precision=float32", cwd=tmp_path, environment=WITHOUT_PYTORCH
+    )
+
+    assert 0 == done.returncode, done.stderr
+    export(saved / "bert", precision="float32")
+    scores = []
+    for artifacts in (tmp_path / "artifacts", saved / "artifacts"):
+        with Model.load(artifacts / "bert") as model:
+            scores.append([item.score for item in model.rank("a few", ["words", "12"], raw_scores=True)])
+    assert scores[0] == scores[1]
+    assert "float32 graph" == manifest.read(tmp_path / "artifacts" / "bert").reference

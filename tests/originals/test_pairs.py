@@ -2,13 +2,15 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small_models
 from sentence_transformers import CrossEncoder
 
+from embed_onnx.artifact.manifest import TruncationSide
 from embed_onnx.models.pairs import PairTokenizer
-from embed_onnx.models.tokenizer import Tokenizer
+from embed_onnx.models.tokenizer import Tokenizer, Tokens
 
 TEXTS = [
     " ".join(["a", "few", "words", "and", "12"][place % 5] for place in range(words))
@@ -25,17 +27,26 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return small_models.save_scoring(path, request.param, plain=True)
 
 
+def read(folder: Path, max_tokens: int = 24, side: TruncationSide = "right") -> Tokenizer:
+    return Tokenizer(folder / "tokenizer.json", max_tokens=max_tokens, truncation_side=side)
+
+
+def pairs(tokenizer: Tokenizer, first: str, seconds: list[str], **options: Any) -> list[Tokens]:
+    own, limit = PairTokenizer(tokenizer), tokenizer.limit()
+    return own.pairs(own.first(first, limit), seconds, limit, **options)
+
+
 @pytest.mark.parametrize("max_tokens", [23, 24])
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_every_cut_is_that_of_sentence_transformers(folder: Path, max_tokens: int, side: str) -> None:
+def test_every_cut_is_that_of_sentence_transformers(
+    folder: Path, max_tokens: int, side: TruncationSide
+) -> None:
     original = CrossEncoder(str(folder), device="cpu", max_length=max_tokens)
     original.tokenizer.truncation_side = side
-    tokenizer = PairTokenizer(
-        Tokenizer(folder / "tokenizer.json", max_tokens=max_tokens, truncation_side=side)
-    )
+    tokenizer = read(folder, max_tokens, side)
 
     for first in TEXTS:
-        actual = tokenizer.pairs(first, TEXTS)
+        actual = pairs(tokenizer, first, TEXTS)
         for second, tokens in zip(TEXTS, actual, strict=True):
             expected = original.preprocess([(first, second)])
             ids = expected["input_ids"].flatten().tolist()
@@ -48,16 +59,28 @@ def test_every_cut_is_that_of_sentence_transformers(folder: Path, max_tokens: in
 
 
 def test_what_was_cut_is_known(folder: Path) -> None:
-    tokenizer = PairTokenizer(Tokenizer(folder / "tokenizer.json", max_tokens=24))
+    tokenizer = read(folder)
 
-    short, long = tokenizer.pairs("a", ["few words", TEXTS[-1]])
+    short, long = pairs(tokenizer, "a", ["few words", TEXTS[-1]])
 
     assert (False, True) == (short.truncated, long.truncated)
     assert 24 == long.num_tokens
 
 
 def test_pairs_do_not_depend_on_the_others(folder: Path) -> None:
-    tokenizer = PairTokenizer(Tokenizer(folder / "tokenizer.json", max_tokens=24))
+    tokenizer = read(folder)
 
     for first, second in itertools.product(TEXTS[::4], TEXTS):
-        assert tokenizer.pairs(first, [second])[0] in tokenizer.pairs(first, TEXTS)
+        assert pairs(tokenizer, first, [second])[0] in pairs(tokenizer, first, TEXTS)
+
+
+def test_of_second_texts_so_many_tokens_count(folder: Path) -> None:
+    """They are cut by themselves, before the pair is; a first text keeps what they leave."""
+    tokenizer = read(folder)
+    words = [" ".join(["few"] * count) for count in (3, 4, 5, 40)]
+
+    actual = pairs(tokenizer, "a and 12", words, most=4)
+
+    whole, *cut = [pairs(tokenizer, "a and 12", [text])[0].ids for text in (words[0], *words[1:2] * 3)]
+    assert [whole, *cut] == [item.ids for item in actual]
+    assert [False, False, True, True] == [item.truncated for item in actual]

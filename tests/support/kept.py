@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from harness import MINILM, ROOT, SMALL, run
+from harness import CLASSIFIER, MINILM, RERANKER, ROOT, SMALL, run
 
 CACHE = ROOT / ".cache" / "tests"
 SOURCES = (
@@ -24,6 +24,7 @@ SOURCES = (
     "embed_onnx/artifact/models_txt.py",
     "embed_onnx/artifact/line_options.py",
     "embed_onnx/engine",
+    "embed_onnx/models/pairs.py",
     "embed_onnx/models/tokenizer.py",
     "tests/support/small_models.py",
     "tests/support/forms.py",
@@ -63,6 +64,11 @@ def folder(make: Callable[[Path], None]) -> Path:
     return kept
 
 
+def scoring() -> Path:
+    """A folder with a models.txt and its artifacts: a small embedder, a reranker and a classifier."""
+    return folder(_scoring)
+
+
 def export(folder: Path, models: str) -> None:
     """Write a models.txt, and export what it lists, in a process of its own."""
     (folder / "models.txt").write_text(models)
@@ -90,6 +96,20 @@ def _home(folder: Path) -> None:
 
     small_models.save(folder / "checkpoint", default_prompt="document")
     export(folder, f"{MINILM}  alias=text-embedding-3-small\n./checkpoint  name={SMALL}  alias=team/tiny\n")
+
+
+def _scoring(folder: Path) -> None:
+    import small_models  # it loads torch, as above
+
+    small_models.save(folder / "checkpoint", default_prompt="document")
+    small_models.save_scoring(folder / "pairs")
+    labels = {0: "bad", 1: "fair", 2: "good"}
+    small_models.save_scoring(folder / "labels", plain=True, labels=3, id2label=labels)
+    export(
+        folder,
+        f"./checkpoint  name={SMALL}\n./pairs  name={RERANKER}  alias=rerank-v3.5\n"
+        f"./labels  name={CLASSIFIER}\n",
+    )
 
 
 def _remove_old(cache: Path, current: str) -> None:

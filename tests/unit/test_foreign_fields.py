@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import tei
 from embed_onnx.http.body import foreign, reading, words
 from embed_onnx.http.ollama import embed as ollama
 from embed_onnx.http.openai import embeddings as wire
 from embed_onnx.http.openai.tokenize import TokenizeRequest
+from embed_onnx.http.tei import embed as tei
 
 OLLAMA_OPTIONS = """
 num_keep seed num_predict top_k top_p min_p tfs_z typical_p repeat_last_n temperature repeat_penalty

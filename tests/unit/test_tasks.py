@@ -19,7 +19,9 @@ def scoring(name: str, *labels: str) -> Manifest:
         output=Scores(labels=labels, activation="sigmoid", pooling=("cls",)),
         parity=None,
         kernel_parity=None,
-        score_parity=ScoreParity(pairs=64, logit_difference=0.1, score_difference=0.01, spearman=0.999),
+        score_parity=ScoreParity(
+            items=64, logit_difference=0.1, score_difference=0.01, spearman=0.999, pearson=0.9999
+        ),
     )
 
 

@@ -130,16 +130,18 @@ def _labels(config: dict[str, Any], count: int, repo: str) -> tuple[str, ...]:
 
 
 def _activation(folder: Path, config: dict[str, Any], labels: int, repo: str) -> Activation:
-    """What makes scores of logits: as a file says, or else as sentence-transformers takes it to be."""
+    """What makes scores of logits: as a file says, or else as sentence-transformers takes it to be.
+
+    Where several labels may hold at once, it is a sigmoid, as in transformers' pipelines.
+    """
     named = (
         _settings(folder).get("activation_fn")
         or (config.get("sentence_transformers") or {}).get("activation_fn")
         or config.get(OLD_ACTIVATION)
     )
-    if named is None or not named.startswith(
-        "torch."
-    ):  # code of its own, which sentence-transformers ignores
-        return "sigmoid" if labels == 1 else "none"
+    if named is None or not named.startswith("torch."):  # sentence-transformers ignores code of its own
+        several = config.get("problem_type") == "multi_label_classification"
+        return "sigmoid" if labels == 1 or several else "none"
     known = ACTIVATION.fullmatch(named)
     if known is None or known[1] not in ACTIVATIONS:
         raise ExportError(

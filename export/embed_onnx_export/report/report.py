@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from embed_onnx.artifact.manifest import Precision
+from embed_onnx.artifact.manifest import Dense, Precision
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx_export import artifact, progress
@@ -40,6 +40,11 @@ def _report(entry: Entry, folder: Path, data: Datasets) -> Path:
             raise ExportError(
                 f"{folder} holds no artifact of {entry.name} as it is listed now; "
                 f"run `embed-onnx export {entry.name}` first"
+            )
+        if not isinstance(manifest.output, Dense):
+            raise ExportError(
+                f"{entry.name} scores texts, and report cards are of models of vectors; `embed-onnx models` "
+                "says how near its scores are to its original's"
             )
         from embed_onnx_export import build  # noqa: PLC0415 - torch takes seconds to import
         from embed_onnx_export.report import comparison  # noqa: PLC0415 - torch takes seconds to import

@@ -58,10 +58,11 @@ def build(
 
 
 def embeddings(encoder: Encoder) -> onnx.ModelProto:
-    """The file of the float32 embeddings alone: the inputs of a whole file -> states."""
+    """The file of the float32 embeddings alone: input_ids, attention_mask -> states, all of first texts."""
+    encoder = replace(encoder, second_positions=None)
     parts = _Parts(encoder)
     states = parts.embeddings(quantized=False)
-    return parts.nodes.model(_inputs(encoder), {states: encoder.words.shape[1]}, _texts(encoder, quantized=False))
+    return parts.nodes.model(IDS, {states: encoder.words.shape[1]}, _texts(encoder, quantized=False))
 
 
 def observed_layer(encoder: Encoder, layer: Layer) -> onnx.ModelProto:
