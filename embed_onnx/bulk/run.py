@@ -150,7 +150,7 @@ def _engine(choice: Choice) -> Iterator[_Engine]:
     entries = _entries(registry.entries_to_serve(settings), choice.model)
     with registry.Registry(entries, settings) as models:
         models.load()
-        with models.use(choice.model) as (model, prompt_name):
+        with models.use(choice.model, "embed") as (model, prompt_name):
             options = Options(
                 prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
                 dimensions=choice.dimensions,

@@ -79,6 +79,7 @@ def export(
     configuration = settings.from_words(words)
     entries = [replace(entry, exporter=entry.exporter or exporter) for entry in _listed(names, configuration)]
     with _packages():
+        from embed_onnx.artifact.manifest import Dense
         from embed_onnx_export import calibration
         from embed_onnx_export.report import card, datasets
         from embed_onnx_export.run import ExportsFailed, export_all
@@ -96,7 +97,7 @@ def export(
             show(exports)
             _show_uncalibrated(exports, calibrate)
         if report:
-            exported = {item.manifest.name for item in exports}
+            exported = {item.manifest.name for item in exports if isinstance(item.manifest.output, Dense)}
             bare = [
                 entry
                 for entry in entries

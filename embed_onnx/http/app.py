@@ -17,13 +17,14 @@ from litestar.types import Message, Receive, Send
 
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
-from embed_onnx.http import docs, keys, operations, record, tei
+from embed_onnx.http import cohere, docs, keys, operations, record, vllm
 from embed_onnx.http.admission import Admission
 from embed_onnx.http.errors import OPENAI, ErrorShape
 from embed_onnx.http.keys import Keys
 from embed_onnx.http.ollama import dialect as ollama
 from embed_onnx.http.openai import dialect as openai
 from embed_onnx.http.playground import page_file, show_load
+from embed_onnx.http.tei import dialect as tei
 from embed_onnx.models.registry import Registry
 from embed_onnx.observe import logs
 from embed_onnx.observe.metrics import Metrics, PackMetrics
@@ -35,7 +36,7 @@ from embed_onnx.system import memory
 
 log = logging.getLogger(__name__)
 
-DIALECTS = (openai.DIALECT, tei.DIALECT, ollama.DIALECT)
+DIALECTS = (openai.DIALECT, tei.DIALECT, ollama.DIALECT, cohere.DIALECT, vllm.DIALECT)
 """Every wire that is served: a new one is a row here."""
 
 
@@ -228,7 +229,8 @@ def _shape(request: Request[Any, Any, State]) -> ErrorShape:
     """That of the route or, where there is none, of the dialect that has its paths below the same prefix."""
     handler = request.scope.get("route_handler")
     if handler is not None:
-        shape: ErrorShape = handler.opt.get("errors", OPENAI)
+        own = handler.opt.get("errors", OPENAI)
+        shape: ErrorShape = request.scope["state"].get("errors", own)  # of a path that two wires share
         return shape
     path = request.scope["path"]
     return next((each.errors for each in DIALECTS if each.prefix and path.startswith(each.prefix)), OPENAI)

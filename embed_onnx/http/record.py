@@ -90,6 +90,7 @@ def _log(record: Record, timing: str) -> None:
         "route": record.route,
         "status": record.status,
         "model": record.model,
+        "task": record.task,
         "key": record.key,
         "error": record.error,
         "inputs": record.inputs or None,

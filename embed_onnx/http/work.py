@@ -6,7 +6,7 @@ read it.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal, Self, TypeVar
 
 import msgspec
@@ -15,15 +15,18 @@ from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.errors import ClientGone, EmbedError, InvalidRequest, TimedOut
 from embed_onnx.http.body import inputs, options
 from embed_onnx.http.body.inputs import INPUT, Field, Inputs
-from embed_onnx.http.body.options import EmbeddingOptions, TextOptions
+from embed_onnx.http.body.options import CutOptions, EmbeddingOptions, TextOptions
 from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest
-from embed_onnx.models import tasks
+from embed_onnx.models.inputs import Item
 from embed_onnx.models.model import Embedded, Model
 from embed_onnx.models.options import Options
+from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.registry import Registry
+from embed_onnx.models.request_pairs import ScoreOptions
+from embed_onnx.models.scoring import Scored
 from embed_onnx.models.tasks import Task
-from embed_onnx.observe.record import Stages
+from embed_onnx.observe.record import Record, Stages
 from embed_onnx.settings import Settings
 
 T = TypeVar("T")
@@ -38,16 +41,30 @@ of their special tokens."""
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What a client wants of a model, whichever wire it came by.
 
-    ``model`` is a name or alias, None for the first model. ``input`` is JSON as it was sent, or texts that
-    were decoded already.
+    ``task`` is None for what any model can do. ``model`` is a name or alias, None for the first model that
+    can. ``input`` is JSON as it was sent, or texts that were decoded already.
     """
 
-    task: Task = "embed"
+    task: Task | None = "embed"
     model: str | None
     input: msgspec.Raw | list[str]
     options: TextOptions
     field: Field = INPUT
     empty_inputs: EmptyInputs = "refuse"
+
+
+class ScoreAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client wants scored, whichever wire it came by: texts and pairs of texts that were checked.
+
+    ``field`` is what errors call the list of them.
+    """
+
+    task: Task
+    model: str | None
+    items: Sequence[Item]
+    options: CutOptions
+    max_tokens_per_doc: int | None = None
+    field: str
 
 
 Operation = Callable[[Model, Inputs, Options], Coroutine[Any, Any, T]]
@@ -66,20 +83,51 @@ async def run(request: ApiRequest, ask: Ask) -> tuple[Manifest, Embedded]:
     async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Manifest, Embedded]:
         if isinstance(ask.options, EmbeddingOptions):
             options.check_pooling(ask.options.pooling, model.manifest.name, model.manifest.dense.pooling)
-        tasks.check(ask.task, model.manifest)
         seconds = settings.request_timeout
         return model.manifest, await model.embed(items, resolved, tenant=record.key, seconds=seconds)
 
     manifest, embedded = await perform(request, ask, embed)
-    record.tokens = embedded.num_tokens
-    record.truncated_inputs = sum(item.truncated for item in embedded.tokens)
+    _record(record, embedded)
+    return manifest, embedded
+
+
+async def score(request: ApiRequest, ask: ScoreAsk) -> tuple[Manifest, Scored]:
+    """The logits of a request's items, and the manifest of the model that made them.
+
+    Raises:
+        EmbedError: The request is wrong, cannot be served now, or its client went away.
+    """
+    settings: Settings = request.app.state.settings
+    record = current_record(request.scope)
+    cut, side = options.cutting(ask.options, settings.truncate)
+    resolved = ScoreOptions(
+        truncate=cut,
+        truncation_side=side,
+        max_tokens=ask.options.max_tokens,
+        max_tokens_per_doc=ask.max_tokens_per_doc,
+        field=ask.field,
+    )
+
+    registry: Registry = request.app.state.registry
+    with registry.use(ask.model, ask.task) as (model, _):
+        record.model, record.task, record.inputs = model.manifest.name, ask.task, len(ask.items)
+        seconds = settings.request_timeout
+        working = model.score(ask.items, resolved, tenant=record.key, seconds=seconds)
+        scored = await _while_connected(request, working, seconds=seconds)
+    _record(record, scored)
+    return model.manifest, scored
+
+
+def _record(record: Record, outcome: Outcome) -> None:
+    """Note what a model did."""
+    record.tokens = outcome.num_tokens
+    record.truncated_inputs = sum(item.truncated for item in outcome.tokens)
     record.stages = Stages(
-        tokenize=embedded.tokenize_seconds,
-        queue=embedded.queue_seconds,
-        infer=embedded.infer_seconds,
+        tokenize=outcome.tokenize_seconds,
+        queue=outcome.queue_seconds,
+        infer=outcome.infer_seconds,
         end_ns=time.time_ns(),
     )
-    return manifest, embedded
 
 
 async def perform(request: ApiRequest, ask: Ask, operation: Operation[T]) -> T:
@@ -88,7 +136,6 @@ async def perform(request: ApiRequest, ask: Ask, operation: Operation[T]) -> T:
     Raises:
         EmbedError: The request is wrong, cannot be served now, or its client went away.
     """
-    registry: Registry = request.app.state.registry
     settings: Settings = request.app.state.settings
     options.check_prompt(ask.options, settings.max_characters)
     items = inputs.parse(
@@ -100,9 +147,10 @@ async def perform(request: ApiRequest, ask: Ask, operation: Operation[T]) -> T:
         field=ask.field,
     )
     options.check_prompt_before(len(items), ask.options.prompt or "", settings.max_body)
-    with registry.use(ask.model) as (model, prompt_name):
+    registry: Registry = request.app.state.registry
+    with registry.use(ask.model, ask.task) as (model, prompt_name):
         record = current_record(request.scope)
-        record.model, record.inputs = model.manifest.name, len(items)
+        record.model, record.task, record.inputs = model.manifest.name, ask.task or "", len(items)
         resolved = options.for_model(
             ask.options,
             prompt_name=prompt_name,

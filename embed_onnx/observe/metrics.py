@@ -39,6 +39,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for
 
 M = TypeVar("M", bound=MetricWrapperBase)
 
+WORK = ("model", "task")
+"""The labels of what models did."""
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (*(0.0005 * 2**n for n in range(11)), 1, 2, 4, 8, 16, 32, 64)
 """Each bucket is twice the last: one short text takes about 1 ms, a full queue a minute."""
@@ -178,40 +180,38 @@ class Metrics:
         self._key_tokens = self._counter("key_tokens", "Tokens embedded, by the name of the API key", "key")
 
     def _count_work(self) -> None:
-        self._tokens = self._counter("tokens", "Tokens embedded, special tokens included", "model")
-        self._inputs = self._counter("inputs", "Inputs embedded", "model")
-        self._truncated = self._counter("truncated_inputs", "Inputs cut at the model's limit", "model")
-        self._request_inputs = self._histogram("request_inputs", "Inputs of a request", SEQUENCES, "model")
-        self._request_tokens = self._histogram(
-            "request_tokens", "Tokens of a request", REQUEST_TOKENS, "model"
-        )
+        self._tokens = self._counter("tokens", "Tokens embedded, special tokens included", *WORK)
+        self._inputs = self._counter("inputs", "Inputs embedded", *WORK)
+        self._truncated = self._counter("truncated_inputs", "Inputs cut at the model's limit", *WORK)
+        self._request_inputs = self._histogram("request_inputs", "Inputs of a request", SEQUENCES, *WORK)
+        self._request_tokens = self._histogram("request_tokens", "Tokens of a request", REQUEST_TOKENS, *WORK)
         self._tokenization = self._histogram(
-            "request_tokenization_duration_seconds", "A request's tokenization", SECONDS, "model"
+            "request_tokenization_duration_seconds", "A request's tokenization", SECONDS, *WORK
         )
         self._queueing = self._histogram(
             "request_queue_duration_seconds",
             "From a request's queueing to its first sequence's start",
             SECONDS,
-            "model",
+            *WORK,
         )
         self._inference = self._histogram(
             "request_inference_duration_seconds",
             "From a request's first sequence's start to the last one's end",
             SECONDS,
-            "model",
+            *WORK,
         )
 
     def _add_work(self, record: Record, stages: Stages) -> None:
         """Book what a model did."""
-        model = record.model
-        self._at(self._tokens, model).inc(record.tokens)
-        self._at(self._inputs, model).inc(record.inputs)
-        self._at(self._truncated, model).inc(record.truncated_inputs)
-        self._at(self._request_inputs, model).observe(record.inputs)
-        self._at(self._request_tokens, model).observe(record.tokens)
-        self._at(self._tokenization, model).observe(stages.tokenize)
-        self._at(self._queueing, model).observe(stages.queue)
-        self._at(self._inference, model).observe(stages.infer)
+        work = (record.model, record.task)
+        self._at(self._tokens, *work).inc(record.tokens)
+        self._at(self._inputs, *work).inc(record.inputs)
+        self._at(self._truncated, *work).inc(record.truncated_inputs)
+        self._at(self._request_inputs, *work).observe(record.inputs)
+        self._at(self._request_tokens, *work).observe(record.tokens)
+        self._at(self._tokenization, *work).observe(stages.tokenize)
+        self._at(self._queueing, *work).observe(stages.queue)
+        self._at(self._inference, *work).observe(stages.infer)
         if record.key:
             self._at(self._key_tokens, record.key).inc(record.tokens)
 

@@ -35,6 +35,8 @@ class Record(msgspec.Struct, kw_only=True):
     """The name of its API key; empty where the server has none."""
     model: str = ""
     """The served name; empty where the request named none that is served."""
+    task: str = ""
+    """What that model was to do; empty where any model can."""
     inputs: int = 0
     tokens: int = 0
     truncated_inputs: int = 0

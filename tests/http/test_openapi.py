@@ -10,12 +10,19 @@ BRIDGED = {
     "/embed": TEI,
     "/similarity": TEI,
     "/info": TEI,
+    "/predict": TEI,
+    "/rerank": {"422", "424"},
     "/api/tags": OLLAMA,
     "/api/ps": OLLAMA,
     "/api/version": OLLAMA,
 }
 """What other dialects answer besides; text-embeddings-inference has 422 and 424 for 400 and 500."""
-ABSENT = {"/embed": {"500"}, "/similarity": {"500"}, "/info": {"500"}}
+ABSENT = {path: {"500"} for path in ("/embed", "/similarity", "/info", "/predict")}
+SHAPES = {
+    **dict.fromkeys(("/embed", "/similarity", "/info", "/predict"), "TeiError"),
+    "/v2/rerank": "CohereError",
+}
+"""Of the errors of a path, where they are not OpenAI's."""
 
 
 @pytest.fixture
@@ -46,9 +53,7 @@ def test_every_error_has_its_shape(server: Server, client: httpx.Client) -> None
     """
     schema = httpx.get(f"{server.url}/openapi.json", timeout=START_SECONDS).json()
     for path, operations in schema["paths"].items():
-        own = {"/embed": "TeiError", "/similarity": "TeiError", "/info": "TeiError"}.get(
-            path, "ErrorResponse"
-        )
+        own = SHAPES.get(path, "ErrorResponse")
         own = "OllamaError" if path.startswith("/api/") else own
         for operation in operations.values():
             for status, response in operation["responses"].items():
@@ -60,4 +65,11 @@ def test_every_error_has_its_shape(server: Server, client: httpx.Client) -> None
                         and (own, status) != ("TeiError", "400")
                     )
                     expected = own if routed else "ErrorResponse"
+                    if (path, status) in (("/rerank", "422"), ("/rerank", "424")):
+                        expected = "TeiError"  # of its form of a request
+                    if (path, status) in (("/rerank", "404"), ("/rerank", "429"), ("/rerank", "503")):
+                        expected = "ErrorResponse", "TeiError"  # of either form
+                        references = {each["$ref"] for each in content["oneOf"]}
+                        assert {f"#/components/schemas/{name}" for name in expected} == references
+                        continue
                     assert {"$ref": f"#/components/schemas/{expected}"} == content, (path, status)

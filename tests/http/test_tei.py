@@ -127,7 +127,7 @@ def test_left_is_taken_where_nothing_is_cut(client: httpx.Client) -> None:
 
 
 def test_what_is_not_here_is_a_404(client: httpx.Client) -> None:
-    for path in ("/embed_all", "/embed_sparse", "/rerank", "/predict", "/decode"):
+    for path in ("/embed_all", "/embed_sparse", "/decode"):
         assert "there is no route" in ask(client, path, inputs="x").json()["error"]["message"]
 
 

@@ -12,7 +12,7 @@ ROOTS = [ROOT, ROOT / "embed_onnx", ROOT / "export" / "embed_onnx_export"]
 """Where a path may begin; a name alone is that of a file below one of them."""
 FILE = re.compile(r"`(\w[\w./-]*(?:/|\.(?:py|h|cpp|md|yaml|json|conf)))`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
-EXAMPLES = {"http/cohere.py", "kinds/scores.py", "benchmarks/results/NAME.json"}
+EXAMPLES = {"benchmarks/results/NAME.json"}
 """What a reader would write."""
 IN_ARTIFACTS = {"manifest.json"}
 NOTE_LINES = 72

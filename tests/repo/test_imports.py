@@ -24,7 +24,7 @@ FLOORS = [
 """From the ground up, the rooms of each floor: what lies in a folder, or the files of one row. Code imports
 from its own room and from floors below it."""
 PLACES = {place: (floor, room) for floor, rooms in enumerate(FLOORS) for room in rooms for place in room}
-DIALECTS = ("ollama", "openai", "tei")
+DIALECTS = ("cohere", "ollama", "openai", "tei", "vllm")
 """The wires, each a file or folder of ``http/``, which know nothing of each other."""
 FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path

@@ -72,7 +72,7 @@ def parse(
     """
     inputs = value if isinstance(value, list) else _decode(value, max_inputs, max_characters, field)
     if len(inputs) > max_inputs:
-        raise _too_many(f"{len(inputs)}", max_inputs, field)
+        raise too_many(f"{len(inputs)}", max_inputs, field)
     for index, item in enumerate(inputs):
         if not item and not (empty_texts if isinstance(item, str) else empty_ids):
             raise InvalidRequest(f"{field.item(index)} is empty; leave it out", param=field.name)
@@ -123,11 +123,11 @@ def _count_undecoded(json: bytes, kind: bytes, max_inputs: int, max_ids: int, fi
     if kind == b'["':
         items = (json.count(b'"') - json.count(b'\\"')) // 2
         if items > max_inputs:
-            raise _too_many(f"at least {items}", max_inputs, field)
+            raise too_many(f"at least {items}", max_inputs, field)
         return
     lists = max(1, json.count(b"[") - 1)
     if lists > max_inputs:
-        raise _too_many(f"{lists}", max_inputs, field)
+        raise too_many(f"{lists}", max_inputs, field)
     ids = json.count(b",") + 1
     most = min(lists * max_ids, MAX_IDS)
     if ids > most:
@@ -137,7 +137,8 @@ def _count_undecoded(json: bytes, kind: bytes, max_inputs: int, max_ids: int, fi
         )
 
 
-def _too_many(items: str, max_inputs: int, field: Field) -> InvalidRequest:
+def too_many(items: str, max_inputs: int, field: Field) -> InvalidRequest:
+    """The refusal of so many items."""
     return InvalidRequest(
         f"{field.name} has {items} items and at most {max_inputs} are taken; send several requests",
         param=field.name,

@@ -19,12 +19,8 @@ PROMPT_FIELDS = ("prompt", "prompt_name", "input_type")
 """Each chooses the prompt, so a request may have one of them."""
 
 
-class TextOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What decides the tokens of texts; None leaves a thing to the model.
-
-    The words of enums are taken in any case. A decoder stops at a field that it does not know; ``reading``
-    decides what becomes of such a field, and tolerates most.
-    """
+class CutOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of texts that are too long; None leaves it to the server and the model."""
 
     truncate: Annotated[
         Truncate | None,
@@ -40,6 +36,15 @@ class TextOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="A limit of tokens that is lower than the model's, special tokens included."),
     ] = None
+
+
+class TextOptions(CutOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What decides the tokens of texts; None leaves a thing to the model.
+
+    The words of enums are taken in any case. A decoder stops at a field that it does not know; ``reading``
+    decides what becomes of such a field, and tolerates most.
+    """
+
     prompt_name: Annotated[
         str | None, Meta(description="One of the model's prompts, put before each text.")
     ] = None
@@ -129,11 +134,8 @@ def check_pooling(pooling: str | None, model: str, modes: tuple[str, ...]) -> No
         )
 
 
-def for_model(options: TextOptions, *, prompt_name: str | None, truncate: bool, zeros: bool) -> Options:
-    """The options in the words of a model.
-
-    ``prompt_name`` is that in the model's name, for requests that name no prompt; ``truncate`` is the
-    server's default; ``zeros`` gives inputs without tokens vectors of zeros.
+def cutting(options: CutOptions, truncate: bool) -> tuple[bool, TruncationSide | None]:
+    """Whether texts that are too long are cut, and at which side; ``truncate`` is the server's default.
 
     Raises:
         InvalidRequest: Two fields contradict each other.
@@ -148,6 +150,19 @@ def for_model(options: TextOptions, *, prompt_name: str | None, truncate: bool, 
             "one of them",
             param="truncation_direction",
         )
+    return word not in (False, "NONE"), SIDES[directions[0]] if directions else None
+
+
+def for_model(options: TextOptions, *, prompt_name: str | None, truncate: bool, zeros: bool) -> Options:
+    """The options in the words of a model.
+
+    ``prompt_name`` is that in the model's name, for requests that name no prompt; ``truncate`` is the
+    server's default; ``zeros`` gives inputs without tokens vectors of zeros.
+
+    Raises:
+        InvalidRequest: Two fields contradict each other.
+    """
+    cut, side = cutting(options, truncate)
     of_vectors = options if isinstance(options, EmbeddingOptions) else NO_VECTORS
     return Options(
         prompt=options.prompt,
@@ -155,8 +170,8 @@ def for_model(options: TextOptions, *, prompt_name: str | None, truncate: bool, 
         input_type=options.input_type,
         dimensions=of_vectors.dimensions,
         normalize=of_vectors.normalize,
-        truncate=word not in (False, "NONE"),
-        truncation_side=SIDES[directions[0]] if directions else None,
+        truncate=cut,
+        truncation_side=side,
         max_tokens=options.max_tokens,
         zeros=zeros,
         add_special_tokens=options.add_special_tokens is not False,

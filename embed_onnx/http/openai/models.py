@@ -57,7 +57,9 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None
     """What parity was measured against; null likewise."""
     runs_on: str
-    parity: Parity | ScoreParity | None
+    parity: Parity | None
+    score_parity: ScoreParity | None
+    """In its place, of a model that scores."""
     prompts: dict[str, str]
     default_prompt: str | None
     matryoshka: tuple[int, ...]
@@ -161,7 +163,8 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
         exporter=manifest.exporter,
         reference=manifest.reference,
         runs_on=engine.runs_on,
-        parity=engine.parity,
+        parity=engine.parity if isinstance(engine.parity, Parity) else None,
+        score_parity=engine.parity if isinstance(engine.parity, ScoreParity) else None,
         prompts=manifest.prompts,
         default_prompt=manifest.default_prompt,
         matryoshka=dense.matryoshka if dense else (),

@@ -88,6 +88,7 @@ async def tokenize(
     """
     field, value = _field(data)
     ask = Ask(
+        task=None,
         model=data.model,
         input=value,
         options=data if data.truncate is not None else msgspec.structs.replace(data, truncate=True),

@@ -38,9 +38,9 @@ export async function call(path, options = {}) {
   throw new Failure(sentence, { status: response.status, param: body?.error?.param ?? null });
 }
 
-/** The served models, each under its own name. */
+/** The served models that embed, each under its own name. */
 export async function listModels() {
-  return (await (await call("v1/models")).json()).data.filter(({ id, root }) => id === root);
+  return (await (await call("v1/models")).json()).data.filter(({ id, root, tasks }) => id === root && tasks.includes("embed"));
 }
 
 /**

@@ -1,0 +1,83 @@
+"""Cohere's wire for ranks, of which Jina, vLLM, LiteLLM and others have the first version."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import post
+from litestar.enums import RequestEncodingType
+from litestar.openapi.spec import Example
+from litestar.params import Body
+
+from embed_onnx.http import ranking
+from embed_onnx.http.dialect import Dialect
+from embed_onnx.http.errors import OPENAI, ErrorShape
+from embed_onnx.http.ranking import EXAMPLE, RerankRequest, RerankResponse
+from embed_onnx.http.request import ApiRequest
+
+RERANK_BODY = Body(media_type=RequestEncodingType.JSON, examples=[Example(value=EXAMPLE)])
+
+
+class ApiVersion(msgspec.Struct, frozen=True):
+    """The version of Cohere's API."""
+
+    version: str = "2"
+
+
+class BilledUnits(msgspec.Struct, frozen=True):
+    """What Cohere would bill: a search is a query."""
+
+    search_units: int = 1
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """What Cohere's clients read of a request."""
+
+    api_version: ApiVersion = ApiVersion()
+    billed_units: BilledUnits = BilledUnits()
+
+
+class CohereResponse(RerankResponse, frozen=True, kw_only=True):
+    """POST /v2/rerank."""
+
+    meta: Meta = Meta()
+
+
+class CohereError(msgspec.Struct, frozen=True):
+    """Every error on its second version's route."""
+
+    message: str
+
+
+ERRORS = ErrorShape(body=CohereError, write=lambda err, _: CohereError(str(err)))
+
+
+@post(
+    "/v1/rerank",
+    status_code=200,
+    tags=["rerank"],
+    responses=OPENAI.responses(401, 404, 413, 415, 503),
+    summary="Rank documents for a query",
+)
+async def rerank(data: Annotated[RerankRequest, RERANK_BODY], request: ApiRequest) -> RerankResponse:
+    """The documents by how well they answer the query.
+
+    Scores are 0 to 1, and none depends on another document.
+    """
+    return await ranking.answer(request, data, data.query, data.documents)
+
+
+@post(
+    "/v2/rerank",
+    status_code=200,
+    tags=["rerank"],
+    responses=ERRORS.responses(401, 404, 413, 415, 503),
+    opt={"errors": ERRORS},
+    summary="Rank documents for a query, as Cohere's second version does",
+)
+async def rerank_v2(data: Annotated[RerankRequest, RERANK_BODY], request: ApiRequest) -> CohereResponse:
+    """The same, with what Cohere's clients read besides."""
+    answer = await ranking.answer(request, data, data.query, data.documents)
+    return CohereResponse(**msgspec.structs.asdict(answer))
+
+
+DIALECT = Dialect(handlers=(rerank, rerank_v2), errors=OPENAI)

@@ -1,0 +1,1 @@
+"""The wire of Hugging Face's text-embeddings-inference."""

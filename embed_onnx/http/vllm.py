@@ -1,0 +1,186 @@
+"""vLLM's wire for scores of pairs and classes of texts; of the latter, Infinity's answer as well."""
+
+import time
+import uuid
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from litestar import post
+from litestar.enums import RequestEncodingType
+from litestar.openapi.spec import Example
+from litestar.params import Body
+from msgspec import Meta
+
+from embed_onnx.errors import InvalidRequest
+from embed_onnx.http import work
+from embed_onnx.http.body import documents
+from embed_onnx.http.body.documents import TEXT_OR_TEXTS
+from embed_onnx.http.body.inputs import Field
+from embed_onnx.http.body.scoring import ModelName, RawScores, ScoringOptions
+from embed_onnx.http.dialect import Dialect
+from embed_onnx.http.errors import OPENAI
+from embed_onnx.http.ranking import Usage
+from embed_onnx.http.request import ApiRequest
+from embed_onnx.http.work import ScoreAsk
+from embed_onnx.models import scoring
+from embed_onnx.models.scoring import Prediction, Scored
+from embed_onnx.settings import Settings
+
+FIRST, SECOND, INPUT = Field("text_1"), Field("text_2"), Field("input")
+SCORE_BODY = Body(
+    media_type=RequestEncodingType.JSON,
+    examples=[Example(value={"text_1": "how tall is the tower", "text_2": ["It is 300 m tall."]})],
+)
+CLASSIFY_BODY = Body(
+    media_type=RequestEncodingType.JSON, examples=[Example(value={"input": ["What a splendid day"]})]
+)
+
+Texts = Annotated[
+    msgspec.Raw,
+    Meta(description="A text or a list of texts.", extra_json_schema={"extra": TEXT_OR_TEXTS}),
+]
+
+
+class ScoreRequest(ScoringOptions, frozen=True, kw_only=True):
+    """POST /v1/score: one text with each of others, or texts with those in the same places."""
+
+    text_1: Texts
+    text_2: Texts
+    model: ModelName = None
+    raw_scores: RawScores = None
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """One pair's score."""
+
+    index: int
+    object: Literal["score"] = "score"
+    score: float
+
+
+class ScoreResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """``data`` keeps the order of the pairs."""
+
+    id: str
+    object: Literal["list"] = "list"
+    created: int
+    model: str
+    data: list[Score]
+    usage: Usage
+
+
+class ClassifyRequest(ScoringOptions, frozen=True, kw_only=True):
+    """POST /classify."""
+
+    input: Texts
+    model: ModelName = None
+    raw_scores: Annotated[
+        bool | None,
+        Meta(description="Where it is there, the answer is Infinity's; `true`: of logits."),
+    ] = None
+
+
+class Classified(msgspec.Struct, frozen=True, kw_only=True):
+    """The best label of one text, and the scores of all labels in the model's order."""
+
+    index: int
+    label: str
+    probs: list[float]
+    num_classes: int
+
+
+class ClassifyResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """``data`` keeps the order of ``input``."""
+
+    id: str
+    object: Literal["list"] = "list"
+    created: int
+    model: str
+    data: list[Classified]
+    usage: Usage
+
+
+class InfinityResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The same as Infinity has it: the labels of each text, the best first."""
+
+    object: Literal["classify"] = "classify"
+    data: list[list[Prediction]]
+    model: str
+    usage: Usage
+    id: str
+    created: int
+
+
+@post(
+    ["/v1/score", "/score"],
+    status_code=200,
+    tags=["rerank"],
+    responses=OPENAI.responses(401, 404, 413, 415, 503),
+    summary="Score pairs of texts, as vLLM does",
+)
+async def score(data: Annotated[ScoreRequest, SCORE_BODY], request: ApiRequest) -> ScoreResponse:
+    """How well each second text answers its first one, from 0 to 1."""
+    settings: Settings = request.app.state.settings
+    first = documents.text_or_texts(data.text_1, settings, FIRST)
+    second = documents.text_or_texts(data.text_2, settings, SECOND)
+    if len(first) not in (1, len(second)):
+        raise InvalidRequest(
+            f"text_1 has {len(first)} texts and text_2 {len(second)}; send one text_1, or as many as text_2",
+            param="text_1",
+        )
+    pairs = list(zip(first * len(second) if len(first) == 1 else first, second, strict=True))
+    ask = ScoreAsk(task="rerank", model=data.model, items=pairs, options=data.cut(), field=SECOND.name)
+    manifest, scored = await work.score(request, ask)
+    scores = scoring.relevances(scored.logits, raw_scores=bool(data.raw_scores))
+    return ScoreResponse(
+        id=str(uuid.uuid4()),
+        created=int(time.time()),
+        model=manifest.name,
+        data=[Score(index=index, score=float(value)) for index, value in enumerate(scores)],
+        usage=_usage(scored),
+    )
+
+
+@post(
+    "/classify",
+    status_code=200,
+    tags=["classify"],
+    responses=OPENAI.responses(401, 404, 413, 415, 503),
+    summary="Classify texts, as vLLM does, or as Infinity does",
+)
+async def classify(
+    data: Annotated[ClassifyRequest, CLASSIFY_BODY], request: ApiRequest
+) -> ClassifyResponse | InfinityResponse:
+    """The label of each text; with `raw_scores`, as Infinity's clients send it, all labels, best first."""
+    texts = documents.text_or_texts(data.input, request.app.state.settings, INPUT)
+    ask = ScoreAsk(task="classify", model=data.model, items=texts, options=data.cut(), field=INPUT.name)
+    manifest, scored = await work.score(request, ask)
+    output, usage = manifest.scores, _usage(scored)
+    number, now = str(uuid.uuid4()), int(time.time())
+    if data.raw_scores is not None:
+        labels = scoring.predictions(scored.logits, output, raw_scores=data.raw_scores)
+        return InfinityResponse(data=labels, model=manifest.name, usage=usage, id=number, created=now)
+    scores = scoring.probabilities(scored.logits, output, raw_scores=False)
+    return ClassifyResponse(
+        data=[
+            Classified(
+                index=index,
+                label=output.labels[int(np.argmax(logits))],
+                probs=row.tolist(),
+                num_classes=len(output.labels),
+            )
+            for index, (row, logits) in enumerate(zip(scores, scored.logits, strict=True))
+        ],
+        model=manifest.name,
+        usage=usage,
+        id=number,
+        created=now,
+    )
+
+
+def _usage(scored: Scored) -> Usage:
+    return Usage(prompt_tokens=scored.num_tokens, total_tokens=scored.num_tokens)
+
+
+DIALECT = Dialect(handlers=(score, classify), errors=OPENAI)
