@@ -34,13 +34,13 @@ def test_health_ready_metrics(client: httpx.Client) -> None:
     assert [200, 200] == [client.get(path).status_code for path in ("/health", "/ready")]
     for name in [
         'embed_onnx_requests_total{method="POST",route="/v1/embeddings",status="200"}',
-        f'embed_onnx_tokens_total{{model="{MINILM}"}}',
-        f'embed_onnx_truncated_inputs_total{{model="{MINILM}"}}',
+        f'embed_onnx_tokens_total{{model="{MINILM}",task="embed"}}',
+        f'embed_onnx_truncated_inputs_total{{model="{MINILM}",task="embed"}}',
         "embed_onnx_queue_tokens 0.0",
         "embed_onnx_queue_size 0.0",
-        f'embed_onnx_request_tokenization_duration_seconds_count{{model="{MINILM}"}}',
-        f'embed_onnx_request_queue_duration_seconds_count{{model="{MINILM}"}}',
-        f'embed_onnx_request_inference_duration_seconds_count{{model="{MINILM}"}}',
+        f'embed_onnx_request_tokenization_duration_seconds_count{{model="{MINILM}",task="embed"}}',
+        f'embed_onnx_request_queue_duration_seconds_count{{model="{MINILM}",task="embed"}}',
+        f'embed_onnx_request_inference_duration_seconds_count{{model="{MINILM}",task="embed"}}',
         "process_resident_memory_bytes",
     ]:
         assert name in page

@@ -102,7 +102,7 @@ def test_logs_metrics_and_request_ids(serve: Callable[..., Server], path: str, b
     assert "mine-1" == answer.headers["x-request-id"]
     assert answer.headers["server-timing"].startswith("tokenize;dur=")
     assert f'embed_onnx_requests_total{{method="POST",route="{path}",status="200"}} 1.0' in page
-    assert f'embed_onnx_inputs_total{{model="{MINILM}"}} 1.0' in page
+    assert f'embed_onnx_inputs_total{{model="{MINILM}",task="embed"}} 1.0' in page
     (line,) = [line for line in log.splitlines() if "mine-1" in line]
     assert f'"route":"{path}"' in line.replace(": ", ":")
     assert '"tokens":5' in line.replace(": ", ":")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import MINILM, SMALL, Server, embed, figure, metrics
+from harness import MINILM, SMALL, Server, embed, figure, metrics, until
 from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
@@ -30,6 +30,9 @@ def test_processes_that_share_a_folder(serve: Callable[..., Server], tmp_path: P
     embed(one.url, "hello there")
     embed(other.url, "hello there", model=SMALL)
     embed(other.url, "hello there")
+
+    # A process books its requests a moment after their answers.
+    until(lambda: figure(metrics(one.url), "embed_onnx_tokens_total", model=MINILM) == 8, seconds=10)
 
     first, second = metrics(one.url), metrics(other.url)
     openmetrics_page = metrics(one.url, **OPENMETRICS)

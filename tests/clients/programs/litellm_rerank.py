@@ -29,7 +29,8 @@ def hosted_vllm() -> list[list[float]]:
 
 
 def infinity() -> list[list[float]]:
-    return rerank(f"infinity/{MODEL}", URL)
+    """Documents are texts there, and objects with a text here and in every other answer."""
+    return rerank(f"infinity/{MODEL}", URL, return_documents=False)
 
 
 def huggingface() -> list[list[float]]:
