@@ -42,6 +42,11 @@ def machine(file: dict[str, Any]) -> str:
     return f"{machine['cores']} cores of a shared {machine['cpu']} machine"
 
 
+def machine_and_instructions(file: dict[str, Any]) -> str:
+    """The same, with the instruction sets in brackets."""
+    return f"{machine(file)} ({', '.join(file['machine']['instructions'])})"
+
+
 def _commit() -> str:
     """The commit, and whether what is measured differs from it; results that are new do not count."""
     changed = _git("status", "--porcelain", "embed_onnx", "export", "benchmarks", ":!benchmarks/results")

@@ -1,7 +1,12 @@
-"""The table of docs/scaling.md: what texts cost."""
+"""Tables of docs/scaling.md: what texts cost, and what more cores give."""
+
+from typing import Any
 
 from benchmarks import record, speed_tables
+from benchmarks.speed import MIXED
 from embed_onnx_export.report import markdown
+
+Results = dict[str, Any]
 
 
 def cost() -> str:
@@ -20,3 +25,46 @@ def cost() -> str:
     )
     where = f"on {record.machine(file)}"
     return f"{markdown.table(head, rows)}\n\n`{file['command']}` {where}; medians."
+
+
+def cores() -> str:
+    """One and two cores measured, more computed, a table a model, in Markdown."""
+    file = record.read("cores")
+    parts = [_cores(model, row) for model, row in file["results"]["models"].items()]
+    parts.append(f"`{file['command']}` on {record.machine(file)}; medians.")
+    return "\n\n".join(parts)
+
+
+def _cores(model: str, row: Results) -> str:
+    measured, computed = row["measured"], row["computed"]
+    one = next(iter(measured.values()))
+    head = ["cores", "mixed, k tokens/s", "of one core", "16x64, k tokens/s", "1x8, ms", "memory, GB/s"]
+    lines = [
+        [
+            f"{setting}: measured",
+            f"{figures['rates'][MIXED] / 1000:.1f}",
+            f"{figures['rates'][MIXED] / one['rates'][MIXED]:.2f}",
+            f"{figures['rates']['16x64'] / 1000:.1f}",
+            f"{figures['1x8, ms']:.2f}",
+            f"{figures['bandwidth, GB/s']:.1f} there are",
+        ]
+        for setting, figures in measured.items()
+    ]
+    lines += [
+        [
+            f"{figures['cores']} cores: computed",
+            f"{figures['tokens/s'] / 1000:.1f}",
+            f"{figures['of one core']:.2f}",
+            "",
+            "",
+            f"{figures['weights, GB/s']:.1f} for the weights",
+        ]
+        for figures in computed
+    ]
+    pack, serial = one["tokens a pack"], one["interpreter, s a pack"]
+    heading = (
+        f"{model}{speed_tables.SIZES[model]}, weights of {row['weights, MB']:.0f} MB; a pack of {pack:.0f} "
+        f"tokens takes a core {pack / one['rates'][MIXED] * 1000:.1f} ms, at most {serial * 1000:.2f} of "
+        "them in the interpreter:"
+    )
+    return f"{heading}\n\n{markdown.table(head, lines)}"

@@ -31,7 +31,7 @@ MIXED = "mixed"
 PEAK_SECONDS = 0.5
 PAUSE = 0.05
 """Threads of the engine before may spin for a moment."""
-TRIES = 20
+TRIES = 3
 DISTURBED, TICKS = 0.08, 0.03
 """What others may take of the processor in a turn: of its seconds, and seconds more for coarse clocks."""
 

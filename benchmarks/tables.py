@@ -43,7 +43,7 @@ def main() -> None:
             "modern": modern(record.read("modern")),
         },
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
-        DOCS / "scaling.md": {"figures": scaling_tables.cost()},
+        DOCS / "scaling.md": {"figures": scaling_tables.cost(), "cores": scaling_tables.cores()},
         DOCS / "ray.md": {"figures": on_ray()},
     }
     pages = {path: _filled(path.read_text(encoding="utf-8"), parts) for path, parts in places.items()}
@@ -80,6 +80,7 @@ def figures(files: dict[str, Results], results: list[Results]) -> str:
         f"![Tokens a second by engine](../benchmarks/results/{CHART.name})",
         speed_tables.speed(speed, speed_tables.COLUMNS),
         speed_tables.closest(speed),
+        speed_tables.avx2_only(),
         _http(load, (*load["latency_ms"], *load["rate"])),
         _quality(quality),
         _bits(files[BITS]["results"]),
@@ -315,14 +316,10 @@ def _where(files: dict[str, Results]) -> str:
     """The machine of the files; where they are of several, which are of which."""
     machines: dict[str, list[str]] = {}
     for name, file in files.items():
-        machines.setdefault(_machine_and_instructions(file), []).append(name)
+        machines.setdefault(record.machine_and_instructions(file), []).append(name)
     if len(machines) == 1:
         return f"Medians on {next(iter(machines))}"
     return "Medians on " + " and ".join(f"{machine} for {', '.join(of)}" for machine, of in machines.items())
-
-
-def _machine_and_instructions(file: Results) -> str:
-    return f"{record.machine(file)} ({', '.join(file['machine']['instructions'])})"
 
 
 def _small(speed: Results) -> Results:
