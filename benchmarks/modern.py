@@ -73,7 +73,7 @@ def _engines(folder: Path) -> dict[str, Engine]:
         engines.PYTORCH: Engine("sentence.py", "sentence", checkpoint),
         ONNX: Engine("ort_graph.py", None, tensors | {"file": "onnx/model_int8.onnx"}),
         engines.OPENVINO: Engine(
-            "openvino_int8.py", "openvino", tensors | {"file": "openvino/model_int8.xml"}
+            "openvino_int8.py", "openvino", tensors | {"file": "openvino/openvino_model.xml"}
         ),
     }
 
@@ -126,11 +126,11 @@ def _modernbert(folder: Path) -> None:
     """With its config's defaults: local attention of 128, and global in every third layer."""
     from transformers import ModernBertConfig, ModernBertModel
 
-    _save(ModernBertModel(ModernBertConfig(**small_models.SPECIAL_IDS)), "mean", folder)
+    _save(ModernBertModel(ModernBertConfig(**small_models.SPECIAL_IDS)), "mean", folder, limit=LIMIT)
 
 
 def _qwen(folder: Path) -> None:
-    """The sizes of Qwen3-Embedding-0.6B; a quarter of its layers, since all of them take 14 GB to export."""
+    """The sizes of Qwen3-Embedding-0.6B; a quarter of its layers, which are all alike."""
     from transformers import Qwen3Config, Qwen3Model
 
     config = Qwen3Config(
@@ -146,21 +146,22 @@ def _qwen(folder: Path) -> None:
         tie_word_embeddings=True,
         pad_token_id=1,
     )
-    _save(Qwen3Model(config), "lasttoken", folder)
+    # Longer texts are compared at export, which takes minutes and gigabytes, and are none of the cells.
+    _save(Qwen3Model(config), "lasttoken", folder, limit=512)
 
 
 CHECKPOINTS: dict[str, Callable[[Path], None]] = {MODERNBERT: _modernbert, QWEN: _qwen}
 
 
-def _save(model: Any, pooling: str, folder: Path) -> None:
+def _save(model: Any, pooling: str, folder: Path, *, limit: int) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
     with tempfile.TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
-        small_models.fast_tokenizer("wordpiece", max_tokens=LIMIT).save_pretrained(scratch)
+        small_models.fast_tokenizer("wordpiece", max_tokens=limit).save_pretrained(scratch)
         modules = [
-            Transformer(scratch, max_seq_length=LIMIT),
+            Transformer(scratch, max_seq_length=limit),
             Pooling(model.config.hidden_size, pooling),
             Normalize(),
         ]
