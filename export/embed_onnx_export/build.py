@@ -4,7 +4,7 @@ import importlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -201,8 +201,13 @@ def _quantize(model: _Model, graph: Path, folder: Path, facts: Facts, samples: T
         return replace(lookup.quantize_table(graph, output), no_kernel="it has no transformer")
     tokenizer = parity.load_tokenizer(folder, facts)
     ids = calibration.token_ids(samples, tokenizer, list(facts.prompts.values()))
-    record = samples.record if encoders.is_calibrated(model.states) else None
-    return replace(encoders.write_int8(model.states, ids, output), calibration=record)
+    return write_int8(model.states, ids, samples, output)
+
+
+def write_int8(encoder: Encoder, ids: Sequence[Sequence[int]], samples: Texts, output: Path) -> Quantization:
+    """Write the int8 file of a transformer that we know, for the token ids of samples."""
+    record = samples.record if encoders.is_calibrated(encoder) else None
+    return replace(encoders.write_int8(encoder, ids, output), calibration=record)
 
 
 def _facts(entry: Entry, checkpoint: Checkpoint, described: Description, *, float32_bytes: int) -> Facts:

@@ -78,8 +78,7 @@ def _quantize(encoder: Encoder, folder: Path, facts: Facts, samples: Texts) -> Q
         ids = score_parity.neighbours(samples.texts, tokenizer)
     else:
         ids = calibration.token_ids(samples, tokenizer, [])
-    record = samples.record if encoders.is_calibrated(encoder) else None
-    return replace(encoders.write_int8(encoder, ids, folder / manifest.MODEL), calibration=record)
+    return build.write_int8(encoder, ids, samples, folder / manifest.MODEL)
 
 
 def _check_task(entry: Entry, output: Scores) -> None:

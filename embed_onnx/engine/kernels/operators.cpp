@@ -163,6 +163,23 @@ ProductTensors product(const Info& info, size_t first, const std::string& name) 
           info.weights(first + 2, (name + "_sum").c_str()), info.weights(first + 3, (name + "_bias").c_str())};
 }
 
+// The weights that layers of every kind have, from the input `first` on.
+LayerTensors layer_tensors(const Info& info, size_t first) {
+  LayerTensors tensors;
+  tensors.qkv = product(info, first, "qkv");
+  tensors.output = product(info, first + 4, "output");
+  tensors.attention_gamma = info.weights(first + 8, "attention_gamma");
+  tensors.attention_beta = info.weights(first + 9, "attention_beta");
+  tensors.up = product(info, first + 10, "up");
+  tensors.down = product(info, first + 14, "down");
+  return tensors;
+}
+
+// Whether an input is one of their four matrices.
+bool is_weight(size_t input, size_t first) {
+  return input == first || input == first + 4 || input == first + 10 || input == first + 14;
+}
+
 // input_ids, attention_mask, words, word_scale, positions, gamma, beta, padding_id, word_factors, token_type_ids -> states;
 // the last three may be missing. With token_type_ids, the second half of the positions are those of type 1.
 class TokenEmbeddings {
@@ -240,7 +257,7 @@ class EncoderLayer {
   static constexpr size_t inputs = 25, optional = 22;
   static int type(size_t input) {
     if (input == 1) return ort::kInt64;
-    return input == 2 || input == 6 || input == 12 || input == 16 ? ort::kInt8 : ort::kFloat;
+    return is_weight(input, 2) ? ort::kInt8 : ort::kFloat;
   }
 
   explicit EncoderLayer(const Info& info)
@@ -258,13 +275,7 @@ class EncoderLayer {
 
  private:
   static LayerTensors read(const Info& info) {
-    LayerTensors tensors;
-    tensors.qkv = product(info, 2, "qkv");
-    tensors.output = product(info, 6, "output");
-    tensors.attention_gamma = info.weights(10, "attention_gamma");
-    tensors.attention_beta = info.weights(11, "attention_beta");
-    tensors.up = product(info, 12, "up");
-    tensors.down = product(info, 16, "down");
+    LayerTensors tensors = layer_tensors(info, 2);
     tensors.output_gamma = info.weights(20, "output_gamma");
     tensors.output_beta = info.weights(21, "output_beta");
     tensors.relative_bias = info.optional_weights(22, "relative_bias");
@@ -303,19 +314,20 @@ class TokenNorm {
   float epsilon_;
 };
 
-// states, normal, attention_mask, cosines, sines, weights... -> states; the order of the weights is that of `read`.
+// states, normal, attention_mask, cosines, sines, weights... -> states; the order of the weights is that of `layer_tensors`.
 class RotaryLayer {
  public:
   static constexpr const char* name = "RotaryLayer";
   static constexpr size_t inputs = 23, optional = 23;
   static int type(size_t input) {
     if (input == 2) return ort::kInt64;
-    return input == 5 || input == 9 || input == 15 || input == 19 ? ort::kInt8 : ort::kFloat;
+    return is_weight(input, 5) ? ort::kInt8 : ort::kFloat;
   }
 
   explicit RotaryLayer(const Info& info)
       : engine_(engine_in_use()),
-        packed_(read(info), {info.integer("num_heads"), info.number("epsilon"), info.text("activation"), true, true},
+        packed_(layer_tensors(info, 5),
+                {info.integer("num_heads"), info.number("epsilon"), info.text("activation"), true, true},
                 engine_.layout),
         window_(static_cast<int>(std::min<int64_t>(info.integer("window"), kUnlimited))) {
     const Tensor cosines = info.weights(3, "cosines");
@@ -340,17 +352,6 @@ class RotaryLayer {
   }
 
  private:
-  static LayerTensors read(const Info& info) {
-    LayerTensors tensors;
-    tensors.qkv = product(info, 5, "qkv");
-    tensors.output = product(info, 9, "output");
-    tensors.attention_gamma = info.weights(13, "attention_gamma");
-    tensors.attention_beta = info.weights(14, "attention_beta");
-    tensors.up = product(info, 15, "up");
-    tensors.down = product(info, 19, "down");
-    return tensors;
-  }
-
   const Engine& engine_;
   PackedLayer packed_;
   int window_;

@@ -84,9 +84,6 @@ def _inputs(encoder: Encoder) -> dict[str, int | None]:
 def _texts(encoder: Encoder, *, quantized: bool, balanced: bool = False, observed: bool = False) -> list[str]:
     """The functions that a file needs."""
     relative = encoder.relative_bias is not None
-    linear = [functions.LINEAR_FLOAT32]
-    if quantized:
-        linear = [functions.LINEAR_INT8, functions.QUANTIZE_TOKENS, functions.MATMUL_TOKENS]
     return [
         functions.token_embeddings(
             after_padding=encoder.padding_position is not None,
@@ -94,7 +91,7 @@ def _texts(encoder: Encoder, *, quantized: bool, balanced: bool = False, observe
             types=encoder.second_positions is not None,
         ),
         functions.encoder_layer(encoder.activation, relative=relative, balanced=balanced, observed=observed),
-        *linear,
+        *functions.linear(quantized=quantized),
         functions.ATTENTION_BIAS,
         *([functions.RELATIVE_ATTENTION_BIAS] if relative else []),
         functions.SEQUENCES,

@@ -95,6 +95,12 @@ LINEAR_FLOAT32 = f"""{HEADER}
         y = Add (product, bias)
     }}"""
 
+
+def linear(*, quantized: bool) -> list[str]:
+    """The texts of ``Linear`` and of what it calls."""
+    return [LINEAR_INT8, QUANTIZE_TOKENS, MATMUL_TOKENS] if quantized else [LINEAR_FLOAT32]
+
+
 # attention_mask int64 [batch, tokens] -> same, whether two tokens are of one sequence, [batch, tokens,
 # tokens]; ranks int64 [batch, tokens], 0 for padding, of which there may be more than positions.
 SEQUENCES = f"""{HEADER}
@@ -213,6 +219,35 @@ def last_layer_inputs(*, relative: bool, balanced: bool) -> list[str]:
     return ["relative_bias"] * relative
 
 
+# Parts of the layers of all encoders. The first parts qkv into queries, keys and values by head, with queries
+# divided by the root of the head's size; the second takes scores of attention to x, what up takes.
+HEADS = """
+        queries, keys, values = Split <axis = -1, num_outputs = 3> (qkv)
+
+        num_heads = Constant <value_int: int = @num_heads> ()
+        width = Shape <start = -1> (queries)
+        head_size = Div (width, num_heads)
+        head_size_float = Cast <to = 1> (head_size)
+        root = Sqrt (head_size_float)
+        small_queries = Div (queries, root)
+
+        batch_and_tokens = Constant <value_ints = [0, 0, -1]> ()
+        by_head = Concat <axis = 0> (batch_and_tokens, head_size)
+        queries_by_head = Reshape (small_queries, by_head)
+        keys_by_head = Reshape (keys, by_head)
+        values_by_head = Reshape (values, by_head)"""
+MIXED = f"""
+        shares = Softmax <axis = -1> (scores)
+        mixed = MatMul (shares, v)
+        by_token = Transpose <perm = [0, 2, 1, 3]> (mixed)
+        attended = Reshape (by_token, batch_and_tokens)
+
+        output = {DOMAIN}.Linear (attended, output_weight, output_scale, output_sum, output_bias)
+        around_attention = Sum (states, output)
+        x = LayerNormalization <axis = -1, epsilon: float = @epsilon>
+            (around_attention, attention_gamma, attention_beta)"""
+
+
 def encoder_layer(activation: str, *, relative: bool, balanced: bool = False, observed: bool = False) -> str:
     """The text of ``EncoderLayer`` for one of ``ACTIVATIONS``.
 
@@ -248,20 +283,7 @@ def encoder_layer(activation: str, *, relative: bool, balanced: bool = False, ob
     ) => (y{more_outputs}) {{
         {balance["states"]}
         qkv = {DOMAIN}.Linear ({prefix}states, qkv_weight, qkv_scale, qkv_sum, qkv_bias)
-        queries, keys, values = Split <axis = -1, num_outputs = 3> (qkv)
-
-        num_heads = Constant <value_int: int = @num_heads> ()
-        width = Shape <start = -1> (queries)
-        head_size = Div (width, num_heads)
-        head_size_float = Cast <to = 1> (head_size)
-        root = Sqrt (head_size_float)
-        small_queries = Div (queries, root)
-
-        batch_and_tokens = Constant <value_ints = [0, 0, -1]> ()
-        by_head = Concat <axis = 0> (batch_and_tokens, head_size)
-        queries_by_head = Reshape (small_queries, by_head)
-        keys_by_head = Reshape (keys, by_head)
-        values_by_head = Reshape (values, by_head)
+{HEADS}
         q = Transpose <perm = [0, 2, 1, 3]> (queries_by_head)
         k = Transpose <perm = [0, 2, 3, 1]> (keys_by_head)
         v = Transpose <perm = [0, 2, 1, 3]> (values_by_head)
@@ -269,15 +291,7 @@ def encoder_layer(activation: str, *, relative: bool, balanced: bool = False, ob
         products = MatMul (q, k)
         bias = {bias}
         scores = Add (products, bias)
-        shares = Softmax <axis = -1> (scores)
-        mixed = MatMul (shares, v)
-        by_token = Transpose <perm = [0, 2, 1, 3]> (mixed)
-        attended = Reshape (by_token, batch_and_tokens)
-
-        output = {DOMAIN}.Linear (attended, output_weight, output_scale, output_sum, output_bias)
-        around_attention = Sum (states, output)
-        x = LayerNormalization <axis = -1, epsilon: float = @epsilon>
-            (around_attention, attention_gamma, attention_beta)
+{MIXED}
 
         {balance["x"]}
         raised = {DOMAIN}.Linear ({prefix}x, up_weight, up_scale, up_sum, up_bias)

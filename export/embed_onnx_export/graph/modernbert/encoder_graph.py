@@ -92,9 +92,6 @@ class _File:
     def model(self, states: str) -> onnx.ModelProto:
         """The file whose output are these states."""
         encoder = self._encoder
-        linear = [functions.LINEAR_FLOAT32]
-        if self._quantized:
-            linear = [functions.LINEAR_INT8, functions.QUANTIZE_TOKENS, functions.MATMUL_TOKENS]
         return self._nodes.model(
             IDS,
             {states: encoder.words.shape[1]},
@@ -103,7 +100,7 @@ class _File:
                 modern_functions.rotary_layer(encoder.activation),
                 modern_functions.ROTATE,
                 modern_functions.WINDOW_BIAS,
-                *linear,
+                *functions.linear(quantized=self._quantized),
                 functions.SEQUENCES,
                 functions.ONLY_TOKENS,
             ],

@@ -4,7 +4,7 @@ Any runtime runs these bodies; our native library brings faster kernels for ``To
 under the same names. What masks mean, and how products are quantised, is in ``bert.functions``.
 """
 
-from embed_onnx_export.graph.bert.functions import ACTIVATIONS, DOMAIN, HEADER
+from embed_onnx_export.graph.bert.functions import ACTIVATIONS, DOMAIN, HEADER, HEADS, MIXED
 
 TOKEN_NORM = f"""{HEADER}
     TokenNorm <epsilon> (states, attention_mask, gamma, beta) => (normal) {{
@@ -70,20 +70,7 @@ def rotary_layer(activation: str) -> str:
         down_weight, down_scale, down_sum, down_bias
     ) => (y) {{
         qkv = {DOMAIN}.Linear (normal, qkv_weight, qkv_scale, qkv_sum, qkv_bias)
-        queries, keys, values = Split <axis = -1, num_outputs = 3> (qkv)
-
-        num_heads = Constant <value_int: int = @num_heads> ()
-        width = Shape <start = -1> (queries)
-        head_size = Div (width, num_heads)
-        head_size_float = Cast <to = 1> (head_size)
-        root = Sqrt (head_size_float)
-        small_queries = Div (queries, root)
-
-        batch_and_tokens = Constant <value_ints = [0, 0, -1]> ()
-        by_head = Concat <axis = 0> (batch_and_tokens, head_size)
-        queries_by_head = Reshape (small_queries, by_head)
-        keys_by_head = Reshape (keys, by_head)
-        values_by_head = Reshape (values, by_head)
+{HEADS}
         unrotated_q = Transpose <perm = [0, 2, 1, 3]> (queries_by_head)
         unrotated_k = Transpose <perm = [0, 2, 1, 3]> (keys_by_head)
         v = Transpose <perm = [0, 2, 1, 3]> (values_by_head)
@@ -95,15 +82,7 @@ def rotary_layer(activation: str) -> str:
         products = MatMul (q, k)
         bias = {DOMAIN}.WindowBias <window: int = @window> (same, ranks)
         scores = Add (products, bias)
-        shares = Softmax <axis = -1> (scores)
-        mixed = MatMul (shares, v)
-        by_token = Transpose <perm = [0, 2, 1, 3]> (mixed)
-        attended = Reshape (by_token, batch_and_tokens)
-
-        output = {DOMAIN}.Linear (attended, output_weight, output_scale, output_sum, output_bias)
-        around_attention = Sum (states, output)
-        x = LayerNormalization <axis = -1, epsilon: float = @epsilon>
-            (around_attention, attention_gamma, attention_beta)
+{MIXED}
 
         both_halves = {DOMAIN}.Linear (x, up_weight, up_scale, up_sum, up_bias)
         raised, factor = Split <axis = -1, num_outputs = 2> (both_halves)
