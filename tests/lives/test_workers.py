@@ -41,7 +41,7 @@ def test_a_worker_that_is_killed_is_started_again(two: Server) -> None:
 
 
 def test_metrics_are_those_of_all_workers(two: Server) -> None:
-    """Whichever answers, once each has booked its requests; who is gone has no lanes, and what it did still counts."""
+    """Whichever answers, once each has booked its requests; one that is gone still counts, without lanes."""
     for _ in range(20):
         embed(two.url, "a text")
 
