@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks import chart, export_tables, peers, record, scaling_tables, speed_tables, summary
 from benchmarks.engines import OURS
-from benchmarks.load import BULK, DURING, IDLE
+from benchmarks.load import DURING
 from benchmarks.speed import MIXED
 from embed_onnx_export.report import markdown
 
@@ -30,7 +30,8 @@ def main() -> None:
     results = [files[name]["results"] for name in NAMES]
     drawn = chart.svg(f"{peers.SMALL}, mixed lengths: tokens a second", _small(results[0])[MIXED])
     places = {
-        README: {"figures": headline(files, results), "bulk": bulk(), "ray": on_ray()},
+        README: {"figures": headline(files, results)},
+        DOCS / "commands.md": {"bulk": bulk()},
         DOCS / "benchmarks.md": {
             "figures": figures(files, results),
             "calibration": calibrated(record.read("calibration")),
@@ -57,17 +58,17 @@ def main() -> None:
 
 def headline(files: dict[str, Results], results: list[Results]) -> str:
     """What the README says first, in Markdown."""
-    speed, load, quality, server = results
+    speed, _, quality, server = results
+    headed = {name: files[name] for name in ("speed", "quality", "server")}
     size, start = quality["megabytes"], server["seconds to the first answer, median"]
     cosine = next(iter(quality["sts"].values()))[OURS]["cosine"]
     parts = [
         speed_tables.speed(speed, speed_tables.HEADLINE),
-        _http(load, (IDLE, DURING, BULK)),
         f"The int8 model has {size['int8']} MB (float32: {size['float32']}); its vectors have a cosine of "
         f"{cosine['mean']:.4f} to the original's on average, {cosine['min']:.4f} at the least. The server "
         f"answers {start} s after its start, from {server['resident MB when ready']} MB of memory.",
-        f"{_where(files)}, each table in turns in one run; {speed_tables.LEGEND}. All figures, and the "
-        "commands behind them, are in [docs/benchmarks.md](docs/benchmarks.md).",
+        f"{_where(headed)}; {speed_tables.LEGEND}. All figures, those over HTTP among them, and the commands "
+        "behind them are in [benchmarks](docs/benchmarks.md).",
     ]
     return "\n\n".join(parts)
 
