@@ -1,4 +1,4 @@
-# setup | serve | quick | check | test | test-FOLDER | clients | exporters | soak | wheel | clean.
+# setup | serve | quick | check | test | test-FOLDER | clients | exporters | soak | wheel | site | links | clean.
 # EMBED_ONNX_PORT=8123 make serve picks another port; make check CLIENTS= leaves other projects' clients out of the set-up.
 
 PYTHON  ?= python3
@@ -17,7 +17,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 # would each start of a server whose packages were installed without compiling them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup serve quick test check clients exporters soak wheel clean
+.PHONY: setup serve quick test check clients exporters soak wheel site links clean
 
 setup: $(DEV)
 	@$(MAKE) --no-print-directory $(KERNELS)
@@ -99,6 +99,14 @@ soak: setup
 wheel: setup
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	ls dist/*.whl
+
+# The documentation as pages, in build/site.
+site: setup
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --conf-dir docs . build/site
+
+# Ask for every page elsewhere that the documentation links to.
+links: setup
+	$(BIN)/sphinx-build --builder linkcheck --quiet --conf-dir docs . build/links
 
 clean:
 	rm -rf $(VENV) artifacts build dist .mypy_cache .pytest_cache .ruff_cache embed_onnx/engine/kernels/*.so

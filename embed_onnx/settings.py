@@ -1,6 +1,6 @@
 """Every knob, once: name, type, default and help.
 
-``embed-onnx serve`` makes its flags, the ``EMBED_ONNX_*`` variables and the README's table of
+``embed-onnx serve`` makes its flags, the ``EMBED_ONNX_*`` variables and the table in docs/operating.md of
 these fields; ``RaySettings`` are for ``ray_app``. Nothing else in the package reads the
 environment, but for ``native.find``, as a model in process has no flags, and for
 the variables that belong to others: those of OpenTelemetry (``tracing``), PROMETHEUS_MULTIPROC_DIR
@@ -311,7 +311,7 @@ def _is_of_kubernetes(name: str, value: str) -> bool:
 
 
 class Knob(msgspec.Struct, frozen=True):
-    """One setting as the command line and the README show it."""
+    """One setting as the command line and docs/operating.md show it."""
 
     name: str
     default: Any
@@ -355,7 +355,7 @@ def knobs(kind: type[Settings] = Settings) -> list[Knob]:
 
 
 def markdown_table() -> str:
-    """The README's table of settings."""
+    """The table of settings in docs/operating.md."""
     rows = ["| flag | variable | default | what it does |", "| --- | --- | --- | --- |"]
     for knob in knobs():
         default = f"`{knob.default_text}`" if knob.default_text else ""

@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from litestar import MediaType, Request, Response, Router
+from litestar import Litestar, MediaType, Request, Response, Router
 from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
@@ -68,23 +68,32 @@ def docs_file(name: FromPath[str]) -> Response[bytes]:
     """
     if name not in SWAGGER_UI:
         raise NotFoundException
+    return Response(swagger_file(name).read_bytes(), media_type=SWAGGER_UI[name])
+
+
+def swagger_file(name: str) -> Path:
+    """Where one of ``SWAGGER_UI`` lies."""
     package = importlib.util.find_spec("swagger_ui")
     assert package is not None  # noqa: S101 - a dependency
     assert package.origin is not None  # noqa: S101
-    content = (Path(package.origin).parent / "static" / name).read_bytes()
-    return Response(content, media_type=SWAGGER_UI[name])
+    return Path(package.origin).parent / "static" / name
 
 
 @read("/openapi.json", include_in_schema=False)
 async def openapi_json(request: Request[Any, Any, State], state: State) -> Response[bytes]:
     """The OpenAPI schema, where tools look for it; built once, as that takes 20 ms."""
     if state.openapi_json is None:
-        schema = request.app.openapi_schema.to_schema()
-        _drop_head(schema)
-        if state.api_keys:
-            _ask_for_keys(schema)
-        state.openapi_json = encode_json(schema)
+        state.openapi_json = schema(request.app, with_keys=bool(state.api_keys))
     return Response(state.openapi_json, media_type=MediaType.JSON)
+
+
+def schema(app: Litestar, *, with_keys: bool) -> bytes:
+    """The OpenAPI schema of the app in JSON; ``with_keys``, as a server says it that has API keys."""
+    described = app.openapi_schema.to_schema()
+    _drop_head(described)
+    if with_keys:
+        _ask_for_keys(described)
+    return encode_json(described)
 
 
 def _drop_head(schema: dict[str, Any]) -> None:

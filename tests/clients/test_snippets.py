@@ -1,4 +1,4 @@
-"""The Python of README.md and docs/migration.md, in the environments of the clients that it imports."""
+"""The Python of the README and the guides, in the environments of the clients that it imports."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,9 @@ import pytest
 from harness import ROOT, Server
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
+GUIDES = ("docs/migration.md", "docs/recipes.md")
+MONEY = "Interest rates rose again."
+"""What the recipes find for money and banks."""
 
 
 def snippets(path: str, package: str) -> list[str]:
@@ -24,6 +27,10 @@ def snippets(path: str, package: str) -> list[str]:
         pytest.param("README.md", "openai", "openai3", "384 6\n", id="openai3"),
         pytest.param("docs/migration.md", "huggingface_hub", "huggingface", "(2, 384)\n", id="huggingface"),
         pytest.param("docs/migration.md", "ollama", "ollama", "384\n", id="ollama"),
+        pytest.param("docs/recipes.md", "qdrant_client", "qdrant", f"{MONEY}\n", id="qdrant"),
+        pytest.param(
+            "docs/recipes.md", "chromadb.utils.embedding_functions", "chroma", f"{MONEY}\n", id="chroma"
+        ),
     ],
 )
 def test_a_snippet(
@@ -37,9 +44,9 @@ def test_a_snippet(
 
 
 def test_versions() -> None:
-    """docs/migration.md names the versions that are installed."""
+    """The guides name the versions that are installed."""
     lines = [line for path in REQUIREMENTS.glob("*.txt") for line in path.read_text().splitlines()]
-    guide = (ROOT / "docs/migration.md").read_text()
+    guide = "\n".join((ROOT / name).read_text() for name in GUIDES)
 
     assert [] == [line for line in lines if not named(*line.split("=="), guide)]
 

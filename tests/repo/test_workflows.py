@@ -12,7 +12,7 @@ from harness import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
-BUILT = (".venv", "artifacts", "dist", "edge")
+BUILT = (".venv", "artifacts", "build", "dist", "edge")
 """Folders that runs make."""
 PINNED = re.compile(r"[\w-]+/[\w-]+@(v\d+|[0-9a-f]{40})")
 
@@ -57,7 +57,7 @@ def targets() -> set[str]:
 
 
 def test_there_are_workflows() -> None:
-    expected = {"check", "quick", "kernels", "export", "wheels", "nightly"}
+    expected = {"check", "quick", "kernels", "export", "wheels", "nightly", "site"}
 
     assert expected == {path.stem for path in WORKFLOWS} == {read(path)["name"] for path in WORKFLOWS}
 
