@@ -23,16 +23,27 @@ if TYPE_CHECKING:
 
 PACKAGES = ("onnx", "safetensors", "huggingface_hub")
 """What exporting imports: the extra ``convert``."""
-STS = click.option(
-    "--sts",
-    type=click.Path(path_type=Path),
-    help="Report on sentence pairs: CSV of score,sentence1,sentence2.",
-)
-BEIR = click.option(
-    "--beir",
-    type=click.Path(path_type=Path),
-    help="Report on retrieval: a folder of corpus.jsonl, queries.jsonl and qrels.tsv.",
-)
+DATASETS = ("sts", "pairs", "beir", "first_stage")
+"""The options of ``_datasets``."""
+
+
+def _datasets(command: options.Command) -> options.Command:
+    """The options of what a report measures with."""
+    file = click.Path(path_type=Path)
+    for option in (
+        click.option("--sts", type=file, help="For embedders: CSV of score,sentence1,sentence2."),
+        click.option("--pairs", type=file, help="For rerankers: CSV of score,text1,text2."),
+        click.option(
+            "--beir", type=file, help="Retrieval: a folder of corpus.jsonl, queries.jsonl and qrels.tsv."
+        ),
+        click.option(
+            "--first-stage",
+            metavar="NAME",
+            help="For rerankers: the embedder's artifact whose best 100 documents a query are ranked.",
+        ),
+    )[::-1]:
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -51,8 +62,7 @@ BEIR = click.option(
 @click.option("--force", is_flag=True, help="Export even what is up to date.")
 @click.option("--report", is_flag=True, help="Write a report card for each artifact that has none.")
 @click.option("--parent", type=int, hidden=True, help="The server that needs them, and whose child this is.")
-@STS
-@BEIR
+@_datasets
 def export(
     names: tuple[str, ...],
     exporter: Exporter | None,
@@ -73,20 +83,19 @@ def export(
         from embed_onnx.system import child
 
         child.end_with_parent(parent)
-    sts, beir = words.pop("sts"), words.pop("beir")
-    if not report and (sts or beir):
-        raise SetupError("--sts and --beir are for the report card; add --report")
+    files = {name: words.pop(name) for name in DATASETS}
+    if not report and any(files.values()):
+        raise SetupError("--sts, --pairs, --beir and --first-stage are for the report card; add --report")
     configuration = settings.from_words(words)
     entries = [replace(entry, exporter=entry.exporter or exporter) for entry in _listed(names, configuration)]
     with _packages():
-        from embed_onnx.artifact.manifest import Dense
         from embed_onnx_export import calibration
-        from embed_onnx_export.report import card, datasets
+        from embed_onnx_export.report import card
         from embed_onnx_export.run import ExportsFailed, export_all
 
         if report:
             _check_pytorch()
-        data = datasets.read(sts, beir)
+        data = _read(files)
         samples = None if calibrate is None else calibration.read(calibrate)
         failure = None
         try:
@@ -97,35 +106,33 @@ def export(
             show(exports)
             _show_uncalibrated(exports, calibrate)
         if report:
-            exported = {item.manifest.name for item in exports if isinstance(item.manifest.output, Dense)}
-            bare = [
-                entry
-                for entry in entries
-                if entry.name in exported and not card.exists(configuration.artifacts / entry.name)
-            ]
-            _write_reports(bare, configuration, data)
+            manifests = {item.manifest.name: item.manifest for item in exports}
+            for entry in entries:
+                described = manifests.get(entry.name)
+                if described is not None and not card.exists(configuration.artifacts / entry.name):
+                    _write_report(entry, configuration, data.fitting(described.output))
         if failure is not None:
             raise failure
 
 
 @click.command()
 @click.argument("name")
-@STS
-@BEIR
+@_datasets
 @options.of_settings("artifacts", "models", "model")
-def report(name: str, sts: Path | None, beir: Path | None, **words: Any) -> None:
+def report(name: str, **words: Any) -> None:
     """Measure the artifact of NAME beside its original, and write report.md and report.json into its folder.
 
     The card says how near the artifact is to the original, how fast and large both are on this machine, and
     what the other precision would give.
     """
+    files = {name: words.pop(name) for name in DATASETS}
     configuration = settings.from_words(words)
     entries = _listed((name,), configuration)
     with _packages():
         _check_pytorch()
-        from embed_onnx_export.report import datasets
-
-        _write_reports(entries, configuration, datasets.read(sts, beir))
+        data = _read(files)
+        for entry in entries:
+            _write_report(entry, configuration, data)
 
 
 def show(exports: list["Export"]) -> None:
@@ -237,15 +244,22 @@ def _listed(names: tuple[str, ...], configuration: "Settings") -> list["Entry"]:
     return [*selected, *models_txt.of_command_line(unknown)]
 
 
-def _write_reports(entries: list["Entry"], configuration: "Settings", data: "Datasets") -> None:
-    """Measure, and say where each report is."""
-    from embed_onnx_export.report import report
+def _read(files: dict[str, Any]) -> "Datasets":
+    """The datasets of the options; says what of them is left out."""
+    from embed_onnx_export.report import datasets
 
+    data = datasets.read(**files)
     if data.retrieval is not None and data.retrieval.unmatched:
         click.echo(
             f"embed-onnx: {data.retrieval.unmatched:,} judgements are of documents or queries that "
             f"{data.retrieval.name} lacks; they are left out",
             err=True,
         )
-    for path in report.report_all(entries, configuration.artifacts, data):
-        click.echo(path)
+    return data
+
+
+def _write_report(entry: "Entry", configuration: "Settings", data: "Datasets") -> None:
+    """Measure, and say where the report is."""
+    from embed_onnx_export.report import report
+
+    click.echo(report.write(entry, configuration.artifacts, data))

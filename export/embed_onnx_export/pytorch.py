@@ -4,17 +4,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from sentence_transformers import CrossEncoder
 
 from embed_onnx.artifact.manifest import Exporter, Module
 from embed_onnx.models.inputs import Item
-from embed_onnx_export.checkpoint import tokenizer, weights
+from embed_onnx_export.checkpoint import original_scores, tokenizer
 from embed_onnx_export.checkpoint.description import with_quadratic
-from embed_onnx_export.checkpoint.original import TRANSFORMER, Original, load_original
+from embed_onnx_export.checkpoint.original import Original, load_original
 from embed_onnx_export.checkpoint.sources import Checkpoint
-from embed_onnx_export.errors import ExportError, is_exhausted
+from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare, states
 from embed_onnx_export.parity import Embed
 from embed_onnx_export.score_parity import Score
@@ -83,25 +81,9 @@ def score(checkpoint: Checkpoint) -> Score:
     Raises:
         ExportError: It cannot be loaded.
     """
-    try:
-        with weights.readable(checkpoint.folder) as folder:
-            model = CrossEncoder(
-                str(folder),
-                device="cpu",
-                local_files_only=True,
-                trust_remote_code=False,
-                model_kwargs=dict(TRANSFORMER),
-            )
-    except Exception as err:  # whatever transformers raises for a folder it cannot read
-        if is_exhausted(err):
-            raise
-        raise ExportError(f"{checkpoint.source.repo} cannot be loaded: {err}") from err
+    model = original_scores.load(checkpoint)
 
     def one(item: Item) -> tuple[list[int], NDArray[np.float32]]:
-        inputs = model.preprocess([item])  # not predict, which takes pairs alone
-        ids = inputs["input_ids"].flatten().tolist()
-        with torch.inference_mode():
-            logits = model(inputs)["scores"]
-        return ids, np.asarray(logits, np.float32).reshape(-1)
+        return original_scores.token_ids(model, item), original_scores.logits(model, [item])[0]
 
     return one

@@ -1,6 +1,5 @@
 """The report card: its scores, the files it is given, and a real report of a small model."""
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -34,39 +33,6 @@ from embed_onnx_export.report import (
 from embed_onnx_export.report.card import Card
 from embed_onnx_export.report.datasets import Datasets
 from embed_onnx_export.run import export_all
-
-WORDS = ["cat", "dog", "sun", "rain", "bread", "code", "a", "numbers", "letters", "dots", "12", "345"]
-ODD = 'odd \u2028 "text"'
-"""With what ends no line, though it may look so."""
-
-
-def rng() -> np.random.Generator:
-    return np.random.default_rng(5)
-
-
-def sentence(random: np.random.Generator) -> str:
-    return " ".join(random.choice(WORDS, random.integers(2, 9)))
-
-
-@pytest.fixture(scope="module")
-def datasets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pairs.csv and a retrieval task, both of random words."""
-    folder, random = tmp_path_factory.mktemp("datasets"), rng()
-    pairs = [f'{random.integers(0, 6)}.5,{sentence(random)},"{sentence(random)}, ""so"""' for _ in range(40)]
-    (folder / "pairs.csv").write_text(
-        "\n".join(["score,sentence1,sentence2", *pairs]) + "\n", encoding="utf-8"
-    )
-    task = folder / "task"
-    task.mkdir()
-    documents = [{"_id": f"d{n}", "title": "cat" * (n % 2), "text": sentence(random)} for n in range(60)]
-    queries = [{"_id": f"q{n}", "text": sentence(random)} for n in range(20)]
-    for name, lines in (("corpus", documents), ("queries", queries)):
-        (task / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
-    judged = [
-        f"q{n}\td{m}\t{random.integers(0, 3)}" for n in range(18) for m in random.choice(60, 5, replace=False)
-    ]
-    (task / "qrels.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +163,7 @@ def test_a_report_where_int8_is_refused(
     export_all([entry], tmp_path, force=False)
     monkeypatch.setattr(int8, "LARGEST", 1)
 
-    (path,) = report.report_all([entry], tmp_path, Datasets())
+    path = report.write(entry, tmp_path, Datasets())
 
     written = msgspec.json.decode((tmp_path / "only/report.json").read_bytes(), type=Card)
     assert {"float32"} == set(written.artifacts)

@@ -310,10 +310,11 @@ def test_lists_of_models_say_what_each_can_do(scorer: httpx.Client) -> None:
 
 def test_commands_for_vectors_refuse_a_model_that_scores(scoring_home: Path, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("a few\n")
+    (tmp_path / "sts.csv").write_text("score,sentence1,sentence2\n1,a,b\n2,c,d\n")
     for arguments, sentence in (
         (("embed", "--text", "a", "--model", RERANKER), "does not embed"),
         (("embed", str(tmp_path / "texts.txt"), "-o", "v.npy", "--model", RERANKER), "does not embed"),
-        (("report", RERANKER), "reranker scores texts, and report cards are of models of vectors"),
+        (("report", RERANKER, "--sts", str(tmp_path / "sts.csv")), "--sts is for models of vectors, and"),
     ):
         done = run(*arguments, cwd=scoring_home)
         assert (1, True) == (done.returncode, sentence in done.stderr), done.stderr

@@ -1,5 +1,6 @@
 """report.json: what a report card says, as data. It lies beside an artifact and is not a part of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,30 +12,25 @@ from embed_onnx_export.report.environment import Machine
 REPORT, DATA = "report.md", "report.json"
 
 
-class Facts(Record, frozen=True, kw_only=True):
-    """What the model is. ``similarity`` is the one that its makers rank by."""
+class ModelFacts(Record, frozen=True, kw_only=True):
+    """What a model of any kind of output is."""
 
     name: str
     repo: str
     revision: str | None
     license: str | None
-    dimensions: int
     max_tokens: int | None
     modules: list[str]
-    pooling: list[str]
-    prompts: dict[str, str]
-    default_prompt: str | None
-    similarity: str
 
 
-class Measured(Record, frozen=True, kw_only=True):
-    """With what, and when. Names are those of files; ``neighbours`` says among what they are looked for.
+class Conditions(Record, frozen=True, kw_only=True):
+    """With what a model was measured, and when. Names are those of files.
 
-    ``load`` is the machine's average over a minute, which the measuring itself raises to its cores.
+    ``parity`` counts the items that are compared with the original. ``load`` is the machine's average over a
+    minute, which the measuring itself raises to its cores.
     """
 
     parity: int
-    neighbours: str
     pairs: str | None
     num_pairs: int
     retrieval: str | None
@@ -54,6 +50,48 @@ class Speed(Record, frozen=True, kw_only=True):
     most: float
 
 
+class Way(Record, frozen=True, kw_only=True):
+    """One way to run a model."""
+
+    runs_on: str
+    megabytes: float
+    speed: Speed
+
+
+class Report(Record, frozen=True, kw_only=True):
+    """A report card of any kind of output. ``created`` is in Unix seconds.
+
+    ``artifacts`` has a row for each precision that could be made; ``refused`` says why another could not.
+    """
+
+    created: int
+    command: str
+    machine: Machine
+    versions: dict[str, str | None]
+    model: ModelFacts
+    measured: Conditions
+    precision: Precision
+    original: Way
+    artifacts: Mapping[Precision, Way]
+    refused: str | None
+
+
+class Facts(ModelFacts, frozen=True, kw_only=True):
+    """What an embedder is. ``similarity`` is the one that its makers rank by."""
+
+    dimensions: int
+    pooling: list[str]
+    prompts: dict[str, str]
+    default_prompt: str | None
+    similarity: str
+
+
+class Measured(Conditions, frozen=True, kw_only=True):
+    """With what an embedder was measured. ``neighbours`` says among what they are looked for."""
+
+    neighbours: str
+
+
 class Scores(Record, frozen=True, kw_only=True):
     """Of vectors cut to so many dimensions, each at most 1; None where there was nothing to measure it with.
 
@@ -67,38 +105,26 @@ class Scores(Record, frozen=True, kw_only=True):
     recall: float | None
 
 
-class Row(Record, frozen=True, kw_only=True):
-    """One way to run the model. ``cosines`` are to the original, a text of ``parity`` each.
+class Row(Way, frozen=True, kw_only=True):
+    """One way to run an embedder. ``cosines`` are to the original, a text of ``parity`` each.
 
     ``parity`` has their figures, of short texts and of others, as the manifest does.
     ``scores`` begin with all dimensions.
     """
 
-    runs_on: str
-    megabytes: float
-    speed: Speed
     cosines: list[float]
     parity: Parity
     scores: list[Scores]
 
 
-class Card(Record, frozen=True, kw_only=True):
-    """A report card. ``created`` is in Unix seconds.
-
-    ``artifacts`` has a row for each precision that could be made; ``refused`` says why another could not.
-    """
+class Card(Report, frozen=True, kw_only=True):
+    """The report card of an embedder."""
 
     format: int = 2
-    created: int
-    command: str
-    machine: Machine
-    versions: dict[str, str | None]
     model: Facts
     measured: Measured
-    precision: Precision
     original: Row
     artifacts: dict[Precision, Row]
-    refused: str | None
 
 
 def exists(folder: Path) -> bool:
@@ -106,7 +132,7 @@ def exists(folder: Path) -> bool:
     return (folder / REPORT).exists()
 
 
-def write(card: Card, text: str, folder: Path) -> None:
+def write(card: Report, text: str, folder: Path) -> None:
     """Write both files, the one for people last; each is whole or is not there."""
     files.replace(folder / DATA, msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
     files.replace(folder / REPORT, text.encode())

@@ -1,11 +1,13 @@
-"""An artifact, its original and its other precision, measured side by side: the figures of a card."""
+"""An embedder's artifact, its original and its other precision, side by side: the figures of a card."""
 
 import contextlib
 import os
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import torch
@@ -17,19 +19,21 @@ from embed_onnx_export import parity, similarity
 from embed_onnx_export.checkpoint.original import Original, load_original
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.progress import Show
-from embed_onnx_export.report import environment, measure, texts
+from embed_onnx_export.report import environment, measure, texts, timing
 from embed_onnx_export.report.card import Card, Facts, Measured, Row
 from embed_onnx_export.report.datasets import Datasets
-from embed_onnx_export.report.measure import Embed, Scorer, Vectors, Workload
+from embed_onnx_export.report.measure import Embed, Scorer, Vectors
+from embed_onnx_export.report.timing import Run
 
+R = TypeVar("R")
 ORIGINAL = "original"
 MB = 1_000_000
 
 
-class Engine(msgspec.Struct, frozen=True):
+class Engine(msgspec.Struct, Generic[R], frozen=True):
     """One way to run the model, and what a row says of it besides its figures."""
 
-    embed: Embed
+    run: R
     runs_on: str
     megabytes: float
 
@@ -56,12 +60,13 @@ def card_of(subject: Subject, data: Datasets, show: Show) -> Card:
         vectors: dict[str, Vectors] = {}
         for name, engine in engines.items():
             show(f"embedding, {name}")
-            vectors[name] = measure.vectors(engine.embed, work, show.advance)
+            vectors[name] = measure.vectors(engine.run, work, show.advance)
         show("timing")
-        timed = measure.timed_texts(engines[ORIGINAL].embed)
+        bare = {name: partial(engine.run, "bare") for name, engine in engines.items()}
+        timed = timing.timed_items(bare[ORIGINAL], texts.mixed)
         this = models[subject.manifest.precision]
         num_tokens = sum(measure.num_tokens(this, timed))
-        speeds = measure.speeds({name: engine.embed for name, engine in engines.items()}, timed, num_tokens)
+        speeds = timing.speeds(bare, timed, num_tokens)
         lengths = measure.num_tokens(this, work.texts["bare"])
         long = parity.counted(lengths, SHORT_TOKENS, subject.manifest)
     show("scoring")
@@ -78,26 +83,39 @@ def card_of(subject: Subject, data: Datasets, show: Show) -> Card:
             scores=[scorer.score(vectors[name], dimensions) for dimensions in _cuts(subject.manifest)],
         )
     return Card(
-        created=int(time.time()),
-        command=_command(subject.manifest, data),
-        machine=environment.describe(),
-        versions=environment.versions(),
-        model=_facts(subject, original),
-        measured=_measured(data, work, timed, num_tokens),
-        precision=subject.manifest.precision,
+        **report_fields(subject, data),
+        model=Facts(
+            **model_facts(subject.manifest),
+            dimensions=subject.manifest.dense.dimensions,
+            pooling=list(subject.manifest.dense.pooling),
+            prompts=subject.manifest.prompts,
+            default_prompt=subject.manifest.default_prompt,
+            similarity=_similarity(original),
+        ),
+        measured=Measured(
+            **conditions(data, len(work.texts["bare"]), len(timed), num_tokens),
+            neighbours=work.neighbours,
+        ),
         original=rows.pop(ORIGINAL),
         artifacts={name: rows[name] for name in subject.folders},
-        refused=subject.refused,
     )
 
 
-def _engines(subject: Subject, original: Original, models: Mapping[Precision, Model]) -> dict[str, Engine]:
+def _engines(
+    subject: Subject, original: Original, models: Mapping[Precision, Model]
+) -> dict[str, Engine[Embed]]:
     """The original, and every precision in the order of their names."""
-    batch = measure.best_batch(original, texts.mixed(32))
-    weights = [name for name in subject.checkpoint.source.files if name.endswith(".safetensors")]
-    size = sum((subject.checkpoint.folder / name).stat().st_size for name in weights)
-    how = ", ".join(filter(None, ["PyTorch", measure.attention(original), f"batches of {batch}"]))
-    artifacts: dict[str, Engine] = {
+
+    def of_batch(batch: int) -> Run[str]:
+        return partial(measure.of_original(original, batch), "bare")
+
+    batch = timing.best_batch(of_batch, texts.mixed(timing.SAMPLE))
+    pytorch = Engine(
+        measure.of_original(original, batch),
+        in_pytorch(original.torch, batch),
+        checkpoint_megabytes(subject.checkpoint),
+    )
+    artifacts: dict[str, Engine[Embed]] = {
         name: Engine(
             measure.of_artifact(models[name]),
             models[name].kernels.runs_on,
@@ -105,7 +123,7 @@ def _engines(subject: Subject, original: Original, models: Mapping[Precision, Mo
         )
         for name in sorted(models)
     }
-    return {ORIGINAL: Engine(measure.of_original(original, batch), how, size / MB), **artifacts}
+    return {ORIGINAL: pytorch, **artifacts}
 
 
 def _cuts(manifest: Manifest) -> list[int]:
@@ -119,45 +137,65 @@ def _similarity(original: Original) -> str:
     return "dot" if str(original.torch.similarity_fn_name) == "dot" else "cosine"
 
 
-def _facts(subject: Subject, original: Original) -> Facts:
-    manifest = subject.manifest
-    return Facts(
-        name=manifest.name,
-        repo=manifest.source.repo,
-        revision=manifest.source.revision,
-        license=manifest.source.license,
-        dimensions=manifest.dense.dimensions,
-        max_tokens=manifest.max_tokens,
-        modules=[module.text for module in manifest.modules],
-        pooling=list(manifest.dense.pooling),
-        prompts=manifest.prompts,
-        default_prompt=manifest.default_prompt,
-        similarity=_similarity(original),
-    )
+def in_pytorch(original: torch.nn.Module, batch: int) -> str:
+    """What the original runs on, in words."""
+    return ", ".join(filter(None, ["PyTorch", measure.attention(original), f"batches of {batch}"]))
 
 
-def _measured(data: Datasets, work: Workload, timed: Sequence[str], num_tokens: int) -> Measured:
-    pairs, task = data.pairs, data.retrieval
-    return Measured(
-        parity=len(work.texts["bare"]),
-        neighbours=work.neighbours,
-        pairs=None if pairs is None else pairs.name,
-        num_pairs=0 if pairs is None else len(pairs.scores),
-        retrieval=None if task is None else task.name,
-        num_documents=0 if task is None else len(task.documents),
-        num_queries=0 if task is None else len(task.queries),
-        judgements_left_out=0 if task is None else task.unmatched,
-        load=os.getloadavg()[0],
-        timed_texts=len(timed),
-        timed_tokens=num_tokens,
-    )
+def checkpoint_megabytes(checkpoint: Checkpoint) -> float:
+    """The size of the original's weights."""
+    weights = [name for name in checkpoint.source.files if name.endswith(".safetensors")]
+    return sum((checkpoint.folder / name).stat().st_size for name in weights) / MB
+
+
+def report_fields(subject: Subject, data: Datasets) -> dict[str, Any]:
+    """The fields of a ``Report`` that are no figures."""
+    return {
+        "created": int(time.time()),
+        "command": _command(subject.manifest, data),
+        "machine": environment.describe(),
+        "versions": environment.versions(),
+        "precision": subject.manifest.precision,
+        "refused": subject.refused,
+    }
+
+
+def model_facts(manifest: Manifest) -> dict[str, Any]:
+    """The fields of ``ModelFacts``."""
+    return {
+        "name": manifest.name,
+        "repo": manifest.source.repo,
+        "revision": manifest.source.revision,
+        "license": manifest.source.license,
+        "max_tokens": manifest.max_tokens,
+        "modules": [module.text for module in manifest.modules],
+    }
+
+
+def conditions(data: Datasets, compared: int, timed: int, num_tokens: int) -> dict[str, Any]:
+    """The fields of ``Conditions``, of so many items that were compared, and timed, and their tokens."""
+    pairs, task = data.sts or data.pairs, data.retrieval
+    return {
+        "parity": compared,
+        "pairs": None if pairs is None else pairs.name,
+        "num_pairs": 0 if pairs is None else len(pairs.scores),
+        "retrieval": None if task is None else task.name,
+        "num_documents": 0 if task is None else len(task.documents),
+        "num_queries": 0 if task is None else len(task.queries),
+        "judgements_left_out": 0 if task is None else task.unmatched,
+        "load": os.getloadavg()[0],
+        "timed_texts": timed,
+        "timed_tokens": num_tokens,
+    }
 
 
 def _command(manifest: Manifest, data: Datasets) -> str:
     """What makes this report again; files by their names only."""
-    words = ["embed-onnx", "report", manifest.name]
-    if data.pairs is not None:
-        words += ["--sts", data.pairs.name]
-    if data.retrieval is not None:
-        words += ["--beir", data.retrieval.name]
-    return shlex.join(words)
+    options = {
+        "--sts": data.sts and data.sts.name,
+        "--pairs": data.pairs and data.pairs.name,
+        "--beir": data.retrieval and data.retrieval.name,
+        "--first-stage": data.first_stage,
+    }
+    words = [word for option, value in options.items() if value for word in (option, value)]
+    return shlex.join(["embed-onnx", "report", manifest.name, *words])

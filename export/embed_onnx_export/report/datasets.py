@@ -1,6 +1,6 @@
-"""Files to measure with: pairs of sentences with scores, and a retrieval task in BEIR's layout.
+"""Files to measure with: pairs of texts with scores, and a retrieval task in BEIR's layout.
 
-    FILE.csv       score,sentence1,sentence2
+    FILE.csv       score,sentence1,sentence2 of an embedder; score,text1,text2 of a model that scores
     FOLDER/        corpus.jsonl   {"_id": "d1", "title": "perhaps", "text": "..."} a line
                    queries.jsonl  {"_id": "q1", "text": "..."} a line
                    qrels.tsv      query-id, corpus-id, score; or qrels/test.tsv
@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import NoReturn
 
 import msgspec
+from msgspec.structs import replace
 
+from embed_onnx.artifact.manifest import Dense, Manifest, Output
+from embed_onnx.models import tasks
 from embed_onnx_export.errors import DatasetError
 
-PAIR_COLUMNS = ("score", "sentence1", "sentence2")
+STS_COLUMNS = ("score", "sentence1", "sentence2")
+PAIR_COLUMNS = ("score", "text1", "text2")
 JUDGEMENT_COLUMNS = ("query-id", "corpus-id", "score")
 
 
 class Pairs(msgspec.Struct, frozen=True):
-    """Pairs of sentences, and how alike people find each."""
+    """Pairs of texts, and how well people find that each fits: how alike, or whether it is an answer."""
 
     name: str
     first: list[str]
@@ -49,10 +53,54 @@ class Retrieval(msgspec.Struct, frozen=True):
 
 
 class Datasets(msgspec.Struct, frozen=True):
-    """What a report measures with, besides the texts of its own."""
+    """What a report measures with, besides the texts of its own.
 
+    ``sts`` are pairs for embedders and ``pairs`` those for models that score. ``first_stage`` names the
+    artifact of the embedder whose best documents a reranker ranks.
+    """
+
+    sts: Pairs | None = None
     pairs: Pairs | None = None
     retrieval: Retrieval | None = None
+    first_stage: str | None = None
+
+    def fitting(self, output: Output) -> "Datasets":
+        """The same without what is not for models of such an output."""
+        if isinstance(output, Dense):
+            return Datasets(sts=self.sts, retrieval=self.retrieval)
+        if "rerank" not in tasks.of(output):
+            return Datasets()
+        if self.retrieval is None or self.first_stage is None:
+            return Datasets(pairs=self.pairs)
+        return replace(self, sts=None)
+
+    def check(self, model: Manifest) -> None:
+        """Refuse what is not for a model.
+
+        Raises:
+            DatasetError: Its output is of another kind, or a part is missing.
+        """
+        if isinstance(model.output, Dense):
+            if self.pairs is not None or self.first_stage:
+                raise DatasetError(
+                    f"--pairs and --first-stage are for models that score texts, and {model.name} makes "
+                    "vectors; measure it with --sts and --beir"
+                )
+        elif self.sts is not None:
+            raise DatasetError(
+                f"--sts is for models of vectors, and {model.name} scores texts; measure it with --pairs"
+            )
+        elif "rerank" not in tasks.of(model.output):
+            if self != Datasets():
+                raise DatasetError(
+                    f"--pairs and --beir are for models that rank, and {model.name} only classifies; leave "
+                    "them out"
+                )
+        elif (self.retrieval is None) != (self.first_stage is None):
+            raise DatasetError(
+                "a reranker ranks what an embedder returns first; give both --beir FOLDER and --first-stage "
+                "NAME, the name of the embedder's artifact"
+            )
 
 
 class _Text(msgspec.Struct, frozen=True):
@@ -68,26 +116,34 @@ class _Text(msgspec.Struct, frozen=True):
         return f"{self.title or ''} {self.text}".strip()
 
 
-def read(sts: Path | None, beir: Path | None) -> Datasets:
+def read(
+    *,
+    sts: Path | None = None,
+    pairs: Path | None = None,
+    beir: Path | None = None,
+    first_stage: str | None = None,
+) -> Datasets:
     """The datasets of the command's options, read whole.
 
     Raises:
         DatasetError: A file cannot be read, or a line of it is wrong.
     """
     return Datasets(
-        None if sts is None else read_pairs(sts),
-        None if beir is None else read_retrieval(beir),
+        sts=None if sts is None else read_pairs(sts),
+        pairs=None if pairs is None else read_pairs(pairs, PAIR_COLUMNS),
+        retrieval=None if beir is None else read_retrieval(beir),
+        first_stage=first_stage,
     )
 
 
-def read_pairs(path: Path) -> Pairs:
-    """Pairs of sentences with scores.
+def read_pairs(path: Path, columns: Sequence[str] = STS_COLUMNS) -> Pairs:
+    """Pairs of texts with scores, in columns of these names.
 
     Raises:
         DatasetError: The file cannot be read, a column or value is missing, or every score is the same.
     """
     pairs = Pairs(path.name, [], [], [])
-    for line, row in _rows(path, PAIR_COLUMNS, ","):
+    for line, row in _rows(path, columns, ","):
         score, first, second = row
         pairs.scores.append(_number(score, path, line))
         pairs.first.append(first)

@@ -1,12 +1,12 @@
-"""What a report card is made of: the same texts through the original and its artifacts, scored and timed."""
+"""What an embedder's report card is made of: the same texts through the original and its artifacts."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
+import torch
 import transformers
 
 from embed_onnx.engine.vectors import normalize
@@ -15,26 +15,20 @@ from embed_onnx.models.options import Options
 from embed_onnx_export import parity, similarity
 from embed_onnx_export.checkpoint.original import Original
 from embed_onnx_export.report import scores, texts
-from embed_onnx_export.report.card import Scores, Speed
+from embed_onnx_export.report.card import Scores
 from embed_onnx_export.report.datasets import Datasets
 from embed_onnx_export.report.scores import Floats, Places
 
+T = TypeVar("T")
 Kind = Literal["bare", "text", "query", "document"]
 """How a text is meant: without any prompt, with the default one, or as retrieval has it."""
 Embed = Callable[[Kind, Sequence[str]], Floats]
 Vectors = Mapping[Kind, Floats]
 """A row for each text of a ``Workload``."""
 
-BATCHES = (8, 32)
-"""Of these PyTorch gets the faster one: small ones pad less, large ones keep more cores busy."""
-TEXTS_A_STEP = 128
+ITEMS_A_STEP = 128
 OWN_SENTENCES = 300
-"""Besides those of parity, where nothing is given to rank."""
-ROUNDS = 5
-TURN_SECONDS = 1.5
-"""About so long each engine runs in a round, if 32 to 400 texts are enough for that."""
-PAUSE = 0.05
-"""Threads of the engine before may spin for a moment."""
+"""Besides those of parity, where there is no dataset to rank."""
 
 
 class Workload(msgspec.Struct, frozen=True):
@@ -53,9 +47,9 @@ def workload(data: Datasets, messages: list[str]) -> Workload:
     """The texts of parity, and those of the datasets or, without any, more sentences of our own."""
     kinds: dict[Kind, list[str]] = {"bare": [*parity.sentences(), *messages]}
     neighbours = "these and others made up"
-    if data.pairs is not None:
-        kinds["text"] = list(dict.fromkeys([*data.pairs.first, *data.pairs.second]))
-        neighbours = f"the sentences of {data.pairs.name}"
+    if data.sts is not None:
+        kinds["text"] = list(dict.fromkeys([*data.sts.first, *data.sts.second]))
+        neighbours = f"the sentences of {data.sts.name}"
     if data.retrieval is not None:
         kinds |= {"query": data.retrieval.queries, "document": data.retrieval.documents}
         neighbours = f"the documents of {data.retrieval.name}, for its queries"
@@ -92,32 +86,31 @@ def of_artifact(model: Model) -> Embed:
     return lambda kind, inputs: model.encode(list(inputs), **options[kind])
 
 
-def attention(original: Original) -> str:
+def attention(original: torch.nn.Module) -> str:
     """The name of the attention that the original runs with; empty for one without."""
-    models = (
-        module for module in original.torch.modules() if isinstance(module, transformers.PreTrainedModel)
-    )
+    models = (module for module in original.modules() if isinstance(module, transformers.PreTrainedModel))
     return next((str(module.config._attn_implementation) for module in models), "")
-
-
-def best_batch(original: Original, inputs: Sequence[str]) -> int:
-    """The batch size that is fastest for some texts."""
-    of_original(original, BATCHES[0])("bare", inputs)  # not counted: lazy allocations
-    return min(BATCHES, key=lambda batch: _seconds(of_original(original, batch), inputs))
 
 
 def vectors(embed: Embed, work: Workload, advance: Callable[[int], None]) -> Vectors:
     """Embed a workload, long texts first; calls ``advance`` with the number of each step."""
-    embedded: dict[Kind, Floats] = {}
-    for kind, inputs in work.texts.items():
-        order = sorted(range(len(inputs)), key=lambda place: -len(inputs[place]))
-        parts = []
-        for first in range(0, len(order), TEXTS_A_STEP):
-            part = [inputs[place] for place in order[first : first + TEXTS_A_STEP]]
-            parts.append(embed(kind, part))
-            advance(len(part))
-        embedded[kind] = np.concatenate(parts)[np.argsort(order)]
-    return embedded
+    return {kind: in_steps(partial(embed, kind), inputs, len, advance) for kind, inputs in work.texts.items()}
+
+
+def in_steps(
+    run: Callable[[Sequence[T]], Floats],
+    items: Sequence[T],
+    length: Callable[[T], int],
+    advance: Callable[[int], None],
+) -> Floats:
+    """The rows of some items, computed a step at a time, long ones first; calls ``advance`` after each."""
+    order = sorted(range(len(items)), key=lambda place: -length(items[place]))
+    parts = []
+    for first in range(0, len(order), ITEMS_A_STEP):
+        part = [items[place] for place in order[first : first + ITEMS_A_STEP]]
+        parts.append(run(part))
+        advance(len(part))
+    return np.concatenate(parts)[np.argsort(order)]
 
 
 class Scorer:
@@ -128,8 +121,8 @@ class Scorer:
         places = {text: place for place, text in enumerate(work.texts.get("text", []))}
         self._pairs = (
             None
-            if data.pairs is None
-            else [[places[text] for text in side] for side in (data.pairs.first, data.pairs.second)]
+            if data.sts is None
+            else [[places[text] for text in side] for side in (data.sts.first, data.sts.second)]
         )
         self._expected = self._ranked(original)
 
@@ -138,9 +131,9 @@ class Scorer:
         short = {kind: rows[:, :dimensions] for kind, rows in vectors.items()}
         ranked = self._ranked(short)
         spearman = None
-        if self._data.pairs is not None and self._pairs is not None:
+        if self._data.sts is not None and self._pairs is not None:
             first, second = (short["text"][places] for places in self._pairs)
-            spearman = scores.spearman(similarity.cosines(first, second), self._data.pairs.scores)
+            spearman = scores.spearman(similarity.cosines(first, second), self._data.sts.scores)
         task = self._data.retrieval
         return Scores(
             dimensions=dimensions,
@@ -164,35 +157,6 @@ class Scorer:
         return rows if self._dot else normalize(rows)
 
 
-def timed_texts(embed: Embed) -> list[str]:
-    """As many texts of mixed length as this engine embeds in one turn."""
-    few = texts.mixed(32)
-    return texts.mixed(int(np.clip(len(few) * TURN_SECONDS / _seconds(embed, few), 32, 400)))
-
-
 def num_tokens(model: Model, inputs: Sequence[str]) -> list[int]:
     """Tokens of each text, special ones included, without a prompt."""
     return [item.num_tokens for item in model.tokenize(list(inputs), Options(prompt=""))]
-
-
-def speeds(ways: Mapping[str, Embed], inputs: Sequence[str], tokens: int) -> dict[str, Speed]:
-    """Tokens a second of each, for texts of so many tokens; in turns, as the machine has its spells."""
-    names = list(ways)
-    taken: dict[str, list[float]] = {name: [] for name in names}
-    for name in names:
-        ways[name]("bare", inputs)  # not counted: lazy allocations
-    for turn in range(ROUNDS):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            time.sleep(PAUSE)
-            taken[name].append(tokens / _seconds(ways[name], inputs))
-    return {
-        name: Speed(median=float(np.median(rates)), least=min(rates), most=max(rates))
-        for name, rates in taken.items()
-    }
-
-
-def _seconds(embed: Embed, inputs: Sequence[str]) -> float:
-    started = time.perf_counter()
-    embed("bare", inputs)
-    return time.perf_counter() - started

@@ -1,12 +1,11 @@
 """``embed-onnx report``: finds an artifact and its original, makes its other precision, writes the card."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from embed_onnx.artifact.manifest import Dense, Precision
+from embed_onnx.artifact.manifest import Precision, Scores
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx_export import artifact, progress
@@ -19,18 +18,16 @@ from embed_onnx_export.report.datasets import Datasets
 OTHER: dict[Precision, Precision] = {"int8": "float32", "float32": "int8"}
 
 
-def report_all(entries: Sequence[Entry], artifacts: Path, data: Datasets) -> list[Path]:
-    """Write the report cards of artifacts, one after the other; says where.
+def write(entry: Entry, artifacts: Path, data: Datasets) -> Path:
+    """Write the report card of an artifact; says where.
 
     Raises:
-        ExportError: An artifact is absent or out of date, or cannot be measured; those before it are done.
+        ExportError: The artifact is absent or out of date, or cannot be measured.
+        DatasetError: A dataset is not for models of its kind.
         SetupError: The environment names kernels that cannot be used here.
     """
     native.find()  # said now, and not after minutes of measuring
-    return [_report(entry, artifacts / entry.name, data) for entry in entries]
-
-
-def _report(entry: Entry, folder: Path, data: Datasets) -> Path:
+    folder = artifacts / entry.name
     with progress.bars() as bars:
         show = Show(bars, f"{entry.name}: report")
         show("finding")
@@ -41,13 +38,12 @@ def _report(entry: Entry, folder: Path, data: Datasets) -> Path:
                 f"{folder} holds no artifact of {entry.name} as it is listed now; "
                 f"run `embed-onnx export {entry.name}` first"
             )
-        if not isinstance(manifest.output, Dense):
-            raise ExportError(
-                f"{entry.name} scores texts, and report cards are of models of vectors; `embed-onnx models` "
-                "says how near its scores are to its original's"
-            )
-        from embed_onnx_export import build  # noqa: PLC0415 - torch takes seconds to import
-        from embed_onnx_export.report import comparison  # noqa: PLC0415 - torch takes seconds to import
+        data.check(manifest)
+        # They import torch, which takes seconds.
+        from embed_onnx_export import build, build_scores  # noqa: PLC0415
+        from embed_onnx_export.report import comparison, score_comparison, score_text  # noqa: PLC0415
+
+        scoring = isinstance(manifest.output, Scores)
 
         with (
             progress.explained(entry.name, folder, show),
@@ -58,13 +54,19 @@ def _report(entry: Entry, folder: Path, data: Datasets) -> Path:
             refused = None
             other.mkdir()
             try:
-                build.build(replace(entry, precision=OTHER[entry.precision]), changed, other, show)
+                make = build_scores.make if scoring else build.build
+                make(replace(entry, precision=OTHER[entry.precision]), changed, other, show)
             except ExportError as err:
                 refused = str(err)
             folders = {manifest.precision: folder}
             if refused is None:
                 folders[OTHER[manifest.precision]] = other
-            result = comparison.card_of(comparison.Subject(manifest, changed, folders, refused), data, show)
-            card.write(result, report_text.markdown(result), folder)
+            subject = comparison.Subject(manifest, changed, folders, refused)
+            if scoring:
+                scored = score_comparison.card_of(subject, data, artifacts, show)
+                card.write(scored, score_text.markdown(scored), folder)
+            else:
+                embedded = comparison.card_of(subject, data, show)
+                card.write(embedded, report_text.markdown(embedded), folder)
         show("done")
     return folder / card.REPORT

@@ -1,6 +1,7 @@
 """Scores of rankings: Spearman, neighbours that are shared, nDCG, recall."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,22 @@ QUERIES_A_BLOCK = 256
 """Ranked in one go, so that memory does not grow with queries times documents."""
 
 
-def spearman(values: Sequence[float] | NDArray[np.float64], others: Sequence[float]) -> float:
+def spearman(values: Sequence[float] | NDArray[Any], others: Sequence[float]) -> float:
     """Spearman's rank correlation, -1 to 1, by scipy: equal values share the mean of their ranks."""
     return float(stats.spearmanr(values, others).statistic)
+
+
+def average_precision(values: NDArray[np.float32], labels: Sequence[float]) -> float | None:
+    """The precision down to each pair that fits, 0 to 1, a mean over these; None unless labels are 0 and 1.
+
+    Equal values stand at one rank, the last of theirs, as in scikit-learn's ``average_precision_score``.
+    """
+    if set(labels) != {0.0, 1.0}:
+        return None
+    order = np.argsort(-values, kind="stable")
+    ends = np.flatnonzero(np.diff(values[order], append=np.nan))
+    hits = np.cumsum(np.array(labels)[order])[ends]
+    return float(np.diff(hits, prepend=0) @ (hits / (ends + 1)) / hits[-1])
 
 
 def nearest(queries: Floats, documents: Floats, leave_out: Sequence[int], at: int = 10) -> Places:
