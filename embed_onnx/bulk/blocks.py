@@ -17,6 +17,10 @@ BLOCK_SIZE = 262_144
 """A block ends at so many records, or after the one that reaches so many characters or bytes."""
 
 
+PLACES = ("first", "second")
+"""Of the texts of a pair, in words."""
+
+
 class Position(msgspec.Struct, frozen=True):
     """Where reading stands: the file, its records and all records before it.
 
@@ -39,14 +43,14 @@ class Reject(msgspec.Struct, frozen=True):
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
-    """Records of one file that follow each other.
+    """Records of one file that follow each other; ``texts`` are strings, or pairs of them as tuples.
 
     ``texts``, ``indexes``, ``lines`` and each of the ``columns`` have an item a text. ``read`` are the
     bytes of all files before the end of the block; None of standard input.
     """
 
     file: str
-    texts: list[str]
+    texts: list[Any]
     indexes: list[int]
     lines: list[int]
     columns: list[Column]
@@ -69,7 +73,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(NamedTuple):
-    """``text`` is whatever stands in its place; with a reason, there is nothing to look at."""
+    """``text`` is whatever stands in its place, or a tuple of two; with a reason, there is nothing to see."""
 
     line: int
     text: Any
@@ -83,17 +87,34 @@ def _take(column: Column, places: list[int]) -> Column:
     )
 
 
+def item(*values: Any) -> Any:
+    """What one value stands for, or the pair of two."""
+    return values if len(values) > 1 else values[0]
+
+
 def fault(text: object, encoding: str = "UTF-8") -> str:
-    """Why something is not a text to embed; empty if it is one. ``encoding`` is that of its file."""
+    """Why something is not a text to embed, or a pair of them to score; empty if it is one.
+
+    ``encoding`` is that of its file.
+    """
+    if isinstance(text, tuple):
+        faults = (
+            _fault(part, f"the {number} text", encoding) for number, part in zip(PLACES, text, strict=True)
+        )
+        return next(filter(None, faults), "")
+    return _fault(text, "the text", encoding)
+
+
+def _fault(text: object, name: str, encoding: str) -> str:
     if text is None:
-        return "the text is null"
+        return f"{name} is null"
     if isinstance(text, bytes):
-        return f"the text is not valid {encoding}"
+        return f"{name} is not valid {encoding}"
     if not isinstance(text, str):
-        return f"the text is of type {type(text).__name__}, not a string"
+        return f"{name} is of type {type(text).__name__}, not a string"
     if not text:
-        return "the text is empty"
-    return "" if is_unicode(text) else f"the text is not valid {encoding}"
+        return f"{name} is empty"
+    return "" if is_unicode(text) else f"{name} is not valid {encoding}"
 
 
 def is_unicode(text: str) -> bool:

@@ -46,17 +46,45 @@ class File(msgspec.Struct, frozen=True):
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """What is read, all of one kind. Without a ``header``, columns go by their numbers, from 1.
 
-    ``delimiter`` is None without that option, and ``encoding`` the name that Python gives it.
+    ``delimiter`` is None without that option, and ``encoding`` the name that Python gives it. ``second`` is
+    where the second texts of pairs are, the first being in ``field``; a plan of single texts is without it.
     """
 
     files: tuple[File, ...]
     kind: Kind
     field: str = FIELD
+    second: str | msgspec.UnsetType = msgspec.UNSET
     id: str | None = None
     keep: tuple[str, ...] = ()
     header: bool = True
     delimiter: str | None = None
     encoding: str = UTF_8
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Where the text is, or both texts of a pair are."""
+        return (self.field,) if self.second is msgspec.UNSET else (self.field, self.second)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether a record is a pair of texts."""
+        return self.second is not msgspec.UNSET
+
+    @property
+    def option(self) -> str:
+        """What messages say of the option that names the fields."""
+        return (
+            "the columns of both texts with --pair" if self.pairs else "the column of the texts with --field"
+        )
+
+    @property
+    def options(self) -> str:
+        """The options that name columns."""
+        return f"{self._flag}, --id and --keep"
+
+    @property
+    def _flag(self) -> str:
+        return "--pair" if self.pairs else "--field"
 
     @property
     def separator(self) -> str:
@@ -106,7 +134,7 @@ def find(names: Sequence[str], kind: Kind | None, *, output: Path | None = None,
     first = kinds[paths[0]]
     for path, other in kinds.items():
         if other != first:
-            raise SetupError(f"{paths[0]} is {first} and {path} is {other}; embed one kind at a time")
+            raise SetupError(f"{paths[0]} is {first} and {path} is {other}; give files of one kind at a time")
     inputs = Inputs(files=tuple(stat(path) for path in paths), kind=first, **columns)
     _check_columns(inputs)
     return inputs
@@ -153,11 +181,16 @@ def _check_columns(inputs: Inputs) -> None:
         )
     if inputs.kind == "parquet" and inputs.encoding != UTF_8:
         raise SetupError("--encoding is for files of lines, and Parquet is always UTF-8; leave it out")
-    for name in () if inputs.header else (inputs.field, *inputs.columns):
+    if inputs.pairs and inputs.kind == "txt":
+        raise SetupError(
+            "a line of text is no pair of texts; give CSV, TSV, JSON lines or Parquet, or --query TEXT"
+        )
+    for name in () if inputs.header else (*inputs.fields, *inputs.columns):
         if not name.isdecimal() or int(name) < 1:
+            example = "--pair 1,2" if inputs.pairs else "--field 1"
             raise SetupError(
                 f"without a header, columns go by their numbers, from 1, and {name!r} is not one; give "
-                "numbers to --field, --id and --keep, such as --field 1"
+                f"numbers to {inputs.options}, such as {example}"
             )
 
 
@@ -181,7 +214,9 @@ def _expand(name: str, output: Path | None) -> list[str]:
     hits = (path for path in glob.glob(name, recursive=True) if Path(path).is_file())  # noqa: PTH207
     matches = sorted(path for path in hits if output is None or not belongs(path, output))
     if not matches:
-        raise SetupError(f"{name} does not exist, and matches no file; to embed a text itself, use --text")
+        raise SetupError(
+            f"{name} does not exist, and matches no file; to embed a text itself, use `embed --text`"
+        )
     return [str(Path(path).absolute()) for path in matches]
 
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import msgspec
 
@@ -26,10 +26,10 @@ from embed_onnx import files
 from embed_onnx.bulk.blocks import Position, Reject
 from embed_onnx.bulk.inputs import REJECTS, STANDARD_INPUT, Inputs
 from embed_onnx.bulk.writers import MAIN, Meta, Writer
-from embed_onnx.engine.dtypes import DType
 from embed_onnx.errors import SetupError
 from embed_onnx.system.signals import Interruption
 
+P = TypeVar("P", bound="Plan")
 COMMIT_SECONDS = 2.0
 """The most written work that a kill costs, besides the blocks that are being embedded."""
 JOURNAL = "journal.json"
@@ -37,7 +37,7 @@ REJECTS_FILE = "rejects.jsonl"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """All that decides what a result holds.
+    """What decides what any result holds; each command adds its own options.
 
     ``artifact`` is the sha256 of the model's file, ``manifest`` that of the manifest, which has those of all
     other files and how the model is used.
@@ -52,11 +52,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     manifest: str
     precision: str
     runs_on: str
-    prompt: str
-    dimensions: int
-    dtype: DType
-    truncate: bool
-    literal_special_tokens: bool = False
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -146,7 +141,7 @@ class Journal:
                 self._files[name].write(head)
             self.commit()
             return
-        _check_plan(read_plan(self._output), self._plan, self._output)
+        _check_plan(read_plan(self._output, type(self._plan)), self._plan, self._output)
         self.state = state
         if state.finished is not None:
             return
@@ -222,27 +217,27 @@ def read_state(output: Path) -> State | None:
     return state
 
 
-def read_plan(output: Path) -> Plan | None:
-    """The plan of the run at an output; None where there is none.
+def read_plan(output: Path, kind: type[P]) -> P | None:
+    """The plan of the run at an output; None where there is none, or one of another kind of command.
 
     Raises:
         SetupError: It cannot be read.
     """
-    plan: Plan | None = _read(folder(output) / "plan.json", Plan)
+    plan: P | None = _read(folder(output) / "plan.json", kind)
     return plan
 
 
 def _read(path: Path, kind: Any) -> Any:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
+    except (FileNotFoundError, msgspec.ValidationError):
         return None
     except ValueError as err:
         raise SetupError(f"{path} cannot be read: {err}; start again with --restart") from None
 
 
 def _check_plan(old_plan: Plan | None, new_plan: Plan, output: Path) -> None:
-    differences = ["its plan is gone"] if old_plan is None else _differences(old_plan, new_plan)
+    differences = ["it did something else"] if old_plan is None else _differences(old_plan, new_plan)
     if differences:
         raise SetupError(
             f"{folder(output)} holds an unfinished run of another command: {'; '.join(differences)}. "

@@ -132,9 +132,8 @@ def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
     size = 0
     for record in records:
         chunk.append(record)
-        size += sum(
-            len(value) for value in (record.text, *record.columns) if isinstance(value, str | msgspec.Raw)
-        )
+        texts = record.text if isinstance(record.text, tuple) else (record.text,)
+        size += sum(len(value) for value in (*texts, *record.columns) if isinstance(value, str | msgspec.Raw))
         if len(chunk) == BLOCK_RECORDS or size >= BLOCK_SIZE:
             yield chunk
             chunk, size = [], 0

@@ -1,6 +1,6 @@
-"""Embedding without a server: files of any size into one file, or a few texts as JSON lines.
+"""What every run on files does, whatever it computes: files of any size into one file, without a server.
 
-    reader -> blocks of records -> tokenized and embedded, some blocks at a time -> writer and journal
+    reader -> blocks of records -> tokenized and computed, some blocks at a time -> writer and journal
 
 Blocks come out in the order they went in. What is in memory is a fixed number of blocks.
 """
@@ -9,47 +9,33 @@ import contextlib
 import hashlib
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import msgspec
-import numpy as np
 
 from embed_onnx import __version__, files
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.bulk import journal, readers, writers
-from embed_onnx.bulk.blocks import Block, fault
+from embed_onnx.bulk.blocks import Block
 from embed_onnx.bulk.inputs import Inputs, belongs
-from embed_onnx.bulk.journal import Journal, Plan
+from embed_onnx.bulk.journal import Journal, Plan, State
 from embed_onnx.bulk.progress import Progress
 from embed_onnx.bulk.writers import Meta, Rows, Writer
-from embed_onnx.engine import dtypes
-from embed_onnx.engine.dtypes import DType
+from embed_onnx.engine.dtypes import Stored
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import EmbedError, InferenceFailed, SetupError
-from embed_onnx.models import isolate, prompts, registry
+from embed_onnx.models import registry, tasks
 from embed_onnx.models.model import Model
-from embed_onnx.models.options import Options
+from embed_onnx.models.tasks import Task
+from embed_onnx.models.tokenizer import Tokens
 from embed_onnx.settings import Settings
 
-CALIBRATION_ROWS = 4096
-"""Rows, of the first, over which the ranges of int8 are taken."""
-CALIBRATION_BLOCKS = 1024
-"""Blocks to look for them in, so that a file of bad records does not fill the memory."""
 BLOCKS_BESIDE = 4
 """Blocks in flight besides one a lane: enough to keep the lanes busy while others are written."""
-
-
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model, and how."""
-
-    settings: Settings
-    model: str | None = None
-    prompt_name: str | None = None
-    dimensions: int | None = None
-    dtype: DType = "float32"
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,50 +46,56 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     restart: bool = False
 
 
-class _Result(msgspec.Struct, frozen=True):
-    """A block, without its texts, and its vectors, float32 [texts, dimensions]."""
+class Result(msgspec.Struct, frozen=True):
+    """A block, without its texts, and what was computed of them, float32 [texts, width]."""
 
     block: Block
-    vectors: Vector
+    values: Vector
     tokens: list[int]
     truncated: list[bool]
 
 
-class _Engine(msgspec.Struct, frozen=True):
-    """A model that is loaded, and how it is asked."""
-
-    model: Model
-    options: Options
-    lanes: int
+M = TypeVar("M", bound=Meta)
+M_co = TypeVar("M_co", bound=Meta, covariant=True)
 
 
-def embed_texts(texts: Sequence[str], choice: Choice) -> None:
-    """Embed a few texts, in order, as JSON lines on standard output.
+class Work(Protocol[M_co]):
+    """What a run computes of its blocks, by a model that is loaded."""
 
-    Raises:
-        SetupError: The model's artifact is not there, a text is empty, or the dtype is int8.
-        InvalidRequest: A text or an option is wrong.
-    """
-    if choice.dtype == "int8":
-        raise SetupError("int8 takes ranges over many texts; embed a file, or choose another --dtype")
-    for number, text in enumerate(texts, start=1):
-        if reason := fault(text):
-            raise SetupError(f"text {number}: {reason}; leave it out")
-    with _engine(choice) as engine:
-        result = engine.model.embed_now(texts, engine.options)
-    writer = writers.json_lines(Inputs(files=(), kind="txt"))
-    rows = Rows(
-        indexes=range(len(texts)),
-        columns=[],
-        tokens=[item.num_tokens for item in result.tokens],
-        truncated=[item.truncated for item in result.tokens],
-        vectors=dtypes.convert(result.vectors, choice.dtype),
-    )
-    sys.stdout.buffer.writelines(writer.encode(rows))
+    @property
+    def plan(self) -> Plan:
+        """All that decides what the result holds."""
+
+    @property
+    def lanes(self) -> int:
+        """Sequences that are computed at the same time."""
+
+    def writer(self, output: Path) -> Writer:
+        """What writes an output.
+
+        Raises:
+            SetupError: It cannot keep the columns.
+        """
+
+    def compute(self, block: Block) -> Result:
+        """The values of a block; a text that the model cannot take becomes a reject."""
+
+    def prepare(self, results: Iterator[Result], state: State) -> Iterator[Result]:
+        """The same results, once the state has what must be known before the first is written."""
+
+    def stored(self, values: Vector, state: State) -> Stored:
+        """Values as they are written."""
+
+    def meta(self, state: State, fields: dict[str, Any]) -> M_co:
+        """What the result says of itself; ``fields`` are those of a ``Meta``."""
 
 
-def embed_files(inputs: Inputs, target: Target, choice: Choice) -> Meta:
-    """Embed files into one, from where an earlier run of the same command stopped; say what came of it.
+def run(
+    inputs: Inputs, target: Target, opened: contextlib.AbstractContextManager[Work[M]], kind: type[M]
+) -> M:
+    """Compute files into one, from where an earlier run of the same command stopped; say what came of it.
+
+    The model is loaded by entering ``opened``, once the files have been looked at.
 
     Raises:
         SetupError: The model's artifact, a file or a column is not there, or the output holds something else.
@@ -112,19 +104,18 @@ def embed_files(inputs: Inputs, target: Target, choice: Choice) -> Meta:
     output = target.output
     _check_output(inputs, output)
     readers.check(inputs)
-    with _engine(choice) as engine:
-        plan = _plan(inputs, engine, choice.dtype)
-        writer = writers.writer(output, inputs, choice.dtype, plan.dimensions)
+    with opened as work:
+        plan, writer = work.plan, work.writer(output)
         if output.exists() and not target.force:
-            meta = _complete(output, plan)
+            meta = _complete(output, plan, kind)
             if meta is not None:
                 return meta
         with journal.at(output, plan, writer, restart=target.restart) as run:
             if run.state.finished is None:
-                _run(engine, run, writer, plan)
+                _run(work, run, writer)
             elif not journal.same_each_time(plan):
                 readers.check_same(inputs, run.state.position)
-            meta = _meta(run, plan)
+            meta = work.meta(run.state, _meta_fields(run.state, plan))
             run.finish(meta)
             return meta
 
@@ -144,26 +135,27 @@ def _check_output(inputs: Inputs, output: Path) -> None:
 
 
 @contextlib.contextmanager
-def _engine(choice: Choice) -> Iterator[_Engine]:
-    """The model of a choice, loaded; its options have been tried."""
-    settings = msgspec.structs.replace(choice.settings, queue_tokens=sys.maxsize)
-    entries = _entries(registry.entries_to_serve(settings), choice.model)
+def engine(settings: Settings, name: str | None, task: Task) -> Iterator[tuple[Model, str | None, int]]:
+    """The model of a name, loaded alone, its prompt by that name, and the number of its lanes.
+
+    Without a name it is the first that can do the task.
+
+    Raises:
+        SetupError: Its artifact is not there.
+        TaskNotSupported: It cannot do the task.
+    """
+    settings = msgspec.structs.replace(settings, queue_tokens=sys.maxsize)
+    entries = _entries(registry.entries_to_serve(settings), name, task, settings.artifacts)
     with registry.Registry(entries, settings) as models:
         models.load()
-        with models.use(choice.model, "embed") as (model, prompt_name):
-            options = Options(
-                prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
-                dimensions=choice.dimensions,
-                truncate=settings.truncate,
-            )
-            model.embed_now(["a"], options)
-            yield _Engine(model, options, models.scheduler.lanes)
+        with models.use(name, task) as (model, prompt_name):
+            yield model, prompt_name, models.scheduler.lanes
 
 
-def _entries(entries: list[Entry], name: str | None) -> list[Entry]:
+def _entries(entries: list[Entry], name: str | None, task: Task, artifacts: Path) -> list[Entry]:
     """The entry of that name, so that no other is loaded; all, if none has it."""
     if name is None:
-        return entries[:1]
+        return [next((entry for entry in entries if _can(artifacts / entry.name, task)), entries[0])]
     for variant in (name, name.rpartition(":")[0]):
         matches = [entry for entry in entries if variant in (entry.name, *entry.aliases)]
         matches = matches or [entry for entry in entries if variant in entry.names()]
@@ -172,42 +164,62 @@ def _entries(entries: list[Entry], name: str | None) -> list[Entry]:
     return entries
 
 
-def _plan(inputs: Inputs, engine: _Engine, dtype: DType) -> Plan:
-    described, options = engine.model.manifest, engine.options
-    return Plan(
-        inputs=inputs,
-        model=described.name,
-        repo=described.source.repo,
-        revision=described.source.revision,
-        artifact=described.sha256[manifest.MODEL],
-        manifest=described.sha256[manifest.MANIFEST],
-        precision=described.precision,
-        runs_on=engine.model.kernels.runs_on,
-        prompt=prompts.resolve(described, options),
-        dimensions=options.dimensions or described.dense.dimensions,
-        dtype=dtype,
-        truncate=options.truncate,
-        literal_special_tokens=engine.model.files.literal_special_tokens,
+def _can(folder: Path, task: Task) -> bool:
+    """Whether an artifact is there and can do a task."""
+    return (folder / manifest.MANIFEST).exists() and tasks.CAN[task](manifest.read(folder).output)
+
+
+def plan_fields(inputs: Inputs, model: Model) -> dict[str, Any]:
+    """The fields of a ``Plan``."""
+    described = model.manifest
+    return {
+        "inputs": inputs,
+        "model": described.name,
+        "repo": described.source.repo,
+        "revision": described.source.revision,
+        "artifact": described.sha256[manifest.MODEL],
+        "manifest": described.sha256[manifest.MANIFEST],
+        "precision": described.precision,
+        "runs_on": model.kernels.runs_on,
+    }
+
+
+def result(
+    block: Block, failures: dict[int, EmbedError], values: Vector, tokens: list[Tokens], noun: str = "text"
+) -> Result:
+    """What was computed of a block, whose items of these places have failed; a ``noun`` is an item."""
+    reasons = {place: _reason(err, noun) for place, err in failures.items()}
+    return Result(
+        msgspec.structs.replace(block.without(reasons), texts=[]),
+        values,
+        [item.num_tokens for item in tokens],
+        [item.truncated for item in tokens],
     )
+
+
+def _reason(err: EmbedError, noun: str) -> str:
+    """Why an item was rejected."""
+    if isinstance(err, InferenceFailed):
+        return f"the model failed on the {noun}: {err}"
+    return str(err).partition(";")[0].replace("input[0]", f"the {noun}")
 
 
 def _digest(plan: Plan) -> str:
     return hashlib.sha256(msgspec.json.encode(plan)).hexdigest()
 
 
-def _meta(run: Journal, plan: Plan) -> Meta:
-    state = run.state
-    same = ("model", "repo", "revision", "artifact", "precision", "runs_on", "prompt", "dimensions", "dtype")
-    counts = ("rows", "rejected", "truncated", "tokens", "ranges", "calibration_rows")
-    return Meta(
-        embed_onnx=__version__,
-        plan=_digest(plan),
+def _meta_fields(state: State, plan: Plan) -> dict[str, Any]:
+    same = ("model", "repo", "revision", "artifact", "precision", "runs_on")
+    counts = ("rows", "rejected", "truncated", "tokens")
+    return {
+        "embed_onnx": __version__,
+        "plan": _digest(plan),
         **{name: getattr(plan, name) for name in same},
         **{name: getattr(state, name) for name in counts},
-    )
+    }
 
 
-def _complete(output: Path, plan: Plan) -> Meta | None:
+def _complete(output: Path, plan: Plan, kind: type[M]) -> M | None:
     """What a finished output of the same plan says of itself; None if only its last steps are missing.
 
     Raises:
@@ -216,32 +228,30 @@ def _complete(output: Path, plan: Plan) -> Meta | None:
     state = journal.read_state(output)
     if state is not None and state.finished is not None:
         return None
-    meta = writers.meta_of(output)
+    meta = writers.meta_of(output, kind)
     if meta is None or meta.plan != _digest(plan) or not journal.same_each_time(plan):
         raise SetupError(f"{output} exists; --force overwrites it, or choose another --output")
     journal.tidy(output)
     return meta
 
 
-def _run(engine: _Engine, run: Journal, writer: Writer, plan: Plan) -> None:
-    """Embed and write all that is left."""
-    blocks = _embedded(engine, plan.inputs, run)
-    if plan.dtype == "int8" and run.state.ranges is None:
-        blocks = _calibrated(blocks, run)
-    with Progress(plan.inputs.size, done=run.state.rows) as progress:
-        for item in blocks:
-            _write(item, run, writer, plan)
+def _run(work: Work[Any], run: Journal, writer: Writer) -> None:
+    """Compute and write all that is left."""
+    results = work.prepare(_computed(work, run), run.state)
+    with Progress(work.plan.inputs.size, done=run.state.rows) as progress:
+        for item in results:
+            _write(item, run, writer, work)
             progress.add(len(item.tokens), sum(item.tokens), item.block.read)
 
 
-def _embedded(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Result]:
-    """All blocks from where a run is, embedded, in order; so many are in flight that no lane idles."""
-    blocks = engine.lanes + BLOCKS_BESIDE
-    waiting: deque[Future[_Result]] = deque()
-    pool = ThreadPoolExecutor(blocks, thread_name_prefix="embed")
+def _computed(work: Work[Any], run: Journal) -> Iterator[Result]:
+    """All blocks from where a run is, computed, in order; so many are in flight that no lane idles."""
+    blocks = work.lanes + BLOCKS_BESIDE
+    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(blocks, thread_name_prefix="bulk")
     try:
-        for block in readers.blocks(inputs, run.state.position):
-            waiting.append(pool.submit(_embed, engine, block))
+        for block in readers.blocks(work.plan.inputs, run.state.position):
+            waiting.append(pool.submit(work.compute, block))
             if len(waiting) == blocks:
                 yield waiting.popleft().result()
         while waiting:
@@ -250,57 +260,14 @@ def _embedded(engine: _Engine, inputs: Inputs, run: Journal) -> Iterator[_Result
         pool.shutdown(wait=False, cancel_futures=True)  # what runs ends with the engine
 
 
-def _embed(engine: _Engine, block: Block) -> _Result:
-    """A block's vectors; a text that the model cannot take becomes a reject."""
-    isolated = isolate.embed(engine.model, block.texts, engine.options)
-    reasons = {place: _reason(err) for place, err in isolated.failures.items()}
-    without = msgspec.structs.replace(block.without(reasons), texts=[])
-    embedded = isolated.embedded
-    tokens = [item.num_tokens for item in embedded.tokens]
-    return _Result(without, embedded.vectors, tokens, [item.truncated for item in embedded.tokens])
-
-
-def _reason(err: EmbedError) -> str:
-    """Why a text was rejected."""
-    if isinstance(err, InferenceFailed):
-        return f"the model failed on the text: {err}"
-    return str(err).partition(";")[0].replace("input[0]", "the text")
-
-
-def _calibrated(blocks: Iterator[_Result], run: Journal) -> Iterator[_Result]:
-    """The same, once the ranges of int8 have been taken over the first of them that have vectors.
-
-    Raises:
-        SetupError: There is one vector in all.
-    """
-    sample: deque[_Result] = deque()
-    rows = 0
-    for item in blocks:
-        if not sample and not len(item.vectors):
-            yield item
-            continue
-        sample.append(item)
-        rows += len(item.vectors)
-        if rows >= CALIBRATION_ROWS or len(sample) == CALIBRATION_BLOCKS:
-            break
-    if rows == 1:
-        raise SetupError("int8 takes ranges over many texts, and there is one; choose another --dtype")
-    if rows:
-        run.state.ranges = dtypes.ranges(np.concatenate([item.vectors for item in sample])).tolist()
-        run.state.calibration_rows = rows
-    while sample:
-        yield sample.popleft()
-    yield from blocks
-
-
-def _write(item: _Result, run: Journal, writer: Writer, plan: Plan) -> None:
+def _write(item: Result, run: Journal, writer: Writer, work: Work[Any]) -> None:
     block, state = item.block, run.state
     rows = Rows(
         indexes=block.indexes,
         columns=block.columns,
         tokens=item.tokens,
         truncated=item.truncated,
-        vectors=_stored(item.vectors, state.ranges, plan),
+        values=work.stored(item.values, state),
     )
     state.position = block.after
     state.rows += len(item.tokens)
@@ -308,9 +275,3 @@ def _write(item: _Result, run: Journal, writer: Writer, plan: Plan) -> None:
     state.truncated += sum(item.truncated)
     state.tokens += sum(item.tokens)
     run.append(writer.encode(rows), block.rejects)
-
-
-def _stored(vectors: Vector, ranges: list[list[float]] | None, plan: Plan) -> dtypes.Stored:
-    if not len(vectors):  # and perhaps there are no ranges
-        return np.empty((0, dtypes.width(plan.dtype, plan.dimensions)), dtypes.NUMPY[plan.dtype])
-    return dtypes.convert(vectors, plan.dtype, None if ranges is None else np.array(ranges, np.float32))

@@ -6,7 +6,7 @@ kind of file takes besides, a header or a footer, is made at the end.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,8 +18,11 @@ from embed_onnx.engine import dtypes
 from embed_onnx.engine.dtypes import DType, Stored
 from embed_onnx.errors import SetupError
 
-OWN_COLUMNS = ("index", "id", "num_tokens", "truncated", "embedding")
-"""Columns of an output that are ours; one that is kept needs another name."""
+OWN_COLUMNS = ("index", "id", "num_tokens", "truncated")
+"""Columns of any output that are ours, besides those of the values; one that is kept needs another name."""
+EMBEDDING = "embedding"
+"""The column of vectors."""
+M = TypeVar("M", bound="Meta")
 MAIN = ""
 """The suffix of the output itself, among those of the files beside it."""
 
@@ -27,8 +30,8 @@ MAIN = ""
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """Which model made a result, and of what. In a Parquet file's schema, else in OUTPUT.meta.json.
 
-    ``artifact`` is the sha256 of the model's file; ``ranges`` [2, dimensions] are those of int8, taken over
-    the first ``calibration_rows``; ``plan`` is the sha256 of the command and its inputs, to know them again.
+    ``artifact`` is the sha256 of the model's file, and ``plan`` that of the command and its inputs, to know
+    them again.
     """
 
     format: int = 1
@@ -39,11 +42,6 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     artifact: str
     precision: str
     runs_on: str
-    prompt: str
-    dimensions: int
-    dtype: DType
-    ranges: list[list[float]] | None = None
-    calibration_rows: int | None = None
     rows: int
     rejected: int
     truncated: int
@@ -51,14 +49,31 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
 
 
+class Values(msgspec.Struct, frozen=True, kw_only=True):
+    """The column of what was computed: lists of ``width`` numbers, or single ones without it.
+
+    ``beside`` are columns of strings that were computed as well, after those that are kept.
+    """
+
+    name: str
+    dtype: DType = "float32"
+    width: int | None = None
+    beside: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one value."""
+        return () if self.width is None else (self.width,)
+
+
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows to write; ``vectors`` are [rows, width], and ``truncated`` says whether a text was cut."""
+    """Rows to write; ``values`` are [rows, width] or [rows]; ``truncated`` says whether a text was cut."""
 
     indexes: Sequence[int]
     columns: Sequence[Column]
     tokens: Sequence[int]
     truncated: Sequence[bool]
-    vectors: Stored
+    values: Stored
 
 
 class Writer(Protocol):
@@ -81,7 +96,7 @@ def suffixes() -> tuple[str, ...]:
     return tuple(_WRITERS)
 
 
-def writer(output: Path, inputs: Inputs, dtype: DType, dimensions: int) -> Writer:
+def writer(output: Path, inputs: Inputs, values: Values) -> Writer:
     """The one for an output's suffix, which is one of ``suffixes``.
 
     Raises:
@@ -90,40 +105,40 @@ def writer(output: Path, inputs: Inputs, dtype: DType, dimensions: int) -> Write
     for name in inputs.keep:
         if inputs.keep.count(name) > 1:
             raise SetupError(f"--keep names {name!r} twice; give every column once")
-        if name in OWN_COLUMNS:
+        if name in (*OWN_COLUMNS, values.name, *values.beside):
             way_out = "give it with --id" if name == "id" else "rename yours"
             raise SetupError(f"--keep {name}: the output has a column {name!r} of its own; {way_out}")
-    matching: Writer = _WRITERS[output.suffix](inputs, dtype, dimensions)
+    matching: Writer = _WRITERS[output.suffix](inputs, values)
     return matching
 
 
-def json_lines(inputs: Inputs) -> "_JsonLines":
+def json_lines(inputs: Inputs, values: Values) -> "_JsonLines":
     """The one for standard output."""
-    return _JsonLines(inputs)
+    return _JsonLines(inputs, values)
 
 
-def meta_of(output: Path) -> Meta | None:
-    """What a finished result says of itself; None if it says nothing that we wrote."""
+def meta_of(output: Path, kind: type[M]) -> M | None:
+    """What a finished result says of itself; None if it says nothing that such a command wrote."""
     try:
         if output.suffix == ".parquet":
             raw = readers.parquet().metadata(output)
         else:
             raw = Path(f"{output}{META}").read_bytes()
-        return None if raw is None else msgspec.json.decode(raw, type=Meta)
+        return None if raw is None else msgspec.json.decode(raw, type=kind)
     except (OSError, ValueError):
         return None
 
 
 class _Npy:
-    """Vectors, [rows, width], and beside them the index of each row."""
+    """Values, [rows, width] or [rows], and beside them the index of each row."""
 
     names = ("vectors.npy", "index.npy")
 
-    def __init__(self, inputs: Inputs, dtype: DType, dimensions: int) -> None:
+    def __init__(self, inputs: Inputs, values: Values) -> None:
         if inputs.columns:
-            raise SetupError("a .npy file holds vectors alone; write .parquet or .jsonl for --id and --keep")
+            raise SetupError("a .npy file holds numbers alone; write .parquet or .jsonl for --id and --keep")
         self._kinds: list[tuple[np.dtype[Any], tuple[int, ...]]] = [
-            (dtypes.NUMPY[dtype], (dtypes.width(dtype, dimensions),)),
+            (dtypes.NUMPY[values.dtype], values.shape),
             (np.dtype("<i8"), ()),
         ]
 
@@ -131,7 +146,7 @@ class _Npy:
         return [b"\0" * _HEADER_BYTES] * len(self.names)
 
     def encode(self, rows: Rows) -> list[bytes]:
-        return [rows.vectors.tobytes(), np.asarray(rows.indexes, "<i8").tobytes()]
+        return [rows.values.tobytes(), np.asarray(rows.indexes, "<i8").tobytes()]
 
     def close(self, folder: Path, meta: Meta) -> dict[str, str]:
         for name, (kind, shape) in zip(self.names, self._kinds, strict=True):
@@ -141,12 +156,13 @@ class _Npy:
 
 
 class _JsonLines:
-    """An object a line: index, id, kept columns, num_tokens, truncated if so, embedding."""
+    """An object a line: index, id, kept and computed columns, num_tokens, truncated if so, the value."""
 
     names = ("rows.jsonl",)
 
-    def __init__(self, inputs: Inputs, *_: object) -> None:
-        self._columns = inputs.kept
+    def __init__(self, inputs: Inputs, values: Values) -> None:
+        self._columns = (*inputs.kept, *values.beside)
+        self._name = values.name
         self._encoder = msgspec.json.Encoder()
 
     def start(self) -> list[bytes]:
@@ -161,7 +177,7 @@ class _JsonLines:
             line["num_tokens"] = rows.tokens[place]
             if rows.truncated[place]:
                 line["truncated"] = True
-            line["embedding"] = rows.vectors[place].tolist()
+            line[self._name] = rows.values[place].tolist()
             lines.append(line)
         return [self._encoder.encode_lines(lines)]
 
@@ -170,19 +186,20 @@ class _JsonLines:
 
 
 class _Parquet:
-    """Columns index, id, the kept, num_tokens, truncated, and embedding, a list of fixed size."""
+    """Columns index, id, the kept and the computed, num_tokens, truncated, and the values."""
 
     names = ("rows.arrow",)
 
-    def __init__(self, inputs: Inputs, dtype: DType, dimensions: int) -> None:
+    def __init__(self, inputs: Inputs, values: Values) -> None:
         self._parquet = readers.parquet()
         fields = [
             ("index", "int64"),
             *zip(inputs.kept, self._parquet.types(inputs), strict=True),
+            *((name, "string") for name in values.beside),
             ("num_tokens", "int32"),
             ("truncated", "bool"),
         ]
-        self._rows = self._parquet.Rows(fields, dtype, dtypes.width(dtype, dimensions))
+        self._rows = self._parquet.Rows(fields, values.name, values.dtype, values.width)
 
     def start(self) -> list[bytes]:
         return [self._rows.start()]
@@ -192,7 +209,7 @@ class _Parquet:
             [_as_text(value) for value in column] if isinstance(column, list) else column
             for column in rows.columns
         ]
-        return [self._rows.encode([rows.indexes, *kept, rows.tokens, rows.truncated], rows.vectors)]
+        return [self._rows.encode([rows.indexes, *kept, rows.tokens, rows.truncated], rows.values)]
 
     def close(self, folder: Path, meta: Meta) -> dict[str, str]:
         target = folder / "rows.parquet"

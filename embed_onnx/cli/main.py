@@ -1,4 +1,4 @@
-"""The command line: ``embed-onnx serve | export | report | models | pull | push | embed | health | key``.
+"""The command line: ``embed-onnx serve``, ``export``, ``report`` and so on.
 
 A command a file. Commands import what they use inside their functions, so that ``--help`` is instant.
 """
@@ -13,6 +13,7 @@ from embed_onnx.cli.export import export, report
 from embed_onnx.cli.health import health
 from embed_onnx.cli.keys import key
 from embed_onnx.cli.models import models
+from embed_onnx.cli.score import score
 from embed_onnx.cli.serve import serve
 from embed_onnx.cli.transfer import pull, push
 from embed_onnx.errors import EmbedError, SetupError
@@ -26,7 +27,7 @@ def cli() -> None:
     """Sentence-Transformers as int8 ONNX on CPUs, served over OpenAI's embeddings API."""
 
 
-for command in (serve, export, report, models, pull, push, embed, health, key):
+for command in (serve, export, report, models, pull, push, embed, score, health, key):
     cli.add_command(command)
 
 

@@ -1,53 +1,82 @@
-"""Which texts of a batch fail alone, so that the others have their vectors."""
+"""Which items of a batch fail alone, so that the others have their vectors or scores."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Generic, TypeVar
 
 import msgspec
 
 from embed_onnx.errors import EmbedError, InferenceFailed, InvalidRequest
+from embed_onnx.models.inputs import Item
 from embed_onnx.models.model import Embedded, Model
 from embed_onnx.models.options import Options
+from embed_onnx.models.outcome import Outcome
+from embed_onnx.models.request_pairs import ScoreOptions
+from embed_onnx.models.scoring import Scored
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Outcome)
 
 
-class Isolated(msgspec.Struct, frozen=True):
-    """What became of a batch: the vectors of its other texts, in their order, and the failures by place."""
+class Isolated(msgspec.Struct, Generic[R], frozen=True):
+    """What became of a batch: the outcome of its other items, in their order, and the failures by place."""
 
-    embedded: Embedded
+    outcome: R
     failures: dict[int, EmbedError]
 
 
-def embed(model: Model, texts: Sequence[str], options: Options) -> Isolated:
+def embed(model: Model, texts: Sequence[str], options: Options) -> Isolated[Embedded]:
     """The vectors of texts; one that the model does not take, or fails on, fails alone. Blocks.
 
     Raises:
         InvalidRequest: It is not the texts: an option is wrong.
         InferenceFailed: The model fails on each of several texts.
     """
+    return _isolated(
+        texts, partial(model.embed_now, options=options), lambda text: model.tokenize([text], options)
+    )
+
+
+def score(model: Model, items: Sequence[Item], options: ScoreOptions) -> Isolated[Scored]:
+    """The logits of texts and pairs, as ``embed`` has vectors.
+
+    Raises:
+        InvalidRequest: It is not the items: an option is wrong.
+        InferenceFailed: The model fails on each of several items.
+    """
+    return _isolated(
+        items, partial(model.score_now, options=options), lambda item: model.item_tokens([item], options)
+    )
+
+
+def _isolated(
+    items: Sequence[T], run: Callable[[Sequence[T]], R], tokenize: Callable[[T], object]
+) -> Isolated[R]:
     failures: dict[int, EmbedError] = {}
     try:
-        return Isolated(model.embed_now(texts, options), failures)
+        return Isolated(run(items), failures)
     except InvalidRequest:
-        failures = _failures(texts, lambda text: model.tokenize([text], options))
+        failures = _failures(items, tokenize)
     except InferenceFailed:
-        pass  # perhaps a lane died, and the texts are right: try again
-    places = [place for place in range(len(texts)) if place not in failures]
-    rest = [texts[place] for place in places]
+        pass  # perhaps a lane died, and the items are right: try again
+    places = [place for place in range(len(items)) if place not in failures]
+    rest = [items[place] for place in places]
     try:
-        return Isolated(model.embed_now(rest, options), failures)
+        return Isolated(run(rest), failures)
     except InferenceFailed:
-        failed = _failures(rest, lambda text: model.embed_now([text], options))
+        failed = _failures(rest, lambda item: run([item]))
         if len(failed) == len(rest) > 1:
-            raise  # it is not the texts
+            raise  # it is not the items
     failures |= {places[place]: err for place, err in failed.items()}
-    rest = [text for place, text in enumerate(texts) if place not in failures]
-    return Isolated(model.embed_now(rest, options), failures)
+    rest = [item for place, item in enumerate(items) if place not in failures]
+    return Isolated(run(rest), failures)
 
 
-def _failures(texts: Sequence[str], trial: Callable[[str], object]) -> dict[int, EmbedError]:
+def _failures(items: Sequence[T], trial: Callable[[T], object]) -> dict[int, EmbedError]:
     failures: dict[int, EmbedError] = {}
-    for place, text in enumerate(texts):
+    for place, item in enumerate(items):
         try:
-            trial(text)
+            trial(item)
         except (InvalidRequest, InferenceFailed) as err:
             failures[place] = err
     return failures

@@ -133,14 +133,23 @@ class Scoring:
         Blocks. An interrupt takes what still waits out of the queue.
         """
         started = time.perf_counter()
+        tokens = self.item_tokens(items, options, first=first)
         parts = self.files.load()
-        tokens = RequestPairs(parts, self.manifest, options).tokens(items, first=first)
         job = self._scheduler.submit(parts.vectors, _sequences(tokens))
         try:
             logits = job.future.result()
         finally:
             job.future.cancel()  # of no effect, unless this wait was interrupted
         return Scored(logits=logits, tokens=tokens, **outcome.stages(job, started))
+
+    def item_tokens(self, items: Sequence[Item], options: ScoreOptions, *, first: int = 0) -> list[Tokens]:
+        """What the model would see of texts and pairs; errors count items from ``first``. Blocks.
+
+        Raises:
+            InvalidRequest: The model takes no pairs, and one of the items is.
+            TextTooLong: An item is over the limit and must not be cut.
+        """
+        return RequestPairs(self.files.load(), self.manifest, options).tokens(items, first=first)
 
     async def score(
         self, items: Sequence[Item], options: ScoreOptions, *, tenant: str = "", seconds: float = math.inf

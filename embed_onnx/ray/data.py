@@ -88,7 +88,7 @@ class EmbedStage:
             InferenceFailed: The model fails on each of several.
         """
         isolated = isolate.embed(self._model, texts, self._options)
-        vectors = iter(isolated.embedded.vectors)
+        vectors = iter(isolated.outcome.vectors)
         return [None if place in isolated.failures else next(vectors) for place in range(len(texts))]
 
     def _texts(self, batch: pa.Table) -> list[str | None]:

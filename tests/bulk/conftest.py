@@ -8,8 +8,8 @@ from bulk_runs import Embed
 from harness import SMALL
 
 from embed_onnx.bulk import inputs
-from embed_onnx.bulk.run import Choice, Target, embed_files
-from embed_onnx.bulk.writers import Meta
+from embed_onnx.bulk.embed import Choice, EmbedMeta, embed_files
+from embed_onnx.bulk.run import Target
 from embed_onnx.settings import Settings
 
 
@@ -17,7 +17,7 @@ from embed_onnx.settings import Settings
 def embed(home: Path) -> Embed:
     """Embed files by the small model, in this process."""
 
-    def embed(names: Path | list[str], output: Path, **flags: Any) -> Meta:
+    def embed(names: Path | list[str], output: Path, **flags: Any) -> EmbedMeta:
         columns = {name: flags.pop(name) for name in ("field", "id", "keep") if name in flags}
         places = {name: flags.pop(name) for name in ("force", "restart") if name in flags}
         knobs = {name: flags.pop(name) for name in ("truncate", "literal_special_tokens") if name in flags}

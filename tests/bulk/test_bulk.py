@@ -16,8 +16,7 @@ from sentence_transformers.util.quantization import quantize_embeddings
 from small_models import MAX_TOKENS, WIDTH
 
 from embed_onnx import Model
-from embed_onnx.bulk.run import Choice, embed_texts
-from embed_onnx.bulk.writers import Meta
+from embed_onnx.bulk.embed import Choice, EmbedMeta, embed_texts
 from embed_onnx.engine import dtypes
 from embed_onnx.errors import SetupError
 from embed_onnx.settings import Settings
@@ -46,9 +45,10 @@ def test_a_result_says_what_made_it(embed: Embed, small: Model, tmp_path: Path) 
 
     raw = pq.read_schema(tmp_path / "out.parquet").metadata[b"embed_onnx"]
     said = [
-        msgspec.json.decode((tmp_path / f"out{kind}.meta.json").read_bytes(), type=Meta) for kind in KINDS[:2]
+        msgspec.json.decode((tmp_path / f"out{kind}.meta.json").read_bytes(), type=EmbedMeta)
+        for kind in KINDS[:2]
     ]
-    said.append(msgspec.json.decode(raw, type=Meta))
+    said.append(msgspec.json.decode(raw, type=EmbedMeta))
     assert actual == said
     for meta in said:
         assert (SMALL, "checkpoint", "int8", "text: ") == (meta.model, meta.repo, meta.precision, meta.prompt)
@@ -131,7 +131,7 @@ def test_dtypes_are_those_of_sentence_transformers(
     embed: Embed, small: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, dtype: str
 ) -> None:
     """int8 takes its ranges over the first rows and stores them; both round-trip through the file."""
-    monkeypatch.setattr("embed_onnx.bulk.run.CALIBRATION_ROWS", 500)
+    monkeypatch.setattr("embed_onnx.bulk.embed.CALIBRATION_ROWS", 500)
     texts = texts_of(900)
 
     meta = embed(write_lines(tmp_path / "in.txt", texts), tmp_path / f"out{kind}", dtype=dtype, dimensions=20)

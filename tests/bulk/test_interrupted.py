@@ -10,13 +10,14 @@ import pytest
 
 from embed_onnx.bulk import journal, writers
 from embed_onnx.bulk.blocks import Position
+from embed_onnx.bulk.embed import EmbedPlan
 from embed_onnx.bulk.inputs import Inputs
-from embed_onnx.bulk.journal import Plan
+from embed_onnx.bulk.writers import Values
 from embed_onnx.system.signals import Interruption
 
 CONTINUES = "stopped by SIGTERM; the same command continues from here"
 INPUTS = Inputs(files=(), kind="txt")
-PLAN = Plan(
+PLAN = EmbedPlan(
     inputs=INPUTS,
     model="small",
     repo="owner/small",
@@ -38,7 +39,7 @@ def interrupt(*_: object) -> NoReturn:
 
 def run(output: Path, step: Callable[[], object] = lambda: None) -> str:
     """What an interruption of a run says, whose only work is one step."""
-    writer = writers.writer(output, INPUTS, PLAN.dtype, PLAN.dimensions)
+    writer = writers.writer(output, INPUTS, Values(name=writers.EMBEDDING, width=PLAN.dimensions))
     with pytest.raises(Interruption) as caught, journal.at(output, PLAN, writer, restart=False) as opened:
         opened.state.position = Position(0, 1, 1)
         opened.commit()

@@ -1,12 +1,10 @@
 """Runs that are killed or interrupted at any moment: the same command makes the output whole."""
 
-import contextlib
 import json
 import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,28 +12,19 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from bulk_runs import IMPATIENT, KINDS, beside, started, texts_of, write_lines
+from bulk_runs import (
+    FRAGILE,
+    IMPATIENT,
+    KINDS,
+    beside,
+    end_at_steps,
+    kill_at_work,
+    started,
+    texts_of,
+    write_lines,
+)
 from harness import SMALL, START_SECONDS, clean_environment, run, until
 
-FRAGILE = """
-import os, sys
-from embed_onnx.cli import main as cli
-from embed_onnx.bulk import journal
-journal.COMMIT_SECONDS = 0
-steps = int(sys.argv.pop(1))
-def fragile(call):
-    def step(*given, **named):
-        global steps
-        steps -= 1
-        if steps == 0:
-            os._exit(9)
-        return call(*given, **named)
-    return step
-os.fsync, os.rename, os.replace = fragile(os.fsync), fragile(os.rename), fragile(os.replace)
-os.unlink, os.rmdir = fragile(os.unlink), fragile(os.rmdir)
-cli.main()
-"""
-"""The program, which ends at once at the n-th call that changes what is on the disk for good."""
 INTERRUPTIBLE = f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{IMPATIENT}"
 """The same where the process that started the tests ignores interrupts."""
 
@@ -106,47 +95,12 @@ def write_input(path: Path, texts: list[str]) -> list[str]:
     return ["--id", "name"]
 
 
-def kill_at_work(command: list[str], output: Path, home: Path, seconds: float) -> int:
-    """Start a run, kill it after so long at work; 1 if it was at work then."""
-    place = Path(f"{output}.partial/journal.json")
-    before = place.read_bytes() if place.exists() else b""
-    process = started(*command, cwd=home)
-    end = time.monotonic() + START_SECONDS
-    while process.poll() is None and (not place.exists() or place.read_bytes() == before):
-        assert time.monotonic() < end
-        time.sleep(0.001)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-    process.kill()
-    process.communicate()
-    return int(process.returncode == -9)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_ended_at_any_step_of_writing(home: Path, tmp_path: Path, kind: str) -> None:
     """The process is gone at its 2nd, 3rd, ... sync, rename or removal: what follows makes it whole."""
-    source, output, whole = (
-        write_lines(tmp_path / "in.txt", texts_of(400)),
-        tmp_path / f"o{kind}",
-        tmp_path / f"w{kind}",
-    )
-    command = ["embed", str(source), "--model", SMALL, "-o"]
-    assert 0 == run(*command, str(whole), cwd=home).returncode
+    source = write_lines(tmp_path / "in.txt", texts_of(400))
 
-    ended = []
-    for steps in [2, 5, 9, *range(4, 40, 3), 100]:
-        process = started(str(steps), *command, str(output), cwd=home, program=FRAGILE)
-        _, log = process.communicate(timeout=START_SECONDS)
-        ended.append(process.returncode)
-        assert process.returncode in (0, 9), log
-        if output.exists():
-            assert whole.read_bytes() == output.read_bytes()
-        if process.returncode == 0:
-            break
-
-    assert 0 == ended[-1]
-    assert len(ended) > 4
-    assert beside(whole) == beside(output)
+    end_at_steps(["embed", str(source), "--model", SMALL, "-o"], tmp_path, kind, home)
 
 
 def test_standard_input_goes_on_with_the_same(

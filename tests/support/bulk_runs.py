@@ -1,9 +1,11 @@
 """Runs of ``embed`` in this process and in others, and what they leave on the disk."""
 
+import contextlib
 import json
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from harness import clean_environment
+from harness import START_SECONDS, clean_environment, run
 
 from embed_onnx.bulk import journal
-from embed_onnx.bulk.writers import Meta
+from embed_onnx.bulk.embed import EmbedMeta
 from embed_onnx.errors import SetupError
 
 KINDS = [".npy", ".jsonl", ".parquet"]
@@ -26,7 +28,26 @@ journal.COMMIT_SECONDS = 0.02
 cli.main()
 """
 """The program, which commits so often that a test need not wait."""
-Embed = Callable[..., Meta]
+FRAGILE = """
+import os, sys
+from embed_onnx.cli import main as cli
+from embed_onnx.bulk import journal
+journal.COMMIT_SECONDS = 0
+steps = int(sys.argv.pop(1))
+def fragile(call):
+    def step(*given, **named):
+        global steps
+        steps -= 1
+        if steps == 0:
+            os._exit(9)
+        return call(*given, **named)
+    return step
+os.fsync, os.rename, os.replace = fragile(os.fsync), fragile(os.rename), fragile(os.replace)
+os.unlink, os.rmdir = fragile(os.unlink), fragile(os.rmdir)
+cli.main()
+"""
+"""The program, which ends at once at the n-th call that changes what is on the disk for good."""
+Embed = Callable[..., EmbedMeta]
 
 
 def texts_of(count: int, seed: int = 0) -> list[str]:
@@ -83,3 +104,42 @@ def leave_unfinished(
         patched.setattr(journal, "COMMIT_SECONDS", 0)
         patched.setattr(journal.Journal, "finish", lambda *_: (_ for _ in ()).throw(SetupError("stop")))
         assert "stop" == refused(embed, source, output, **flags)
+
+
+def kill_at_work(command: list[str], output: Path, home: Path, seconds: float) -> int:
+    """Start a run, kill it after so long at work; 1 if it was at work then."""
+    place = Path(f"{output}.partial/journal.json")
+    before = place.read_bytes() if place.exists() else b""
+    process = started(*command, cwd=home)
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and (not place.exists() or place.read_bytes() == before):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.kill()
+    process.communicate()
+    return int(process.returncode == -9)
+
+
+def end_at_steps(command: list[str], folder: Path, kind: str, home: Path) -> None:
+    """Run a command whose process is gone at its 2nd, 3rd, ... step of writing, until the output is whole.
+
+    It is then what a run has that nothing ended. The output's name is the command's last word.
+    """
+    output, whole = folder / f"o{kind}", folder / f"w{kind}"
+    assert 0 == run(*command, str(whole), cwd=home).returncode
+    ended = []
+    for steps in [2, 5, 9, *range(4, 40, 3), 100]:
+        process = started(str(steps), *command, str(output), cwd=home, program=FRAGILE)
+        _, log = process.communicate(timeout=START_SECONDS)
+        ended.append(process.returncode)
+        assert process.returncode in (0, 9), log
+        if output.exists():
+            assert whole.read_bytes() == output.read_bytes()
+        if process.returncode == 0:
+            break
+
+    assert 0 == ended[-1]
+    assert len(ended) > 4
+    assert beside(whole) == beside(output)

@@ -8,7 +8,7 @@ import csv
 from collections.abc import Iterator
 from typing import NoReturn
 
-from embed_onnx.bulk.blocks import Record, is_unicode
+from embed_onnx.bulk.blocks import Record, is_unicode, item
 from embed_onnx.bulk.formats import lines as text_lines
 from embed_onnx.bulk.formats.lines import Lines, Units
 from embed_onnx.bulk.inputs import Inputs
@@ -31,9 +31,10 @@ def open_rows(lines: Lines, inputs: Inputs) -> Units:
     def record(row: Record) -> Record:
         if row.reason:
             return row
-        text, *columns = (row.text[place] for place in table.places)
+        values = [row.text[place] for place in table.places]
+        texts, columns = values[: len(inputs.fields)], values[len(inputs.fields) :]
         reason = "" if all(map(is_unicode, columns)) else f"a column that is kept is not valid {inputs.label}"
-        return Record(row.line, text, columns, reason)
+        return Record(row.line, item(*texts), columns, reason)
 
     return table, record
 
@@ -109,7 +110,7 @@ class _CsvLines:
 class _Table:
     """The rows below the header, all of its width; all rows where there is none, of the width of the first.
 
-    ``places`` are those of the columns that the options name, the text's first.
+    ``places`` are those of the columns that the options name, those of texts first.
     """
 
     def __init__(self, rows: Iterator[Record], inputs: Inputs, path: str) -> None:
@@ -117,7 +118,7 @@ class _Table:
         self._inputs = inputs
         self._path = path
         self._width: int | None = None
-        names = (inputs.field, *inputs.columns)
+        names = (*inputs.fields, *inputs.columns)
         if inputs.header:
             self.places = self._read_header(names)
         else:
@@ -160,7 +161,7 @@ class _Table:
         if max(self.places) >= len(row):
             raise SetupError(
                 f"{self._path} has {len(row)} columns in its first row, and none of the number "
-                f"{max(self.places) + 1}; --field, --id and --keep count columns from 1"
+                f"{max(self.places) + 1}; {self._inputs.options} count columns from 1"
             )
 
     def _check_delimiter(self, row: list[str]) -> None:
@@ -175,7 +176,7 @@ class _Table:
 
     def _refuse_header(self, header: list[str], name: str) -> NoReturn:
         line = ", ".join(header)[:200].encode(errors="backslashreplace").decode()
-        way_out = "name the column of the texts with --field, or add --no-header if that is a record"
+        way_out = f"name {self._inputs.option}, or add --no-header if that is a record"
         if not all(map(is_unicode, header)):
             way_out += "; it is not valid UTF-8, so say what it is with --encoding"
         if self._inputs.kind == "tsv" and '"' in line:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from embed_onnx import surrogates
-from embed_onnx.bulk.blocks import Record
+from embed_onnx.bulk.blocks import Record, item
 from embed_onnx.bulk.formats.lines import Lines, Units
 from embed_onnx.bulk.inputs import Inputs
 from embed_onnx.errors import SetupError
@@ -19,15 +19,17 @@ MARKED, MARK = rb'"\u0000%s\u0000"', re.compile(rb"\\u0000(-?Infinity|NaN)\\u000
 
 def open_json(lines: Lines, inputs: Inputs) -> Units:
     """A record an object; the fields that are kept stay as they are written."""
-    names = list(dict.fromkeys([inputs.field, *inputs.columns]))  # the text may be kept, too
+    names = list(dict.fromkeys([*inputs.fields, *inputs.columns]))  # the text may be kept, too
     places = [names.index(name) for name in inputs.columns]
-    fields: list[tuple[str, Any, Any]] = [("f0", Any, msgspec.UNSET)]
-    fields += [(f"f{number}", msgspec.Raw, msgspec.UNSET) for number in range(1, len(names))]
+    fields: list[tuple[str, Any, Any]] = [
+        (f"f{number}", Any if name in inputs.fields else msgspec.Raw, msgspec.UNSET)
+        for number, name in enumerate(names)
+    ]
     rename = {field[0]: name for field, name in zip(fields, names, strict=True)}
     try:
         decoder = msgspec.json.Decoder(msgspec.defstruct("Line", fields, rename=rename))
     except ValueError as err:  # of quotes and backslashes
-        raise SetupError(f"--field, --id and --keep name {', '.join(names)}: {err}") from None
+        raise SetupError(f"{inputs.options} name {', '.join(names)}: {err}") from None
 
     def record(line: bytes) -> Record:
         text, reason = lines.decode(line)
@@ -47,17 +49,20 @@ def _json_record(decoder: Any, line: str, number: int, inputs: Inputs, places: l
             return Record(number, None, reason="the line is JSON and not an object")
         except msgspec.DecodeError:
             values = msgspec.structs.astuple(decoder.decode(_tolerated(line)))
-            constant = _constant([values[0], *(values[place] for place in places)])
+            texts = values[: len(inputs.fields)]
+            constant = _constant([*texts, *(values[place] for place in places)])
     except (ValueError, RecursionError) as err:
         return Record(number, None, reason=f"the line is not valid JSON: {err}")
     if constant:
         return Record(number, None, reason=f"a field has {constant}, which is not JSON; write null")
-    if values[0] is msgspec.UNSET:
-        return Record(number, None, reason=f"there is no field {inputs.field!r}")
+    texts = values[: len(inputs.fields)]
+    for name, text in zip(inputs.fields, texts, strict=True):
+        if text is msgspec.UNSET:
+            return Record(number, None, reason=f"there is no field {name!r}")
     kept = [_kept(values[place]) for place in places]
     if inputs.id is not None and kept[0] is None:
         return Record(number, None, reason=f"the id, field {inputs.id!r}, is missing or null")
-    return Record(number, values[0], kept)
+    return Record(number, item(*texts), kept)
 
 
 def _tolerated(line: str) -> bytes:

@@ -13,14 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from embed_onnx.bulk import columns
-from embed_onnx.bulk.blocks import BLOCK_RECORDS, BLOCK_SIZE, Block, Position, fault
+from embed_onnx.bulk.blocks import BLOCK_RECORDS, BLOCK_SIZE, Block, Position, fault, item
 from embed_onnx.bulk.inputs import STANDARD_INPUT, Column, File, Inputs
 from embed_onnx.engine.dtypes import DType, Stored
 from embed_onnx.errors import SetupError
 
 METADATA = b"embed_onnx"
 """The key of our metadata in the schema of a Parquet file."""
-EMBEDDING = "embedding"
 ROW_GROUP_BYTES = 32 * 1024 * 1024
 ROW_GROUP_ROWS = 16_384
 """A row group ends with the message that reaches so many bytes or rows."""
@@ -48,18 +47,19 @@ def check(inputs: Inputs) -> None:
                 "Parquet cannot come from standard input, as its end is read first; give the file"
             )
         schema = _open(file.path).schema_arrow
-        for name in (inputs.field, *inputs.columns):
+        for name in (*inputs.fields, *inputs.columns):
             if len(schema.get_all_field_indices(name)) != 1:
                 raise SetupError(
                     f"{file.path} has no single column {name!r}; its columns are "
-                    f"{', '.join(schema.names)[:200]}; name the column of the texts with --field"
+                    f"{', '.join(schema.names)[:200]}; name {inputs.option}"
                 )
-        if not columns.is_text(schema.field(inputs.field).type):
-            kind = schema.field(inputs.field).type
-            raise SetupError(
-                f"{file.path}: the column {inputs.field!r} is of type {kind}, and texts are strings or "
-                "binary; name another with --field"
-            )
+        for name in inputs.fields:
+            kind = schema.field(name).type
+            if not columns.is_text(kind):
+                raise SetupError(
+                    f"{file.path}: the column {name!r} is of type {kind}, and texts are strings or "
+                    f"binary; name {inputs.option}"
+                )
         types = [schema.field(name).type for name in inputs.columns]
         first = first or (file.path, types)
         if types != first[1]:
@@ -114,7 +114,7 @@ def _read(path: str, inputs: Inputs, skip: int) -> Iterator[tuple[list[Any], lis
 
     A text that is not valid UTF-8 comes as bytes.
     """
-    names = [inputs.field, *inputs.columns]
+    names = [*inputs.fields, *inputs.columns]
     try:
         with _open(path) as file:
             total = max(1, file.metadata.num_rows)
@@ -127,8 +127,8 @@ def _read(path: str, inputs: Inputs, skip: int) -> Iterator[tuple[list[Any], lis
                     continue
                 unread, skip = batch.slice(skip), 0
                 yield (
-                    columns.texts(unread.column(inputs.field)),
-                    [_kept(unread.column(name)) for name in names[1:]],
+                    list(map(item, *(columns.texts(unread.column(name)) for name in inputs.fields))),
+                    [_kept(unread.column(name)) for name in inputs.columns],
                     done / total,
                 )
     except (pa.ArrowException, OSError) as err:
@@ -176,27 +176,33 @@ def _rows_of(file: Any, names: Sequence[str], size: int) -> int:
 
 
 class Rows:
-    """Rows as messages of an Arrow stream. ``fields`` are names and types of all columns but the vectors'."""
+    """Rows as messages of an Arrow stream. ``fields`` are names and types of all columns but the last.
 
-    def __init__(self, fields: Sequence[tuple[str, Any]], dtype: DType, width: int) -> None:
-        vectors = pa.list_(pa.field("element", ARROW[dtype], nullable=False), width)
-        self._schema = pa.schema([*fields, pa.field(EMBEDDING, vectors, nullable=False)])
+    That one has the values of rows: lists of ``width`` numbers, or without it single ones.
+    """
+
+    def __init__(self, fields: Sequence[tuple[str, Any]], name: str, dtype: DType, width: int | None) -> None:
+        self._numbers = ARROW[dtype]
+        kind = self._numbers
+        if width is not None:
+            kind = pa.list_(pa.field("element", kind, nullable=False), width)
+        self._schema = pa.schema([*fields, pa.field(name, kind, nullable=False)])
 
     def start(self) -> bytes:
         """How the stream begins."""
         head: bytes = self._schema.serialize().to_pybytes()
         return head
 
-    def encode(self, columns: Sequence[Column], vectors: Stored) -> bytes:
-        """A message of rows: their columns, and vectors [rows, width]."""
+    def encode(self, columns: Sequence[Column], values: Stored) -> bytes:
+        """A message of rows: their columns, and values [rows, width] or [rows]."""
         kept = [
             column if isinstance(column, pa.Array) else pa.array(column, field.type)
             for column, field in zip(columns, self._schema, strict=False)
         ]
-        kind = self._schema.field(EMBEDDING).type
-        flat = pa.array(np.ascontiguousarray(vectors).reshape(-1), kind.value_type)
-        arrays = [*kept, pa.FixedSizeListArray.from_arrays(flat, type=kind)]
-        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        last = pa.array(np.ascontiguousarray(values).reshape(-1), self._numbers)
+        if values.ndim > 1:
+            last = pa.FixedSizeListArray.from_arrays(last, type=self._schema.types[-1])
+        batch = pa.RecordBatch.from_arrays([*kept, last], schema=self._schema)
         message: bytes = batch.serialize().to_pybytes()
         return message
 
@@ -205,8 +211,7 @@ def write(stream: Path, target: Path, metadata: bytes) -> None:
     """Make a Parquet file of an Arrow stream, a row group at a time."""
     with pa.OSFile(str(stream)) as source, pa.ipc.open_stream(source) as rows:
         schema = rows.schema.with_metadata({METADATA: metadata})
-        # Vectors are noise to a compressor and to a dictionary.
-        others = [name for name in schema.names if name != EMBEDDING]
+        others = schema.names[:-1]  # vectors are noise to a compressor and to a dictionary
         with pq.ParquetWriter(target, schema, compression="zstd", use_dictionary=others) as writer:
             for table in _tables(rows):
                 writer.write_table(table.cast(schema), row_group_size=table.num_rows)

@@ -1,0 +1,209 @@
+"""Vectors of files of texts, or of a few texts as JSON lines on standard output."""
+
+import contextlib
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from embed_onnx.bulk import run, writers
+from embed_onnx.bulk.blocks import Block, fault
+from embed_onnx.bulk.inputs import Inputs
+from embed_onnx.bulk.journal import Plan, State
+from embed_onnx.bulk.run import Result, Target
+from embed_onnx.bulk.writers import Meta, Rows, Values, Writer
+from embed_onnx.engine import dtypes
+from embed_onnx.engine.dtypes import DType, Stored
+from embed_onnx.engine.vectors import Vector
+from embed_onnx.errors import SetupError
+from embed_onnx.models import isolate, prompts
+from embed_onnx.models.model import Model
+from embed_onnx.models.options import Options
+from embed_onnx.settings import Settings
+
+CALIBRATION_ROWS = 4096
+"""Rows, of the first, over which the ranges of int8 are taken."""
+CALIBRATION_BLOCKS = 1024
+"""Blocks to look for them in, so that a file of bad records does not fill the memory."""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model, and how."""
+
+    settings: Settings
+    model: str | None = None
+    prompt_name: str | None = None
+    dimensions: int | None = None
+    dtype: DType = "float32"
+
+
+class EmbedPlan(Plan, frozen=True, kw_only=True):
+    """All that decides which vectors a result holds."""
+
+    prompt: str
+    dimensions: int
+    dtype: DType
+    truncate: bool
+    literal_special_tokens: bool = False
+
+
+class EmbedMeta(Meta, frozen=True, kw_only=True):
+    """Of a result of vectors.
+
+    ``ranges`` [2, dimensions] are those of int8, taken over the first ``calibration_rows``.
+    """
+
+    prompt: str
+    dimensions: int
+    dtype: DType
+    ranges: list[list[float]] | None = None
+    calibration_rows: int | None = None
+
+
+def embed_texts(texts: Sequence[str], choice: Choice) -> None:
+    """Embed a few texts, in order, as JSON lines on standard output.
+
+    Raises:
+        SetupError: The model's artifact is not there, a text is empty, or the dtype is int8.
+        InvalidRequest: A text or an option is wrong.
+    """
+    if choice.dtype == "int8":
+        raise SetupError("int8 takes ranges over many texts; embed a file, or choose another --dtype")
+    for number, text in enumerate(texts, start=1):
+        if reason := fault(text):
+            raise SetupError(f"text {number}: {reason}; leave it out")
+    with _engine(choice) as (model, options, _):
+        result = model.embed_now(texts, options)
+    writer = writers.json_lines(Inputs(files=(), kind="txt"), Values(name=writers.EMBEDDING))
+    rows = Rows(
+        indexes=range(len(texts)),
+        columns=[],
+        tokens=[item.num_tokens for item in result.tokens],
+        truncated=[item.truncated for item in result.tokens],
+        values=dtypes.convert(result.vectors, choice.dtype),
+    )
+    sys.stdout.buffer.writelines(writer.encode(rows))
+
+
+def embed_files(inputs: Inputs, target: Target, choice: Choice) -> EmbedMeta:
+    """Embed files into one, from where an earlier run of the same command stopped; say what came of it.
+
+    Raises:
+        SetupError: The model's artifact, a file or a column is not there, or the output holds something else.
+        InvalidRequest: An option is wrong.
+    """
+    return run.run(inputs, target, _work(inputs, choice), EmbedMeta)
+
+
+@contextlib.contextmanager
+def _engine(choice: Choice) -> Iterator[tuple[Model, Options, int]]:
+    """The model of a choice, its options, which have been tried, and the number of its lanes."""
+    with run.engine(choice.settings, choice.model, "embed") as (model, prompt_name, lanes):
+        options = Options(
+            prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
+            dimensions=choice.dimensions,
+            truncate=choice.settings.truncate,
+        )
+        model.embed_now(["a"], options)
+        yield model, options, lanes
+
+
+@contextlib.contextmanager
+def _work(inputs: Inputs, choice: Choice) -> Iterator["_Embedding"]:
+    with _engine(choice) as (model, options, lanes):
+        yield _Embedding(model, options, lanes, _plan(inputs, model, options, choice.dtype))
+
+
+def _plan(inputs: Inputs, model: Model, options: Options, dtype: DType) -> EmbedPlan:
+    return EmbedPlan(
+        **run.plan_fields(inputs, model),
+        prompt=prompts.resolve(model.manifest, options),
+        dimensions=options.dimensions or model.manifest.dense.dimensions,
+        dtype=dtype,
+        truncate=options.truncate,
+        literal_special_tokens=model.files.literal_special_tokens,
+    )
+
+
+class _Embedding:
+    """The ``Work`` of vectors."""
+
+    def __init__(self, model: Model, options: Options, lanes: int, plan: EmbedPlan) -> None:
+        self.plan = plan
+        self.lanes = lanes
+        self._model = model
+        self._options = options
+        self._width = dtypes.width(plan.dtype, plan.dimensions)
+
+    def writer(self, output: Path) -> Writer:
+        """What writes an output.
+
+        Raises:
+            SetupError: It cannot keep the columns.
+        """
+        values = Values(name=writers.EMBEDDING, dtype=self.plan.dtype, width=self._width)
+        return writers.writer(output, self.plan.inputs, values)
+
+    def compute(self, block: Block) -> Result:
+        """A block's vectors; a text that the model cannot take becomes a reject."""
+        isolated = isolate.embed(self._model, block.texts, self._options)
+        return run.result(block, isolated.failures, isolated.outcome.vectors, isolated.outcome.tokens)
+
+    def prepare(self, results: Iterator[Result], state: State) -> Iterator[Result]:
+        """The same results, of int8 once the ranges have been taken over the first of them.
+
+        Raises:
+            SetupError: There is one vector in all.
+        """
+        if self.plan.dtype != "int8" or state.ranges is not None:
+            return results
+        return _calibrated(results, state)
+
+    def stored(self, values: Vector, state: State) -> Stored:
+        """Vectors of the dtype that is written."""
+        dtype = self.plan.dtype
+        if not len(values):  # and perhaps there are no ranges
+            return np.empty((0, self._width), dtypes.NUMPY[dtype])
+        ranges = None if state.ranges is None else np.array(state.ranges, np.float32)
+        return dtypes.convert(values, dtype, ranges)
+
+    def meta(self, state: State, fields: dict[str, Any]) -> EmbedMeta:
+        """What the result says of itself."""
+        return EmbedMeta(
+            **fields,
+            prompt=self.plan.prompt,
+            dimensions=self.plan.dimensions,
+            dtype=self.plan.dtype,
+            ranges=state.ranges,
+            calibration_rows=state.calibration_rows,
+        )
+
+
+def _calibrated(results: Iterator[Result], state: State) -> Iterator[Result]:
+    """The same, once the ranges of int8 have been taken over the first of them that have vectors.
+
+    Raises:
+        SetupError: There is one vector in all.
+    """
+    sample: deque[Result] = deque()
+    rows = 0
+    for item in results:
+        if not sample and not len(item.values):
+            yield item
+            continue
+        sample.append(item)
+        rows += len(item.values)
+        if rows >= CALIBRATION_ROWS or len(sample) == CALIBRATION_BLOCKS:
+            break
+    if rows == 1:
+        raise SetupError("int8 takes ranges over many texts, and there is one; choose another --dtype")
+    if rows:
+        state.ranges = dtypes.ranges(np.concatenate([item.values for item in sample])).tolist()
+        state.calibration_rows = rows
+    while sample:
+        yield sample.popleft()
+    yield from results
