@@ -154,9 +154,9 @@ class Worker:
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
+        self._send(signal.SIGCONT)  # first, as a long list fills the pipe before it is read
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        self._send(signal.SIGCONT)
         answer = self._answer()
         self._send(signal.SIGSTOP)
         return answer
