@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from embed_onnx.errors import ArtifactError, TaskNotSupported
@@ -137,9 +138,9 @@ class Module(Record, frozen=True):
 class Fidelity(Record, frozen=True, kw_only=True):
     """Cosines to the float32 original of so many texts."""
 
-    texts: int
-    cosine_mean: float
-    cosine_min: float
+    texts: Annotated[int, Meta(description="How many texts were judged.")]
+    cosine_mean: Annotated[float, Meta(description="The mean cosine to the float32 original.")]
+    cosine_min: Annotated[float, Meta(description="The least of them.")]
 
 
 class Parity(Fidelity, frozen=True, kw_only=True):
@@ -149,7 +150,9 @@ class Parity(Fidelity, frozen=True, kw_only=True):
     there was none. Of artifacts before format 3, ``texts`` counts short ones too, and nothing else does.
     """
 
-    short: Fidelity | None = None
+    short: Annotated[
+        Fidelity | None, Meta(description="Of texts of fewer than five tokens; null where there was none.")
+    ] = None
 
 
 class ScoreParity(Record, frozen=True, kw_only=True):
@@ -163,11 +166,15 @@ class ScoreParity(Record, frozen=True, kw_only=True):
     least.
     """
 
-    items: int
-    logit_difference: float
-    score_difference: float
-    spearman: float
-    pearson: float
+    items: Annotated[int, Meta(description="How many pairs of texts, or single texts, were judged.")]
+    logit_difference: Annotated[
+        float, Meta(description="The largest difference of a logit to the float32 original.")
+    ]
+    score_difference: Annotated[float, Meta(description="The largest difference of a score.")]
+    spearman: Annotated[
+        float, Meta(description="The correlation of the ranks of the items, of the label where it is least.")
+    ]
+    pearson: Annotated[float, Meta(description="The correlation of their logits, likewise.")]
 
 
 class Dense(Record, frozen=True, kw_only=True, tag_field="kind", tag="dense"):

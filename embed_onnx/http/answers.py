@@ -1,12 +1,14 @@
-"""What answers have that no handler writes: a request id, and a failure's body where no route is known.
+"""What answers of several wires share: a request id, usage, and a failure's body where no route is known.
 
 Without the web framework, as what sits in front of the app needs it, too: the connection, and Ray's proxy.
 """
 
 import uuid
 from collections.abc import Iterable
+from typing import Annotated, Self
 
 import msgspec
+from msgspec import Meta
 
 from embed_onnx.errors import EmbedError
 
@@ -17,16 +19,35 @@ REQUEST_ID_CHARACTERS = 128
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
     """OpenAI's four keys."""
 
-    message: str
-    type: str
-    param: str | None
-    code: str | None
+    message: Annotated[str, Meta(description="What is wrong: the value, the limit and the way out.")]
+    type: Annotated[str, Meta(description="OpenAI's kind of error, such as `invalid_request_error`.")]
+    param: Annotated[str | None, Meta(description="The field that is wrong; null if it is none.")]
+    code: Annotated[
+        str | None, Meta(description="A word for programs, such as `model_not_found`; null if there is none.")
+    ]
 
 
 class ErrorResponse(msgspec.Struct, frozen=True):
     """Every error, on every path."""
 
-    error: ErrorBody
+    error: Annotated[ErrorBody, Meta(description="Why the request failed.")]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of a request, special tokens included; a query counts once for each document."""
+
+    prompt_tokens: Annotated[
+        int,
+        Meta(
+            description="Tokens of all texts, special tokens included; a query counts once for each document."
+        ),
+    ]
+    total_tokens: Annotated[int, Meta(description="The same, as nothing is generated.")]
+
+    @classmethod
+    def of(cls, num_tokens: int) -> Self:
+        """The usage of a request that had so many; nothing is generated, so all are the prompt's."""
+        return cls(prompt_tokens=num_tokens, total_tokens=num_tokens)
 
 
 def error_response(err: EmbedError) -> ErrorResponse:

@@ -4,6 +4,7 @@ Every address in them is relative, so that they work below any path of a proxy.
 """
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,20 @@ PAGE = """<!doctype html>
 </body>
 </html>
 """
+_WORDS = re.compile(r"\W+")
+HEADERS = {
+    "x-request-id": {
+        "description": "The request's own, or a new one, as the log has it.",
+        "schema": {"type": "string"},
+    },
+    "retry-after": {
+        "description": "Seconds after which to send the request again.",
+        "schema": {"type": "integer"},
+    },
+    "allow": {"description": "The methods that the route takes.", "schema": {"type": "string"}},
+}
+HEADERS_OF = {"405": ["allow"], "429": ["retry-after"], "503": ["retry-after"]}
+"""By status."""
 SECURITY_SCHEMES = {
     "bearer": {
         "type": "http",
@@ -88,9 +103,17 @@ async def openapi_json(request: Request[Any, Any, State], state: State) -> Respo
 
 
 def schema(app: Litestar, *, with_keys: bool) -> bytes:
-    """The OpenAPI schema of the app in JSON; ``with_keys``, as a server says it that has API keys."""
+    """The OpenAPI schema of the app in JSON; ``with_keys``, as a server says it that has API keys.
+
+    Operations are named by method and path, such as ``post_v1_embeddings``: what a generated client calls
+    them does not depend on the code.
+    """
     described = app.openapi_schema.to_schema()
     _drop_head(described)
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            operation["operationId"] = _WORDS.sub("_", f"{method}{path}").strip("_")
+            _add_headers(operation["responses"])
     if with_keys:
         _ask_for_keys(described)
     return encode_json(described)
@@ -100,6 +123,13 @@ def _drop_head(schema: dict[str, Any]) -> None:
     """Every GET is also a HEAD; twice as many operations would say no more."""
     for operations in schema["paths"].values():
         operations.pop("head", None)
+
+
+def _add_headers(responses: dict[str, Any]) -> None:
+    """Those that every answer has, and those of a status."""
+    for status, response in responses.items():
+        names = ["x-request-id", *HEADERS_OF.get(status, ())]
+        response["headers"] = {name: HEADERS[name] for name in names}
 
 
 def _ask_for_keys(schema: dict[str, Any]) -> None:
@@ -126,4 +156,5 @@ def config() -> OpenAPIConfig:
         description="Sentence embeddings on CPUs, over OpenAI's embeddings API.",
         servers=[Server(url="./")],
         openapi_router=_NoPages("/docs", route_handlers=[]),
+        use_handler_docstrings=True,
     )

@@ -1,11 +1,12 @@
 """Routes for those who run the server: health, readiness, metrics, reloading."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import MediaType, Request, Response, Router, post
 from litestar.datastructures import State
+from msgspec import Meta
 
 from embed_onnx.errors import ReloadFailed, SetupError
 from embed_onnx.http import keys
@@ -19,20 +20,23 @@ from embed_onnx.observe.metrics import Metrics
 class Status(msgspec.Struct, frozen=True):
     """GET /health."""
 
-    status: str
+    status: Annotated[str, Meta(description="Always `ok`.")]
 
 
 class Reloaded(msgspec.Struct, frozen=True):
     """POST /admin/reload: the names that are served now."""
 
-    models: list[str]
+    models: Annotated[list[str], Meta(description="The names that are served now.")]
 
 
 class Readiness(msgspec.Struct, frozen=True):
     """GET /ready; no number while every model is out of memory, and none has been used yet."""
 
-    status: str
-    seconds_since_success: float | None
+    status: Annotated[str, Meta(description="Always `ready`.")]
+    seconds_since_success: Annotated[
+        float | None,
+        Meta(description="Since something was last embedded or scored; null while no model is in memory."),
+    ]
 
 
 @post(

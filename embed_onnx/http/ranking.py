@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.http import work
+from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import documents
 from embed_onnx.http.body.documents import DOCUMENTS_SCHEMA
 from embed_onnx.http.body.inputs import Field
@@ -54,32 +55,32 @@ class RerankRequest(RankOptions, frozen=True, kw_only=True):
 class Text(msgspec.Struct, frozen=True):
     """A document."""
 
-    text: str
+    text: Annotated[str, Meta(description="The document.")]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One document, by its place in the request; ``truncated``: it or the query was cut."""
 
-    index: int
-    relevance_score: float
-    document: Text | UnsetType = UNSET
-    truncated: bool | UnsetType = UNSET
-
-
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of all pairs, special tokens included: the query counts once for each document."""
-
-    prompt_tokens: int
-    total_tokens: int
+    index: Annotated[int, Meta(description="The place of the document in the request.")]
+    relevance_score: Annotated[float, Meta(description="From 0 to 1; a logit with `raw_scores`.")]
+    document: Annotated[
+        Text | UnsetType, Meta(description="The document, with `return_documents`; else left out.")
+    ] = UNSET
+    truncated: Annotated[bool | UnsetType, Meta(description="`true` if the pair was cut; else left out.")] = (
+        UNSET
+    )
 
 
 class RerankResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``results`` are sorted by their scores, the best first, and equal ones by their places."""
 
-    id: str
-    model: str
-    usage: Usage
-    results: list[Result]
+    id: Annotated[str, Meta(description="A new one for each answer.")]
+    model: Annotated[str, Meta(description="The name of the model.")]
+    usage: Annotated[Usage, Meta(description="Tokens of all pairs.")]
+    results: Annotated[
+        list[Result],
+        Meta(description="The documents, the best first; equal ones in the order of the request."),
+    ]
 
 
 class Rank(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,11 +129,10 @@ async def answer(
     settings: Settings = request.app.state.settings
     texts = documents.texts(documents_json, settings, DOCUMENTS)
     rank = await run(request, options, documents.query(query, settings), texts, DOCUMENTS)
-    tokens = rank.scored.num_tokens
     return RerankResponse(
         id=str(uuid.uuid4()),
         model=rank.manifest.name,
-        usage=Usage(prompt_tokens=tokens, total_tokens=tokens),
+        usage=Usage.of(rank.scored.num_tokens),
         results=[_result(item) for item in rank.results],
     )
 

@@ -14,17 +14,17 @@ from msgspec import Meta
 
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.http import work
+from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import documents
 from embed_onnx.http.body.documents import TEXT_OR_TEXTS
 from embed_onnx.http.body.inputs import Field
 from embed_onnx.http.body.scoring import ModelName, RawScores, ScoringOptions
 from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.errors import OPENAI
-from embed_onnx.http.ranking import Usage
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.work import ScoreAsk
 from embed_onnx.models import scoring
-from embed_onnx.models.scoring import Prediction, Scored
+from embed_onnx.models.scoring import Prediction
 from embed_onnx.settings import Settings
 
 FIRST, SECOND, INPUT = Field("text_1"), Field("text_2"), Field("input")
@@ -54,20 +54,20 @@ class ScoreRequest(ScoringOptions, frozen=True, kw_only=True):
 class Score(msgspec.Struct, frozen=True, kw_only=True):
     """One pair's score."""
 
-    index: int
-    object: Literal["score"] = "score"
-    score: float
+    index: Annotated[int, Meta(description="The place of the pair.")]
+    object: Annotated[Literal["score"], Meta(description="Always `score`.")] = "score"
+    score: Annotated[float, Meta(description="From 0 to 1; a logit with `raw_scores`.")]
 
 
 class ScoreResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of the pairs."""
 
-    id: str
-    object: Literal["list"] = "list"
-    created: int
-    model: str
-    data: list[Score]
-    usage: Usage
+    id: Annotated[str, Meta(description="A new one for each answer.")]
+    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    created: Annotated[int, Meta(description="Unix time in seconds.")]
+    model: Annotated[str, Meta(description="The name of the model.")]
+    data: Annotated[list[Score], Meta(description="The scores, in the order of the pairs.")]
+    usage: Annotated[Usage, Meta(description="Tokens of all pairs.")]
 
 
 class ClassifyRequest(ScoringOptions, frozen=True, kw_only=True):
@@ -84,32 +84,35 @@ class ClassifyRequest(ScoringOptions, frozen=True, kw_only=True):
 class Classified(msgspec.Struct, frozen=True, kw_only=True):
     """The best label of one text, and the scores of all labels in the model's order."""
 
-    index: int
-    label: str
-    probs: list[float]
-    num_classes: int
+    index: Annotated[int, Meta(description="The place of the text in the request.")]
+    label: Annotated[str, Meta(description="The best label.")]
+    probs: Annotated[
+        list[float],
+        Meta(description="The scores of all labels, in the model's order."),
+    ]
+    num_classes: Annotated[int, Meta(description="How many labels there are.")]
 
 
 class ClassifyResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of ``input``."""
 
-    id: str
-    object: Literal["list"] = "list"
-    created: int
-    model: str
-    data: list[Classified]
-    usage: Usage
+    id: Annotated[str, Meta(description="A new one for each answer.")]
+    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    created: Annotated[int, Meta(description="Unix time in seconds.")]
+    model: Annotated[str, Meta(description="The name of the model.")]
+    data: Annotated[list[Classified], Meta(description="The labels, in the order of `input`.")]
+    usage: Annotated[Usage, Meta(description="Tokens of all texts.")]
 
 
 class InfinityResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The same as Infinity has it: the labels of each text, the best first."""
 
-    object: Literal["classify"] = "classify"
-    data: list[list[Prediction]]
-    model: str
-    usage: Usage
-    id: str
-    created: int
+    object: Annotated[Literal["classify"], Meta(description="Always `classify`.")] = "classify"
+    data: Annotated[list[list[Prediction]], Meta(description="The labels of each text, the best first.")]
+    model: Annotated[str, Meta(description="The name of the model.")]
+    usage: Annotated[Usage, Meta(description="Tokens of all texts.")]
+    id: Annotated[str, Meta(description="A new one for each answer.")]
+    created: Annotated[int, Meta(description="Unix time in seconds.")]
 
 
 @post(
@@ -138,7 +141,7 @@ async def score(data: Annotated[ScoreRequest, SCORE_BODY], request: ApiRequest) 
         created=int(time.time()),
         model=manifest.name,
         data=[Score(index=index, score=float(value)) for index, value in enumerate(scores)],
-        usage=_usage(scored),
+        usage=Usage.of(scored.num_tokens),
     )
 
 
@@ -156,7 +159,7 @@ async def classify(
     texts = documents.text_or_texts(data.input, request.app.state.settings, INPUT)
     ask = ScoreAsk(task="classify", model=data.model, items=texts, options=data.cut(), field=INPUT.name)
     manifest, scored = await work.score(request, ask)
-    output, usage = manifest.scores, _usage(scored)
+    output, usage = manifest.scores, Usage.of(scored.num_tokens)
     number, now = str(uuid.uuid4()), int(time.time())
     if data.raw_scores is not None:
         labels = scoring.predictions(scored.logits, output, raw_scores=data.raw_scores)
@@ -177,10 +180,6 @@ async def classify(
         id=number,
         created=now,
     )
-
-
-def _usage(scored: Scored) -> Usage:
-    return Usage(prompt_tokens=scored.num_tokens, total_tokens=scored.num_tokens)
 
 
 DIALECT = Dialect(handlers=(score, classify), errors=OPENAI)

@@ -10,10 +10,11 @@ import asyncio
 import math
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Annotated, Any, TypedDict, Unpack
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from embed_onnx.artifact.manifest import Activation, Manifest, Scores
 from embed_onnx.engine.outputs.scores import activated
@@ -41,8 +42,8 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
 class Prediction(msgspec.Struct, frozen=True):
     """A label, and how well it fits."""
 
-    label: str
-    score: float
+    label: Annotated[str, Meta(description="Its name.")]
+    score: Annotated[float, Meta(description="From 0 to 1; a logit with `raw_scores`.")]
 
 
 class Scored(Outcome, frozen=True, kw_only=True):

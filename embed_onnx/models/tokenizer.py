@@ -5,10 +5,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import tokenizers
+from msgspec import Meta
 
 from embed_onnx.artifact.manifest import TruncationSide
 from embed_onnx.errors import ArtifactError
@@ -72,11 +73,13 @@ class Content(msgspec.Struct, frozen=True):
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """A token and the part of its text that it stands for, in bytes of UTF-8; a special one for none."""
 
-    id: int
-    text: str
-    special: bool
-    start: int | None = None
-    stop: int | None = None
+    id: Annotated[int, Meta(description="Its id.")]
+    text: Annotated[str, Meta(description="The vocabulary's entry.")]
+    special: Annotated[bool, Meta(description="Whether it stands for no part of the text.")]
+    start: Annotated[
+        int | None, Meta(description="Where its part of the text begins, in bytes; null of a special one.")
+    ] = None
+    stop: Annotated[int | None, Meta(description="Where it ends.")] = None
 
 
 class Limit(NamedTuple):

@@ -18,6 +18,12 @@ QUEUE_TOKENS = 4096
 
 
 @pytest.fixture(scope="session")
+def key() -> str:
+    """The key of ``served``."""
+    return KEY
+
+
+@pytest.fixture(scope="session")
 def served(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a key, a small queue, and the names that some clients have built in."""
     models = tmp_path_factory.mktemp("served") / "models.txt"

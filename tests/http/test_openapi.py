@@ -1,5 +1,8 @@
 """What /openapi.json says of every operation."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import httpx
 import pytest
 from harness import START_SECONDS, Server
@@ -23,6 +26,17 @@ SHAPES = {
     "/v2/rerank": "CohereError",
 }
 """Of the errors of a path, where they are not OpenAI's."""
+
+
+OF_OTHER_APIS = ("Ollama", "text-embeddings-inference")
+"""Tags of operations whose answers that server describes."""
+THEIRS = {"CohereError", "CohereResponse", "Meta", "ApiVersion", "BilledUnits", "TeiError", "TeiRank"}
+"""Answers that other APIs describe, of operations that are also ours."""
+
+
+@pytest.fixture
+def schema(client: httpx.Client) -> dict[str, Any]:
+    return client.get("/openapi.json").json()
 
 
 @pytest.fixture
@@ -73,3 +87,54 @@ def test_every_error_has_its_shape(server: Server, client: httpx.Client) -> None
                         assert {f"#/components/schemas/{name}" for name in expected} == references
                         continue
                     assert {"$ref": f"#/components/schemas/{expected}"} == content, (path, status)
+
+
+def test_operations_are_named_by_method_and_path(schema: dict[str, Any]) -> None:
+    """So that a generated client stays the same; each has a summary and a description."""
+    operations = {
+        operation["operationId"]: operation
+        for path in schema["paths"].values()
+        for operation in path.values()
+    }
+
+    assert {"post_v1_embeddings", "get_v1_models_model_id", "post_v2_rerank"} < set(operations)
+    assert sum(map(len, schema["paths"].values())) == len(operations)
+    assert all(operation["summary"] and operation["description"] for operation in operations.values())
+
+
+def test_every_answer_has_its_headers(schema: dict[str, Any]) -> None:
+    responses = schema["paths"]["/v1/embeddings"]["post"]["responses"]
+
+    assert all("x-request-id" in response["headers"] for response in responses.values())
+    assert all("retry-after" in responses[status]["headers"] for status in ("429", "503"))
+
+
+def test_every_field_is_described(schema: dict[str, Any]) -> None:
+    """Of requests on every wire, and of our own answers."""
+    operations = [operation for path in schema["paths"].values() for operation in path.values()]
+    ours = [operation for operation in operations if not set(operation["tags"]) & set(OF_OTHER_APIS)]
+    names = set(references(schema, [operation.get("requestBody") for operation in operations]))
+    names |= set(references(schema, [operation["responses"] for operation in ours])) - THEIRS
+
+    assert {"EmbeddingRequest", "ModelCard", "Result", "TeiRequest"} < names
+    assert [] == [
+        f"{name}.{field}"
+        for name in sorted(names)
+        for field, content in schema["components"]["schemas"][name].get("properties", {}).items()
+        if "description" not in content and "$ref" not in content
+    ]
+
+
+def references(schema: dict[str, Any], content: object) -> Iterator[str]:
+    """The names of the schemas that something refers to, and those that they refer to."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key == "$ref":
+                name = value.rpartition("/")[2]
+                yield name
+                yield from references(schema, schema["components"]["schemas"][name])
+            else:
+                yield from references(schema, value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from references(schema, value)

@@ -1,6 +1,5 @@
 """The programs of examples/, each run as its users run it, against a live server where it needs one."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -8,12 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import npm
 import pytest
 from harness import ROOT, Server, clean_environment
 
 EXAMPLES = ROOT / "examples"
-UNREACHABLE = ("ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EAI_AGAIN", "E401", "E403")
-"""What npm says where there is no registry for it."""
 
 Run = Callable[..., str]
 
@@ -41,25 +39,8 @@ def run(home: Path, server: Server) -> Run:
 
 @pytest.fixture(scope="session")
 def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which Node finds OpenAI's client, as npm installs it."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node or npm is not installed")
-    folder = tmp_path_factory.mktemp("node")
-    command = [npm, "install", "--no-audit", "--no-fund", "--no-update-notifier", "openai@7"]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=os.environ | {"npm_config_fetch_retries": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    if done.returncode and any(code in done.stderr for code in UNREACHABLE):
-        pytest.skip(f"npm reaches no registry: {done.stderr.splitlines()[0]}")
-    assert done.returncode == 0, done.stderr
-    return folder
+    """A folder in which Node finds OpenAI's client."""
+    return npm.install(tmp_path_factory.mktemp("node"), "openai@7")
 
 
 def test_every_example_is_short_and_run_here() -> None:

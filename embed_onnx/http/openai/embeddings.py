@@ -16,6 +16,7 @@ from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
 
 from embed_onnx.http import vectors, work
+from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import inputs
 from embed_onnx.http.body.options import EmbeddingOptions
 from embed_onnx.http.errors import OPENAI
@@ -60,34 +61,29 @@ class EmbeddingRequest(EmbeddingOptions, frozen=True, kw_only=True):
 class Embedding(msgspec.Struct, frozen=True, kw_only=True):
     """One input's vector: a list of numbers, or a base64 string."""
 
-    object: Literal["embedding"] = "embedding"
-    index: int
+    object: Annotated[Literal["embedding"], Meta(description="Always `embedding`.")] = "embedding"
+    index: Annotated[int, Meta(description="The place of the input in the request.")]
     embedding: Annotated[
         msgspec.Raw,
         Meta(
             description="A list of numbers, or a base64 string.", extra_json_schema={"extra": VECTOR_SCHEMA}
         ),
     ]
-    num_tokens: int
-    truncated: bool | UnsetType = UNSET
-
-
-class Usage(msgspec.Struct, frozen=True):
-    """Tokens of the whole request, special tokens included."""
-
-    prompt_tokens: int
-    total_tokens: int
+    num_tokens: Annotated[int, Meta(description="Tokens that the model has read, special tokens included.")]
+    truncated: Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")] = (
+        UNSET
+    )
 
 
 class EmbeddingResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of ``input``."""
 
-    object: Literal["list"] = "list"
-    data: list[Embedding]
-    model: str
-    usage: Usage
-    id: str
-    created: int
+    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    data: Annotated[list[Embedding], Meta(description="The vectors, in the order of `input`.")]
+    model: Annotated[str, Meta(description="The name of the model that made them.")]
+    usage: Annotated[Usage, Meta(description="Tokens of the whole request.")]
+    id: Annotated[str, Meta(description="A new one for each answer.")]
+    created: Annotated[int, Meta(description="Unix time in seconds.")]
 
 
 @post(
@@ -107,7 +103,7 @@ async def create_embeddings(
     return EmbeddingResponse(
         data=await _items(embedded, data.encoding_format),
         model=manifest.name,
-        usage=Usage(embedded.num_tokens, embedded.num_tokens),
+        usage=Usage.of(embedded.num_tokens),
         id=str(uuid.uuid4()),
         created=int(time.time()),
     )

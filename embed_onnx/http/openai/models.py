@@ -12,6 +12,7 @@ import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from litestar.params import PathParameter
+from msgspec import Meta
 
 from embed_onnx.artifact.manifest import Activation, Dense, Parity, ScoreParity, Scores
 from embed_onnx.engine.native import Kernels
@@ -35,62 +36,77 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     that of what it runs on here; null if it was never measured.
     """
 
-    id: str
-    object: Literal["model"] = "model"
-    created: int
-    owned_by: str
-    root: str
-    aliases: list[str]
-    tasks: list[Task]
-    """What it can do."""
-    dimensions: int | None
-    """Of its vectors; null of a model that scores."""
-    labels: list[str] | None
-    """Of its scores; null of a model of vectors."""
-    activation: Activation | None
-    """What makes scores of logits in its checkpoint."""
-    max_tokens: int | None
-    pooling: list[str]
-    precision: str
-    exporter: str | None
-    """What wrote the graph; null if that was not recorded, as before format 5 of the manifest."""
-    reference: str | None
-    """What parity was measured against; null likewise."""
-    runs_on: str
-    parity: Parity | None
-    score_parity: ScoreParity | None
-    """In its place, of a model that scores."""
-    prompts: dict[str, str]
-    default_prompt: str | None
-    matryoshka: tuple[int, ...]
-    """Lengths that the model was trained to be cut to; others work as well."""
+    id: Annotated[str, Meta(description="The name or alias.")]
+    object: Annotated[Literal["model"], Meta(description="Always `model`.")] = "model"
+    created: Annotated[int, Meta(description="When it was exported, as Unix time in seconds.")]
+    owned_by: Annotated[
+        str, Meta(description="Who owns the repository that it is from; `local` where it is none.")
+    ]
+    root: Annotated[str, Meta(description="The model's own name: another than `id` where that is an alias.")]
+    aliases: Annotated[list[str], Meta(description="Its other names.")]
+    tasks: Annotated[list[Task], Meta(description="What it can do.")]
+    dimensions: Annotated[
+        int | None, Meta(description="The length of its vectors; null of a model that scores.")
+    ]
+    labels: Annotated[
+        list[str] | None, Meta(description="What its scores are of; null of a model of vectors.")
+    ]
+    activation: Annotated[
+        Activation | None, Meta(description="What makes scores of logits in its checkpoint.")
+    ]
+    max_tokens: Annotated[
+        int | None,
+        Meta(description="The most tokens of a text, special ones included; null without a limit."),
+    ]
+    pooling: Annotated[list[str], Meta(description="How token states become a vector.")]
+    precision: Annotated[str, Meta(description="`int8` or `float32`.")]
+    exporter: Annotated[
+        str | None,
+        Meta(description="What wrote the graph; null before format 5 of the manifest."),
+    ]
+    reference: Annotated[str | None, Meta(description="What `parity` was measured against; null likewise.")]
+    runs_on: Annotated[str, Meta(description="The kernels that run it here, or ONNX Runtime alone.")]
+    parity: Annotated[
+        Parity | None,
+        Meta(
+            description="How near its vectors are to the float32 original, for what runs it here; else null."
+        ),
+    ]
+    score_parity: Annotated[ScoreParity | None, Meta(description="In its place, of a model that scores.")]
+    prompts: Annotated[dict[str, str], Meta(description="Its stored prompts by name.")]
+    default_prompt: Annotated[
+        str | None, Meta(description="The one that is put before texts where none is named.")
+    ]
+    matryoshka: Annotated[
+        tuple[int, ...], Meta(description="Lengths that it was trained to be cut to; others work as well.")
+    ]
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     """GET /v1/models."""
 
-    object: Literal["list"] = "list"
-    data: list[ModelCard]
+    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    data: Annotated[list[ModelCard], Meta(description="An entry a name; aliases come last.")]
 
 
 class Dim(msgspec.Struct, frozen=True):
     """The length of a model's vectors."""
 
-    dim: int
+    dim: Annotated[int, Meta(description="The length of its vectors.")]
 
 
 class SimpleModels(msgspec.Struct, frozen=True):
     """The models by name."""
 
-    models: dict[str, Dim]
+    models: Annotated[dict[str, Dim], Meta(description="Every served model by its name.")]
 
 
 class SimpleModelList(msgspec.Struct, frozen=True, kw_only=True):
     """GET /models: the simple form."""
 
-    data: SimpleModels
-    generated: str
-    id: str
+    data: Annotated[SimpleModels, Meta(description="The models.")]
+    generated: Annotated[str, Meta(description="When the answer was made, as ISO 8601 has it.")]
+    id: Annotated[str, Meta(description="A new one for each answer.")]
 
 
 @read("/v1/models", tags=["models"], responses=OPENAI.responses(401), summary="List the models")

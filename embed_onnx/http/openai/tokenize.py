@@ -57,18 +57,20 @@ class TokenizeRequest(TextOptions, frozen=True, kw_only=True):
 class Tokenized(msgspec.Struct, frozen=True, kw_only=True):
     """The tokens the model would see, special tokens included, cut at its limit."""
 
-    index: int
-    tokens: list[str]
-    ids: list[int]
-    num_tokens: int
-    truncated: bool | UnsetType = UNSET
+    index: Annotated[int, Meta(description="The place of the text in the request.")]
+    tokens: Annotated[list[str], Meta(description="The vocabulary's entries.")]
+    ids: Annotated[list[int], Meta(description="Their ids, as `input` of other routes takes them.")]
+    num_tokens: Annotated[int, Meta(description="How many there are, special tokens included.")]
+    truncated: Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")] = (
+        UNSET
+    )
 
 
 class TokenizeResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of ``input``."""
 
-    model: str
-    data: list[Tokenized]
+    model: Annotated[str, Meta(description="The name of the model.")]
+    data: Annotated[list[Tokenized], Meta(description="The tokens of each text, in the order of `input`.")]
 
 
 @post(

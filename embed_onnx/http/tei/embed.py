@@ -66,8 +66,8 @@ class TeiRequest(EmbeddingOptions, frozen=True, kw_only=True):
 class SimilarityInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A text, and those that it is compared with."""
 
-    source_sentence: str
-    sentences: list[str]
+    source_sentence: Annotated[str, Meta(description="The text.")]
+    sentences: Annotated[list[str], Meta(description="Those that it is compared with.")]
 
 
 class SimilarityRequest(EmbeddingOptions, frozen=True, kw_only=True):
