@@ -1,6 +1,9 @@
-"""Kubernetes' manifests: their schema, and what they promise of pods."""
+"""Kubernetes' manifests: their schema, what they promise of pods, and what is made of them."""
 
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import kubernetes_validate
@@ -9,9 +12,19 @@ import yaml
 from deployment import DEFAULTS, DEPLOY, IMAGE, STOP_SECONDS, VARIABLES
 from image import instructions
 
-MANIFESTS = {
-    manifest["kind"]: manifest for manifest in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
-}
+FOLDER = DEPLOY / "kubernetes"
+COMPONENTS = ("monitoring", "autoscaling", "keda")
+OF_OTHERS = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
+"""Kinds that are not Kubernetes' own."""
+
+
+def read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+    return content
+
+
+BASE = [read(f"base/{name}") for name in read("base/kustomization.yaml")["resources"]]
+MANIFESTS = {manifest["kind"]: manifest for manifest in [*BASE, read("autoscaling/autoscaler.yaml")]}
 POD = MANIFESTS["Deployment"]["spec"]["template"]
 CONTAINER = POD["spec"]["containers"][0]
 
@@ -28,11 +41,15 @@ def test_manifests_belong_together() -> None:
     labels = POD["metadata"]["labels"]
     spec = MANIFESTS["Deployment"]["spec"]
     models = {volume["name"]: volume for volume in POD["spec"]["volumes"]}["models"]
+    (generated,) = read("base/kustomization.yaml")["configMapGenerator"]
 
     assert labels == spec["selector"]["matchLabels"]
     assert labels == MANIFESTS["Service"]["spec"]["selector"]
     assert labels == MANIFESTS["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"]
-    assert MANIFESTS["ConfigMap"]["metadata"]["name"] == models["configMap"]["name"]
+    assert labels == MANIFESTS["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"]
+    spread = POD["spec"]["topologySpreadConstraints"]
+    assert [labels] * 2 == [constraint["labelSelector"]["matchLabels"] for constraint in spread]
+    assert generated["name"] == models["configMap"]["name"]
     assert ["http"] == [port["targetPort"] for port in MANIFESTS["Service"]["spec"]["ports"]]
     assert [{"name": "http", "containerPort": DEFAULTS.port}] == CONTAINER["ports"]
     assert {"name": "EMBED_ONNX_PORT", "value": str(DEFAULTS.port)} in CONTAINER["env"]
@@ -85,3 +102,66 @@ def test_probes(client: httpx.Client) -> None:
     assert ["/ready", "/ready", "/health"] == paths
     assert [200] * 3 == [client.get(path).status_code for path in paths]
     assert 200 == client.get(POD["metadata"]["annotations"]["prometheus.io/path"]).status_code
+
+
+def kustomize(folder: Path) -> dict[str, dict[str, Any]]:
+    """What `kubectl apply -k` would apply, by kind."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("there is no kubectl")
+    command = [kubectl, "kustomize", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return {manifest["kind"]: manifest for manifest in yaml.safe_load_all(done.stdout)}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The folder, to be changed as its user changes it."""
+    return Path(shutil.copytree(FOLDER, tmp_path / "kubernetes"))
+
+
+def choose(folder: Path, component: str) -> None:
+    """Take the comment sign from the line of a component."""
+    path = folder / "kustomization.yaml"
+    text = path.read_text()
+    assert f"  # - {component}\n" in text
+    path.write_text(text.replace(f"  # - {component}\n", f"  - {component}\n"))
+
+
+def test_a_changed_list_of_models_replaces_the_pods(copy: Path) -> None:
+    """The pods mount a config map whose name depends on its content."""
+    before = kustomize(copy)
+    (copy / "base" / "models.txt").write_text("another-model\n")
+    after = kustomize(copy)
+
+    for manifests in (before, after):
+        volumes = manifests["Deployment"]["spec"]["template"]["spec"]["volumes"]
+        mounted = [volume["configMap"]["name"] for volume in volumes if "configMap" in volume]
+        assert [manifests["ConfigMap"]["metadata"]["name"]] == mounted
+    assert before["ConfigMap"]["metadata"]["name"] != after["ConfigMap"]["metadata"]["name"]
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_components(copy: Path, component: str) -> None:
+    """Each adds its manifests; whoever scales the deployment alone sets its number of pods."""
+    choose(copy, component)
+
+    manifests = kustomize(copy)
+
+    assert set(manifests) > {"Deployment", "Service", "ConfigMap", "NetworkPolicy", "PodDisruptionBudget"}
+    assert {IMAGE} == {
+        container["image"] for container in manifests["Deployment"]["spec"]["template"]["spec"]["containers"]
+    }
+    scaled = set(manifests) & {"HorizontalPodAutoscaler", "ScaledObject"}
+    assert bool(scaled) != ("replicas" in manifests["Deployment"]["spec"])
+    for kind in set(manifests) - OF_OTHERS:
+        kubernetes_validate.validate(manifests[kind], "1.37", strict=True)
+
+
+def test_monitoring_finds_the_service() -> None:
+    monitor = read("monitoring/service-monitor.yaml")["spec"]
+    service = MANIFESTS["Service"]
+
+    assert monitor["selector"]["matchLabels"] == service["metadata"]["labels"]
+    assert [monitor["endpoints"][0]["port"]] == [port["name"] for port in service["spec"]["ports"]]
