@@ -144,7 +144,7 @@ def test_a_changed_list_of_models_replaces_the_pods(copy: Path) -> None:
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_components(copy: Path, component: str) -> None:
-    """Each adds its manifests; whoever scales the deployment alone sets its number of pods."""
+    """Each adds its manifests; what scales the deployment alone sets its number of pods."""
     choose(copy, component)
 
     manifests = kustomize(copy)
