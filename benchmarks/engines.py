@@ -148,9 +148,15 @@ class Worker:
 
     def vectors(self, inputs: list[str], path: Path) -> np.ndarray:
         """Unit vectors, float32 [texts, dimensions], by way of a file."""
+        vectors = self.results(inputs, path)
+        unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+
+    def results(self, inputs: list[str], path: Path) -> np.ndarray:
+        """What the engine gives, float32, by way of a file."""
         self._ask({"texts": inputs, "save": str(path)})
-        vectors: np.ndarray = np.load(path)
-        return vectors
+        results: np.ndarray = np.load(path)
+        return results
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None

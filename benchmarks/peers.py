@@ -4,7 +4,8 @@
 
 Everything goes to the folder ``peers`` beside the checkout, or to the one that BENCHMARK_PEERS names; what is
 there already is kept. ``--texts`` are files of one text a line, over which OpenVINO is calibrated. Our own
-artifacts are exported by the environment that this runs in.
+artifacts are exported by the environment that this runs in. The files of the reranker are made if its
+checkpoint is there, which ``python -m benchmarks.train_reranker`` writes: to ``models/reranker/checkpoint``.
 """
 
 import argparse
@@ -26,8 +27,12 @@ ENVIRONMENTS = Path(__file__).parent / "environments"
 MAX_TOKENS = 256
 """The limit of all-MiniLM-L6-v2, for every engine and both models."""
 CALIBRATION_TEXTS = 300
+PAIR_TOKENS = 512
+"""The limit of the reranker, which no pair that is measured reaches."""
+QUERY_WORDS = 8
+"""Of the queries that documents are ranked for."""
 
-SMALL, BASE = "all-MiniLM-L6-v2", "random-base"
+SMALL, BASE, RERANKER = "all-MiniLM-L6-v2", "random-base", "reranker"
 BUILD = {"llama": {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF"}}
 """Variables for the builds of an environment: text alone, as no other input is embedded."""
 SUPERFLUOUS = {"vllm": ("torchvision", "torchaudio", "torchcodec")}
@@ -98,11 +103,17 @@ def main() -> None:
         _make_environment(requirements)
     for model in MODELS:
         _make_checkpoint(model)
-        _make_files(model, samples)
+        _make_onnx(model, "SentenceTransformer")
+        _make_openvino(model, samples, MAX_TOKENS)
         _make_converted(model)
         _make_artifact(model)
     _make_infinity(SMALL)
     _make_distilled()
+    if checkpoint(RERANKER).exists():
+        _make_onnx(RERANKER, "CrossEncoder")
+        _make_openvino(RERANKER, _pairs(samples), PAIR_TOKENS)
+        _make_artifact(RERANKER)
+        _make_infinity(RERANKER)
 
 
 def _make_environment(requirements: Path) -> None:
@@ -137,16 +148,28 @@ def _make_checkpoint(model: str) -> None:
         _run(python("onnx"), WORKERS / "make_checkpoint.py", checkpoint(model), packaged, MAX_TOKENS)
 
 
-def _make_files(model: str, samples: list[str]) -> None:
+def _make_onnx(model: str, kind: str) -> None:
     folder = files(model)
-    if not (folder / "onnx").exists():
-        print(f"ONNX files {folder}", flush=True)
-        _run(python("onnx"), WORKERS / "make_onnx.py", checkpoint(model), folder)
+    if (folder / "onnx").exists():
+        return
+    print(f"ONNX files {folder}", flush=True)
+    _run(python("onnx"), WORKERS / "make_onnx.py", kind, checkpoint(model), folder)
+    if model in MODELS:
         _limit(folder)
-    if not (folder / "openvino").exists():
-        print(f"OpenVINO files {folder}", flush=True)
-        command = [str(python("openvino")), str(WORKERS / "make_openvino.py"), str(folder), str(MAX_TOKENS)]
-        subprocess.run(command, input="\n".join(samples), text=True, check=True)
+
+
+def _make_openvino(model: str, samples: list[str], max_tokens: int) -> None:
+    folder = files(model)
+    if (folder / "openvino").exists():
+        return
+    print(f"OpenVINO files {folder}", flush=True)
+    command = [str(python("openvino")), str(WORKERS / "make_openvino.py"), str(folder), str(max_tokens)]
+    subprocess.run(command, input="\n".join(samples), text=True, check=True)
+
+
+def _pairs(documents: list[str]) -> list[str]:
+    """Lines of a query, a tab, and a document."""
+    return list(map("\t".join, zip(texts.of_words(len(documents), QUERY_WORDS), documents, strict=True)))
 
 
 def _make_converted(model: str) -> None:
@@ -174,7 +197,7 @@ def _make_distilled() -> None:
 
 def _make_infinity(model: str) -> None:
     (infinity(model) / "onnx").mkdir(parents=True, exist_ok=True)
-    for path in [*files(model).glob("*.json"), files(model) / "vocab.txt"]:
+    for path in [*files(model).glob("*.json"), *files(model).glob("vocab.txt")]:
         shutil.copy(path, infinity(model))
     shutil.copy(
         files(model) / "onnx" / "model_O3_quantized.onnx", infinity(model) / "onnx" / "model_quantized.onnx"

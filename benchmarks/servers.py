@@ -24,33 +24,36 @@ from embed_onnx.system import cpu
 OURS, LLAMA = "embed-onnx", "llama.cpp's server, q8_0"
 TORCH, OPTIMUM = "Infinity 0.0.78 (Python), torch engine", "Infinity 0.0.78 (Python), optimum engine"
 """Infinity 3 is another program, in Rust over Candle."""
+INFINITY_TORCH = ("--engine", "torch", "--no-compile")
+"""Its own advice for BERT: BetterTransformer instead of torch.compile."""
+INFINITY_OPTIMUM = ("--engine", "optimum", "--onnx-disable-optimize")
+"""The graph in its folder is fused already."""
 
 
 def command(name: str) -> list[str]:
     """How a server of all-MiniLM-L6-v2 is started; the port comes after it."""
     if name == OURS:
-        artifacts = peers.artifact(peers.SMALL).parent
-        flags = ["--artifacts", str(artifacts), "--models", str(artifacts / "none.txt")]
-        return [sys.executable, "-m", "embed_onnx", "serve", *flags]
+        return own_command(peers.artifact(peers.SMALL).parent)
     if name == LLAMA:
         script = peers.WORKERS / "llama_server.py"
         return [*map(str, (peers.python("llama"), script, peers.gguf(peers.SMALL), cpu.usable_cores()))]
-    infinity = [str(peers.python("infinity")), "-m", "infinity_emb.cli", "v2"]
-    infinity += ["--host", "127.0.0.1", "--device", "cpu", "--served-model-name", peers.SMALL]
-    infinity += ["--url-prefix", "/v1"]
     if name == TORCH:
-        # Its own advice for BERT: BetterTransformer instead of torch.compile.
-        return [
-            *infinity,
-            "--engine",
-            "torch",
-            "--no-compile",
-            "--model-id",
-            str(peers.checkpoint(peers.SMALL)),
-        ]
-    # The graph in that folder is fused already.
-    flags = ["--pooling-method", "mean", "--onnx-disable-optimize"]
-    return [*infinity, "--engine", "optimum", *flags, "--model-id", str(peers.infinity(peers.SMALL))]
+        return infinity_command(peers.SMALL, *INFINITY_TORCH, folder=peers.checkpoint(peers.SMALL))
+    flags = [*INFINITY_OPTIMUM, "--pooling-method", "mean"]
+    return infinity_command(peers.SMALL, *flags, folder=peers.infinity(peers.SMALL))
+
+
+def own_command(artifacts: Path) -> list[str]:
+    """How our server of a folder of artifacts is started."""
+    flags = ["--artifacts", str(artifacts), "--models", str(artifacts / "none.txt")]
+    return [sys.executable, "-m", "embed_onnx", "serve", *flags]
+
+
+def infinity_command(model: str, *flags: str, folder: Path) -> list[str]:
+    """How an Infinity of one model is started."""
+    words = [str(peers.python("infinity")), "-m", "infinity_emb.cli", "v2"]
+    words += ["--host", "127.0.0.1", "--device", "cpu", "--url-prefix", "/v1"]
+    return [*words, *flags, "--served-model-name", model, "--model-id", str(folder)]
 
 
 class Server:
@@ -137,6 +140,7 @@ class Client:
     """Seconds without a request after which it is opened anew; servers close theirs after five or so."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
         self._used = 0.0
 
@@ -149,11 +153,17 @@ class Client:
         return self._used - due
 
     def send(self, inputs: list[str]) -> tuple[http.client.HTTPResponse, bytes]:
-        """Send one request; its answer, whatever that is, and the answer's body."""
-        body = json.dumps({"model": peers.SMALL, "input": inputs, "encoding_format": "base64"})
+        """Send one request for vectors; its answer, whatever that is, and the answer's body."""
+        return self.post(
+            "/v1/embeddings", {"model": peers.SMALL, "input": inputs, "encoding_format": "base64"}
+        )
+
+    def post(self, path: str, fields: dict[str, object]) -> tuple[http.client.HTTPResponse, bytes]:
+        """Send one request of JSON; its answer, whatever that is, and the answer's body."""
         if time.perf_counter() - self._used > self.KEPT:
             self._connection.close()
-        self._connection.request("POST", "/v1/embeddings", body, {"content-type": "application/json"})
+        body = json.dumps(fields)
+        self._connection.request("POST", path, body, {"content-type": "application/json"})
         answer = self._connection.getresponse()
         content = answer.read()
         self._used = time.perf_counter()

@@ -10,7 +10,6 @@ that they do not depend on the spells of the machine. A cell of the grid is text
 import argparse
 import contextlib
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import engines, gate, peers, record, stats, texts
+from benchmarks import engines, gate, peers, record, stats, texts, turns
 from benchmarks.engines import OURS, Worker
 from embed_onnx.engine import native
 from embed_onnx_export.report import environment
@@ -29,11 +28,6 @@ GRIDS = {
 }
 MIXED = "mixed"
 PEAK_SECONDS = 0.5
-PAUSE = 0.05
-"""Threads of the engine before may spin for a moment."""
-TRIES = 3
-DISTURBED, TICKS = 0.08, 0.03
-"""What others may take of the processor in a turn: of its seconds, and seconds more for coarse clocks."""
 
 Rounds = dict[str, list[float]]
 """The median of each round, by engine."""
@@ -99,33 +93,15 @@ def _cells(model: str, arguments: argparse.Namespace) -> Iterator[tuple[str, lis
 def _rounds(
     workers: dict[str, Worker], inputs: list[str], arguments: argparse.Namespace
 ) -> tuple[Rounds, list[float]]:
-    names = list(workers)
-    taken: Rounds = {name: [] for name in names}
+    taken: Rounds = {name: [] for name in workers}
     peaks = []
     cores = environment.describe().cores
-    for worker in workers.values():
-        gate.wait(arguments.gate)
-        worker.time(inputs, 0)  # not counted: caches, lazy allocations
-    for turn in range(arguments.rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            taken[name].append(_undisturbed(workers[name], inputs, arguments))
+    for medians in turns.rounds(workers, inputs, arguments):
+        for name, median in medians.items():
+            taken[name].append(median)
         gate.wait(arguments.gate)
         peaks.append(int8_peak(cores))
     return taken, [value for value in peaks if value is not None]
-
-
-def _undisturbed(worker: Worker, inputs: list[str], arguments: argparse.Namespace) -> float:
-    """The median of a turn; with a gate, of the first one in which others took little of the processor."""
-    for _ in range(TRIES):
-        gate.wait(arguments.gate)
-        time.sleep(PAUSE)
-        started, own, busy = time.perf_counter(), worker.processor_seconds(), gate.busy_seconds()
-        median = float(np.median(worker.time(inputs, arguments.seconds)))
-        others = gate.busy_seconds() - busy - (worker.processor_seconds() - own)
-        if arguments.gate is None or others < DISTURBED * (time.perf_counter() - started) + TICKS:
-            break
-    return median
 
 
 def int8_peak(cores: int) -> float | None:

@@ -9,7 +9,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, export_tables, peers, record, scaling_tables, speed_tables, summary
+from benchmarks import (
+    chart,
+    export_tables,
+    peers,
+    record,
+    rerank_tables,
+    scaling_tables,
+    speed_tables,
+    summary,
+)
 from benchmarks.engines import OURS
 from benchmarks.load import DURING
 from benchmarks.speed import MIXED
@@ -46,6 +55,7 @@ def main() -> None:
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
         DOCS / "scaling.md": {"figures": scaling_tables.cost(), "cores": scaling_tables.cores()},
         DOCS / "ray.md": {"figures": on_ray()},
+        DOCS / "rerank.md": {"speed": rerank_tables.speed()},
     }
     pages = {path: _filled(path.read_text(encoding="utf-8"), parts) for path, parts in places.items()}
     pages[CHART] = drawn

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 EQUAL_BATCH, MIXED_BATCH = 16, 4
 """Measured: larger batches of mixed lengths pad more than they gain."""
@@ -23,23 +23,39 @@ def tokenizer(folder: str, max_tokens: int) -> Tokenizer:
 
 
 def encode(texts: list[str], words: Tokenizer, run: Run, *, lanes: int) -> np.ndarray:
-    """Vectors [texts, dimensions]: sorted by length, in batches that are one a lane at least."""
-    ids = [item.ids for item in words.encode_batch(texts)]
-    most = EQUAL_BATCH if len({len(row) for row in ids}) == 1 else MIXED_BATCH
-    order = sorted(range(len(ids)), key=lambda place: -len(ids[place]))
-    size = min(most, -(-len(ids) // lanes))
-    batches = [batch([ids[place] for place in order[at : at + size]]) for at in range(0, len(order), size)]
-    states = run(batches)
-    vectors = np.concatenate([pool(one, inputs) for one, inputs in zip(states, batches, strict=True)])
-    return vectors[np.argsort(order)]
+    """Vectors [texts, dimensions], by an engine that gives token states."""
+    items = words.encode_batch(texts)
+    return _in_batches(items, lambda batches: map(pool, run(batches), batches), lanes)
 
 
-def batch(ids: list[list[int]]) -> Batch:
+def score(texts: list[str], words: Tokenizer, run: Run, *, lanes: int) -> np.ndarray:
+    """Logits [texts - 1] of the first text with each of the others, by an engine that gives logits."""
+    query, *documents = texts
+    items = words.encode_batch([(query, document) for document in documents])
+    return _in_batches(items, lambda batches: (logits[:, 0] for logits in run(batches)), lanes)
+
+
+def _in_batches(items: list[Encoding], run: Run, lanes: int) -> np.ndarray:
+    """A result for each item: sorted by length, in batches that are one a lane at least."""
+    most = EQUAL_BATCH if len({len(item) for item in items}) == 1 else MIXED_BATCH
+    order = sorted(range(len(items)), key=lambda place: -len(items[place]))
+    size = min(most, -(-len(items) // lanes))
+    batches = [batch([items[place] for place in order[at : at + size]]) for at in range(0, len(order), size)]
+    return np.concatenate(list(run(batches)))[np.argsort(order)]
+
+
+def batch(items: list[Encoding]) -> Batch:
     """The model's inputs, padded to the longest, int64 [texts, tokens]."""
-    longest = max(map(len, ids))
-    padded = np.array([row + [0] * (longest - len(row)) for row in ids], dtype=np.int64)
-    mask = np.array([[1] * len(row) + [0] * (longest - len(row)) for row in ids], dtype=np.int64)
-    return {"input_ids": padded, "attention_mask": mask, "token_type_ids": np.zeros_like(padded)}
+    longest = max(map(len, items))
+
+    def padded(rows: list[list[int]]) -> np.ndarray:
+        return np.array([row + [0] * (longest - len(row)) for row in rows], dtype=np.int64)
+
+    return {
+        "input_ids": padded([item.ids for item in items]),
+        "attention_mask": padded([item.attention_mask for item in items]),
+        "token_type_ids": padded([item.type_ids for item in items]),
+    }
 
 
 def pool(states: np.ndarray, inputs: dict[str, Any]) -> np.ndarray:

@@ -14,8 +14,8 @@ import protocol
 Hint = dict[str, object]
 
 
-def load(folder: str, file: str, threads: int, max_tokens: int) -> protocol.Encode:
-    """An OpenVINO file in a folder with its tokenizer."""
+def load(folder: str, file: str, threads: int, max_tokens: int, pairs: bool = False) -> protocol.Encode:
+    """An OpenVINO file in a folder with its tokenizer; of a model that scores ``pairs`` or makes vectors."""
     words = lists.tokenizer(folder, max_tokens)
     core = openvino.Core()
     path = f"{folder}/{file}"
@@ -36,7 +36,8 @@ def load(folder: str, file: str, threads: int, max_tokens: int) -> protocol.Enco
         shapes = {inputs["input_ids"].shape for inputs in batches}
         return (static(*shapes.pop()) if len(shapes) == 1 else dynamic)(batches)
 
-    return lambda texts: lists.encode(texts, words, run, lanes=threads)
+    results = lists.score if pairs else lists.encode
+    return lambda texts: results(texts, words, run, lanes=threads)
 
 
 def _throughput(threads: int) -> Hint:
@@ -44,22 +45,22 @@ def _throughput(threads: int) -> Hint:
 
 
 def _compiled(core: openvino.Core, model: openvino.Model, hint: Hint) -> lists.Run:
-    """From batches to their token states, as many at once as there are streams."""
+    """From batches to their outputs, as many at once as there are streams."""
     compiled = core.compile_model(model, "CPU", hint)
     names = [one.any_name for one in compiled.inputs]
     queue = openvino.AsyncInferQueue(compiled)
 
     def run(batches: list[lists.Batch]) -> list[np.ndarray]:
-        states: list[np.ndarray] = [np.empty(0)] * len(batches)
+        outputs: list[np.ndarray] = [np.empty(0)] * len(batches)
 
         def keep(request: openvino.InferRequest, place: int) -> None:
-            states[place] = request.get_output_tensor(0).data.copy()
+            outputs[place] = request.get_output_tensor(0).data.copy()
 
         queue.set_callback(keep)
         for place, inputs in enumerate(batches):
             queue.start_async({name: inputs[name] for name in names}, place)
         queue.wait_all()
-        return states
+        return outputs
 
     return run
 

@@ -13,22 +13,23 @@ import onnxruntime
 import protocol
 
 
-def load(folder: str, file: str, threads: int, max_tokens: int) -> protocol.Encode:
-    """An ONNX file in a folder with its tokenizer."""
+def load(folder: str, file: str, threads: int, max_tokens: int, pairs: bool = False) -> protocol.Encode:
+    """An ONNX file in a folder with its tokenizer; of a model that scores ``pairs`` or makes vectors."""
     words = lists.tokenizer(folder, max_tokens)
+    results = lists.score if pairs else lists.encode
     alone, laned = (_session(f"{folder}/{file}", number) for number in (threads, 1))
     pool = ThreadPoolExecutor(threads)
 
     def encode(texts: list[str]) -> np.ndarray:
         if len(texts) == 1:
-            return lists.encode(texts, words, lambda batches: map(alone, batches), lanes=1)
-        return lists.encode(texts, words, lambda batches: pool.map(laned, batches), lanes=threads)
+            return results(texts, words, lambda batches: map(alone, batches), lanes=1)
+        return results(texts, words, lambda batches: pool.map(laned, batches), lanes=threads)
 
     return encode
 
 
 def _session(path: str, threads: int) -> Callable[[lists.Batch], np.ndarray]:
-    """From a batch to its token states."""
+    """From a batch to its output."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

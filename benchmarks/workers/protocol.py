@@ -4,7 +4,9 @@ A worker is a script run by the interpreter of its peer's environment, with one 
 options. It loads its engine, says which versions it runs, and answers a line a request:
 
     {"texts": [...], "seconds": 1.0}     times the engine until so many seconds have passed, at least once
-    {"texts": [...], "save": "a.npy"}    writes the vectors, float32 [texts, dimensions]
+    {"texts": [...], "save": "a.npy"}    writes what it gives, float32: vectors [texts, dimensions], or scores
+
+An engine that ranks scores the first text with each of the others.
 """
 
 import importlib.metadata
@@ -36,8 +38,7 @@ def serve(load: Callable[..., Encode], packages: Sequence[str], **more: str) -> 
 
 def _answer(encode: Encode, request: dict[str, Any]) -> dict[str, Any]:
     if "save" in request:
-        vectors = np.asarray(encode(request["texts"]), dtype=np.float32)
-        np.save(request["save"], vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        np.save(request["save"], np.asarray(encode(request["texts"]), dtype=np.float32))
         return {}
     return {"seconds": _time(encode, request["texts"], request["seconds"])}
 

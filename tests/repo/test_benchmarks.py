@@ -12,7 +12,20 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks import chart, cores, engines, gate, peers, record, speed_tables, stats, tables, texts, traffic
+from benchmarks import (
+    chart,
+    cores,
+    engines,
+    gate,
+    peers,
+    record,
+    rerankers,
+    speed_tables,
+    stats,
+    tables,
+    texts,
+    traffic,
+)
 from benchmarks.engines import OURS, Engine, Worker
 
 WORKER = """
@@ -74,6 +87,17 @@ def test_engines_of_a_processor(
 
     assert more == set(rows) & {f"{engines.ONNX} (avx2)", engines.AVX2}
     assert all((peers.WORKERS / row.script).exists() for row in rows.values())
+
+
+@pytest.mark.parametrize("instructions", [["avx2"], ["avx2", "avx512_vnni"]])
+def test_engines_that_rank(instructions: list[str]) -> None:
+    rows = rerankers.rerankers(2, instructions)
+
+    (preset,) = [name for name in rows if name.startswith(engines.ONNX)]
+    assert f"{engines.ONNX} ({instructions[-1]})" == preset
+    assert all((peers.WORKERS / row.script).exists() for row in rows.values())
+    environments = {row.environment for row in rows.values()} - {None}
+    assert environments <= {path.stem for path in peers.ENVIRONMENTS.glob("*.txt")}
 
 
 def test_environments_are_pinned() -> None:

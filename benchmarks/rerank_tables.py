@@ -1,0 +1,46 @@
+"""Tables of docs/rerank.md: rankings by ours and other engines."""
+
+from typing import Any
+
+from benchmarks import engines, record, rerankers
+from embed_onnx_export.report import markdown
+
+Results = dict[str, Any]
+
+OWN = {engines.OURS, rerankers.OVER_HTTP}
+
+
+def speed() -> str:
+    """Milliseconds and candidates a second, an engine a row, in Markdown."""
+    file = record.read("rerank")
+    results = file["results"]
+    cells = results["candidates"]
+    head = [
+        "",
+        *(f"{int(candidates):,} candidates: ms, a second" for candidates in cells),
+        "ranks as PyTorch's",
+    ]
+    rows = (
+        [name, *(_figures(cell["engines"][name]) for cell in cells.values()), f"{agreement:.3f}"]
+        for name, agreement in results["spearman"].items()
+    )
+    closest = "; ".join(
+        f"{int(candidates):,} candidates: {_times(cell['engines'])}" for candidates, cell in cells.items()
+    )
+    where = f"in turns, on {record.machine_and_instructions(file)}"
+    return (
+        f"{markdown.table(head, rows)}\n\nTimes as long as ours in process: {closest}. Medians; `{file['command']}`, "
+        f"{where}."
+    )
+
+
+def _figures(row: Results) -> str:
+    ms, rate = row["ms"][1], row["candidates_per_second"][1]
+    return f"{ms:,.1f}, {rate:,.0f}"
+
+
+def _times(rows: Results) -> str:
+    """PyTorch and the fastest other engine, by the time that ours takes."""
+    ratios = {name: row["ratio"][1] for name, row in rows.items() if name not in OWN}
+    best = min(ratios, key=lambda name: ratios[name])
+    return f"{engines.PYTORCH} {ratios[engines.PYTORCH]:.1f}, {best} {ratios[best]:.1f}"

@@ -1,0 +1,45 @@
+"""Engines in turns, round after round: ratios within a round do not depend on the spells of the machine."""
+
+import argparse
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from benchmarks import gate
+from benchmarks.engines import Worker
+
+PAUSE = 0.05
+"""Threads of the engine before may spin for a moment."""
+TRIES = 3
+DISTURBED, TICKS = 0.08, 0.03
+"""What others may take of the processor in a turn: of its seconds, and seconds more for coarse clocks."""
+
+
+def rounds(
+    workers: Mapping[str, Worker], inputs: list[str], arguments: argparse.Namespace
+) -> Iterator[dict[str, float]]:
+    """The median seconds of a call in the turn of each engine, a round at a time.
+
+    Of the command line: ``rounds``, ``seconds`` of a turn, and ``gate``.
+    """
+    names = list(workers)
+    for worker in workers.values():
+        gate.wait(arguments.gate)
+        worker.time(inputs, 0)  # not counted: caches, lazy allocations
+    for turn in range(arguments.rounds):
+        first = turn % len(names)
+        yield {name: _undisturbed(workers[name], inputs, arguments) for name in names[first:] + names[:first]}
+
+
+def _undisturbed(worker: Worker, inputs: list[str], arguments: argparse.Namespace) -> float:
+    """The median of a turn; with a gate, of the first one in which others took little of the processor."""
+    for _ in range(TRIES):
+        gate.wait(arguments.gate)
+        time.sleep(PAUSE)
+        started, own, busy = time.perf_counter(), worker.processor_seconds(), gate.busy_seconds()
+        median = float(np.median(worker.time(inputs, arguments.seconds)))
+        others = gate.busy_seconds() - busy - (worker.processor_seconds() - own)
+        if arguments.gate is None or others < DISTURBED * (time.perf_counter() - started) + TICKS:
+            break
+    return median
