@@ -27,11 +27,9 @@ def speed() -> str:
     closest = "; ".join(
         f"{int(candidates):,} candidates: {_times(cell['engines'])}" for candidates, cell in cells.items()
     )
-    where = f"in turns, on {record.machine_and_instructions(file)}"
-    return (
-        f"{markdown.table(head, rows)}\n\nTimes as long as ours in process: {closest}. Medians; `{file['command']}`, "
-        f"{where}."
-    )
+    times = f"Times as long as ours in process: {closest}."
+    where = f"`{file['command']}`, in turns, on {record.machine_and_instructions(file)}"
+    return f"{markdown.table(head, rows)}\n\n{times} Medians; {where}."
 
 
 def _figures(row: Results) -> str:

@@ -1,11 +1,13 @@
 """Ranks, scores and classes over HTTP, on every wire, with the same bits as in this process."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-from harness import CLASSIFIER, RERANKER, SMALL, Server, figure, metrics, run
+from harness import CLASSIFIER, RERANKER, SMALL, START_SECONDS, Server, figure, metrics, run
 from huggingface_hub import InferenceClient
 
 from embed_onnx import Model
@@ -285,6 +287,40 @@ def test_halves_of_surrogate_pairs_are_read_as_no_character(scorer: httpx.Client
     )
 
     assert first["results"] == second["results"]
+
+
+def test_a_score_is_the_same_bits_in_any_company(scorer: httpx.Client, scoring_server: Server) -> None:
+    """Alone, among 1,000 documents, and while the server embeds and ranks for others."""
+    query = {"query": QUERY, "raw_scores": True}
+    many = [f"{document} {number}" for number in range(250) for document in DOCUMENTS]
+    over = threading.Event()
+
+    def disturb(path: str, fields: dict[str, object]) -> None:
+        while not over.is_set():
+            httpx.post(f"{scoring_server.url}{path}", json=fields, timeout=START_SECONDS).raise_for_status()
+
+    alone = [rows(scorer.post("/v1/rerank", json=query | {"documents": [text]}).json()) for text in DOCUMENTS]
+    among = dict(rows(scorer.post("/v1/rerank", json=query | {"documents": DOCUMENTS + many}).json()))
+    others = [
+        ("/v1/embeddings", {"input": many}),
+        ("/v1/rerank", {"query": "other words", "documents": many}),
+    ]
+    with ThreadPoolExecutor(len(others)) as threads:
+        running = [threads.submit(disturb, *other) for other in others]
+        try:
+            loaded = [
+                rows(scorer.post("/v1/rerank", json=query | {"documents": DOCUMENTS}).json())
+                for _ in range(5)
+            ]
+        finally:
+            over.set()
+        for future in running:
+            future.result()
+
+    scores = {place: score for place, ((_, score),) in enumerate(alone)}
+    assert 1004 == len(among)
+    assert scores == {place: among[place] for place in scores}
+    assert [scores] * 5 == [dict(one) for one in loaded]
 
 
 def test_metrics_have_the_task(scoring_server: Server, scorer: httpx.Client) -> None:
