@@ -23,10 +23,17 @@ FILES = (
     "page.js",
     "api.js",
     "code.js",
+    "compare.js",
+    "copy.js",
     "dom.js",
+    "form.js",
     "heatmap.js",
+    "key.js",
     "load.js",
     "map.js",
+    "order.js",
+    "rank.js",
+    "report.js",
     "vectors.js",
 )
 HEADERS = {

@@ -38,20 +38,36 @@ export async function call(path, options = {}) {
   throw new Failure(sentence, { status: response.status, param: body?.error?.param ?? null });
 }
 
-/** The served models that embed, each under its own name. */
+/** The served models, each under its own name. */
 export async function listModels() {
-  return (await (await call("v1/models")).json()).data.filter(({ id, root, tasks }) => id === root && tasks.includes("embed"));
+  return (await (await call("v1/models")).json()).data.filter(({ id, root }) => id === root);
+}
+
+/** Embed texts: what `post` gives, and vectors as Float32Array, the answer's items, and its tokens. */
+export async function embed(body, signal) {
+  const { answer, ...timings } = await post("v1/embeddings", body, signal);
+  return {
+    vectors: answer.data.map((item) => decode(item.embedding)),
+    items: answer.data,
+    tokens: answer.usage.total_tokens,
+    ...timings,
+  };
+}
+
+/** Rank documents: what `post` gives, and the answer's results, the best first, and its tokens. */
+export async function rerank(body, signal) {
+  const { answer, ...timings } = await post("v1/rerank", body, signal);
+  return { results: answer.results, tokens: answer.usage.total_tokens, ...timings };
 }
 
 /**
- * Embed texts.
- * @returns vectors as Float32Array, the answer's items, and milliseconds: the round trip, and each stage of
- *     the server by name.
+ * Send JSON.
+ * @returns the answer, and milliseconds: the round trip, and each stage of the server by name.
  */
-export async function embed(body, signal) {
+async function post(path, body, signal) {
   const started = performance.now();
   const headers = { "content-type": "application/json" };
-  const response = await call("v1/embeddings", { method: "POST", headers, body: JSON.stringify(body), signal });
+  const response = await call(path, { method: "POST", headers, body: JSON.stringify(body), signal });
   let answer;
   try {
     answer = await response.json();
@@ -59,13 +75,7 @@ export async function embed(body, signal) {
     throw unreachable(err);
   }
   const roundTrip = performance.now() - started;
-  return {
-    vectors: answer.data.map((item) => decode(item.embedding)),
-    items: answer.data,
-    tokens: answer.usage.total_tokens,
-    roundTrip,
-    stages: parseTimings(response.headers.get("server-timing") ?? ""),
-  };
+  return { answer, roundTrip, stages: parseTimings(response.headers.get("server-timing") ?? "") };
 }
 
 /** A base64 string of little-endian float32, whatever this machine's own byte order. */

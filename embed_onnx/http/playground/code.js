@@ -6,9 +6,9 @@ import { address } from "./api.js";
 const UNSEEN = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 /** A shell command. A here-document holds any JSON as it is: nothing in it is expanded, and its end is on no line. */
-export function curl(body, withKey) {
+export function curl(path, body, withKey) {
   return [
-    `curl --silent --show-error ${quoted(address("v1/embeddings"))} \\`,
+    `curl --silent --show-error ${quoted(address(path))} \\`,
     ...(withKey ? ['  --header "Authorization: Bearer $EMBED_ONNX_API_KEY" \\'] : []),
     "  --header 'Content-Type: application/json' \\",
     "  --data-binary @- <<'JSON'",
@@ -37,6 +37,27 @@ export function python(body, withKey) {
     ...call.map((line) => `    ${line}`),
     ")",
     "vectors = [item.embedding for item in response.data]",
+  ].join("\n");
+}
+
+/** A rank by an HTTP client, as OpenAI's has none. */
+export function pythonOfRank(body, withKey) {
+  return [
+    ...(withKey ? ["import os", ""] : []),
+    "import httpx",
+    "",
+    "response = httpx.post(",
+    `    ${literal(address("v1/rerank"))},`,
+    ...(withKey ? [`    headers={"Authorization": f"Bearer {os.environ['EMBED_ONNX_API_KEY']}"},`] : []),
+    "    json={",
+    ...Object.entries(body).flatMap(([name, value]) =>
+      Array.isArray(value)
+        ? [`        ${literal(name)}: [`, ...value.map((text) => `            ${literal(text)},`), "        ],"]
+        : [`        ${literal(name)}: ${literal(value)},`],
+    ),
+    "    },",
+    ")",
+    'results = response.raise_for_status().json()["results"]',
   ].join("\n");
 }
 

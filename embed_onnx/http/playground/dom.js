@@ -20,6 +20,15 @@ export function shorten(text, characters) {
   return all.length <= characters ? text : all.slice(0, characters - 1).join("").trimEnd() + "…";
 }
 
+/** A text of the server as a sentence. */
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.?!…]$/.test(text) ? "" : ".");
+
+/** The lines of a text that are not blank. */
+export const lines = (text) => text.split("\n").filter((line) => line.trim());
+
+/** "1 text", "2 texts". */
+export const counted = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+
 /** A number with the separators of English, which the page is written in. */
 export function number(value, digits = 0) {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -33,6 +42,9 @@ export function duration(value) {
   if (value >= 10_000) return `${number(value / 1000, 1)} s`;
   return `${number(value, value < 10 ? 1 : 0)} ms`;
 }
+
+/** Choices of a select. */
+export const options = (values) => values.map((value) => make("option", { value }, value));
 
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
