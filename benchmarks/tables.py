@@ -55,7 +55,7 @@ def main() -> None:
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
         DOCS / "scaling.md": {"figures": scaling_tables.cost(), "cores": scaling_tables.cores()},
         DOCS / "ray.md": {"figures": on_ray()},
-        DOCS / "rerank.md": {"speed": rerank_tables.speed()},
+        DOCS / "rerank.md": {"speed": rerank_tables.speed(), "beside": rerank_tables.beside()},
     }
     pages = {path: _filled(path.read_text(encoding="utf-8"), parts) for path, parts in places.items()}
     pages[CHART] = drawn

@@ -108,3 +108,19 @@ def minilm(artifacts: Path) -> Iterator[Model]:
 def small(artifacts: Path) -> Iterator[Model]:
     with Model.load(artifacts / SMALL) as model:
         yield model
+
+
+@pytest.fixture(scope="session")
+def scoring_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a models.txt and its artifacts: a small embedder, a reranker and a classifier."""
+    folder = tmp_path_factory.mktemp("scoring") / "home"
+    shutil.copytree(kept.scoring(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scoring_server(scoring_home: Path) -> Iterator[Server]:
+    with Server([], {}, scoring_home) as started:
+        started.wait_ready()
+        yield started
+        started.stop()

@@ -1,31 +1,13 @@
-"""A server with models that score."""
+"""A client of the server with models that score, and those models in this process."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import kept
 import pytest
 from harness import CLASSIFIER, RERANKER, START_SECONDS, Server
 
 from embed_onnx import Model
-
-
-@pytest.fixture(scope="session")
-def scoring_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a models.txt and its artifacts: a small embedder, a reranker and a classifier."""
-    folder = tmp_path_factory.mktemp("scoring") / "home"
-    shutil.copytree(kept.scoring(), folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def scoring_server(scoring_home: Path) -> Iterator[Server]:
-    with Server([], {}, scoring_home) as started:
-        started.wait_ready()
-        yield started
-        started.stop()
 
 
 @pytest.fixture

@@ -74,15 +74,25 @@ class Visit:
         self.page.get_by_role("button", name="Embed").click()
         self.settle()
 
+    def rank(self, query: str | None = None, documents: list[str] | None = None) -> None:
+        """The same in the view that ranks."""
+        expect(self.page.get_by_label("Reranker")).to_be_enabled()
+        if query is not None:
+            self.page.get_by_label("Query").fill(query)
+        if documents is not None:
+            self.page.get_by_label("Documents, one a line").fill("\n".join(documents))
+        self.page.get_by_role("button", name="Rank").click()
+        self.page.wait_for_selector("#rank-results:not([aria-busy])")
+
     def settle(self) -> None:
         self.page.wait_for_selector("#results:not([aria-busy])")
 
     def texts(self, selector: str) -> list[str]:
         return self.page.locator(selector).all_text_contents()
 
-    def sent(self) -> list[dict[str, Any]]:
-        """The bodies of the requests for embeddings."""
-        posts = [request for request in self.requests if request.url.endswith("/v1/embeddings")]
+    def sent(self, path: str = "/v1/embeddings") -> list[dict[str, Any]]:
+        """The bodies of the requests to a route."""
+        posts = [request for request in self.requests if request.url.endswith(path)]
         return [request.post_data_json for request in posts]
 
     def cosines(self) -> np.ndarray:
