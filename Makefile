@@ -1,4 +1,4 @@
-# setup | serve | quick | check | test | test-FOLDER | clients | exporters | soak | wheel | site | links | clean.
+# setup | serve | quick | check | test | test-FOLDER | clients | exporters | soak | dist | lock | site | links | clean.
 # EMBED_ONNX_PORT=8123 make serve picks another port; make check CLIENTS= leaves other projects' clients out of the set-up.
 
 PYTHON  ?= python3
@@ -6,6 +6,9 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 CONVERT := $(VENV)/.convert
 DEV     := $(VENV)/.dev
+RELEASE := $(VENV)/release
+DIST    := dist
+TARGETS := x86_64-linux-gnu.2.17 aarch64-linux-gnu.2.17
 KERNELS := embed_onnx/engine/kernels/embed_onnx_kernels.so
 CLIENTS := $(patsubst tests/clients/requirements/%.txt,$(VENV)/clients/%/.made,$(wildcard tests/clients/requirements/*.txt))
 QUICK   := tests/unit tests/kernels tests/inproc tests/http
@@ -17,7 +20,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 # would each start of a server whose packages were installed without compiling them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup serve quick test check clients exporters soak wheel site links clean
+.PHONY: setup serve quick test check clients exporters soak dist lock site links clean
 
 setup: $(DEV)
 	@$(MAKE) --no-print-directory $(KERNELS)
@@ -95,10 +98,26 @@ test-%: setup
 soak: setup
 	SOAK_SECONDS=$${SOAK_SECONDS:-600} $(BIN)/python -m pytest -m soak
 
-# A wheel for this platform, with the kernels in it.
-wheel: setup
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
-	ls dist/*.whl
+# What a registry takes: the source distribution and, made from it, wheels with the kernels inside for every Linux with glibc
+# 2.17 or later. None for musl, for which ONNX Runtime has no wheels. pip's Python must not see those of its builds' (-I).
+dist: $(RELEASE)/.made
+	rm -rf $(DIST)
+	$(RELEASE)/bin/python -m build --quiet --sdist --outdir $(DIST)
+	set -e; for target in $(TARGETS); do \
+		CXX='$(CURDIR)/$(RELEASE)/bin/python -I -m ziglang c++' KERNELS_TARGET=$$target \
+			$(RELEASE)/bin/pip wheel --quiet --no-deps --wheel-dir $(DIST) $(DIST)/*.tar.gz; done
+	set -e; for wheel in $(DIST)/*.whl; do $(RELEASE)/bin/auditwheel show $$wheel; done
+	$(RELEASE)/bin/twine check --strict $(DIST)/*
+	cd $(DIST) && sha256sum * >SHA256SUMS
+
+# The versions that a release is tested with, anew.
+lock: $(RELEASE)/.made
+	$(RELEASE)/bin/python requirements/lock.py
+
+$(RELEASE)/.made: requirements/release.txt
+	$(PYTHON) -m venv --clear $(RELEASE)
+	$(RELEASE)/bin/pip install --quiet --requirement $<
+	touch $@
 
 # The documentation as pages, in build/site.
 site: setup

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import struct
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from kernel_sessions import ENGINES, run_case
 from embed_onnx.engine.kernels import build
 
 SOURCE = Path(__file__).with_name("kernels_driver.cpp")
+ZIG = f"{sys.executable} -m ziglang c++"
+"""What wheels are compiled by; see the Makefile."""
 LAUNCHER = os.environ.get("KERNELS_TEST_LAUNCHER", "")
 """A command that runs x86 programs on another processor: the program, its arguments and the file ``cases`` in
 the working directory are added. Engines that this processor lacks are tried with it."""
@@ -75,19 +78,19 @@ def decoded(raw: bytes) -> Iterable[np.ndarray | str]:
 
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """Compiled once for a compiler and flags; a warning is an error."""
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Compiled once for a compiler, flags and a target; a warning is an error."""
     folder = tmp_path_factory.mktemp("drivers")
-    result: dict[tuple[str, str], Path] = {}
+    result: dict[tuple[str, str, str], Path] = {}
 
-    def program(compiler: str, flags: str) -> Path:
-        if (compiler, flags) not in result:
-            if not shutil.which(compiler or build.find_compiler()):
+    def program(compiler: str, flags: str, target: str = "") -> Path:
+        if (compiler, flags, target) not in result:
+            if not shutil.which(shlex.split(compiler or build.find_compiler())[0]):
                 pytest.skip(f"there is no {compiler}")
             output = folder / f"driver-{len(result)}"
-            build.build(output, compiler=compiler, flags=f"-Werror {flags}", program=SOURCE)
-            result[compiler, flags] = output
-        return result[compiler, flags]
+            build.build(output, compiler=compiler, target=target, flags=f"-Werror {flags}", program=SOURCE)
+            result[compiler, flags, target] = output
+        return result[compiler, flags, target]
 
     return program
 
@@ -160,12 +163,14 @@ def wrong_cases() -> list[tuple[str, Case]]:
 
 
 engines = pytest.mark.parametrize("engine", build.INSTRUCTION_SETS.get(platform.machine(), ()))
+ARM_LIBRARIES = "/usr/aarch64-linux-gnu"
+"""Debian's, of libc6-arm64-cross."""
 ADDRESS = "-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all"
 THREAD = "-O1 -g1 -fsanitize=thread"
 
 
 @engines
-def test_no_step_beyond_memory(programs: Callable[[str, str], Path], tmp_path: Path, engine: str) -> None:
+def test_no_step_beyond_memory(programs: Callable[..., Path], tmp_path: Path, engine: str) -> None:
     command = [str(programs("", ADDRESS))]
 
     assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
@@ -174,7 +179,7 @@ def test_no_step_beyond_memory(programs: Callable[[str, str], Path], tmp_path: P
 
 @engines
 def test_no_step_beyond_memory_for_any_sizes(
-    programs: Callable[[str, str], Path], tmp_path: Path, engine: str
+    programs: Callable[..., Path], tmp_path: Path, engine: str
 ) -> None:
     command = [str(programs("", ADDRESS))]
     cases = kernel_cases.random_cases(60)
@@ -186,7 +191,7 @@ def test_no_step_beyond_memory_for_any_sizes(
 
 
 @engines
-def test_errors_are_sentences(programs: Callable[[str, str], Path], tmp_path: Path, engine: str) -> None:
+def test_errors_are_sentences(programs: Callable[..., Path], tmp_path: Path, engine: str) -> None:
     command = [str(programs("", ADDRESS))]
     sentences, cases = zip(*wrong_cases(), strict=True)
 
@@ -198,7 +203,7 @@ def test_errors_are_sentences(programs: Callable[[str, str], Path], tmp_path: Pa
 @engines
 @pytest.mark.parametrize(("threads", "callers"), [(4, 1), (1, 3), (3, 3)])
 def test_no_race(
-    programs: Callable[[str, str], Path], tmp_path: Path, engine: str, threads: int, callers: int
+    programs: Callable[..., Path], tmp_path: Path, engine: str, threads: int, callers: int
 ) -> None:
     """Callers of the same layers, with helpers that come and go."""
     command = [str(programs("", THREAD))]
@@ -213,7 +218,7 @@ def test_no_race(
         assert_all_near(cases, results[start : start + len(cases)])
 
 
-def test_amx_by_a_model_of_its_instructions(programs: Callable[[str, str], Path], tmp_path: Path) -> None:
+def test_amx_by_a_model_of_its_instructions(programs: Callable[..., Path], tmp_path: Path) -> None:
     """Every height of its tiles, too: the program compares them with those of six rows, by AVX512-VNNI."""
     if "amx" not in build.INSTRUCTION_SETS.get(platform.machine(), ()):
         pytest.skip("AMX is not of this processor's family")
@@ -230,18 +235,43 @@ def test_amx_by_a_model_of_its_instructions(programs: Callable[[str, str], Path]
 
 
 @engines
-def test_clang(programs: Callable[[str, str], Path], tmp_path: Path, engine: str) -> None:
+def test_clang(programs: Callable[..., Path], tmp_path: Path, engine: str) -> None:
     command = [str(programs("clang++", "-O2"))]
 
     assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
     assert_golden(command, engine, tmp_path)
 
 
-def test_arm(programs: Callable[[str, str], Path], tmp_path: Path) -> None:
+@engines
+def test_zig(programs: Callable[..., Path], tmp_path: Path, engine: str) -> None:
+    """As in a wheel: for an old glibc, with a C++ library of its own."""
+    command = [str(programs(ZIG, "", f"{platform.machine()}-linux-gnu.2.17"))]
+
+    assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
+    assert_golden(command, engine, tmp_path)
+
+
+def test_zig_for_macos(tmp_path: Path) -> None:
+    """It compiles and links without a warning; no machine is here to run it."""
+    library = tmp_path / "kernels.so"
+    build.build(library, compiler=ZIG, target="aarch64-macos", flags="-Werror")
+
+    magic, processor = struct.unpack("<2I", library.read_bytes()[:8])
+    assert (0xFEEDFACF, 0x0100000C) == (magic, processor)  # a Mach-O file of 64 bits, for Arm
+
+
+@pytest.mark.parametrize(
+    ("compiler", "flags", "target"),
+    [("aarch64-linux-gnu-g++", "-static", ""), (ZIG, "", "aarch64-linux-gnu.2.17")],
+    ids=["gcc", "zig"],
+)
+def test_arm(programs: Callable[..., Path], tmp_path: Path, compiler: str, flags: str, target: str) -> None:
     """Natively on an Arm machine the other tests have done it."""
     if not shutil.which("qemu-aarch64"):
         pytest.skip("there is no qemu-aarch64")
-    command = ["qemu-aarch64", str(programs("aarch64-linux-gnu-g++", "-static"))]
+    if target and not Path(ARM_LIBRARIES).exists():
+        pytest.skip("there is no C library for Arm")
+    command = ["qemu-aarch64", "-L", ARM_LIBRARIES, str(programs(compiler, flags, target))]
 
     results = run(command, "neon", CASES.values(), tmp_path)
 
@@ -254,7 +284,7 @@ def test_arm(programs: Callable[[str, str], Path], tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not LAUNCHER, reason="KERNELS_TEST_LAUNCHER is not set")
 @pytest.mark.parametrize("engine", build.INSTRUCTION_SETS["x86_64"])
-def test_on_another_processor(programs: Callable[[str, str], Path], tmp_path: Path, engine: str) -> None:
+def test_on_another_processor(programs: Callable[..., Path], tmp_path: Path, engine: str) -> None:
     command = [*shlex.split(LAUNCHER), str(programs("", "-static"))]
 
     assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))

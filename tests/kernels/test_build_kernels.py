@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,11 +109,15 @@ def hatch_build(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The build hook, with the class of hatchling's that it needs; hatchling itself need not be here."""
     interface = "hatchling.builders.hooks.plugin.interface"
     monkeypatch.setitem(sys.modules, interface, SimpleNamespace(BuildHookInterface=object))
+    metadata = "hatchling.metadata.plugin.interface"
+    monkeypatch.setitem(sys.modules, metadata, SimpleNamespace(MetadataHookInterface=object))
     for package in (
         "hatchling",
         "hatchling.builders",
         "hatchling.builders.hooks",
         "hatchling.builders.hooks.plugin",
+        "hatchling.metadata",
+        "hatchling.metadata.plugin",
     ):
         monkeypatch.setitem(sys.modules, package, SimpleNamespace())
     spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
@@ -131,22 +136,45 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
-def install(hatch_build: ModuleType, tree: Path) -> dict[str, object]:
-    """What the hook tells hatchling of the wheel."""
+LIBRARY = "embed_onnx/engine/kernels/embed_onnx_kernels.so"
+
+
+def install(hatch_build: ModuleType, tree: Path, version: str = "standard") -> dict[str, object]:
+    """What the hook adds to hatchling's plan of the wheel, with the content of the files that it includes."""
     hook = hatch_build.KernelsBuildHook()
     hook.root = str(tree)
-    build_data = {"artifacts": [], "pure_python": True}
-    hook.initialize("standard", build_data)
-    return build_data
+    build_data = {"force_include": {}, "pure_python": True}
+    hook.initialize(version, build_data)
+    included = {name: Path(path).read_text() for path, name in build_data["force_include"].items()}
+    hook.finalize(version, build_data, "")
+    assert not any(map(os.path.exists, build_data["force_include"]))
+    return build_data | {"force_include": included}
+
+
+def compiler_of(folder: Path, processor: str) -> None:
+    """A g++ that writes its target, if it has one, in place of a library."""
+    write = (
+        'for word; do case "$before" in -target) target=$word;; -o) output=$word;; esac; before=$word; done'
+    )
+    compiler(
+        folder,
+        "g++",
+        f'[ "$1" = -dumpmachine ] && echo {processor} && exit; {write}; echo "$target" > "$output"',
+    )
 
 
 def test_installed_without_a_compiler(
-    hatch_build: ModuleType, tree: Path, tools: Path, capfd: pytest.CaptureFixture[str]
+    hatch_build: ModuleType,
+    tree: Path,
+    tools: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A wheel for any platform, with the reason in the log, and no library that is older than its sources."""
+    monkeypatch.setattr(hatch_build, "_platform", lambda target: "linux_x86_64")
     build_data = install(hatch_build, tree)
 
-    assert {"artifacts": [], "pure_python": True} == build_data
+    assert {"force_include": {}, "pure_python": True} == build_data
     assert f"embed-onnx is installed without its kernels: {NO_COMPILER}\n" == capfd.readouterr().err
     assert ["build.py"] == [path.name for path in (tree / "embed_onnx/engine/kernels").glob("*.*")]
 
@@ -154,13 +182,58 @@ def test_installed_without_a_compiler(
 def test_installed_with_a_compiler(
     hatch_build: ModuleType, tree: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wheel is for this platform, and has the library."""
-    monkeypatch.setattr(hatch_build, "_platform", lambda: "linux_x86_64")
-    write_output = 'while [ "$1" != -o ]; do shift; done; echo compiled > "$2"'
-    compiler(tools, "g++", f'[ "$1" = -dumpmachine ] && echo x86_64-linux-gnu && exit; {write_output}')
+    """The wheel is for this platform, and has the library; what lies in the source tree stays."""
+    monkeypatch.setattr(hatch_build, "_platform", lambda target: "linux_x86_64")
+    compiler_of(tools, "x86_64-linux-gnu")
     build_data = install(hatch_build, tree)
 
-    library = "embed_onnx/engine/kernels/embed_onnx_kernels.so"
-    expected = {"artifacts": [library], "pure_python": False, "tag": "py3-none-linux_x86_64"}
+    expected = {"force_include": {LIBRARY: "\n"}, "pure_python": False, "tag": "py3-none-linux_x86_64"}
     assert expected == build_data
-    assert "compiled\n" == (tree / library).read_text()
+    assert "of an earlier build" == (tree / LIBRARY).read_text()
+
+
+def test_installed_editable(
+    hatch_build: ModuleType, tree: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library is compiled to where the package in the source tree looks for it."""
+    monkeypatch.setattr(hatch_build, "_platform", lambda target: "linux_x86_64")
+    compiler_of(tools, "x86_64-linux-gnu")
+    build_data = install(hatch_build, tree, "editable")
+
+    assert {} == build_data["force_include"]
+    assert "\n" == (tree / LIBRARY).read_text()
+
+
+@pytest.mark.parametrize("processor", ["x86_64", "aarch64"])
+def test_a_wheel_for_a_target(
+    hatch_build: ModuleType, tree: Path, tools: Path, monkeypatch: pytest.MonkeyPatch, processor: str
+) -> None:
+    """It has the name of the target's oldest glibc, wherever it is built."""
+    monkeypatch.setenv("KERNELS_TARGET", f"{processor}-linux-gnu.2.17")
+    compiler_of(tools, "riscv64-linux-gnu")
+    build_data = install(hatch_build, tree)
+
+    assert {LIBRARY: f"{processor}-linux-gnu.2.17\n"} == build_data["force_include"]
+    assert f"py3-none-manylinux_2_17_{processor}" == build_data["tag"]
+
+
+def test_no_wheel_for_a_target_without_kernels(
+    hatch_build: ModuleType, tree: Path, tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody publishes one by mistake, nor one whose platform cannot be named."""
+    monkeypatch.setenv("KERNELS_TARGET", "x86_64-linux-gnu.2.17")
+    with pytest.raises(Exception, match=re.escape(NO_COMPILER)):
+        install(hatch_build, tree)
+    compiler_of(tools, "x86_64-linux-gnu")
+    monkeypatch.setenv("KERNELS_TARGET", "x86_64-linux-musl")
+    with pytest.raises(ValueError, match=r"KERNELS_TARGET is 'x86_64-linux-musl'; it must be like x86_64-"):
+        install(hatch_build, tree)
+
+
+def test_windows_is_refused(hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = hatch_build.PlatformHook()
+    hook.update({})
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    with pytest.raises(RuntimeError, match="does not run on Windows; install it in WSL"):
+        hook.update({})

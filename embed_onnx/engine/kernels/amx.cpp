@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "engine.h"
+#include "processor.h"
 
 // Tests put a model of the instructions in its place.
 #ifndef TILES
@@ -97,7 +98,7 @@ bool multiplies() {
 }
 
 bool supported() {
-  static const bool result = supports_avx512vnni() && Tiles::supported() && multiplies();
+  static const bool result = processor().avx512vnni && Tiles::supported() && multiplies();
   return result;
 }
 

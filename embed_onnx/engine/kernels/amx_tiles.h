@@ -2,18 +2,14 @@
 //
 // Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18.
 
-#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 struct Tiles {
-  // Whether the processor has AMX-TILE and AMX-INT8 (CPUID leaf 7, EDX bits 24 and 25), and the system keeps its registers
-  // for this process.
+  // Whether the processor has AMX-TILE and AMX-INT8, and the system keeps its registers for this process.
   static bool supported() {
     constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (edx >> 24 & 3) != 3) return false;
-    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+    return processor().amx_int8 && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   }
 
   static void configure(const TileSizes& sizes) { __asm__ volatile("ldtilecfg %0" : : "m"(sizes)); }

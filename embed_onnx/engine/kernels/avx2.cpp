@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "engine.h"
+#include "processor.h"
 
 namespace embed_onnx {
 namespace {
@@ -33,7 +34,7 @@ struct Isa : Vector {
   }
 };
 
-bool supported() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool supported() { return processor().avx2; }
 
 #include "encoder.h"
 

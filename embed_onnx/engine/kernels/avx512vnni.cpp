@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine.h"
+#include "processor.h"
 
 namespace embed_onnx {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 
 using Isa = Avx512Vnni;
 
-bool supported() { return supports_avx512vnni(); }
+bool supported() { return processor().avx512vnni; }
 
 #include "encoder.h"
 

@@ -1,5 +1,4 @@
 // AVX-VNNI: vpdpbusd in the 256-bit registers of processors without AVX-512.
-#include <cpuid.h>
 #include <immintrin.h>
 #include <time.h>
 
@@ -7,6 +6,7 @@
 #include <cstring>
 
 #include "engine.h"
+#include "processor.h"
 
 namespace embed_onnx {
 namespace {
@@ -27,12 +27,7 @@ struct Isa : Vector {
   }
 };
 
-// CPUID leaf 7, subleaf 1, EAX bit 4; gcc 12 has no name for it.
-bool supported() {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return false;
-  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 4 & 1);
-}
+bool supported() { return processor().avxvnni; }
 
 #include "encoder.h"
 

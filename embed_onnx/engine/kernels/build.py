@@ -1,7 +1,8 @@
 """Compiles the kernels into one shared library; needs a C++17 compiler and nothing else.
 
-    python embed_onnx/engine/kernels/build.py  # to where the package looks for it
-    python embed_onnx/engine/kernels/build.py --compiler aarch64-linux-gnu-g++ --output /tmp/kernels.so
+    python build.py  # to where the package looks for it
+    python build.py --compiler aarch64-linux-gnu-g++ --output /tmp/kernels.so
+    python build.py --compiler "zig c++" --target aarch64-linux-gnu.2.17 --output kernels.so
 
 Each instruction set is a file of its own, compiled for it; the rest is compiled for any processor and
 chooses at run time.
@@ -31,7 +32,9 @@ INSTRUCTION_SETS = {
     "aarch64": {"neon": "-march=armv8.2-a+dotprod"},
 }
 """By processor, the files for one instruction set and the flags they are compiled with."""
-COMMON = ("sequences", "team", "model", "run")
+WITH_TARGET = {"-march=armv8.2-a+dotprod": "-mcpu=generic+dotprod"}
+"""Flags in the spelling that zig understands, which gcc does not."""
+COMMON = ("processor", "sequences", "team", "model", "run")
 OPERATORS = "operators"
 FLAGS = (
     "-std=c++17 -O3 -fPIC -fvisibility=hidden -pthread -Wall -Wextra "
@@ -58,20 +61,29 @@ def find_compiler() -> str:
     raise BuildError("there is no C++ compiler; install g++ or clang")
 
 
-def build(output: Path, *, compiler: str = "", flags: str = "", program: Path | None = None) -> None:
+def build(
+    output: Path, *, compiler: str = "", target: str = "", flags: str = "", program: Path | None = None
+) -> None:
     """Write the shared library, or a program whose ``main`` is in the file ``program``.
+
+    ``target`` is the compiler's own (``-target``), for compilers that have several. A library for one is
+    stripped, as its C++ library is inside of it.
 
     Raises:
         BuildError: There is no compiler, it is for a processor without kernels, or it failed.
     """
     command = shlex.split(compiler or find_compiler())
-    processor = _run([*command, "-dumpmachine"]).partition("-")[0]
+    processor = (target or _run([*command, "-dumpmachine"])).partition("-")[0]
     if processor not in INSTRUCTION_SETS:
         raise BuildError(f"there are no kernels for {processor}; there are for {', '.join(INSTRUCTION_SETS)}")
-    sources = {FOLDER / f"{name}.cpp": extra for name, extra in INSTRUCTION_SETS[processor].items()}
+    sources = {
+        FOLDER / f"{name}.cpp": WITH_TARGET.get(extra, extra) if target else extra
+        for name, extra in INSTRUCTION_SETS[processor].items()
+    }
     sources |= {FOLDER / f"{name}.cpp": "" for name in COMMON}
     sources |= {program or FOLDER / f"{OPERATORS}.cpp": ""}
-    command += shlex.split(FLAGS) + shlex.split(flags)
+    command += [*(["-target", target] if target else []), *shlex.split(FLAGS), *shlex.split(flags)]
+    link = [*command, *([] if program else ["-shared"]), *(["-s"] if target and not program else [])]
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def compile_one(source: Path) -> str:
@@ -81,7 +93,7 @@ def build(output: Path, *, compiler: str = "", flags: str = "", program: Path | 
 
         objects = list(pool.map(compile_one, sources))
         linked = Path(scratch) / "linked"
-        _run([*command, *([] if program else ["-shared"]), *objects, "-o", str(linked)])
+        _run([*link, *objects, "-o", str(linked)])
         shutil.move(linked, output)
 
 
@@ -100,10 +112,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, default=LIBRARY)
     parser.add_argument("--compiler", default="", help="default: CXX, or the system's")
+    parser.add_argument("--target", default="", help="default: the compiler's own")
     parser.add_argument("--flags", default="", help="more flags, such as -fsanitize=address")
     arguments = parser.parse_args()
     try:
-        build(arguments.output, compiler=arguments.compiler, flags=arguments.flags)
+        build(arguments.output, compiler=arguments.compiler, target=arguments.target, flags=arguments.flags)
     except BuildError as err:
         sys.exit(f"{err}")
 

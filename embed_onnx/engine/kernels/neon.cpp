@@ -1,13 +1,13 @@
 // Arm NEON with the dot product extension (Armv8.2 and later). sdot multiplies int8 by int8, so activations are
 // stored less 128, and integer sums start at 128 * the sum of the weights.
 #include <arm_neon.h>
-#include <sys/auxv.h>
 #include <time.h>
 
 #include <cstdint>
 #include <cstring>
 
 #include "engine.h"
+#include "processor.h"
 
 namespace embed_onnx {
 namespace {
@@ -39,7 +39,7 @@ struct Isa : Vector {
   }
 };
 
-bool supported() { return getauxval(AT_HWCAP) >> 20 & 1; }  // HWCAP_ASIMDDP
+bool supported() { return processor().dot_product; }
 
 #include "encoder.h"
 
