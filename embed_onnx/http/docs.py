@@ -3,7 +3,6 @@
 Every address in them is relative, so that they work below any path of a proxy.
 """
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,12 @@ PAGE = """<!doctype html>
 <body>
   <div id="swagger-container"></div>
   <script>
-    SwaggerUIBundle({{url: "{root}openapi.json", dom_id: "#swagger-container", deepLinking: true}});
+    SwaggerUIBundle({{
+      url: "{root}openapi.json",
+      dom_id: "#swagger-container",
+      deepLinking: true,
+      validatorUrl: null,  // its default sends the address of the schema to another host
+    }});
   </script>
 </body>
 </html>
@@ -76,7 +80,7 @@ async def show_docs(request: Request[Any, Any, State]) -> str:
 
 @read("/docs/files/{name:str}", include_in_schema=False, sync_to_thread=True)
 def docs_file(name: FromPath[str]) -> Response[bytes]:
-    """One of Swagger UI's files, from the installed package ``swagger-ui-py``: no internet is needed.
+    """One of Swagger UI's files, which are part of this package: no internet is needed.
 
     Raises:
         NotFoundException: It is none of those that the page loads.
@@ -88,10 +92,7 @@ def docs_file(name: FromPath[str]) -> Response[bytes]:
 
 def swagger_file(name: str) -> Path:
     """Where one of ``SWAGGER_UI`` lies."""
-    package = importlib.util.find_spec("swagger_ui")
-    assert package is not None  # noqa: S101 - a dependency
-    assert package.origin is not None  # noqa: S101
-    return Path(package.origin).parent / "static" / name
+    return Path(__file__).parent / "swagger_ui" / name
 
 
 @read("/openapi.json", include_in_schema=False)
