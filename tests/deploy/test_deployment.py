@@ -16,8 +16,6 @@ from deployment import DEFAULTS, DEPLOY, HOME, IMAGE, REQUEST, STOP_SECONDS
 from harness import ROOT, START_SECONDS, Server, clean_environment, free_port, until
 from image import INSTRUCTIONS, instructions, stages
 
-from embed_onnx import __version__
-
 
 def copied(stage: str) -> list[str]:
     """What a stage takes from the repository."""
@@ -53,9 +51,10 @@ def test_dockerfile_follows_hadolint() -> None:
 def test_one_base_in_one_version() -> None:
     """Every stage stands on the same full version of Python and release of Debian, or on a stage before."""
     bases = [stage[0].value[0] for stage in stages().values()]
+    (default,) = (argument.value[0] for argument in INSTRUCTIONS if argument.original.startswith("ARG BASE="))
 
-    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", bases[0])
-    assert ["base", "base", "base", "serve"] == bases[1:]
+    assert re.fullmatch(r"BASE=python:3\.\d+\.\d+-slim-[a-z]+", default)
+    assert ["${BASE}", "base", "base", "base", "serve"] == bases
 
 
 def test_what_runs_is_not_root_and_gets_the_signals() -> None:
@@ -93,11 +92,11 @@ def test_what_is_copied_is_sent_and_nothing_else_is() -> None:
 
 
 def test_image_knows_its_version_and_settings() -> None:
-    """The label is this version, variables are settings, and the torch is the one that tests run with."""
+    """The label is the version of the build, variables are settings, the torch is the one of the tests."""
     labels = " ".join(instructions("serve", "LABEL")[0].value)
     torch = re.search(r"torch==\S+", (ROOT / "Makefile").read_text())
 
-    assert f'org.opencontainers.image.version "{__version__}"' in labels
+    assert 'org.opencontainers.image.version "${VERSION}"' in labels
     assert {"EMBED_ONNX_HOST": "0.0.0.0", "EMBED_ONNX_PORT": str(DEFAULTS.port)} == run_environment()
     assert [(str(DEFAULTS.port),)] == [expose.value for expose in instructions("serve", "EXPOSE")]
     assert torch
@@ -154,7 +153,10 @@ def image(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Container:
         library.unlink()
     building.run(instructions("build", "RUN")[-1].value[0], source, wheels=folder / "wheels")
     (install,) = instructions("serve", "RUN")
-    running.run(install.value[0], folder, wheels=folder / "wheels")
+    shutil.copy(ROOT / copied("serve")[0], folder)
+    running.run(
+        install.value[0], folder, wheels=folder / "wheels", **{"requirements.txt": folder / "runtime.txt"}
+    )
     (running.folder / "home").mkdir()
     shutil.copy(ROOT / "models.txt", running.folder / "home")
     shutil.copytree(home / "artifacts", running.folder / "home/artifacts")

@@ -5,12 +5,11 @@ import shutil
 import pytest
 from harness import MINILM, ROOT
 
-from embed_onnx import __version__
 from embed_onnx.http.server import GRACE_SECONDS
 from embed_onnx.settings import Settings, knobs
 
 DEPLOY = ROOT / "deploy"
-IMAGE = f"embed-onnx:{__version__}"
+IMAGE = "embed-onnx:models"
 HOME = "/srv/embed-onnx"
 DEFAULTS = Settings()
 STOP_SECONDS = DEFAULTS.drain_timeout + GRACE_SECONDS
