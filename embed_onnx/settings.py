@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -30,6 +30,29 @@ SERVICE_VARIABLE = re.compile(
     r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 """The others that it makes, after NAME\\_."""
+
+
+KINDS = {bool: "", int: "NUMBER", float: "SECONDS"}
+VALUES = {
+    "host": "ADDRESS",
+    "artifacts": "FOLDER",
+    "models": "FILE",
+    "model": "LINE",
+    "api_keys": "KEY,...",
+    "api_keys_file": "FILE",
+    "cors_origins": "ORIGIN,...",
+}
+"""What settings take, by their type, and by name where that does not say it."""
+GROUPS = {
+    "Where it listens": ("host", "port", "cors_origins"),
+    "Models": ("artifacts", "models", "model", "truncate", "literal_special_tokens", "empty_texts"),
+    "Speed and memory": ("threads", "workers", "kernels", "idle_unload"),
+    "Limits": ("queue_tokens", "max_inputs", "max_body", "max_pending", "max_characters"),
+    "Time": ("header_timeout", "request_timeout", "lane_timeout", "drain_timeout"),
+    "Keys": ("api_keys", "api_keys_file"),
+    "Log": ("log_format", "log_level"),
+}
+"""The settings as a reader looks for them."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,6 +184,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: Annotated[Literal["text", "json"], Meta(description="How log lines look: text or json.")] = (
         "text"
     )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(
+            description="The least that is logged: info has a line a request, but for probes and the files "
+            "of pages, which debug has."
+        ),
+    ] = "info"
 
 
 class RaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -316,6 +346,8 @@ class Knob(msgspec.Struct, frozen=True):
     name: str
     default: Any
     help: str
+    value: str
+    """What it takes, for people: a kind in capitals, or the choices; nothing where it is on or off."""
 
     @property
     def flag(self) -> str:
@@ -346,12 +378,19 @@ def knobs(kind: type[Settings] = Settings) -> list[Knob]:
     """Every setting, in the order of the struct."""
     hints = msgspec.inspect.type_info(kind)
     assert isinstance(hints, msgspec.inspect.StructType)  # noqa: S101 - narrows the type
+    kinds = get_type_hints(kind)
     result = []
     for field in hints.fields:
         assert isinstance(field.type, msgspec.inspect.Metadata)  # noqa: S101 - every field is annotated
         description = (field.type.extra_json_schema or {})["description"]
-        result.append(Knob(field.name, field.default, description))
+        result.append(Knob(field.name, field.default, description, _value_of(field.name, kinds[field.name])))
     return result
+
+
+def _value_of(name: str, kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    return VALUES.get(name, "") or KINDS[kind]
 
 
 def markdown_table() -> str:

@@ -31,6 +31,8 @@ class Progress:
         self._line = self._started
 
     def __enter__(self) -> Self:
+        if self._done:
+            console.line(f"continuing after {self._done:,} rows", self._bar.console)
         self._bar.start()
         return self
 

@@ -17,6 +17,7 @@ from embed_onnx.errors import SetupError
 
 if TYPE_CHECKING:
     from embed_onnx.artifact.models_txt import Entry
+    from embed_onnx.engine.native import Kernels
     from embed_onnx.settings import Settings
     from embed_onnx_export.report.datasets import Datasets
     from embed_onnx_export.run import Export
@@ -61,6 +62,7 @@ def _datasets(command: options.Command) -> options.Command:
 )
 @click.option("--force", is_flag=True, help="Export even what is up to date.")
 @click.option("--report", is_flag=True, help="Write a report card for each artifact that has none.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was exported as JSON.")
 @click.option("--parent", type=int, hidden=True, help="The server that needs them, and whose child this is.")
 @_datasets
 def export(
@@ -83,6 +85,7 @@ def export(
         from embed_onnx.system import child
 
         child.end_with_parent(parent)
+    as_json: bool = words.pop("as_json")
     files = {name: words.pop(name) for name in DATASETS}
     if not report and any(files.values()):
         raise SetupError("--sts, --pairs, --beir and --first-stage are for the report card; add --report")
@@ -103,7 +106,7 @@ def export(
         except ExportsFailed as err:
             exports, failure = err.exports, err
         if exports:
-            show(exports)
+            show(exports, as_json=as_json)
             _show_uncalibrated(exports, calibrate)
         if report:
             manifests = {item.manifest.name: item.manifest for item in exports}
@@ -135,40 +138,64 @@ def report(name: str, **words: Any) -> None:
             _write_report(entry, configuration, data)
 
 
-def show(exports: list["Export"]) -> None:
-    """Print a table of exports, and what a person should know of their modules."""
-    from rich.table import Table
-
+def show(exports: list["Export"], *, as_json: bool) -> None:
+    """Print a table of exports, and what a person should know of their modules; or both as JSON."""
     from embed_onnx import console
     from embed_onnx.cli import models
+    from embed_onnx.console import Column
     from embed_onnx.engine import native
 
     kernels = native.find()
-    table = Table("name", "MB before", "MB after", *models.COSINES, "seconds")
-    for item in exports:
-        table.add_row(
+    if as_json:
+        console.json([_described(item, kernels) for item in exports])
+        return
+    columns = [
+        Column("name"),
+        Column("MB before"),
+        Column("MB after"),
+        *models.cosine_columns(),
+        Column("seconds"),
+    ]
+    rows = [
+        [
             item.manifest.name,
             models.megabytes(item.manifest.float32_bytes),
             models.megabytes(item.model_bytes),
-            *models.cosines(kernels.of(item.manifest)),
+            *models.cosines(kernels.of(item.manifest).parity),
             "up to date" if item.seconds is None else f"{item.seconds:.0f}",
-        )
-    console.show(table)
+        ]
+        for item in exports
+    ]
+    console.show(columns, rows)
     for item in exports:
-        for module in item.manifest.modules:
-            if module.note:
-                console.line(f"{item.manifest.name}: {module.note}")
+        for note in _notes(item):
+            console.line(f"{item.manifest.name}: {note}")
+
+
+def _described(item: "Export", kernels: "Kernels") -> dict[str, Any]:
+    """An export, as JSON has it; ``seconds`` is null if the artifact was up to date."""
+    return {
+        "name": item.manifest.name,
+        "float32_bytes": item.manifest.float32_bytes,
+        "bytes": item.model_bytes,
+        "parity": kernels.of(item.manifest).parity,
+        "seconds": item.seconds,
+        "notes": _notes(item),
+    }
+
+
+def _notes(item: "Export") -> list[str]:
+    return [module.note for module in item.manifest.modules if module.note]
 
 
 def _show_uncalibrated(exports: list["Export"], calibrate: Path | None) -> None:
     """Name the models that a user's texts are of no use to."""
-    from embed_onnx import console
-
     for item in exports:
         quantization = item.manifest.quantization
         if calibrate is not None and (quantization is None or quantization.calibration is None):
-            console.line(
-                f"{item.manifest.name}: not calibrated on {calibrate}, as only int8 of the BERT family is"
+            click.echo(
+                f"{item.manifest.name}: not calibrated on {calibrate}, as only int8 of the BERT family is",
+                err=True,
             )
 
 

@@ -8,6 +8,7 @@ import sys
 import rich_click as click
 
 from embed_onnx import __version__
+from embed_onnx.cli import options
 from embed_onnx.cli.embed import embed
 from embed_onnx.cli.export import export, report
 from embed_onnx.cli.health import health
@@ -26,6 +27,15 @@ from embed_onnx.system.signals import Interruption
 def cli() -> None:
     """Sentence-Transformers as int8 ONNX on CPUs, served over OpenAI's embeddings API."""
 
+
+click.rich_click.OPTION_GROUPS = {"embed-onnx serve": options.groups()}
+click.rich_click.COMMAND_GROUPS = {
+    "embed-onnx": [
+        {"name": "Models", "commands": ["export", "models", "report", "push", "pull"]},
+        {"name": "A server", "commands": ["serve", "health", "key"]},
+        {"name": "Files and texts, without a server", "commands": ["embed", "score"]},
+    ]
+}
 
 for command in (serve, export, report, models, pull, push, embed, score, health, key):
     cli.add_command(command)

@@ -1,4 +1,4 @@
-"""``embed-onnx models``: what is listed and exported, as a table; and the cells that such tables share."""
+"""``embed-onnx models``: what is listed and exported; and how tables and JSON say what a model is."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,67 +8,102 @@ from embed_onnx import settings
 from embed_onnx.cli import options
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from embed_onnx.artifact.manifest import Fidelity, Manifest
+    from embed_onnx.artifact.manifest import Fidelity
+    from embed_onnx.artifact.models_txt import Entry
+    from embed_onnx.console import Column
     from embed_onnx.engine.native import Kernels
     from embed_onnx.settings import Settings
 
 MB = 1_000_000
-COSINES = ("cosine mean", "cosine min", "short: mean", "short: min")
-"""The columns that say how near a model is to its original."""
 
 
 @click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything that is known.")
 @options.of_settings("artifacts", "models", "model", "kernels")
-def models(**words: Any) -> None:
+def models(as_json: bool, **words: Any) -> None:
     """Show what is listed and exported, and how far each artifact is from its original."""
     from embed_onnx import console
 
-    console.show(table(settings.from_words(words)))
+    models = listed(settings.from_words(words))
+    if as_json:
+        console.json(models)
+        return
+    columns = [
+        console.Column("name"),
+        console.Column("aliases", narrow=False),
+        console.Column("gives"),
+        console.Column("tokens"),
+        console.Column("precision"),
+        console.Column("exporter", narrow=False),
+        console.Column("MB"),
+        *cosine_columns(),
+        console.Column("compared with", narrow=False),
+        console.Column("runs on"),
+    ]
+    console.show(columns, [row(model) for model in models])
 
 
-def table(configuration: "Settings") -> "Table":
-    """A row a listed model: what its artifact is, or that there is none."""
-    from rich.table import Table
-
-    from embed_onnx.artifact import manifest
+def listed(configuration: "Settings") -> list[dict[str, Any]]:
+    """Every listed model, as JSON has it."""
     from embed_onnx.engine import native
     from embed_onnx.models import registry
 
-    columns = ("name", "aliases", "dimensions", "max tokens", "precision", "exporter", "MB", *COSINES)
-    rows = Table(*columns, "compared with", "runs on")
     kernels = native.find(configuration.kernels)
-    for entry in registry.entries_to_serve(configuration):
-        folder = configuration.artifacts / entry.name
-        aliases = ", ".join(entry.names()[1:])
-        if registry.missing([entry], configuration.artifacts):
-            rows.add_row(entry.name, aliases, "", "", entry.precision, "", "not exported")
-            continue
-        described = manifest.read(folder)
-        engine = kernels.of(described)
-        rows.add_row(
-            entry.name,
-            aliases,
-            _width(described),
-            "no limit" if described.max_tokens is None else str(described.max_tokens),
-            described.precision,
-            described.exporter or "not recorded",
-            megabytes(manifest.model_bytes(folder)),
-            *cosines(engine),
-            described.reference or "not recorded",
-            engine.runs_on,
-        )
-    return rows
+    return [_described(entry, configuration, kernels) for entry in registry.entries_to_serve(configuration)]
 
 
-def _width(described: "Manifest") -> str:
-    """The dimensions of a model's vectors, or what it gives instead."""
+def _described(entry: "Entry", configuration: "Settings", kernels: "Kernels") -> dict[str, Any]:
+    """What a listed model is, as JSON has it; without an artifact, little more than its name."""
+    from embed_onnx.artifact import manifest
     from embed_onnx.artifact.manifest import Dense
-    from embed_onnx.models import tasks
+    from embed_onnx.models import registry, tasks
 
+    folder = configuration.artifacts / entry.name
+    listed = {"name": entry.name, "aliases": entry.names()[1:], "precision": entry.precision}
+    if registry.missing([entry], configuration.artifacts):
+        return listed | {"exported": False}
+    described = manifest.read(folder)
     output = described.output
-    return str(output.dimensions) if isinstance(output, Dense) else ", ".join(tasks.of(output))
+    engine = kernels.of(described)
+    return listed | {
+        "exported": True,
+        "tasks": tasks.of(output),
+        "dimensions": output.dimensions if isinstance(output, Dense) else None,
+        "max_tokens": described.max_tokens,
+        "precision": described.precision,
+        "exporter": described.exporter,
+        "bytes": manifest.model_bytes(folder),
+        "parity": engine.parity,
+        "reference": described.reference,
+        "runs_on": engine.runs_on,
+    }
+
+
+def row(model: dict[str, Any]) -> list[str]:
+    """The cells of a model."""
+    if not model["exported"]:
+        absent = ["", "", "", "", "", "", ""]
+        return [
+            model["name"],
+            ", ".join(model["aliases"]),
+            "",
+            "",
+            model["precision"],
+            *absent,
+            "not exported",
+        ]
+    return [
+        model["name"],
+        ", ".join(model["aliases"]),
+        ", ".join(model["tasks"]) if model["dimensions"] is None else str(model["dimensions"]),
+        "no limit" if model["max_tokens"] is None else str(model["max_tokens"]),
+        model["precision"],
+        model["exporter"] or "not recorded",
+        megabytes(model["bytes"]),
+        *cosines(model["parity"]),
+        model["reference"] or "not recorded",
+        model["runs_on"],
+    ]
 
 
 def megabytes(size: int) -> str:
@@ -76,13 +111,20 @@ def megabytes(size: int) -> str:
     return f"{size / MB:.1f}"
 
 
-def cosines(engine: "Kernels") -> tuple[str, ...]:
-    """The cells of ``COSINES`` for what runs a model."""
+def cosine_columns() -> "list[Column]":
+    """The columns that say how near a model is to its original."""
+    from embed_onnx.console import Column
+
+    narrow = [Column("cosine"), Column("least")]
+    return [*narrow, Column("short: cosine", narrow=False), Column("short: least", narrow=False)]
+
+
+def cosines(parity: Any) -> tuple[str, str, str, str]:
+    """The cells of ``cosine_columns`` for a ``Parity``, a ``ScoreParity``, or None."""
     from embed_onnx.artifact.manifest import ScoreParity
 
-    parity = engine.parity
     if isinstance(parity, ScoreParity):
-        return (f"ranks {parity.spearman:.4f}", f"scores within {parity.score_difference:.4f}", "", "")
+        return f"ranks {parity.spearman:.4f}", f"scores within {parity.score_difference:.4f}", "", ""
     short = None if parity is None else parity.short
     return (*_cells(parity), *_cells(short))
 

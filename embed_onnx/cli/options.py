@@ -5,6 +5,7 @@ from typing import Any
 
 import rich_click as click
 from click.types import StringParamType
+from rich_click.utils import OptionGroupDict
 
 from embed_onnx import settings
 
@@ -27,16 +28,25 @@ def of_settings(*names: str) -> Callable[[Command], Command]:
                 continue
             flag = f"{knob.flag}/--no-{knob.flag[2:]}" if isinstance(knob.default, bool) else knob.flag
             text = f"{knob.help} [default: {knob.default_text}]" if knob.default_text else knob.help
-            repeated: dict[str, Any] = {}
+            more: dict[str, Any] = {"metavar": knob.value} if knob.value else {}
             if knob.name == "model":
-                repeated = {"multiple": True, "type": _Lines(), "callback": _none_if_absent}
+                more |= {"multiple": True, "type": _Lines(), "callback": _none_if_absent}
             option = click.option(
-                flag, default=None, envvar=knob.variable, show_envvar=True, help=text, **repeated
+                flag, default=None, envvar=knob.variable, show_envvar=True, help=text, **more
             )
             command = option(command)
         return command
 
     return decorate
+
+
+def groups() -> list[OptionGroupDict]:
+    """The settings of ``serve --help``, by what they are about."""
+    flags = {knob.name: knob.flag for knob in settings.knobs()}
+    return [
+        {"name": title, "options": [flags[name] for name in names]}
+        for title, names in settings.GROUPS.items()
+    ]
 
 
 def _none_if_absent(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> Any:

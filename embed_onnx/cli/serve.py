@@ -55,7 +55,7 @@ def _serve(worker: tuple[str, int] | None, words: dict[str, Any]) -> None:
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, workers.SIGNALS - workers.UNTIL_SERVING)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(logs.to_stderr(configuration.log_format))
+        stack.enter_context(logs.to_stderr(configuration.log_format, configuration.log_level))
         entries = registry.entries_to_serve(configuration)
         if worker is None:
             for sentence in settings.warnings():

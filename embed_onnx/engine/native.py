@@ -49,6 +49,11 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.instruction_set} kernels"
 
     @property
+    def summary(self) -> str:
+        """For people: the instruction set, or why there are none."""
+        return self.instruction_set or f"none: {self.reason}"
+
+    @property
     def log_line(self) -> str:
         """For the log: what runs the model, and how near that is to its original."""
         if self.parity is None:

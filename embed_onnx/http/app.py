@@ -53,12 +53,13 @@ def compose(
     *,
     on_sick: Callable[[str], None] | None = None,
     on_failure: Callable[[SetupError], None] | None = None,
+    on_ready: Callable[[], None] | None = None,
     on_reload: Callable[[], None] | None = None,
 ) -> Service:
     """Make all parts of a server. Starting the app loads the models, and ending it closes the registry.
 
-    ``on_sick`` is called if lanes keep dying or hanging, ``on_failure`` when a model does not load, and
-    ``on_reload`` after a reload over HTTP.
+    ``on_sick`` is called if lanes keep dying or hanging, ``on_ready`` when all models are loaded or
+    ``on_failure`` when one cannot be, and ``on_reload`` after a reload over HTTP.
 
     Raises:
         SetupError: An artifact or the key file is wrong, or OpenTelemetry is configured and cannot start.
@@ -74,7 +75,7 @@ def compose(
             api_keys=keys.load(settings),
             on_reload=on_reload,
         )
-        return Service(registry, _create_app(parts, on_failure))
+        return Service(registry, _create_app(parts, on_ready, on_failure))
     except SetupError:
         registry.close()
         raise
@@ -91,14 +92,18 @@ class _Parts(msgspec.Struct, frozen=True, kw_only=True):
     on_reload: Callable[[], None] | None
 
 
-def _create_app(parts: _Parts, on_failure: Callable[[SetupError], None] | None) -> Litestar:
+def _create_app(
+    parts: _Parts,
+    on_ready: Callable[[], None] | None,
+    on_failure: Callable[[SetupError], None] | None,
+) -> Litestar:
     registry, settings, tracing = parts.registry, parts.settings, parts.tracing
     ledger = record.Ledger(parts.metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         loading = asyncio.create_task(asyncio.to_thread(registry.load))
-        loading.add_done_callback(lambda task: _report(task, on_failure))
+        loading.add_done_callback(lambda task: _report(task, on_ready, on_failure))
         background = {
             asyncio.create_task(_unload_idle(registry, settings.idle_unload)),
             asyncio.create_task(_give_back_memory(registry.scheduler)),
@@ -209,8 +214,17 @@ async def _give_back_memory(scheduler: Scheduler) -> None:
             await asyncio.to_thread(memory.trim)
 
 
-def _report(loading: asyncio.Task[None], on_failure: Callable[[SetupError], None] | None) -> None:
-    if loading.cancelled() or (err := loading.exception()) is None:
+def _report(
+    loading: asyncio.Task[None],
+    on_ready: Callable[[], None] | None,
+    on_failure: Callable[[SetupError], None] | None,
+) -> None:
+    if loading.cancelled():
+        return
+    err = loading.exception()
+    if err is None:
+        if on_ready is not None:
+            on_ready()
         return
     failure = err if isinstance(err, SetupError) else SetupError(f"loading failed, this is a bug: {err!r}")
     if on_failure is None:

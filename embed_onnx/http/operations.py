@@ -33,6 +33,9 @@ class Readiness(msgspec.Struct, frozen=True):
     """GET /ready; no number while every model is out of memory, and none has been used yet."""
 
     status: Annotated[str, Meta(description="Always `ready`.")]
+    kernels: Annotated[
+        str, Meta(description="The instruction set of the native kernels, or why there are none.")
+    ]
     seconds_since_success: Annotated[
         float | None,
         Meta(description="Since something was last embedded or scored; null while no model is in memory."),
@@ -89,7 +92,8 @@ async def ready(state: State) -> Readiness:
     now, and the answer is 503 if that fails.
     """
     registry: Registry = state.registry
-    return Readiness("ready", seconds_since_success=await registry.check_alive())
+    seconds = await registry.check_alive()
+    return Readiness("ready", kernels=registry.kernels.summary, seconds_since_success=seconds)
 
 
 @read(

@@ -9,7 +9,7 @@ from litestar.types import HTTPResponseStartEvent, Scope
 
 from embed_onnx.http import answers
 from embed_onnx.observe.metrics import Metrics
-from embed_onnx.observe.record import METHODS, PROBES, Record, Stages
+from embed_onnx.observe.record import METHODS, PAGES, PROBES, Record, Stages
 
 log = logging.getLogger(__name__)
 
@@ -98,5 +98,10 @@ def _log(record: Record, timing: str) -> None:
         "duration_ms": round(record.seconds * 1e3, 3),
         "timing": timing,
     }
-    level = logging.DEBUG if record.route in PROBES else logging.INFO
-    log.log(level, "%s %s %s", record.method, record.route, record.status, extra=fields)
+    log.log(_level(record), "%s %s %s", record.method, record.route, record.status, extra=fields)
+
+
+def _level(record: Record) -> int:
+    """Files of pages that were read are as little news as probes."""
+    page = record.method in ("GET", "HEAD") and record.route in PAGES and record.status < 400
+    return logging.DEBUG if page or record.route in PROBES else logging.INFO

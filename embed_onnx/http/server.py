@@ -15,7 +15,8 @@ from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import SetupError
 from embed_onnx.http import connection, listening, operations
 from embed_onnx.http.app import compose
-from embed_onnx.settings import Settings
+from embed_onnx.settings import UNIX, Settings
+from embed_onnx.system import age
 from embed_onnx.system.signals import Echoes
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ def serve(
     Raises:
         SetupError: An artifact or the key file is wrong, or a model could not be loaded.
     """
-    server = _Server(entries, settings, on_reload)
+    addresses = [listening.name(sock) for sock in socks]
+    server = _Server(entries, settings, addresses, on_reload)
     with server.registry:
         if load_first:
             server.registry.load()
@@ -62,8 +64,16 @@ def _warn_of_root() -> None:
 
 class _Server(uvicorn.Server):
     def __init__(
-        self, entries: list[Entry], settings: Settings, on_reload: Callable[[], None] | None
+        self,
+        entries: list[Entry],
+        settings: Settings,
+        addresses: list[str],
+        on_reload: Callable[[], None] | None,
     ) -> None:
+        self._addresses = addresses
+        self._ready_seconds: float | None = None
+        """From the process's start until all models were loaded."""
+        self._listens = False
         self.failure: SetupError | None = None
         self._stopping = False
         """Whether a signal came that ends it."""
@@ -74,6 +84,7 @@ class _Server(uvicorn.Server):
             settings,
             on_sick=self._give_up_lanes,
             on_failure=self._give_up,
+            on_ready=self._note_ready,
             on_reload=on_reload,
         )
         self.registry, self._app = service.registry, service.app
@@ -111,8 +122,21 @@ class _Server(uvicorn.Server):
         gc.enable()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-        for sock in sockets or []:
-            log.info("listening on %s", listening.name(sock))
+        for address in self._addresses:
+            log.info("listening on %s", address)
+        self._listens = True
+        self._say_ready()
+
+    def _note_ready(self) -> None:
+        self._ready_seconds = age.seconds()
+        self._say_ready()
+
+    def _say_ready(self) -> None:
+        """The last line of a start, which comes once it listens and has loaded, whichever is later."""
+        if self._listens and self._ready_seconds is not None:
+            first = self._addresses[0]
+            pages = "" if first.startswith(UNIX) else f" (try it), {first}/docs"
+            log.info("ready in %.1f s: %s%s", self._ready_seconds, first, pages)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening and let accepted requests finish; the registry fails those that take too long."""

@@ -124,6 +124,8 @@ class Registry:
         """Of each request that was accepted and is not answered; ``drain`` waits for them."""
         self._reloading = threading.Lock()
         self.kernels = native.find(settings.kernels)
+        if self.kernels.library is None and settings.kernels != "off":
+            log.warning("no native kernels, so models are several times slower: %s", self.kernels.reason)
         lanes = settings.threads or cpu.usable_cores()
         self.kernels.set_threads(lanes)
         self.scheduler = Scheduler(

@@ -65,13 +65,16 @@ class JsonFormatter(logging.Formatter):
 
 
 @contextlib.contextmanager
-def to_stderr(log_format: Literal["text", "json"]) -> Iterator[None]:
+def to_stderr(
+    log_format: Literal["text", "json"], log_level: Literal["debug", "info", "warning", "error"]
+) -> Iterator[None]:
     """Send the package's log, and warnings of the libraries, to standard error; write the last at the end."""
+    level = logging.getLevelNamesMapping()[log_level.upper()]
     lines: queue.Queue[str | None] = queue.Queue(LINES_WAITING)
     handler = _LineQueue(lines)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger("embed_onnx").setLevel(logging.INFO)
+    logging.basicConfig(handlers=[handler], level=max(logging.WARNING, level), force=True)
+    logging.getLogger("embed_onnx").setLevel(level)
     _leave_out_what_no_line_has()
     # Where standard error is closed, its number may be a client's connection later.
     out = os.dup(sys.stderr.fileno()) if sys.stderr else os.open(os.devnull, os.O_WRONLY)

@@ -10,6 +10,8 @@ import msgspec
 PROBES = ("/health", "/ready", "/metrics", "/page/load")
 """Paths that are read every few seconds to see how the server is: no work, and lines that would bury the
 others."""
+PAGES = ("/", "/{name}", "/page/{name}", "/docs", "/docs/files/{name}", "/openapi.json")
+"""What a browser reads to show a page; the page's requests for work are requests like any other."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Those that have a name here; a client may make up others."""
 

@@ -76,7 +76,7 @@ class Replica:
     def __init__(self, configuration: RaySettings) -> None:
         self._settings = msgspec.structs.replace(configuration, threads=configuration.threads or env.cores())
         self._closing = contextlib.ExitStack()
-        self._closing.enter_context(logs.to_stderr(configuration.log_format))
+        self._closing.enter_context(logs.to_stderr(configuration.log_format, configuration.log_level))
         self._sick = False
         entries = registry.entries_to_serve(self._settings)
         service = compose(entries, self._settings, on_sick=self._note_sick)

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from harness import MINILM, START_SECONDS, WEB, Server, clean_environment, metrics
+from harness import MINILM, ROOT, START_SECONDS, WEB, Server, clean_environment, metrics, until
 
 from embed_onnx.observe.logs import LINES_WAITING
 
@@ -200,3 +201,52 @@ def test_a_reader_that_stops_reading_does_not_stop_the_server(home: Path) -> Non
     assert actual is not None
     assert 500 < int(actual.group(1)) <= 1000
     assert (5000, 200, 0) == (answered // 100 * 100, health, code)
+
+
+def test_a_start_ends_with_where_to_go(serve: Callable[..., Server]) -> None:
+    server = serve()
+    server.wait_ready()
+    until(lambda: any(" ready in " in line for line in server.log))
+
+    assert re.search(rf"INFO ready in \d+\.\d s: {server.url} \(try it\), {server.url}/docs$", server.log[-1])
+
+
+def test_reading_pages_is_no_news(serve: Callable[..., Server]) -> None:
+    """Of the page and of /docs only what goes wrong is logged, unless all is."""
+    for level, expected in (("info", False), ("debug", True)):
+        server = serve("--log-level", level)
+        server.wait_ready()
+        for path in ("/", "/page/page.js", "/docs", "/docs/files/swagger-ui.css", "/openapi.json", "/ready"):
+            assert 200 == WEB.get(server.url + path).status_code
+        assert 404 == WEB.get(f"{server.url}/page/none.js").status_code
+        assert 200 == post(server, "/v1/embeddings", {"input": "a text"}).status_code
+        log = server.stop()
+
+        assert expected == (" GET / 200" in log and "/page/{name} 200" in log and "/docs 200" in log)
+        assert expected == ("/ready" in log)
+        assert "POST /v1/embeddings 200" in log
+        assert "/page/{name} 404" in log
+
+
+def test_a_server_without_kernels_warns(copied_package: Path, home: Path) -> None:
+    """The reason stands in the log, in /ready and in the metrics."""
+    environment = {"PYTHONPATH": str(copied_package)}
+    with Server([], environment, home) as server:
+        server.wait_ready()
+        ready = WEB.get(f"{server.url}/ready").json()
+        page = metrics(server.url)
+        log = server.stop()
+
+    assert (
+        "WARNING no native kernels, so models are several times slower: built without a C++ compiler" in log
+    )
+    assert ready["kernels"].startswith("none: built without a C++ compiler")
+    assert 'instruction_set="none"' in page
+
+
+@pytest.fixture
+def copied_package(tmp_path: Path) -> Path:
+    """The package as it is installed where there was no compiler."""
+    ignored = shutil.ignore_patterns("*.so", "__pycache__")
+    shutil.copytree(ROOT / "embed_onnx", tmp_path / "embed_onnx", ignore=ignored)
+    return tmp_path

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from harness import MINILM, SMALL, WITHOUT_PYTORCH, Server, embed, run
 
-from embed_onnx import Model, __version__
+from embed_onnx import Model, __version__, settings
 from embed_onnx.artifact import manifest
 
 
@@ -193,3 +193,53 @@ def test_serving_a_model_of_the_command_line(tmp_path: Path) -> None:
         answer = embed(server.url, "a text", model="t")
 
     assert 200 == answer.status_code
+
+
+def test_models_as_json_and_as_columns(home: Path) -> None:
+    """JSON has what a program needs; behind a pipe, lines have tabs between columns."""
+    described = json.loads(run("models", "--json", cwd=home).stdout)
+    titles, *lines = (line.split("\t") for line in run("models", cwd=home).stdout.splitlines())
+
+    first = described[0]
+    assert (MINILM, True, 384, ["embed"]) == tuple(
+        first[name] for name in ("name", "exported", "dimensions", "tasks")
+    )
+    assert 0.99 < first["parity"]["cosine_mean"] <= 1
+    assert {len(titles)} == {len(line) for line in lines}
+    assert [model["name"] for model in described] == [line[titles.index("name")] for line in lines]
+
+
+def test_export_as_json(home: Path) -> None:
+    """What is up to date took no seconds."""
+    exports = json.loads(run("export", MINILM, "--json", cwd=home).stdout)
+
+    assert [(MINILM, None)] == [(item["name"], item["seconds"]) for item in exports]
+    assert exports[0]["bytes"] < exports[0]["float32_bytes"]
+
+
+def test_every_setting_is_in_a_group_of_the_help() -> None:
+    grouped = [name for names in settings.GROUPS.values() for name in names]
+
+    assert sorted(grouped) == sorted(knob.name for knob in settings.knobs())
+
+
+def test_the_help_says_what_a_setting_takes(tmp_path: Path) -> None:
+    text = run("serve", "--help", cwd=tmp_path).stdout
+
+    for word in (
+        "NUMBER",
+        "SECONDS",
+        "FOLDER",
+        "ADDRESS",
+        "debug|info|warning|error",
+        "Where it listens",
+        "Keys",
+    ):
+        assert word in text
+
+
+def test_completion(tmp_path: Path) -> None:
+    """As the pages say that shells take it."""
+    done = run("", cwd=tmp_path, environment={"_EMBED_ONNX_COMPLETE": "bash_source"})
+
+    assert "_EMBED_ONNX_COMPLETE=bash_complete" in done.stdout

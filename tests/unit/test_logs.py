@@ -117,7 +117,7 @@ def test_frames_leave_out_what_errors_say():
 LOGGING = """
 import logging, sys, time
 from embed_onnx.observe import logs
-with logs.to_stderr("text"):
+with logs.to_stderr("text", "info"):
     for number in range(int(sys.argv[1])):
         logging.getLogger("embed_onnx").info("line %d %s", number, "x" * 200)
     print(logs.lines_dropped(), flush=True)
@@ -175,3 +175,31 @@ def test_a_reader_that_goes_away():
     process.communicate(timeout=60)
 
     assert 0 == process.returncode
+
+
+LEVELS = """
+import logging, sys
+from embed_onnx.observe import logs
+with logs.to_stderr("text", sys.argv[1]):
+    for level in ("debug", "info", "warning", "error"):
+        for name in ("embed_onnx", "another.library"):
+            getattr(logging.getLogger(name), level)("%s of %s", level, name)
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "ours", "others"),
+    [
+        pytest.param("debug", ["debug", "info", "warning", "error"], ["warning", "error"], id="debug"),
+        pytest.param("info", ["info", "warning", "error"], ["warning", "error"], id="info"),
+        pytest.param("warning", ["warning", "error"], ["warning", "error"], id="warning"),
+        pytest.param("error", ["error"], ["error"], id="error"),
+    ],
+)
+def test_what_a_level_lets_through(level: str, ours: list[str], others: list[str]) -> None:
+    """Of other libraries never more than warnings."""
+    done = subprocess.run([sys.executable, "-c", LEVELS, level], capture_output=True, text=True, check=True)
+
+    lines = [line.split()[3:] for line in done.stderr.splitlines()]
+    assert ours == [words[0] for words in lines if words[2] == "embed_onnx"]
+    assert others == [words[0] for words in lines if words[2] != "embed_onnx"]
