@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -14,14 +15,17 @@ from embed_onnx.engine import native
 from embed_onnx.models import pairs, tasks
 from embed_onnx_export import build, calibration, parity, score_parity
 from embed_onnx_export.artifact import RECIPE
-from embed_onnx_export.build import FLOAT32_GRAPH, IN_PYTORCH, NATIVE, PYTORCH
+from embed_onnx_export.build import FLOAT32_GRAPH, NATIVE, PYTORCH
 from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import cross_encoder, tokenizer_file
 from embed_onnx_export.checkpoint.cross_encoder import CrossEncoder
+from embed_onnx_export.checkpoint.files import WAY_OUT
 from embed_onnx_export.checkpoint.sources import Checkpoint
+from embed_onnx_export.checkpoint.tokenizer_file import UnknownTokenizer
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph import encoders, head_graph, onnx_file
-from embed_onnx_export.graph.bert.families import Encoder
+from embed_onnx_export.graph import encoders, head_graph, onnx_file, quantize
+from embed_onnx_export.graph.bert.families import UnknownFamily
+from embed_onnx_export.graph.head_graph import Dense
 from embed_onnx_export.score_parity import Reference
 
 
@@ -40,18 +44,19 @@ def make(
         ExportError: The checkpoint is not supported, or came out too far from the original.
     """
     show("loading")
-    if entry.exporter in IN_PYTORCH:
-        raise ExportError(
-            f"{checkpoint.source.repo} scores texts, and only the exporter native writes such a model; take "
-            f"exporter={entry.exporter} away"
-        )
-    model = cross_encoder.read(checkpoint)
+    model, original = _load(entry, checkpoint)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         show("exporting")
         graph = Path(scratch) / "float32.onnx"
-        encoders.write_float32(model.encoder, graph)
+        if isinstance(model.encoder, str):
+            model = PYTORCH.write_scorer(model, original, checkpoint.source.repo, graph)
+        else:
+            encoders.write_float32(model.encoder, graph)
         onnx_file.copy(graph, folder)
-        head_graph.write(model.head, model.encoder.words.shape[1], folder / HEAD)
+        if model.head:
+            first = model.head[0]
+            assert isinstance(first, Dense)  # noqa: S101 - as every classifier begins
+            head_graph.write(model.head, first.weight.shape[1], folder / HEAD)
         tokenizer_file.write(model.tokenizer, folder)
         build.copy_license(checkpoint, folder)
         show("checking")
@@ -64,21 +69,51 @@ def make(
         facts = _measured(replace(facts, reference=name), reference, folder)
         if entry.precision == "int8":
             show("quantizing")
-            quantization = _quantize(model.encoder, folder, facts, samples or calibration.default())
-            facts = replace(facts, precision="int8", quantization=quantization, packed=True)
+            quantization = _quantize(model, graph, folder, facts, samples or calibration.default())
+            packed = not isinstance(model.encoder, str)
+            facts = replace(facts, precision="int8", quantization=quantization, packed=packed)
             show("comparing")
             facts = _measured(facts, reference, folder)
     return build.write_manifest(facts, folder)
 
 
-def _quantize(encoder: Encoder, folder: Path, facts: Facts, samples: Texts) -> Quantization:
-    """Write the int8 file, calibrated on what the model will read: pairs, or texts if it takes no pairs."""
+def _load(entry: Entry, checkpoint: Checkpoint) -> tuple[CrossEncoder, Any]:
+    """The model of its files, or where they do not say enough of a graph, in PyTorch, which comes with it."""
+    repo, reason = checkpoint.source.repo, "its graph is that of the exporter torch"
+    if entry.exporter == "optimum":
+        raise ExportError(
+            f"{repo} scores texts, which the exporter optimum cannot write; take exporter=optimum away"
+        )
+    if entry.exporter != "torch":
+        try:
+            return cross_encoder.read(checkpoint), None
+        except (UnknownFamily, UnknownTokenizer) as err:
+            reason = str(err)
+    if entry.exporter == NATIVE:
+        raise ExportError(
+            f"{repo} cannot be exported by the exporter native: {reason}; choose the exporter torch, which "
+            "takes any architecture"
+        )
+    if PYTORCH is None:
+        raise ExportError(f"{repo} cannot be exported without PyTorch: {reason}; {WAY_OUT}")
+    model: tuple[CrossEncoder, Any] = PYTORCH.load_scorer(checkpoint, reason)
+    return model
+
+
+def _quantize(model: CrossEncoder, graph: Path, folder: Path, facts: Facts, samples: Texts) -> Quantization:
+    """Write the int8 file: of the transformer that we know, or else of the float32 graph as it is.
+
+    The first is calibrated on what the model will read: pairs, or texts if it takes no pairs.
+    """
+    output, encoder = folder / manifest.MODEL, model.encoder
+    if isinstance(encoder, str):
+        return replace(quantize.quantize(graph, output, classifier=model.in_graph), no_kernel=encoder)
     tokenizer = parity.load_tokenizer(folder, facts)
     if facts.scores.pairs:
         ids = score_parity.neighbours(samples.texts, tokenizer)
     else:
         ids = calibration.token_ids(samples, tokenizer, [])
-    return build.write_int8(encoder, ids, samples, folder / manifest.MODEL)
+    return build.write_int8(encoder, ids, samples, output)
 
 
 def _check_task(entry: Entry, output: Scores) -> None:
@@ -108,7 +143,7 @@ def _facts(entry: Entry, checkpoint: Checkpoint, model: CrossEncoder, *, float32
         source=checkpoint.source,
         overrides=entry.overrides,
         recipe=RECIPE,
-        exporter=NATIVE,
+        exporter="torch" if isinstance(model.encoder, str) else NATIVE,
         output=model.scores,
         max_tokens=model.max_tokens,
         modules=model.modules,

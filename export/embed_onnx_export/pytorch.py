@@ -1,14 +1,18 @@
 """What exporting does with a model in PyTorch: other architectures, and the vectors of the original."""
 
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from embed_onnx.artifact.manifest import Exporter, Module
 from embed_onnx.models.inputs import Item
 from embed_onnx_export.checkpoint import original_scores, tokenizer
+from embed_onnx_export.checkpoint.cross_encoder import CrossEncoder
 from embed_onnx_export.checkpoint.description import with_quadratic
 from embed_onnx_export.checkpoint.original import Original, load_original
 from embed_onnx_export.checkpoint.sources import Checkpoint
@@ -73,6 +77,34 @@ def embed(original: Original) -> Embed:
         return ids, vector.astype(np.float32)
 
     return one
+
+
+def load_scorer(checkpoint: Checkpoint, reason: str) -> tuple[CrossEncoder, Any]:
+    """A model that scores, whose transformer is traced, and the same in PyTorch.
+
+    ``reason`` says why its graph is not written of its weights.
+
+    Raises:
+        ExportError: It is not supported.
+    """
+    model = original_scores.load(checkpoint, attention="eager")
+    return original_scores.described(checkpoint, model, reason), model
+
+
+def write_scorer(described: CrossEncoder, model: Any, repo: str, graph: Path) -> CrossEncoder:
+    """Write the float32 graph of a model that scores, with a note if long texts need much memory.
+
+    Raises:
+        ExportError: It cannot be traced.
+    """
+    write_graph = states.write_logits if described.in_graph else partial(states.write, exporter="torch")
+    try:
+        written = write_graph(model[0], graph, max_tokens=described.max_tokens or 0)
+    except ExportError as err:
+        raise ExportError(f"{repo} cannot be exported: {err}") from err
+    if written.quadratic is None:
+        return described
+    return replace(described, modules=with_quadratic(described.modules, written.quadratic))
 
 
 def score(checkpoint: Checkpoint) -> Score:

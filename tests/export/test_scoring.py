@@ -139,15 +139,9 @@ def test_what_is_not_served_is_refused_by_name(saved: Path, tmp_path: Path) -> N
     assert "bert scores texts, and of prompts, max_tokens=" in refusal(
         bert, overrides=Overrides(max_tokens=9)
     )
-    assert "take exporter=torch away" in refusal(bert, exporter="torch")
+    assert "take exporter=optimum away" in refusal(bert, exporter="optimum")
     dense = small_models.save(tmp_path / "dense")
     assert "so it does not score texts" in refusal(dense, overrides=Overrides(task="rerank"))
-
-
-def test_another_architecture_is_refused_by_name(tmp_path: Path) -> None:
-    folder = small_models.save_scoring(tmp_path / "deberta", "deberta-v2")
-
-    assert "deberta-v2 is not of the BERT family; served are BERT," in refusal(folder)
 
 
 def test_a_classifier_whose_labels_do_not_fit_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.base.modules import Transformer
+from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from tokenizers import (
     AddedToken,
@@ -205,6 +205,23 @@ def save(
     SentenceTransformer(
         modules=modules, prompts=PROMPTS, default_prompt_name=default_prompt, device="cpu"
     ).save_pretrained(str(folder))
+    return folder
+
+
+def save_scoring_stack(
+    folder: Path, architecture: str = "bert", *, labels: int = 1, pooling: str = "mean", **changes: Any
+) -> Path:
+    """Save a CrossEncoder of a Transformer without a classifier, a Pooling and two Dense."""
+    plain = save_scoring(folder.with_name(f"{folder.name}-plain"), architecture, plain=True, **changes)
+    torch.manual_seed(8)
+    layers = [Dense(WIDTH, 24), Dense(24, labels, activation_function=None, module_output_name="scores")]
+    with torch.no_grad():
+        for layer in layers:
+            layer.linear.weight.mul_(4)
+    transformer = Transformer(str(plain), max_seq_length=MAX_TOKENS)
+    CrossEncoder(modules=[transformer, Pooling(WIDTH, pooling), *layers], device="cpu").save_pretrained(
+        str(folder)
+    )
     return folder
 
 

@@ -1,7 +1,8 @@
-"""Models that score texts: recognised by what their files say, and read of these alone.
+"""Models that score texts: recognised by what their files say, and read of these alone where they say enough.
 
 A ``CrossEncoder`` of Sentence-Transformers, or a plain ``*ForSequenceClassification`` of transformers, is a
-transformer with a classifier of its own, both in one file of weights.
+transformer with a classifier of its own, both in one file of weights; a ``CrossEncoder`` of several modules
+has a Pooling and a Dense in the place of that.
 """
 
 import re
@@ -11,14 +12,23 @@ from typing import Any
 import msgspec
 import tokenizers
 
-from embed_onnx.artifact.manifest import HEAD, MODEL, Activation, Module, Scores, TruncationSide
-from embed_onnx_export.checkpoint import modules, tensors, tokenizer_file
+from embed_onnx.artifact.manifest import (
+    HEAD,
+    MODEL,
+    Activation,
+    Module,
+    PoolingMode,
+    Scores,
+    TruncationSide,
+)
+from embed_onnx_export.checkpoint import description, modules, tensors, tokenizer_file
+from embed_onnx_export.checkpoint.description import First
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
-from embed_onnx_export.checkpoint.tokenizer_file import UnknownTokenizer
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph.bert import classifiers, families
-from embed_onnx_export.graph.bert.families import Encoder, UnknownFamily
-from embed_onnx_export.graph.head_graph import Dense
+from embed_onnx_export.graph import classifiers, encoders
+from embed_onnx_export.graph.classifiers import Classifier
+from embed_onnx_export.graph.encoders import Encoder
+from embed_onnx_export.graph.head_graph import Dense, Step
 
 SETTINGS = "config_sentence_transformers.json"
 CLASSIFIER = "ForSequenceClassification"
@@ -28,29 +38,23 @@ OLD_ACTIVATION = "sbert_ce_default_activation_function"
 ACTIVATIONS: dict[str, Activation] = {"Sigmoid": "sigmoid", "Softmax": "softmax", "Identity": "none"}
 """By the class in torch.nn."""
 ACTIVATION = re.compile(r"torch\.nn\.(?:modules\.(?:\w+\.)?)?(\w+)")
-SERVED = "served are BERT, RoBERTa, XLM-RoBERTa, CamemBERT, DistilBERT, MPNet and ELECTRA"
 
 
 class CrossEncoder(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that scores texts, as it is served: its transformer, and the ``head`` that makes the logits."""
+    """A model that scores texts, as it is served: ``head`` makes the logits of pooled states.
 
-    text: str
-    encoder: Encoder
-    head: tuple[Dense, ...]
+    ``encoder`` is a transformer that we know, or why it is none. ``modules`` are the chain for the manifest.
+    ``in_graph``: the classifier is a part of the transformer's graph, which gives one state, the logits.
+    """
+
+    encoder: Encoder | str
+    modules: tuple[Module, ...]
+    head: tuple[Step, ...]
     scores: Scores
     tokenizer: tokenizers.Tokenizer
-    max_tokens: int
+    max_tokens: int | None
     truncation_side: TruncationSide
-
-    @property
-    def modules(self) -> tuple[Module, ...]:
-        """The chain for the manifest."""
-        layers = " -> ".join(f"{len(step.weight)} {step.activation}" for step in self.head)
-        return (
-            Module(self.text, MODEL),
-            Module("Pooling (cls)", "numpy"),
-            Module(f"Classifier ({layers})", HEAD),
-        )
+    in_graph: bool = False
 
 
 def is_one(checkpoint: Checkpoint) -> bool:
@@ -61,66 +65,124 @@ def is_one(checkpoint: Checkpoint) -> bool:
     """
     folder = checkpoint.folder
     if (folder / MODULES).is_file():
-        return _settings(folder).get("model_type") == "CrossEncoder"
+        return modules.read_settings(folder).model_type == modules.CROSS_ENCODER
     if not (folder / CONFIG).is_file():
         return False
     return any(name.endswith(CLASSIFIER) for name in _config(folder).get("architectures") or ())
 
 
 def read(checkpoint: Checkpoint) -> CrossEncoder:
-    """The model that a checkpoint is.
+    """The model that a checkpoint is, of its files alone.
 
     Raises:
         ExportError: It is not one that is served, or its parts do not fit together.
+        UnknownFamily: Its graph is not written of its weights.
+        UnknownTokenizer: Its tokenizer is not read of its files.
     """
-    folder, repo = checkpoint.folder, checkpoint.source.repo
-    _check_modules(folder, repo)
-    modules.check_transformer(checkpoint)
-    if _settings(folder).get("default_prompt_name") is not None:
-        raise ExportError(
-            f"{repo} puts a prompt before the texts that it scores, which is not served; save it with "
-            "default_prompt_name null, and put the prompt before the texts that you send"
-        )
+    chain = check(checkpoint)
+    folder = checkpoint.folder / (chain[0].path if chain else "")
     config = _config(folder)
-    try:
-        family = families.family_of(config)
-        arrays = tensors.read(folder)
-        head = classifiers.read(config, arrays)
-        own = tokenizer_file.read_own(folder, tokenizer_file.SCORING)
-        tokenizer, settings = tokenizer_file.read(folder, own, config)
-        types = tokenizer_file.marks_second_texts(settings, config)
-        encoder = families.read(config, arrays, types=types)
-    except (UnknownFamily, UnknownTokenizer) as err:
-        raise ExportError(f"{repo} scores texts, and cannot be exported: {err}; {SERVED}") from None
-    return CrossEncoder(
-        text=f"Transformer ({family.name})",
-        encoder=encoder,
-        head=head,
-        scores=Scores(
-            labels=_labels(config, len(head[-1].weight), repo),
-            activation=_activation(folder, config, len(head[-1].weight), repo),
-            pooling=("cls",),
-        ),
+    name = encoders.class_name(config)  # before the weights are read
+    arrays = tensors.read(folder)
+    own = tokenizer_file.read_own(folder, tokenizer_file.DEFAULTS if chain else tokenizer_file.SCORING)
+    tokenizer, settings = tokenizer_file.read(folder, own, config)
+    types = tokenizer_file.marks_second_texts(settings, config)
+    encoder = encoders.read(config, arrays, strict=True, types=types)
+    first = First(
+        text=f"Transformer ({name})",
+        width=encoder.words.shape[1],
+        max_tokens=tokenizer_file.max_tokens(own, settings, encoders.max_positions(config, encoder)),
         tokenizer=tokenizer,
-        max_tokens=tokenizer_file.max_tokens(own, settings, families.max_positions(config, encoder)),
         truncation_side=settings.truncation_side or (tokenizer.truncation or {}).get("direction", "right"),
+    )
+    if chain:
+        return of_modules(checkpoint, chain, first, encoder)
+    return _of_classifier(checkpoint, first, encoder, classifiers.read(config, arrays))
+
+
+def check(checkpoint: Checkpoint) -> tuple[modules.Module, ...]:
+    """The modules of a checkpoint; none where its transformer has a classifier of its own.
+
+    Raises:
+        ExportError: It is not one that is served.
+    """
+    chain = modules.read_scoring(checkpoint)
+    if modules.read_settings(checkpoint.folder).default_prompt_name is not None:
+        raise ExportError(
+            f"{checkpoint.source.repo} puts a prompt before the texts that it scores, which is not served; "
+            "save it with default_prompt_name null, and put the prompt before the texts that you send"
+        )
+    return chain
+
+
+def of_modules(
+    checkpoint: Checkpoint, chain: tuple[modules.Module, ...], first: First, encoder: Encoder | str
+) -> CrossEncoder:
+    """The model of a transformer with a Pooling and a Dense."""
+    described = description.read(checkpoint.folder, chain, first)
+    named = _config(checkpoint.folder / chain[0].path).get("id2label") or {}
+    labels = _labels(named if len(named) == described.dimensions else {}, described.dimensions, first.text)
+    return CrossEncoder(
+        encoder=encoder,
+        modules=described.modules,
+        head=described.head,
+        scores=_scores(checkpoint, labels, described.pooling),
+        **_texts(first),
     )
 
 
-def _check_modules(folder: Path, repo: str) -> None:
-    """Refuse a chain of more modules than a transformer, whose last one is its classifier."""
-    listed = modules.decode(folder / MODULES, list[dict[str, Any]]) if (folder / MODULES).is_file() else []
-    names = [str(module.get("type", "")).rpartition(".")[2] for module in listed]
-    if names not in ([], ["Transformer"]) or any(module.get("path") for module in listed):
-        raise ExportError(
-            f"{repo} is a CrossEncoder of the modules {', '.join(names)}, and served is a Transformer with a "
-            "classifier of its own; serve it with sentence-transformers"
-        )
+def in_graph(checkpoint: Checkpoint, first: First, labels: int, reason: str) -> CrossEncoder:
+    """The model of a transformer whose classifier is traced with it; ``reason``: why it is not known."""
+    named = _config(checkpoint.folder).get("id2label")
+    return CrossEncoder(
+        encoder=reason,
+        modules=(Module(first.text, MODEL), Module("Classifier of its own", MODEL)),
+        head=(),
+        scores=_scores(checkpoint, _labels(named, labels, checkpoint.source.repo), ("cls",)),
+        in_graph=True,
+        **_texts(first),
+    )
 
 
-def _labels(config: dict[str, Any], count: int, repo: str) -> tuple[str, ...]:
+def _of_classifier(
+    checkpoint: Checkpoint, first: First, encoder: Encoder, classifier: Classifier
+) -> CrossEncoder:
+    """The model of a transformer that we know, whose classifier we know."""
+    dense = [step for step in classifier.steps if isinstance(step, Dense)]
+    layers = " -> ".join(f"{len(step.weight)} {step.activation}" for step in dense)
+    named = _config(checkpoint.folder).get("id2label")
+    return CrossEncoder(
+        encoder=encoder,
+        modules=(
+            Module(first.text, MODEL),
+            Module(f"Pooling ({classifier.pooling})", "numpy"),
+            Module(f"Classifier ({layers})", HEAD),
+        ),
+        head=classifier.steps,
+        scores=_scores(
+            checkpoint, _labels(named, classifier.labels, checkpoint.source.repo), (classifier.pooling,)
+        ),
+        **_texts(first),
+    )
+
+
+def _texts(first: First) -> dict[str, Any]:
+    """What is known of how the model reads texts, as fields of a ``CrossEncoder``."""
+    return {
+        "tokenizer": first.tokenizer,
+        "max_tokens": first.max_tokens,
+        "truncation_side": first.truncation_side,
+    }
+
+
+def _scores(checkpoint: Checkpoint, labels: tuple[str, ...], pooling: tuple[PoolingMode, ...]) -> Scores:
+    activation = _activation(checkpoint.folder, len(labels), checkpoint.source.repo)
+    return Scores(labels=labels, activation=activation, pooling=pooling)
+
+
+def _labels(names: dict[str, Any] | None, count: int, repo: str) -> tuple[str, ...]:
     """The names of the logits, as transformers has them where the config names none."""
-    named = config.get("id2label") or {str(place): f"LABEL_{place}" for place in range(count)}
+    named = names or {str(place): f"LABEL_{place}" for place in range(count)}
     labels = tuple(str(named[str(place)]) for place in range(count) if str(place) in named)
     if len(labels) != count or len(named) != count:
         raise ExportError(
@@ -129,11 +191,12 @@ def _labels(config: dict[str, Any], count: int, repo: str) -> tuple[str, ...]:
     return labels
 
 
-def _activation(folder: Path, config: dict[str, Any], labels: int, repo: str) -> Activation:
+def _activation(folder: Path, labels: int, repo: str) -> Activation:
     """What makes scores of logits: as a file says, or else as sentence-transformers takes it to be.
 
     Where several labels may hold at once, it is a sigmoid, as in transformers' pipelines.
     """
+    config = _config(folder) if (folder / CONFIG).is_file() else {}
     named = (
         _settings(folder).get("activation_fn")
         or (config.get("sentence_transformers") or {}).get("activation_fn")

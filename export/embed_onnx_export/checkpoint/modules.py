@@ -20,7 +20,7 @@ from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph.head_graph import ACTIVATIONS, SLOPED
 
 KIND = re.compile(
-    r"sentence_transformers\.(?:models|sentence_transformer\.modules|base\.modules)(?:\.\w+)?\.(\w+)"
+    r"sentence_transformers\.(?:models|sentence_transformer\.modules|base\.modules|cross_encoder\.modules)(?:\.\w+)?\.(\w+)"
 )
 """The types in modules.json: their paths have changed over the years, the last names have not."""
 FIRST = ("Transformer", "StaticEmbedding")
@@ -33,9 +33,14 @@ WAYS_OUT = {
     "Asym": "save the route that you need as a model of its own, with SentenceTransformer(modules=[...])",
     "WordEmbeddings": "StaticEmbedding is the table of words that is served",
     "BoW": "it gives counts of words, which need no model server",
+    "LogitScore": "it scores by the logit of a word; export a reranker with a classifier",
 }
 SENTENCE = "sentence_embedding"
 """What modules after the pooling read and write."""
+SCORES = "scores"
+"""What the last Dense of a CrossEncoder writes."""
+SENTENCE_TRANSFORMER, CROSS_ENCODER = "SentenceTransformer", "CrossEncoder"
+"""Types of models."""
 CONFIGS = (
     CONFIG, "sentence_bert_config.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json",
@@ -65,7 +70,7 @@ class _Listed(msgspec.Struct):
 class Settings(msgspec.Struct, frozen=True):
     """What config_sentence_transformers.json says; of the whole model, where modules say their own."""
 
-    model_type: str = "SentenceTransformer"
+    model_type: str = SENTENCE_TRANSFORMER
     prompts: dict[str, str | None] = {}
     default_prompt_name: str | None = None
     truncate_dim: Positive | None = None
@@ -121,12 +126,34 @@ def read(checkpoint: Checkpoint) -> tuple[Module, ...]:
     folder = checkpoint.folder
     chain = _chain(folder) if (folder / MODULES).is_file() else ()
     settings = read_settings(folder)
-    if settings.model_type != "SentenceTransformer":
+    if settings.model_type != SENTENCE_TRANSFORMER:
         raise ExportError(
             f"{folder.name} is a {settings.model_type}; only models that are a SentenceTransformer are served"
         )
     for module in chain or (Module("Transformer", ""),):
         _check(module, checkpoint)
+    return chain
+
+
+def read_scoring(checkpoint: Checkpoint) -> tuple[Module, ...]:
+    """The same of a model that scores; none where its transformer has a classifier of its own.
+
+    Raises:
+        ExportError: As of ``read``, or what comes last does not give the scores.
+    """
+    folder = checkpoint.folder
+    listed = decode(folder / MODULES, list[_Listed]) if (folder / MODULES).is_file() else []
+    if not listed or (len(listed) == 1 and _kind(listed[0]) == "Transformer" and not listed[0].path):
+        _check(Module("Transformer", ""), checkpoint)
+        return ()
+    chain = _chain(folder)
+    for module in chain:
+        _check(module, checkpoint, last=SCORES if module is chain[-1] else SENTENCE)
+    if chain[0].kind != "Transformer" or chain[-1].kind != "Dense":
+        raise ExportError(
+            f"{folder.name} is a CrossEncoder of {', '.join(module.kind for module in chain)}; served is a "
+            "Transformer with a classifier of its own, or with a Pooling and a Dense that gives the scores"
+        )
     return chain
 
 
@@ -143,15 +170,6 @@ def matryoshka(folder: Path, chain: tuple[Module, ...], dimensions: int) -> tupl
     if declared is None and config.is_file():
         declared = decode(config, _TransformerConfig).matryoshka_dimensions
     return tuple(sorted({number for number in declared or () if number <= dimensions}))
-
-
-def check_transformer(checkpoint: Checkpoint) -> None:
-    """Refuse a transformer in a checkpoint's own folder that is damaged, or is more than data.
-
-    Raises:
-        ExportError: It is.
-    """
-    _check(Module("Transformer", ""), checkpoint)
 
 
 def decode(path: Path, kind: type[T]) -> T:
@@ -173,8 +191,7 @@ def _chain(folder: Path) -> tuple[Module, ...]:
         path = PurePosixPath(listed.path)
         if path.is_absolute() or ".." in path.parts:
             raise ExportError(f"{folder / MODULES} has the path {listed.path!r}, which leaves the folder")
-        kind = KIND.fullmatch(listed.type)
-        name = kind[1] if kind else listed.type
+        name = _kind(listed)
         if name not in (*FIRST, "Pooling", *AFTER):
             way_out = WAYS_OUT.get(name, "export a model without it, or serve it with sentence-transformers")
             raise ExportError(
@@ -194,8 +211,14 @@ def _chain(folder: Path) -> tuple[Module, ...]:
     return tuple(chain)
 
 
-def _check(module: Module, checkpoint: Checkpoint) -> None:
-    """Refuse a module that is damaged, or is more than data."""
+def _kind(listed: _Listed) -> str:
+    """The class of a module by its last name, or all of its path where that is not known."""
+    kind = KIND.fullmatch(listed.type)
+    return kind[1] if kind else listed.type
+
+
+def _check(module: Module, checkpoint: Checkpoint, *, last: str = SENTENCE) -> None:
+    """Refuse a module that is damaged, or is more than data; ``last`` is what a Dense writes."""
     folder = checkpoint.folder / module.path
     if module.kind != "Normalize" and not folder.is_dir():
         raise ExportError(
@@ -211,7 +234,7 @@ def _check(module: Module, checkpoint: Checkpoint) -> None:
     if module.kind in WEIGHED:
         _check_weights(module, checkpoint)
     if module.kind == "Dense":
-        _check_dense(folder)
+        _check_dense(folder, last)
     if module.kind == "Normalize" and (folder / CONFIG).is_file() and module.path:
         _check_names(folder, decode(folder / CONFIG, _NormalizeConfig))
 
@@ -284,9 +307,9 @@ def _no_weights(module: Module, checkpoint: Checkpoint) -> ExportError:
     )
 
 
-def _check_dense(folder: Path) -> None:
+def _check_dense(folder: Path, last: str) -> None:
     config = decode(folder / CONFIG, DenseConfig)
-    _check_names(folder, config)
+    _check_names(folder, config, last)
     expected: dict[str, tuple[int, ...]] = {"linear.weight": (config.out_features, config.in_features)}
     if config.bias:
         expected["linear.bias"] = (config.out_features,)
@@ -304,10 +327,11 @@ def _check_dense(folder: Path) -> None:
             )
 
 
-def _check_names(folder: Path, config: DenseConfig | _NormalizeConfig) -> None:
-    for name in (config.module_input_name, config.module_output_name or config.module_input_name):
-        if name != SENTENCE:
+def _check_names(folder: Path, config: DenseConfig | _NormalizeConfig, last: str = SENTENCE) -> None:
+    written = config.module_output_name or config.module_input_name
+    for name, served in ((config.module_input_name, SENTENCE), (written, last)):
+        if name != served:
             raise ExportError(
-                f"the module in {folder} reads or writes {name}, and only {SENTENCE} is served; vectors of "
+                f"the module in {folder} reads or writes {name}, and only {served} is served; vectors of "
                 "tokens need a multi-vector server"
             )

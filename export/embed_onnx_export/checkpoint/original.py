@@ -139,19 +139,23 @@ def _check_transformer(transformer: Any, checkpoint: Checkpoint, chain: Sequence
             output_loading_info=True,
             **TRANSFORMER,
         )
-    _check_parameters(transformer.auto_model, info, checkpoint.source.repo)
+    check_parameters(transformer.auto_model, info, checkpoint.source.repo, unused=NOT_POOLED)
 
 
-def _check_parameters(model: Any, info: dict[str, Any], repo: str) -> None:
-    """Refuse weights that are not those of a model's parameters; what comes after its states is no matter."""
-    missing = [name for name in info["missing_keys"] if not name.startswith(NOT_POOLED)]
+def check_parameters(model: Any, info: dict[str, Any], repo: str, *, unused: str | None = None) -> None:
+    """Refuse weights that are not those of a model's parameters, but for the part that is ``unused``.
+
+    Raises:
+        ExportError: They are not.
+    """
+    missing = [name for name in info["missing_keys"] if unused is None or not name.startswith(unused)]
     if missing:
         raise ExportError(
             f"the weights of {repo} lack {len(missing)} parameters, {missing[0]} among them, which would be "
             "random; get the checkpoint again"
         )
     prefix = f"{model.base_model_prefix}."
-    parts = tuple(f"{name}." for name, _ in model.named_children() if f"{name}." != NOT_POOLED)
+    parts = tuple(f"{name}." for name, _ in model.named_children() if f"{name}." != unused)
     spare = [name for name in sorted(info["unexpected_keys"]) if name.removeprefix(prefix).startswith(parts)]
     if spare:
         raise ExportError(

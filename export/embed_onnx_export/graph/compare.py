@@ -22,12 +22,25 @@ Original = Callable[[Integers, Integers], Floats]
 Input = tuple[Integers, Integers]
 """Token ids and a mask, [batch, tokens]."""
 
+Result = Callable[[Any], Any]
+"""From what a model of transformers returns to float states, [batch, tokens, width]."""
+
 COMPARED_TOKENS = (1, 2, 7, 24, 128, 512, 1500)
 """The longest is beyond the windows of local attention that embedders use, and beyond the traced length."""
 LONGEST_TOKENS = 8192
 """Of one more text, where neither side keeps the scores of attention, which take memory by its square."""
 PADDED_TOKENS = 24
 """Of one more text, which holds padding ids: some models count positions by them."""
+
+
+def token_states(output: Any) -> Any:
+    """The states of a text's tokens."""
+    return output.last_hidden_state
+
+
+def logits(output: Any) -> Any:
+    """The logits of a model with a classifier, as the one state of a text."""
+    return output.logits[:, None]
 
 
 def inputs(vocabulary: int, padding_id: int | None, max_tokens: int) -> Iterator[Input]:
@@ -75,16 +88,17 @@ def fault(path: Path, original: Original, compared: Iterator[Input] | list[Input
         except Exception:
             return f"fails for {length} tokens, because what PyTorch computes for it depends on the length"
         expected = original(ids, mask)
-        apart = float(np.abs(actual - expected)[mask != 0].max())
-        limit = tolerance * float(np.abs(expected[mask != 0]).max())
+        kept = mask[:, : expected.shape[1]] != 0  # of logits, there is one state of a text
+        apart = float(np.abs(actual - expected)[kept].max())
+        limit = tolerance * float(np.abs(expected[kept]).max())
         if not apart <= limit:  # so that NaN does not pass
             distance = f"{apart:.2g} from PyTorch's, and the limit is {limit:.2g}"
             return f"gives states of {length} tokens that are {distance}"
     return ""
 
 
-def of_pytorch(model: Any) -> Original:
-    """A model of transformers."""
+def of_pytorch(model: Any, result: Result = token_states) -> Original:
+    """A model of transformers; ``result`` takes the states out of what it returns."""
     import torch  # noqa: PLC0415 - where there is none, graphs are compared with graphs
 
     names = inspect.signature(model.forward).parameters
@@ -93,7 +107,7 @@ def of_pytorch(model: Any) -> Original:
         arrays = {"input_ids": ids, "attention_mask": mask}
         with torch.no_grad():
             output = model(**{name: torch.tensor(array) for name, array in arrays.items() if name in names})
-        hidden: Floats = output.last_hidden_state.to(torch.float32).numpy()
+        hidden: Floats = result(output).to(torch.float32).numpy()
         return hidden
 
     return states

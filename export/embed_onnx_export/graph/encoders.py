@@ -33,18 +33,20 @@ def class_name(config: dict[str, Any]) -> str:
     return families.family_of(config).name
 
 
-def read(config: dict[str, Any], arrays: dict[str, NDArray[Any]], *, strict: bool) -> Encoder:
+def read(
+    config: dict[str, Any], arrays: dict[str, NDArray[Any]], *, strict: bool, types: bool = False
+) -> Encoder:
     """The encoder that a config and the parameters of its file are.
 
     ``strict`` refuses fields of the config that are not known; without, a comparison has to show that they
-    change nothing.
+    change nothing. ``types``: second texts of pairs have tokens of type 1, where the family has types.
 
     Raises:
         UnknownFamily: It has what is not read.
     """
     if config.get("model_type") == modernbert.MODEL_TYPE:
         return modernbert.read(config, arrays, strict=strict)
-    return families.read(config, arrays, strict=strict)
+    return families.read(config, arrays, strict=strict, types=types)
 
 
 def max_positions(config: dict[str, Any], encoder: Encoder) -> int:

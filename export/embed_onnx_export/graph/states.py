@@ -9,6 +9,7 @@ import msgspec
 
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare
+from embed_onnx_export.graph.compare import Result
 from embed_onnx_export.graph.exporters import optimum, torch_export, traced
 from embed_onnx_export.graph.long_texts import attention
 
@@ -52,9 +53,25 @@ def write(module: Any, output: Path, *, max_tokens: int, exporter: str | None = 
     """
     first = _exporter(module, max_tokens, exporter)
     first.write(module, output)
+    return States(first.name, _in_blocks(module, output, max_tokens, compare.token_states))
+
+
+def write_logits(module: Any, output: Path, *, max_tokens: int) -> States:
+    """The same of a ``Transformer`` with a classifier: the one state of a text are its logits.
+
+    Raises:
+        ExportError: As of ``write``.
+    """
+    torch_exporter = _exporter(module, max_tokens, "torch")
+    torch_export.write(module, output, compare.logits)
+    return States(torch_exporter.name, _in_blocks(module, output, max_tokens, compare.logits))
+
+
+def _in_blocks(module: Any, output: Path, max_tokens: int, result: Result) -> str | None:
+    """Cut attention into blocks, and compare the graph; says why its memory stays quadratic, if it does."""
     quadratic = attention.rewrite(output, max_tokens)
-    _check(module.auto_model, output, max_tokens, in_blocks=quadratic is None)
-    return States(first.name, quadratic)
+    _check(module.auto_model, output, max_tokens, result, in_blocks=quadratic is None)
+    return quadratic
 
 
 def _exporter(module: Any, max_tokens: int, name: str | None) -> Exporter:
@@ -68,12 +85,12 @@ def _exporter(module: Any, max_tokens: int, name: str | None) -> Exporter:
     raise ExportError("; ".join(reasons))
 
 
-def _check(model: Any, path: Path, max_tokens: int, *, in_blocks: bool) -> None:
+def _check(model: Any, path: Path, max_tokens: int, result: Result, *, in_blocks: bool) -> None:
     """Compare the graph with PyTorch; ``in_blocks``: it keeps no scores of attention for long texts."""
     words = model.get_input_embeddings()
     padding_id = getattr(words, "padding_idx", None) or max(model.config.pad_token_id or 0, 0)
     rows = words.weight.shape[0]
-    original = compare.of_pytorch(model)
+    original = compare.of_pytorch(model, result)
     fault = compare.fault(path, original, compare.inputs(rows, padding_id, max_tokens), TOLERANCE)
     with _fused_attention(model) as fused:
         if not fault and in_blocks and fused:

@@ -15,8 +15,9 @@ import torch
 
 from embed_onnx.artifact.manifest import MODEL
 from embed_onnx_export.errors import ExportError, is_exhausted
-from embed_onnx_export.graph import optimize
+from embed_onnx_export.graph import compare, optimize
 from embed_onnx_export.graph.bert.functions import OPSET
+from embed_onnx_export.graph.compare import Result
 from embed_onnx_export.graph.exporters import traced
 
 TEXTS, TOKENS = 2, 37
@@ -28,28 +29,32 @@ FIRST_ID = 5
 class _States(torch.nn.Module):
     """A model as a function of tensors, without the names of its inputs and outputs."""
 
-    def __init__(self, model: torch.nn.Module, names: list[str]) -> None:
+    def __init__(self, model: torch.nn.Module, names: list[str], result: Result) -> None:
         super().__init__()
         self.model = model
         self.names = names
+        self.result = result
 
     def forward(self, *tensors: torch.Tensor) -> Any:
         """Token ids and what belongs to them, int64 [batch, tokens], to states [batch, tokens, width]."""
-        return self.model(**dict(zip(self.names, tensors, strict=True))).last_hidden_state
+        return self.result(self.model(**dict(zip(self.names, tensors, strict=True))))
 
 
-def write(module: Any, output: Path) -> None:
+def write(module: Any, output: Path, result: Result = compare.token_states) -> None:
     """Write the graph of sentence-transformers' ``Transformer``: token ids and a mask to token states.
+
+    ``result`` takes these out of what the model returns.
 
     Raises:
         ExportError: The model cannot be traced.
     """
-    model = module.auto_model
+    model, names = module.auto_model, traced.inputs(module)
+    rows = model.get_input_embeddings().weight.shape[0]
     with TemporaryDirectory(dir=output.parent) as scratch:
         path = Path(scratch) / MODEL
         try:
             with torch.no_grad(), _quiet():
-                _export(model, traced.inputs(module), path)
+                _export(_States(model, names, result), names, rows, path)
                 optimize.optimize(path, output)
         except Exception as err:  # whatever a model's own code raises when it is traced
             if is_exhausted(err):
@@ -61,13 +66,12 @@ def write(module: Any, output: Path) -> None:
             ) from err
 
 
-def _export(model: Any, names: list[str], path: Path) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
+def _export(model: _States, names: list[str], rows: int, path: Path) -> None:
     ids = torch.arange(FIRST_ID, FIRST_ID + TEXTS * TOKENS).reshape(TEXTS, TOKENS) % rows
     tensors = dict(zip(traced.INPUTS, (ids, torch.ones_like(ids), torch.zeros_like(ids)), strict=True))
     axes = dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC)
     program = torch.onnx.export(
-        _States(model, names),
+        model,
         tuple(tensors[name] for name in names),
         dynamo=True,
         verbose=False,
