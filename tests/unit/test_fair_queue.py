@@ -244,6 +244,23 @@ def test_an_endless_stream_of_bulk_requests_cannot_starve_another(bulk, newcomer
         assert tokens_of_crowd <= (crowd + 1) * (sum(bulk) / AGEING + 2 * 600)
 
 
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_list_whose_time_has_come_takes_turns_with_the_shorter(lanes):
+    """Each that passes it waits for no more of its packs than it has itself, until the list is done."""
+    queue: FairQueue[object] = FairQueue(lanes)
+    add(queue, "bulk", [64] * 400)
+    passed = []
+    while "bulk" in queue:
+        add(queue, len(passed), [64] * 40)
+        taken = []
+        while len(passed) in queue:
+            taken.append(queue.take()[0][0])
+        passed.append(taken.count("bulk"))
+
+    assert 10 == max(passed)
+    assert 100 == sum(passed)
+
+
 def test_the_order_is_that_in_which_the_long_are_served():
     queue: FairQueue[str] = FairQueue()
     for name, texts in (("large", 40), ("small", 20), ("query", 1), ("larger", 80)):
