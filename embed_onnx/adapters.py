@@ -9,7 +9,7 @@ Queries and documents get the prompts that Sentence-Transformers' ``encode_query
 give them: those of these names, where the model has them, or else its default.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,8 @@ from embed_onnx.engine.dtypes import DType
 from embed_onnx.engine.outputs.scores import activated
 from embed_onnx.engine.vectors import Vector, normalize
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.models.inputs import OneOrMore, items
+from embed_onnx.models import tasks
+from embed_onnx.models.inputs import Item, OneOrMore, items
 from embed_onnx.models.model import Model
 from embed_onnx.models.request_pairs import ScoreOptions
 
@@ -153,47 +154,93 @@ class PairScorer:
 
     def predict(  # noqa: PLR0913, PLR0917 - the signature of CrossEncoder.predict
         self,
-        sentences: Sequence[Sequence[str]] | Sequence[str],
+        inputs: Sequence[Sequence[str]] | Sequence[str],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
         batch_size: int = 32,  # noqa: ARG002 - lanes take what fits them
         show_progress_bar: bool | None = None,  # noqa: ARG002 - none is shown
-        activation_fn: None = None,
+        activation_fn: Callable[[Any], Any] | None = None,
         apply_softmax: bool | None = False,
-        convert_to_numpy: bool = True,  # noqa: ARG002 - arrays either way
+        convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
+        device: str | None = None,  # noqa: ARG002 - it is the CPU
+        pool: None = None,
+        chunk_size: int | None = None,  # noqa: ARG002 - there are no processes
     ) -> Any:
         """Scores by the checkpoint's activation, float32 [pairs], or [pairs, labels] of several labels.
 
-        Of one pair, [] or [labels]. ``batch_size`` and ``show_progress_bar`` are taken and change nothing.
+        Of one pair, [] or [labels]. With ``convert_to_tensor`` a tensor, without ``convert_to_numpy`` a list
+        of them. ``activation_fn`` gets a tensor of logits [pairs, labels] in place of the checkpoint's
+        activation. ``batch_size``, ``show_progress_bar``, ``device`` and ``chunk_size`` change nothing.
 
         Raises:
-            InvalidRequest: There is another activation, or what is to be scored is not pairs of texts.
+            InvalidRequest: There is a prompt or a pool, or what is to be scored is not pairs of texts.
         """
-        if activation_fn is not None:
-            raise InvalidRequest(
-                "activation_fn is not taken; leave it out, or use model.rank(raw_scores=True)"
-            )
-        alone = len(sentences) > 0 and isinstance(sentences[0], str)
-        listed: list[Any] = [tuple(pair) for pair in ([sentences] if alone else sentences)]
+        _check_scoring(prompt_name, prompt, pool)
+        alone = len(inputs) > 0 and isinstance(inputs[0], str)
+        listed: list[Any] = [tuple(pair) for pair in ([inputs] if alone else inputs)]
         pairs, _ = items(listed)
-        output = self.model.manifest.scores
-        logits = self.model.score_now(pairs, ScoreOptions()).logits
-        softmax = apply_softmax and len(output.labels) > 1
-        scores = activated(logits, "softmax" if softmax else output.activation)
-        scores = scores[:, 0] if len(output.labels) == 1 else scores
-        array = scores[0] if alone else scores
-        return _tensor(np.asarray(array)) if convert_to_tensor else array
+        array = self._scores(pairs, activation_fn, softmax=bool(apply_softmax))
+        if convert_to_numpy and not convert_to_tensor:
+            return array[0] if alone else array
+        tensor = _tensor(array)
+        if alone:
+            return tensor[0]
+        return tensor if convert_to_tensor else list(tensor)
 
-    def rank(
-        self, query: str, documents: list[str], top_k: int | None = None, return_documents: bool = False
+    def rank(  # noqa: PLR0913, PLR0917 - the signature of CrossEncoder.rank
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,  # noqa: ARG002 - as of predict, and those below too
+        show_progress_bar: bool | None = None,  # noqa: ARG002
+        activation_fn: Callable[[Any], Any] | None = None,
+        device: str | None = None,  # noqa: ARG002
+        pool: None = None,
+        chunk_size: int | None = None,  # noqa: ARG002
     ) -> list[dict[str, Any]]:
-        """``corpus_id`` and ``score`` of each document, the best first, and its ``text`` on request."""
-        scores = self.predict([(query, document) for document in documents])
+        """``corpus_id`` and ``score`` of each document, the best first, and its ``text`` on request.
+
+        Raises:
+            TaskNotSupported: The model is not a reranker.
+            InvalidRequest: As of ``predict``.
+        """
+        tasks.check("rerank", self.model.manifest)
+        _check_scoring(prompt_name, prompt, pool)
+        pairs, _ = items([(query, document) for document in documents])
+        scores = self._scores(pairs, activation_fn, softmax=False)
         order = np.argsort(-scores, kind="stable")[:top_k]
         texts = [{"text": documents[place]} if return_documents else {} for place in order]
         return [
-            {"corpus_id": int(place), "score": scores[place], **text}
+            {"corpus_id": int(place), "score": float(scores[place]), **text}
             for place, text in zip(order, texts, strict=True)
         ]
+
+    def _scores(
+        self, pairs: Sequence[Item], activation_fn: Callable[[Any], Any] | None, *, softmax: bool
+    ) -> Vector:
+        """Scores [pairs], or [pairs, labels] of several labels, as ``CrossEncoder`` makes them of logits."""
+        output = self.model.manifest.scores
+        logits = self.model.score_now(pairs, ScoreOptions()).logits
+        if activation_fn is None:
+            scores = activated(logits, output.activation)
+        else:
+            scores = np.asarray(activation_fn(_tensor(logits)), np.float32)
+        if len(output.labels) == 1:
+            return scores.reshape(len(pairs))
+        return activated(scores, "softmax") if softmax else scores
+
+
+def _check_scoring(prompt_name: str | None, prompt: str | None, pool: object) -> None:
+    """Refuse what a ``CrossEncoder`` takes and scores here cannot have."""
+    if prompt_name is not None or prompt is not None:
+        raise InvalidRequest("models that score take no prompts; put the prompt before the texts")
+    if pool is not None:
+        raise InvalidRequest("there are no pools of processes; load the model with threads=")
 
 
 class LangChainReranker:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -209,16 +210,49 @@ def test_the_adapter_is_called_as_a_cross_encoder(folder: Path) -> None:
         original = CrossEncoder(str(folder / name), device="cpu")
         with Model.load(folder / "artifacts" / name) as model:
             scorer = PairScorer(model)
-            for options in ({}, {"apply_softmax": True}, {"convert_to_tensor": True}):
+            for options in (
+                {},
+                {"apply_softmax": True},
+                {"convert_to_tensor": True},
+                {"activation_fn": torch.nn.Identity(), "apply_softmax": True},
+                {"activation_fn": torch.nn.Tanh(), "batch_size": 2, "show_progress_bar": False},
+            ):
                 for items in (pairs, pairs[0], [list(pair) for pair in pairs]):
                     expected, actual = original.predict(items, **options), scorer.predict(items, **options)
                     assert (expected.shape, type(expected)) == (actual.shape, type(actual))
                     np.testing.assert_allclose(actual, expected, atol=1e-5)
             assert original.num_labels == scorer.num_labels
-            if name == "exact":
-                expected = original.rank(QUERY, DOCUMENTS[:7], top_k=3, return_documents=True)
-                actual = scorer.rank(QUERY, DOCUMENTS[:7], top_k=3, return_documents=True)
-                assert [each["text"] for each in expected] == [each["text"] for each in actual]
+            listed = scorer.predict(pairs, convert_to_numpy=False)
+            assert torch.equal(torch.stack(listed), scorer.predict(pairs, convert_to_tensor=True))
+            assert original.predict([]).shape[:1] == scorer.predict([]).shape[:1]
+
+
+@pytest.mark.parametrize("options", [{}, {"activation_fn": torch.nn.Identity()}, {"top_k": 3}], ids=str)
+def test_the_adapter_ranks_as_a_cross_encoder(folder: Path, options: dict[str, Any]) -> None:
+    original = CrossEncoder(str(folder / "exact"), device="cpu")
+    with Model.load(folder / "artifacts" / "exact") as model:
+        actual = PairScorer(model).rank(QUERY, DOCUMENTS[:7], return_documents=True, **options)
+
+    expected = original.rank(QUERY, DOCUMENTS[:7], return_documents=True, **options)
+
+    assert [(each["corpus_id"], each["text"]) for each in expected] == [
+        (each["corpus_id"], each["text"]) for each in actual
+    ]
+    assert [each["score"] for each in actual] == pytest.approx([each["score"] for each in expected], abs=1e-5)
+
+
+def test_the_adapter_names_what_it_cannot_do(small: Model, classes: Model) -> None:
+    pair = (QUERY, "a")
+    with pytest.raises(InvalidRequest, match="take no prompts"):
+        PairScorer(small).predict(pair, prompt="a: ")
+    with pytest.raises(InvalidRequest, match="take no prompts"):
+        PairScorer(small).rank(QUERY, ["a"], prompt_name="query")
+    with pytest.raises(InvalidRequest, match="there are no pools of processes"):
+        PairScorer(small).predict([pair], pool={"processes": []})
+    with pytest.raises(TaskNotSupported, match="does not rerank"):
+        PairScorer(classes).rank(QUERY, ["a"])
+    with pytest.raises(InvalidRequest, match="is of type tuple"):
+        PairScorer(small).predict([("a", 3)])
 
 
 class Document(msgspec.Struct):
