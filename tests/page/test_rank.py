@@ -89,7 +89,7 @@ def test_what_moved_since_retrieval(seen: Visit, api: httpx.Client) -> None:
     assert [("document", 5), ("query", 1)] == roles
 
 
-def test_nothing_else_is_asked_or_complained_of(seen: Visit, scoring_server: Server) -> None:
+def test_no_other_host_and_no_complaint(seen: Visit, scoring_server: Server) -> None:
     """The examples rank at once; what users type is never markup."""
     seen.rank()
     seen.rank(QUERY, DOCUMENTS)

@@ -5,14 +5,14 @@ import { find, sentence } from "./dom.js";
 
 let retry = null; // what to repeat once there is a key
 
-/** Let the dialog and its button work; `used` is called after each new key. */
-export function start(used) {
+/** Let the dialog and its button work; `onKey` is called after each new key. */
+export function start(onKey) {
   find("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
     useKey(find("key").value);
     close();
     retry?.();
-    used();
+    onKey();
   });
   find("key-cancel").addEventListener("click", close);
   find("key-dialog").addEventListener("close", () => (find("key").value = ""));

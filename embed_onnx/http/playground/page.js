@@ -29,13 +29,13 @@ function start() {
 async function loadModels() {
   try {
     await fillModels();
-    fail[shown()](null);
+    fail[currentView()](null);
   } catch (err) {
-    fail[shown()](err, loadModels);
+    fail[currentView()](err, loadModels);
   }
 }
 
-/** Wait until the models are known; they are asked for again if that failed before. */
+/** Wait until the models are known; they are requested again if that failed before. */
 async function ready() {
   if (!models.length) await fillModels();
 }
@@ -55,16 +55,16 @@ const usable = () =>
   Object.keys(VIEWS).filter((name) => models.some(({ tasks }) => tasks.includes(VIEWS[name].TASK)));
 
 /** The name of the view to show: that of the address, or the first. */
-function shown() {
+function currentView() {
   const name = location.hash.slice(1);
   return usable().includes(name) ? name : (usable()[0] ?? Object.keys(VIEWS)[0]);
 }
 
 function showView() {
   find("views").hidden = usable().length < 2;
-  for (const name of Object.keys(VIEWS)) find(name).hidden = name !== shown();
+  for (const name of Object.keys(VIEWS)) find(name).hidden = name !== currentView();
   for (const link of find("views").children) {
-    if (link.hash.slice(1) === shown()) link.setAttribute("aria-current", "page");
+    if (link.hash.slice(1) === currentView()) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
 }
