@@ -20,10 +20,11 @@ from embed_onnx import __version__, files
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.bulk import journal, readers, writers
-from embed_onnx.bulk.blocks import Block
+from embed_onnx.bulk.blocks import Block, Reject
 from embed_onnx.bulk.inputs import Inputs, belongs
-from embed_onnx.bulk.journal import Journal, Plan, State
+from embed_onnx.bulk.journal import Plan, State
 from embed_onnx.bulk.progress import Progress
+from embed_onnx.bulk.stream import Stream
 from embed_onnx.bulk.writers import Meta, Rows, Writer
 from embed_onnx.engine.dtypes import Stored
 from embed_onnx.engine.vectors import Vector
@@ -53,6 +54,15 @@ class Result(msgspec.Struct, frozen=True):
     values: Vector
     tokens: list[int]
     truncated: list[bool]
+
+
+class Sink(Protocol):
+    """Where rows go, and how far that is."""
+
+    state: State
+
+    def append(self, rows: list[bytes], rejects: list[Reject]) -> None:
+        """Take rows, a part for each of the writer's files, and what was rejected among them."""
 
 
 M = TypeVar("M", bound=Meta)
@@ -95,13 +105,16 @@ def run(
 ) -> M:
     """Compute files into one, from where an earlier run of the same command stopped; say what came of it.
 
-    The model is loaded by entering ``opened``, once the files have been looked at.
+    Standard output takes JSON lines, and keeps nothing to continue from. The model is loaded by entering
+    ``opened``, once the files have been looked at.
 
     Raises:
         SetupError: The model's artifact, a file or a column is not there, or the output holds something else.
         InvalidRequest: An option is wrong.
     """
     output = target.output
+    if output == writers.STDOUT:
+        return _stream(inputs, target, opened)
     _check_output(inputs, output)
     readers.check(inputs)
     with opened as work:
@@ -118,6 +131,16 @@ def run(
             meta = work.meta(run.state, _meta_fields(run.state, plan))
             run.finish(meta)
             return meta
+
+
+def _stream(inputs: Inputs, target: Target, opened: contextlib.AbstractContextManager[Work[M]]) -> M:
+    if target.force or target.restart:
+        raise SetupError("--force and --restart are for files; leave them out, or name a file with --output")
+    readers.check(inputs)
+    with opened as work:
+        stream = Stream()
+        _run(work, stream, work.writer(target.output))
+        return work.meta(stream.state, _meta_fields(stream.state, work.plan))
 
 
 def _check_output(inputs: Inputs, output: Path) -> None:
@@ -235,7 +258,7 @@ def _complete(output: Path, plan: Plan, kind: type[M]) -> M | None:
     return meta
 
 
-def _run(work: Work[Any], run: Journal, writer: Writer) -> None:
+def _run(work: Work[Any], run: Sink, writer: Writer) -> None:
     """Compute and write all that is left."""
     results = work.prepare(_computed(work, run), run.state)
     with Progress(work.plan.inputs.size, done=run.state.rows) as progress:
@@ -244,7 +267,7 @@ def _run(work: Work[Any], run: Journal, writer: Writer) -> None:
             progress.add(len(item.tokens), sum(item.tokens), item.block.read)
 
 
-def _computed(work: Work[Any], run: Journal) -> Iterator[Result]:
+def _computed(work: Work[Any], run: Sink) -> Iterator[Result]:
     """All blocks from where a run is, computed, in order; so many are in flight that no lane idles."""
     blocks = work.lanes + BLOCKS_BESIDE
     waiting: deque[Future[Result]] = deque()
@@ -260,7 +283,7 @@ def _computed(work: Work[Any], run: Journal) -> Iterator[Result]:
         pool.shutdown(wait=False, cancel_futures=True)  # what runs ends with the engine
 
 
-def _write(item: Result, run: Journal, writer: Writer, work: Work[Any]) -> None:
+def _write(item: Result, run: Sink, writer: Writer, work: Work[Any]) -> None:
     block, state = item.block, run.state
     rows = Rows(
         indexes=block.indexes,

@@ -23,6 +23,8 @@ OWN_COLUMNS = ("index", "id", "num_tokens", "truncated")
 EMBEDDING = "embedding"
 """The column of vectors."""
 M = TypeVar("M", bound="Meta")
+STDOUT = Path("-")
+"""Standard output, which takes JSON lines."""
 MAIN = ""
 """The suffix of the output itself, among those of the files beside it."""
 
@@ -97,7 +99,7 @@ def suffixes() -> tuple[str, ...]:
 
 
 def writer(output: Path, inputs: Inputs, values: Values) -> Writer:
-    """The one for an output's suffix, which is one of ``suffixes``.
+    """The one for an output's suffix, which is one of ``suffixes``, or for standard output.
 
     Raises:
         SetupError: It cannot keep columns, one is given twice, or has one of our names.
@@ -108,7 +110,8 @@ def writer(output: Path, inputs: Inputs, values: Values) -> Writer:
         if name in (*OWN_COLUMNS, values.name, *values.beside):
             way_out = "give it with --id" if name == "id" else "rename yours"
             raise SetupError(f"--keep {name}: the output has a column {name!r} of its own; {way_out}")
-    matching: Writer = _WRITERS[output.suffix](inputs, values)
+    kind = ".jsonl" if output == STDOUT else output.suffix
+    matching: Writer = _WRITERS[kind](inputs, values)
     return matching
 
 

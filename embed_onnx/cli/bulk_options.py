@@ -76,12 +76,15 @@ def find(paths: tuple[str, ...], output: Path, options: dict[str, Any], **fields
 def report(output: Path, meta: "Meta", values: str, items: str) -> None:
     """Say what a run came to, and end with 2 if some records were rejected."""
     from embed_onnx.bulk.inputs import REJECTS
+    from embed_onnx.bulk.writers import STDOUT
 
-    summary = f"{output} holds {meta.rows:,} {values} by {meta.model}"
+    place = "standard output" if output == STDOUT else output
+    summary = f"{place} holds {meta.rows:,} {values} by {meta.model}"
     if meta.truncated:
         summary += f"; {meta.truncated:,} {items} were cut at the model's limit"
     if meta.rejected:
-        summary += f"; {meta.rejected:,} records were rejected, see {output}{REJECTS}"
+        where = "above" if output == STDOUT else f"{output}{REJECTS}"
+        summary += f"; {meta.rejected:,} records were rejected, see {where}"
     click.echo(f"embed-onnx: {summary}", err=True)
     if meta.rejected:
         sys.exit(REJECTED)

@@ -16,7 +16,12 @@ OF_FILES = (*bulk_options.OF_FILES, "field")
 
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[INPUT]...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="A .npy, .jsonl or .parquet file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A .npy, .jsonl or .parquet file, or - for standard output.",
+)
 @click.option("--text", "texts", multiple=True, help="A text to embed, instead of files; may be repeated.")
 @click.option("--field", help="Field or column of the texts [default: text].")
 @bulk_options.of_files
@@ -49,11 +54,16 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
     from embed_onnx.bulk.embed import Choice, embed_files, embed_texts
     from embed_onnx.bulk.inputs import FIELD
     from embed_onnx.bulk.run import Target
+    from embed_onnx.bulk.writers import STDOUT
 
     choice = Choice(settings=configuration, **of_model)
     if output is None:
         embed_texts(texts, choice)
         return
+    if output == STDOUT and choice.dtype == "int8":
+        raise SetupError(
+            "int8 is stored with its ranges; name a file with --output, or choose another --dtype"
+        )
     files = bulk_options.find(inputs, output, of_files, field=of_files["field"] or FIELD)
     meta = embed_files(files, Target(output=output, **of_output), choice)
     bulk_options.report(output, meta, f"vectors of {meta.dimensions} dimensions", "texts")

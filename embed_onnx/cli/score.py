@@ -20,7 +20,7 @@ PAIR = ("text1", "text2")
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="A .npy, .jsonl or .parquet file.",
+    help="A .npy, .jsonl or .parquet file, or - for standard output.",
 )
 @click.option(
     "--pair", metavar="COLUMN,COLUMN", help="Fields or columns of the texts [default: text1,text2]."

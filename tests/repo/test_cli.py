@@ -243,3 +243,26 @@ def test_completion(tmp_path: Path) -> None:
     done = run("", cwd=tmp_path, environment={"_EMBED_ONNX_COMPLETE": "bash_source"})
 
     assert "_EMBED_ONNX_COMPLETE=bash_complete" in done.stdout
+
+
+def test_embed_to_standard_output(home: Path, minilm: Model) -> None:
+    """The rows of a file as JSON lines, with what is kept of it; what is rejected is said besides."""
+    records = [{"text": "first text", "id": "a"}, {"text": ""}, {"text": "second", "id": "b"}]
+    stdin = "".join(json.dumps(record) + "\n" for record in records)
+
+    done = run("embed", "-", "-o", "-", "--format", "jsonl", "--id", "id", cwd=home, stdin=stdin)
+
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (2, ["a", "b"]) == (done.returncode, [line["id"] for line in lines])
+    vectors = np.array([line["embedding"] for line in lines], np.float32)
+    assert np.array_equal(minilm.encode(["first text", "second"]), vectors)
+    assert "-, line 2: " in done.stderr
+    assert "standard output holds 2 vectors of 384 dimensions" in done.stderr
+
+
+@pytest.mark.parametrize("flags", [["--restart"], ["--dtype", "int8"]])
+def test_what_standard_output_does_not_take(home: Path, flags: list[str]) -> None:
+    done = run("embed", "-", "-o", "-", *flags, cwd=home, stdin="a text\n")
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "--output" in done.stderr
