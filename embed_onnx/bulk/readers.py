@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from embed_onnx import install
 from embed_onnx.bulk.blocks import BLOCK_RECORDS, BLOCK_SIZE, Block, Position, Record, Reject, fault
 from embed_onnx.bulk.formats.csv import open_rows
 from embed_onnx.bulk.formats.json import open_json
@@ -91,7 +92,7 @@ def parquet() -> "ModuleType":
     except ModuleNotFoundError as err:
         if err.name != "pyarrow":
             raise
-        raise SetupError("Parquet needs pyarrow; run `pip install 'embed-onnx[bulk]'`") from None
+        raise SetupError(f"Parquet needs pyarrow; run `{install.command('bulk')}`") from None
     return module
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import rich_click as click
 from msgspec.structs import replace
 
-from embed_onnx import settings
+from embed_onnx import install, settings
 from embed_onnx.artifact.manifest import Exporter
 from embed_onnx.cli import options
 from embed_onnx.errors import SetupError
@@ -208,8 +208,8 @@ def check_packages() -> None:
     absent = [name for name in PACKAGES if find_spec(name) is None]
     if absent:
         raise SetupError(
-            f"exporting needs {', '.join(absent)}; install them with `pip install 'embed-onnx[convert]'`, or "
-            "`pip install 'embed-onnx[export]'` for other architectures than BERT's, or export on another "
+            f"exporting needs {', '.join(absent)}; install them with `{install.command('convert')}`, or "
+            f"`{install.command('export')}` for other architectures than BERT's, or export on another "
             "machine, and bring the artifact here with `embed-onnx push` and `pull`"
         )
 
@@ -226,7 +226,7 @@ def _check_pytorch() -> None:
     if absent:
         raise SetupError(
             f"a report runs the original, which needs {', '.join(absent)}; install them with "
-            "`pip install 'embed-onnx[export]'`"
+            f"`{install.command('export')}`"
         )
 
 
@@ -243,7 +243,7 @@ def _packages() -> Iterator[None]:
     except ImportError as err:
         raise SetupError(
             f"the packages for exporting do not go together: {err}; install those that do with "
-            "`pip install 'embed-onnx[export]'`"
+            f"`{install.command('export')}`"
         ) from err
 
 

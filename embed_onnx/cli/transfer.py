@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from embed_onnx import settings
+from embed_onnx import install, settings
 from embed_onnx.cli import options
 from embed_onnx.errors import SetupError
 
@@ -59,5 +59,5 @@ def _packages() -> Iterator[None]:
     except ImportError as err:
         raise SetupError(
             f"a repository on a model hub needs huggingface_hub ({err}); install it with "
-            "`pip install 'embed-onnx[hub]'`, or use a folder or an https address"
+            f"`{install.command('hub')}`, or use a folder or an https address"
         ) from None

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 from litestar.plugins import PluginProtocol
 from litestar.utils.path import normalize_path
 
-from embed_onnx import __version__
+from embed_onnx import __version__, install
 from embed_onnx.errors import SetupError
 from embed_onnx.observe.record import METHODS, Record
 
@@ -51,7 +51,7 @@ class Tracing:
         except ImportError as err:
             raise SetupError(
                 f"{ENDPOINT} is set and {err.name} is not installed; "
-                "run `pip install 'embed-onnx[otel]'`, or unset the variable"
+                f"run `{install.command('otel')}`, or unset the variable"
             ) from None
         self._tracer = self._traces.get_tracer("embed_onnx", __version__)
         self.plugin: PluginProtocol = OpenTelemetryPlugin(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from embed_onnx import install
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Facts, Manifest, Module, Quantization
 from embed_onnx.artifact.models_txt import Entry
@@ -39,11 +40,8 @@ PYTORCH: Any = importlib.import_module("embed_onnx_export.pytorch") if extras.ha
 there before an export takes up what they log."""
 NATIVE: Final = "native"
 """The exporter that writes graphs from weights, without PyTorch."""
-IN_PYTORCH = {
-    "torch": "'embed-onnx[export]'",
-    "optimum": "'embed-onnx[optimum]' in an environment of its own",
-}
-"""The exporters that trace a model in PyTorch, and what to install for them."""
+IN_PYTORCH = {"torch": "export", "optimum": "optimum"}
+"""The exporters that trace a model in PyTorch, and the extras that have what they need."""
 NO_BLOCKS = "a float32 graph of the weights alone has no blocks"
 """Why attention to long texts needs much memory there; the int8 kernels need none of it."""
 FLOAT32_GRAPH = "float32 graph"
@@ -113,9 +111,10 @@ def _load(entry: Entry, checkpoint: Checkpoint) -> _Model:
     """The model: in PyTorch where that is installed, and of its files alone elsewhere."""
     if PYTORCH is None:
         if entry.exporter in IN_PYTORCH:
+            own = " in an environment of its own" if entry.exporter == "optimum" else ""
             raise ExportError(
                 f"the exporter {entry.exporter} needs {', '.join(extras.absent())}; install "
-                f"{IN_PYTORCH[entry.exporter]}, or choose the exporter native"
+                f"{install.requirement(IN_PYTORCH[entry.exporter])}{own}, or choose the exporter native"
             )
         model = files.read(checkpoint, modules.read(checkpoint))
         return _Model(description=model.description, states=model.states, original=None)

@@ -12,6 +12,7 @@ import pytest
 from bulk_runs import Embed, refused, write_lines
 from harness import SMALL, clean_environment
 
+from embed_onnx import install
 from embed_onnx.bulk import inputs
 from embed_onnx.errors import SetupError
 
@@ -151,4 +152,4 @@ def test_parquet_needs_its_extra(home: Path, tmp_path: Path) -> None:
         errors.append(done.stderr)
 
     assert [1, 0] == codes, errors
-    assert "pip install 'embed-onnx[bulk]'" in errors[0]
+    assert install.command("bulk") in errors[0]

@@ -9,7 +9,7 @@ import stacks
 from harness import WITHOUT_PYTORCH, run
 from sentence_transformers import SentenceTransformer
 
-from embed_onnx import Model
+from embed_onnx import Model, install
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx_export import artifact
@@ -111,14 +111,17 @@ def test_optimum_is_not_installed_beside_the_others(bert: Path, tmp_path: Path) 
     sentence = refusal(entry(bert, exporter="optimum"), tmp_path)
 
     assert "bert cannot be exported: optimum-onnx is not installed" in sentence
-    assert "install 'embed-onnx[optimum]' in an environment of its own, or choose another" in sentence
+    assert (
+        f"install {install.requirement('optimum')} in an environment of its own, or choose another"
+        in sentence
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "extra"),
     [
-        ("torch", "'embed-onnx[export]'"),
-        ("optimum", "'embed-onnx[optimum]' in an environment of its own"),
+        ("torch", install.requirement("export")),
+        ("optimum", f"{install.requirement('optimum')} in an environment of its own"),
     ],
 )
 def test_without_pytorch_the_sentence_says_what_to_install(

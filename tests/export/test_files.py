@@ -17,7 +17,7 @@ from checkpoints import load
 from sentence_transformers import SentenceTransformer
 from stacks import edit, save_all
 
-from embed_onnx import Model
+from embed_onnx import Model, install
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx_export import parity
@@ -215,7 +215,7 @@ def test_what_is_not_read_is_refused_by_name(
         read(bert)
 
     assert reason in str(refused.value)
-    assert "embed-onnx[export]" in str(refused.value)
+    assert install.command("export") in str(refused.value)
 
 
 def test_a_checkpoint_without_tokenizer_json_is_refused(bert: Path) -> None:
@@ -287,4 +287,4 @@ def test_another_architecture_needs_pytorch(tmp_path: Path) -> None:
 
     assert 1 == done.returncode
     assert "albert is not of the BERT family" in done.stderr
-    assert "pip install 'embed-onnx[export]'" in " ".join(done.stderr.split())
+    assert install.command("export") in " ".join(done.stderr.split())

@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from harness import MINILM, WEB, Server, at_start, run
 
+from embed_onnx import install
+
 
 def test_a_busy_port(serve: Callable[..., Server], home: Path) -> None:
     port = serve().url.rpartition(":")[2]
@@ -29,7 +31,7 @@ def without_export_extra(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("models", "sentence"),
     [
-        pytest.param("no-such-model\n", "pip install 'embed-onnx[convert]'", id="missing-artifact"),
+        pytest.param("no-such-model\n", install.command("convert"), id="missing-artifact"),
         pytest.param("a b=c\n", "line 1: 'b=c' is not an option", id="bad-line"),
         pytest.param("# nothing\n", "lists no model", id="no-model"),
         pytest.param(None, "name a model with --model OWNER/NAME", id="nothing-at-all"),

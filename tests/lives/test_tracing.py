@@ -14,6 +14,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from embed_onnx import install
+
 MARKER = "xyzzymarker"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -199,7 +201,7 @@ def test_without_the_extra(home: Path, tmp_path: Path) -> None:
 
     assert 1 == code
     assert line.startswith("embed-onnx: OTEL_EXPORTER_OTLP_ENDPOINT is set and opentelemetry")
-    assert "pip install 'embed-onnx[otel]'" in line
+    assert install.command("otel") in line
 
 
 def test_another_protocol(home: Path) -> None:

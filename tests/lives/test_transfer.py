@@ -16,7 +16,7 @@ import pytest
 from harness import SMALL, clean_environment, run, until
 from hub import Hub
 
-from embed_onnx import Model
+from embed_onnx import Model, install
 from embed_onnx.artifact import manifest, transfer
 from embed_onnx.artifact.manifest import Dense, Manifest, Parity, Source
 from embed_onnx.errors import ArtifactError, SetupError
@@ -362,4 +362,4 @@ def test_without_the_client_of_hubs(tmp_path: Path) -> None:
 
     assert 1 == done.returncode
     assert "needs huggingface_hub" in done.stderr
-    assert "pip install 'embed-onnx[hub]'" in done.stderr
+    assert install.command("hub") in done.stderr

@@ -10,7 +10,7 @@ import pytest
 from harness import ROOT
 
 PACKAGE = ROOT / "embed_onnx"
-GROUND = ("console", "errors", "files", "origins", "settings", "surrogates", "system")
+GROUND = ("console", "errors", "files", "install", "origins", "settings", "surrogates", "system")
 FLOORS = [
     [GROUND],
     [("artifact",)],

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from embed_onnx import install
 from embed_onnx.models.tokenizer import num_ids
 from embed_onnx_export.checkpoint import description, modules, static, tensors, tokenizer_file
 from embed_onnx_export.checkpoint.description import Description, First
@@ -17,10 +18,6 @@ from embed_onnx_export.graph.encoders import Encoder
 from embed_onnx_export.graph.int8 import Floats
 
 Chain = tuple[modules.Module, ...]
-WAY_OUT = (
-    "export it with PyTorch, by `pip install 'embed-onnx[export]'`, or on another machine whose artifacts "
-    "folder is copied here"
-)
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -45,7 +42,8 @@ def read(checkpoint: Checkpoint, chain: Chain) -> Files:
         first = _first(folder, encoder, plain=not chain)
     except (UnknownFamily, UnknownTokenizer) as err:
         raise ExportError(
-            f"{checkpoint.source.repo} cannot be exported without PyTorch: {err}; {WAY_OUT}"
+            f"{checkpoint.source.repo} cannot be exported without PyTorch: {err}; export it with PyTorch, by "
+            f"`{install.command('export')}`, or on another machine whose artifacts folder is copied here"
         ) from None
     _check_ids(first, encoder, checkpoint.source.repo)
     return Files(encoder, description.read(checkpoint.folder, chain, first))

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import transformers
 
+from embed_onnx import install
 from embed_onnx_export.checkpoint import modules
 from embed_onnx_export.checkpoint.tokenizer_file import NO_LIMIT
 from embed_onnx_export.errors import ExportError
@@ -39,7 +40,8 @@ def check_readable(folder: Path) -> None:
     if config.tokenizer_class == NEWER_CLASS or isinstance(config.extra_special_tokens, list):
         raise ExportError(
             f"{path} was saved by transformers 5, and transformers {transformers.__version__} cannot read "
-            "it; export the model where 'embed-onnx[export]' is installed, with another exporter than optimum"
+            f"it; export the model where {install.requirement('export')} is installed, with another "
+            "exporter than optimum"
         )
 
 

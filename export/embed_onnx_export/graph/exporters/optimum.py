@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from embed_onnx import install
 from embed_onnx.artifact.manifest import MODEL
 from embed_onnx_export.errors import ExportError, is_exhausted
 from embed_onnx_export.graph import optimize
@@ -25,7 +26,7 @@ def refusal(module: Any, max_tokens: int) -> str | None:
     if not is_installed():
         return (
             "optimum-onnx is not installed, and cannot be in one environment with the extra export; install "
-            "'embed-onnx[optimum]' in an environment of its own, or choose another exporter"
+            f"{install.requirement('optimum')} in an environment of its own, or choose another exporter"
         )
     return traced.refusal(module, max_tokens)
 
