@@ -20,7 +20,7 @@ PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 # would each start of a server whose packages were installed without compiling them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup serve quick test check clients exporters soak dist lock site links clean
+.PHONY: setup serve quick test check clients exporters soak dist lock upload site links clean
 
 setup: $(DEV)
 	@$(MAKE) --no-print-directory $(KERNELS)
@@ -108,7 +108,13 @@ dist: $(RELEASE)/.made
 			$(RELEASE)/bin/pip wheel --quiet --no-deps --wheel-dir $(DIST) $(DIST)/*.tar.gz; done
 	set -e; for wheel in $(DIST)/*.whl; do $(RELEASE)/bin/auditwheel show $$wheel; done
 	$(RELEASE)/bin/twine check --strict $(DIST)/*
+	$(RELEASE)/bin/cyclonedx-py requirements requirements/constraints.txt --pyproject pyproject.toml \
+		--output-reproducible --output-file $(DIST)/embed-onnx.cdx.json
 	cd $(DIST) && sha256sum * >SHA256SUMS
+
+# To the index of packages; only the workflow of a release may.
+upload: $(RELEASE)/.made
+	$(RELEASE)/bin/twine upload --non-interactive $(DIST)/*.whl $(DIST)/*.tar.gz
 
 # The versions that a release is tested with, anew.
 lock: $(RELEASE)/.made
