@@ -19,7 +19,7 @@ from embed_onnx_export.build import FLOAT32_GRAPH, NATIVE, PYTORCH
 from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import cross_encoder, tokenizer_file
 from embed_onnx_export.checkpoint.cross_encoder import CrossEncoder
-from embed_onnx_export.checkpoint.files import WAY_OUT
+from embed_onnx_export.checkpoint.files import way_out
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.checkpoint.tokenizer_file import UnknownTokenizer
 from embed_onnx_export.errors import ExportError
@@ -95,7 +95,7 @@ def _load(entry: Entry, checkpoint: Checkpoint) -> tuple[CrossEncoder, Any]:
             "takes any architecture"
         )
     if PYTORCH is None:
-        raise ExportError(f"{repo} cannot be exported without PyTorch: {reason}; {WAY_OUT}")
+        raise ExportError(f"{repo} cannot be exported without PyTorch: {reason}; {way_out()}")
     model: tuple[CrossEncoder, Any] = PYTORCH.load_scorer(checkpoint, reason)
     return model
 

@@ -27,6 +27,14 @@ class Files(msgspec.Struct, frozen=True):
     description: Description
 
 
+def way_out() -> str:
+    """What to do about a checkpoint that is not read without PyTorch."""
+    return (
+        f"export it with PyTorch, by `{install.command('export')}`, or on another machine whose artifacts "
+        "folder is copied here"
+    )
+
+
 def read(checkpoint: Checkpoint, chain: Chain) -> Files:
     """The model that checked modules are.
 
@@ -42,8 +50,7 @@ def read(checkpoint: Checkpoint, chain: Chain) -> Files:
         first = _first(folder, encoder, plain=not chain)
     except (UnknownFamily, UnknownTokenizer) as err:
         raise ExportError(
-            f"{checkpoint.source.repo} cannot be exported without PyTorch: {err}; export it with PyTorch, by "
-            f"`{install.command('export')}`, or on another machine whose artifacts folder is copied here"
+            f"{checkpoint.source.repo} cannot be exported without PyTorch: {err}; {way_out()}"
         ) from None
     _check_ids(first, encoder, checkpoint.source.repo)
     return Files(encoder, description.read(checkpoint.folder, chain, first))
