@@ -1,6 +1,9 @@
 """Whether a compiler makes the kernels as fast as another, and gives the same bits.
 
     python -m benchmarks.compilers --artifact FOLDER --compiler g++ --compiler clang++
+    python -m benchmarks.compilers --artifact FOLDER --compiler g++ --compiler "zig c++@x86_64-linux-gnu.2.17"
+
+What comes after an @ is the target, as wheels are built for one.
 
 Each build is loaded into one process and takes its turn with the others, on one thread. A figure is the time
 of the first compiler divided by that of another: below 1, the other is slower.
@@ -44,7 +47,8 @@ def main() -> None:
         libraries: dict[str, Path] = {}
         for number, compiler in enumerate(arguments.compiler):
             libraries[compiler] = Path(folder) / f"kernels-{number}.so"
-            build.build(libraries[compiler], compiler=compiler)
+            command, _, target = compiler.partition("@")
+            build.build(libraries[compiler], compiler=command, target=target)
         for instruction_set in build.INSTRUCTION_SETS[platform.machine()]:
             sessions = _sessions(arguments.artifact / "model.onnx", libraries, instruction_set)
             if sessions:
