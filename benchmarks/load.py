@@ -55,7 +55,7 @@ def main() -> None:
 
     here = environment.describe()
     rows = engines.engines(peers.SMALL, here.cores, here.instructions)
-    pool = Pool(texts.mixed(arguments.texts, 2000))
+    pool = Pool(peers.cut(peers.SMALL, texts.mixed(arguments.texts, 2000)))
     latencies: Figures = defaultdict(lambda: defaultdict(list))
     rates: Figures = defaultdict(lambda: defaultdict(list))
     with contextlib.ExitStack() as stack:

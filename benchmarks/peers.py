@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from benchmarks import texts
 
@@ -88,10 +88,23 @@ def artifact(model: str) -> Path:
 
 def token_counts(model: str, inputs: list[str]) -> list[int]:
     """Tokens of texts as every engine cuts them, special tokens included."""
+    return [len(item.ids) for item in _encoded(model, inputs)]
+
+
+def cut(model: str, inputs: list[str]) -> list[str]:
+    """Texts without what no engine would read, as llama.cpp's server refuses longer ones."""
+    return [
+        text[: max(stop for _, stop in item.offsets)]
+        for text, item in zip(inputs, _encoded(model, inputs), strict=True)
+    ]
+
+
+def _encoded(model: str, inputs: list[str]) -> list[Encoding]:
     words = Tokenizer.from_file(str(files(model) / "tokenizer.json"))
     words.enable_truncation(MAX_TOKENS)
     words.no_padding()
-    return [len(item.ids) for item in words.encode_batch(inputs)]
+    encodings: list[Encoding] = words.encode_batch(inputs)
+    return encodings
 
 
 def main() -> None:
