@@ -14,6 +14,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 UNUSED = {
+    # Of fastapi-swagger: FastAPI, for which it serves the files that are read from it.
+    "annotated-doc", "annotated-types", "fastapi", "opentelemetry-api", "pydantic", "pydantic-core",
+    "starlette", "typing-inspection",
     # Of litestar: its generator of examples, its test client, its page helpers and its forms of error pages.
     "certifi", "faker", "h11", "httpcore", "httpx", "litestar-htmx", "polyfactory",
     # Of tokenizers: downloads from a model hub.

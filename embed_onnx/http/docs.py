@@ -3,6 +3,7 @@
 Every address in them is relative, so that they work below any path of a proxy.
 """
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ async def show_docs(request: Request[Any, Any, State]) -> str:
 
 @read("/docs/files/{name:str}", include_in_schema=False, sync_to_thread=True)
 def docs_file(name: FromPath[str]) -> Response[bytes]:
-    """One of Swagger UI's files, which are part of this package: no internet is needed.
+    """One of Swagger UI's files, from the installed package ``fastapi-swagger``: no internet is needed.
 
     Raises:
         NotFoundException: It is none of those that the page loads.
@@ -92,7 +93,10 @@ def docs_file(name: FromPath[str]) -> Response[bytes]:
 
 def swagger_file(name: str) -> Path:
     """Where one of ``SWAGGER_UI`` lies."""
-    return Path(__file__).parent / "swagger_ui" / name
+    package = importlib.util.find_spec("fastapi_swagger")
+    assert package is not None  # noqa: S101 - a dependency
+    assert package.origin is not None  # noqa: S101
+    return Path(package.origin).parent / "resources" / name
 
 
 @read("/openapi.json", include_in_schema=False)

@@ -8,8 +8,6 @@ from pathlib import Path
 from harness import ROOT
 
 WRITTEN = {".cpp", ".h", ".html", ".js"}
-OTHERS = ROOT / "embed_onnx/http/swagger_ui"
-"""Another project's files."""
 CODE = sorted(
     path
     for folder in ("embed_onnx", "export", "benchmarks", "tests", "deploy", "examples")
@@ -17,9 +15,7 @@ CODE = sorted(
 )
 PROSE = [
     *CODE,
-    *sorted(
-        path for path in (ROOT / "embed_onnx").rglob("*") if path.suffix in WRITTEN and path.parent != OTHERS
-    ),
+    *sorted(path for path in (ROOT / "embed_onnx").rglob("*") if path.suffix in WRITTEN),
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(path for path in (ROOT / "deploy").iterdir() if path.is_file()),
