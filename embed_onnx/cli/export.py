@@ -138,7 +138,7 @@ def report(name: str, **words: Any) -> None:
             _write_report(entry, configuration, data)
 
 
-def show(exports: list["Export"], *, as_json: bool) -> None:
+def show(exports: list["Export"], *, as_json: bool = False) -> None:
     """Print a table of exports, and what a person should know of their modules; or both as JSON."""
     from embed_onnx import console
     from embed_onnx.cli import models

@@ -223,7 +223,7 @@ def test_nothing_is_exported_with_texts_that_cannot_be_read(tmp_path: Path, name
 
 
 def test_what_is_not_calibrated_is_named(tmp_path: Path) -> None:
-    """A model of float32 takes no texts, and the table of exports is followed by a line that says so."""
+    """A model of float32 takes no texts, and a line after the table of exports says so."""
     small_models.save(tmp_path / "checkpoint")
     (tmp_path / "texts.txt").write_text("some words\n" * 20)
     (tmp_path / "models.txt").write_text("./checkpoint name=float precision=float32\n./checkpoint name=int\n")
@@ -231,8 +231,8 @@ def test_what_is_not_calibrated_is_named(tmp_path: Path) -> None:
     done = run("export", "--calibrate", "texts.txt", cwd=tmp_path, environment=WITHOUT_PYTORCH)
 
     assert 0 == done.returncode, done.stderr
-    assert "float: not calibrated" in done.stdout
-    assert "int: not calibrated" not in done.stdout
+    assert "float: not calibrated" in done.stderr
+    assert "int: not calibrated" not in done.stderr
 
 
 def without_factors(encoder: Encoder) -> onnx.ModelProto:

@@ -85,5 +85,5 @@ def test_without_optimum_onnx_it_is_refused(tmp_path: Path) -> None:
     assert not optimum.is_installed()
     module = SentenceTransformer(str(small_models.save(tmp_path / "saved")), device="cpu")[0]
 
-    with pytest.raises(ExportError, match=r"optimum-onnx is not installed.*'embed-onnx\[optimum\]'"):
+    with pytest.raises(ExportError, match=r"optimum-onnx is not installed.*\[optimum\]'"):
         states.write(module, tmp_path / "model.onnx", max_tokens=48, exporter="optimum")

@@ -10,7 +10,8 @@ from raw_http import Connection, embed, request
 
 LOG_LINE = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING) "
-    r"(listening on http://[\d.:]+|loaded [\w-]+: int8, [\w ]+, cosine to the original [\w ,.;]+"
+    r"(listening on http://[\d.:]+|ready in [\d.]+ s: http://[\d.:]+ \(try it\), http://[\d.:]+/docs"
+    r"|loaded [\w-]+: int8, [\w ]+, cosine to the original [\w ,.;]+"
     r"|running as root; a user of its own, with no rights but to read, is safer"
     r"|draining: accepted requests have 30 s to finish"
     r"|(GET|POST) (unknown|/[\w/{}:]*) \d{3}"
