@@ -1,10 +1,10 @@
 """Every knob, once: name, type, default and help.
 
 ``embed-onnx serve`` makes its flags, the ``EMBED_ONNX_*`` variables and the table in docs/operating.md of
-these fields; ``RaySettings`` are for ``ray_app``. Nothing else in the package reads the
+these fields; ``RaySettings`` are for ``ray.serve``. Nothing else in the package reads the
 environment, but for ``native.find``, as a model in process has no flags, and for
-the variables that belong to others: those of OpenTelemetry (``tracing``), PROMETHEUS_MULTIPROC_DIR
-(``metrics``) and those of Ray (``ray_env``, ``ray_proxy``).
+the variables that belong to others: those of OpenTelemetry (``observe.tracing``), PROMETHEUS_MULTIPROC_DIR
+(``observe.metrics``) and those of Ray (``ray.env``, ``ray.proxy``).
 """
 
 import difflib

@@ -113,7 +113,8 @@ def export(
             for entry in entries:
                 described = manifests.get(entry.name)
                 if described is not None and not card.exists(configuration.artifacts / entry.name):
-                    _write_report(entry, configuration, data.fitting(described.output))
+                    path = _write_report(entry, configuration, data.fitting(described.output))
+                    click.echo(path, err=as_json)
         if failure is not None:
             raise failure
 
@@ -135,7 +136,7 @@ def report(name: str, **words: Any) -> None:
         _check_pytorch()
         data = _read(files)
         for entry in entries:
-            _write_report(entry, configuration, data)
+            click.echo(_write_report(entry, configuration, data))
 
 
 def show(exports: list["Export"], *, as_json: bool = False) -> None:
@@ -285,8 +286,8 @@ def _read(files: dict[str, Any]) -> "Datasets":
     return data
 
 
-def _write_report(entry: "Entry", configuration: "Settings", data: "Datasets") -> None:
-    """Measure, and say where the report is."""
+def _write_report(entry: "Entry", configuration: "Settings", data: "Datasets") -> Path:
+    """Measure; where the report is."""
     from embed_onnx_export.report import report
 
-    click.echo(report.write(entry, configuration.artifacts, data))
+    return report.write(entry, configuration.artifacts, data)

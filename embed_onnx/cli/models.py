@@ -82,14 +82,13 @@ def _described(entry: "Entry", configuration: "Settings", kernels: "Kernels") ->
 def row(model: dict[str, Any]) -> list[str]:
     """The cells of a model."""
     if not model["exported"]:
-        absent = ["", "", "", "", "", "", ""]
         return [
             model["name"],
             ", ".join(model["aliases"]),
             "",
             "",
             model["precision"],
-            *absent,
+            *[""] * 7,
             "not exported",
         ]
     return [

@@ -73,7 +73,6 @@ class _Server(uvicorn.Server):
         self._addresses = addresses
         self._ready_seconds: float | None = None
         """From the process's start until all models were loaded."""
-        self._listens = False
         self.failure: SetupError | None = None
         self._stopping = False
         """Whether a signal came that ends it."""
@@ -124,7 +123,6 @@ class _Server(uvicorn.Server):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         for address in self._addresses:
             log.info("listening on %s", address)
-        self._listens = True
         self._say_ready()
 
     def _note_ready(self) -> None:
@@ -133,7 +131,7 @@ class _Server(uvicorn.Server):
 
     def _say_ready(self) -> None:
         """The last line of a start, which comes once it listens and has loaded, whichever is later."""
-        if self._listens and self._ready_seconds is not None:
+        if self.started and self._ready_seconds is not None:
             first = self._addresses[0]
             pages = "" if first.startswith(UNIX) else f" (try it), {first}/docs"
             log.info("ready in %.1f s: %s%s", self._ready_seconds, first, pages)

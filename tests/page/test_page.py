@@ -206,7 +206,7 @@ def test_no_text_is_no_request(visit: Callable[..., Visit]) -> None:
     seen = visit()
     seen.embed(["", "   "])
 
-    assert ["There is no text yet: type at least one line."] == seen.texts("#error")
+    assert ["The texts are empty: type at least one line."] == seen.texts("#error")
     assert "true" == seen.page.get_by_label("Texts, one a line").get_attribute("aria-invalid")
     assert [] == seen.sent()
     seen.embed(["now"])

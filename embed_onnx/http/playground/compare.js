@@ -66,7 +66,7 @@ const texts = () => lines(find("texts").value);
 /** The request's body, from the form. */
 function request() {
   const input = texts();
-  if (!input.length) throw new Failure("There is no text yet: type at least one line.", { param: "input" });
+  if (!input.length) throw new Failure("The texts are empty: type at least one line.", { param: "input" });
   const { id, dimensions } = selectedModel();
   const body = { model: id, input, encoding_format: "base64" };
   const count = find("dimensions").valueAsNumber;
