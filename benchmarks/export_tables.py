@@ -79,3 +79,21 @@ def calibration(file: Results) -> str:
         for way, row in rows.items()
     ]
     return markdown.table(head, lines)
+
+
+def models(file: Results) -> str:
+    """A real model a row, in Markdown."""
+    head = [
+        "model", "dimensions", "float32, int8: MB", "cosine, mean and least", "STS: float32, int8",
+        "1x8: ms", "as fast as PyTorch", "mixed: as fast as PyTorch",
+    ]  # fmt: skip
+    return markdown.table(head, ([name, *_real(row)] for name, row in file["results"].items()))
+
+
+def _real(row: Results) -> list[str]:
+    megabytes = ", ".join(f"{size:.1f}" for size in row["megabytes"])
+    spearman = ", ".join(f"{score:.2f}" for score in row.get("spearman", {}).values())
+    cells = row["milliseconds"]
+    ratios = ["{1:.1f} ({0:.1f} to {2:.1f}) x".format(*cell["ratio"]) for cell in cells.values()]
+    short = f"{cells['1x8']['embed-onnx']:.2f}"
+    return [str(row["dimensions"]), megabytes, _mean_and_least(row["cosine"]), spearman, short, *ratios]

@@ -52,6 +52,7 @@ def main() -> None:
             "long": long_texts(record.read("long_texts")),
             "modern": modern(record.read("modern")),
         },
+        DOCS / "models.md": {"real": real(record.read("models"))},
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
         DOCS / "scaling.md": {"figures": scaling_tables.cost(), "cores": scaling_tables.cores()},
         DOCS / "ray.md": {"figures": on_ray()},
@@ -141,6 +142,12 @@ def _seconds(row: Results) -> str:
 def exporters(file: Results) -> str:
     """The exporters, and how they were measured, in Markdown."""
     return f"{export_tables.exporters(file)}\n\n`{file['command']}`, in turns, on {record.machine(file)}."
+
+
+def real(file: Results) -> str:
+    """Real models, and how they were measured, in Markdown."""
+    where = f"in turns, on {record.machine_and_instructions(file)}"
+    return f"{export_tables.models(file)}\n\n`{file['command']}`, {where}."
 
 
 def calibrated(file: Results) -> str:
