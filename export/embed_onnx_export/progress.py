@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,9 @@ from embed_onnx_export.errors import ExportError
 
 LOADERS = ("sentence_transformers", "transformers")
 """What they warn of may change vectors; other libraries' warnings are about their own workings."""
-CHATTER = ("Some weights of", "Token indices sequence length", "Be aware, overflowing tokens")
+CHATTER = re.compile(
+    r"Some weights of|\S+ LOAD REPORT|Token indices sequence length|Be aware, overflowing tokens"
+)
 """How warnings begin that do not matter here: missing weights are refused, and long texts are cut."""
 
 
@@ -107,7 +110,7 @@ class _Lines(logging.Handler):
     def write(self, source: str, message: str) -> None:
         """Show a warning, unless it was shown before."""
         line = " ".join(message.split())
-        if line and line not in self._seen and not line.startswith(CHATTER):
+        if line and line not in self._seen and not CHATTER.match(line):
             self._seen.add(line)
             self._show(f"{source.partition('.')[0]} warns: {line}")
 

@@ -237,6 +237,7 @@ def test_which_warnings_are_lines(capsys: pytest.CaptureFixture[str], tmp_path: 
             transformers.warning("one\nwarning, %s", "formatted")
         transformers.info("nothing")
         transformers.warning("Some weights of BertModel were not initialized")
+        transformers.warning("\x1b[1mBertModel LOAD REPORT\x1b[0m from: x\npooler.bias | MISSING |")
         logging.getLogger("optimum.exporters").warning("about its own workings")
         for category in (UserWarning, FutureWarning, DeprecationWarning):
             warnings.warn_explicit(category.__name__, category, "/x/sentence_transformers/model.py", 1)
