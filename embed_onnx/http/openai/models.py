@@ -60,6 +60,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     ]
     pooling: Annotated[list[str], Meta(description="How token states become a vector.")]
     precision: Annotated[str, Meta(description="`int8` or `float32`.")]
+    bytes: Annotated[int, Meta(description="The size of the model's files on disk.")]
     exporter: Annotated[
         str | None,
         Meta(description="What wrote the graph; null before format 5 of the manifest."),
@@ -176,6 +177,7 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
         max_tokens=manifest.max_tokens,
         pooling=list(output.pooling),
         precision=manifest.precision,
+        bytes=match.model.files.file_bytes,
         exporter=manifest.exporter,
         reference=manifest.reference,
         runs_on=engine.runs_on,

@@ -43,6 +43,7 @@ class RoutesContract:
         )
         assert [model["parity"]["cosine_mean"] > 0.99 for model in cards["data"][:2]] == [True, True]
         assert [model["runs_on"] for model in cards["data"][:2]] == [native.find().runs_on] * 2
+        assert 20_000_000 < cards["data"][0]["bytes"] < 30_000_000
         assert ["native"] * 2 == [model["exporter"] for model in cards["data"][:2]]
         assert all(model["reference"].startswith("sentence-transformers ") for model in cards["data"][:2])
         assert simple["data"]["models"] == {MINILM: {"dim": 384}, SMALL: {"dim": 32}}
