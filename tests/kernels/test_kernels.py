@@ -5,7 +5,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -47,13 +46,6 @@ MODELS = {
         after_padding=True,
     ),
 }
-
-
-@pytest.fixture
-def set_threads() -> Iterator[Callable[[int], None]]:
-    """Lets a caller have helpers until the end of the test."""
-    yield KERNELS.set_threads
-    KERNELS.set_threads(1)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

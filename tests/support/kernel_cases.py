@@ -5,13 +5,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
-from kernel_reference import ACTIVATIONS, EPSILON, Array, Floats, embeddings, layer, rotary_layer, token_norm
+from kernel_reference import (
+    ACTIVATIONS,
+    EPSILON,
+    Array,
+    Floats,
+    embeddings,
+    layer,
+    rotary_layer,
+    token_norm,
+    vocabulary_maxima,
+)
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from embed_onnx_export.graph import int8
 
 DOMAIN = "embed_onnx"
+VOCABULARY_MAXIMA = "VocabularyMaxima"
 VOCABULARY = 53
 PADDING_ID = 1
 """Of embeddings whose positions start after it."""
@@ -62,6 +73,8 @@ class Case:
             return token_norm(self.weights, **self.inputs)
         if self.operator == "RotaryLayer":
             return rotary_layer(self.weights, self.attributes, **self.inputs)
+        if self.operator == VOCABULARY_MAXIMA:
+            return vocabulary_maxima(self.weights, self.attributes, **self.inputs)
         return layer(self.weights, self.attributes, **self.inputs)
 
     def model(self) -> onnx.ModelProto:
@@ -156,6 +169,26 @@ def norm_case(width: int, mask: Array) -> Case:
         operator="TokenNorm",
         weights=norm(rng, width),
         attributes={"epsilon": EPSILON},
+        inputs={
+            "states": rng.normal(size=(*mask.shape, width)).astype(np.float32),
+            "attention_mask": mask.astype(np.int64),
+        },
+    )
+
+
+def vocabulary_case(
+    width: int, normalized: int, entries: int, mask: Array, *, activation: str = "gelu", seed: int = 0
+) -> Case:
+    rng = np.random.default_rng(seed)
+    weights = (
+        linear(rng, "transform", width, normalized, gain=2)
+        | norm(rng, normalized)
+        | linear(rng, "scores", normalized, entries)
+    )
+    return Case(
+        operator=VOCABULARY_MAXIMA,
+        weights=weights,
+        attributes={"epsilon": EPSILON, "activation": activation},
         inputs={
             "states": rng.normal(size=(*mask.shape, width)).astype(np.float32),
             "attention_mask": mask.astype(np.int64),
@@ -291,7 +324,8 @@ def model_of(parts: list[Case], variable: tuple[str, ...] = ()) -> onnx.ModelPro
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), [None] * array.ndim)
         for name, array in inputs.items()
     ]
-    output = helper.make_tensor_value_info(states, TensorProto.FLOAT, [None] * 3)
+    axes = 2 if parts[-1].operator == VOCABULARY_MAXIMA else 3
+    output = helper.make_tensor_value_info(states, TensorProto.FLOAT, [None] * axes)
     return helper.make_model(
         helper.make_graph(nodes, "kernels", described, [output], initializers),
         opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid(DOMAIN, 1)],
@@ -397,6 +431,28 @@ def every_case() -> dict[str, Case]:
     result["values far from zero"] = far = layer_case(SHAPES["2 heads of 26"], mixed)
     far.weights["qkv_bias"][:] += 10
     return result
+
+
+def vocabulary_cases() -> dict[str, Case]:
+    """By name, vocabularies of sizes about whole panels, and every mask."""
+    mixed = numbered(19, 1, 8, 2, 60)
+    result = {
+        f"vocabulary of {entries}": vocabulary_case(24, 24, entries, mixed, seed=entries)
+        for entries in (1, 7, 63, 64, 65, 500)
+    }
+    result |= {
+        f"vocabulary, {name}": vocabulary_case(24, 24, 70, mixed, activation=name) for name in ACTIVATIONS
+    }
+    result |= {
+        f"vocabulary, {name}": vocabulary_case(24, 24, 70, np.array(rows, np.int64))
+        for name, rows in MASKS.items()
+    }
+    limits = vocabulary_case(40, 24, 70, mixed)
+    return result | {
+        "vocabulary of narrower states": vocabulary_case(7, 33, 70, mixed),
+        "vocabulary of wider states": limits,
+        "vocabulary, pairs of weights within the limit": replace(limits, weights=limited(limits.weights)),
+    }
 
 
 def random_cases(count: int) -> dict[str, Case]:

@@ -12,7 +12,16 @@ import math
 from pathlib import Path
 
 import numpy as np
-from kernel_cases import ROTARY_SHAPES, SHAPES, VOCABULARY, WINDOWS, Case, Shape, numbered
+from kernel_cases import (
+    ROTARY_SHAPES,
+    SHAPES,
+    VOCABULARY,
+    VOCABULARY_MAXIMA,
+    WINDOWS,
+    Case,
+    Shape,
+    numbered,
+)
 from kernel_reference import ACTIVATIONS, EPSILON, Array
 from numpy.typing import NDArray
 
@@ -43,6 +52,7 @@ def cases() -> dict[str, Case]:
     result |= {f"window of {window}": _rotary("window", small, mask, window) for window in WINDOWS}
     result |= {f"norm {width}": _norm_case(width, mask) for width in (7, 33, 192)}
     result |= {f"embeddings {width}": _embeddings(width, mask) for width in (7, 33, 52, 384)}
+    result |= {f"vocabulary {entries}": _vocabulary(33, entries, mask) for entries in (7, 192, 333)}
     return result | {
         f"embeddings {width}, factors": _embeddings(width, mask, factors=True) for width in (33, 384)
     }
@@ -128,6 +138,21 @@ def _norm_case(width: int, mask: NDArray[np.int64]) -> Case:
         operator="TokenNorm",
         weights=_norm(name, width),
         attributes={"epsilon": EPSILON},
+        inputs={"states": _floats(f"{name} states", *mask.shape, width, spread=2.0), "attention_mask": mask},
+    )
+
+
+def _vocabulary(width: int, entries: int, mask: NDArray[np.int64]) -> Case:
+    name = f"vocabulary {entries}"
+    weights = (
+        _product(name, "transform", width, width)
+        | _norm(name, width)
+        | _product(name, "scores", width, entries)
+    )
+    return Case(
+        operator=VOCABULARY_MAXIMA,
+        weights=weights,
+        attributes={"epsilon": EPSILON, "activation": "gelu"},
         inputs={"states": _floats(f"{name} states", *mask.shape, width, spread=2.0), "attention_mask": mask},
     )
 

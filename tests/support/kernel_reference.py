@@ -172,6 +172,22 @@ def token_norm(weights: dict[str, Array], states: Array, attention_mask: Array) 
     return np.where(attention_mask[..., None] != 0, normal, 0)
 
 
+def vocabulary_maxima(
+    weights: dict[str, Array], attributes: dict[str, int | float | str], states: Array, attention_mask: Array
+) -> Floats:
+    """[sequences, entries]: by rows of the mask, and in each by number."""
+    raised = product(states.astype(np.float64), weights, "transform")
+    active = ACTIVATIONS[str(attributes["activation"])](raised)
+    scores = product(layer_norm(active, weights["gamma"], weights["beta"]), weights, "scores")
+    of_sequences = [
+        scores[row, attention_mask[row] == number].max(axis=0)
+        for row in range(len(attention_mask))
+        for number in np.unique(attention_mask[row][attention_mask[row] != 0])
+    ]
+    entries = scores.shape[-1]
+    return np.maximum(np.array(of_sequences).reshape(-1, entries), 0)
+
+
 def places_in(ids: Array, padding_id: Array | None) -> list[int]:
     """For each token of a sequence its row of the positions."""
     if padding_id is None:

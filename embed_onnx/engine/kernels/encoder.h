@@ -75,6 +75,12 @@ void quantize_chunk(const float* x, const float* factors, int width, size_t stri
                  to.scale + r, to.minimum + r);
 }
 
+// Rows from the one at `row` on.
+Rows row_of(const Rows& rows, int row, const Product& product) {
+  return {static_cast<Quantized*>(rows.values) + static_cast<size_t>(row) * product.inputs, rows.scale + row,
+          rows.minimum + row};
+}
+
 // The activation of the first half of a row, times the second half.
 template <class F>
 void gate(float* row, int hidden) {
@@ -93,12 +99,14 @@ void expand(const Layer& layer, const Chunk& chunk, int count) {
   for (int r = 0; r < count; r++) gate<F>(chunk.hidden + r * stride, layer.hidden);
 }
 
-void expand(const Layer& layer, const Chunk& chunk, int count) {
-  switch (layer.activation) {
-    case Activation::gelu: return expand<Gelu>(layer, chunk, count);
-    case Activation::gelu_tanh: return expand<GeluTanh>(layer, chunk, count);
-    case Activation::relu: return expand<Relu>(layer, chunk, count);
-    case Activation::silu: return expand<Silu>(layer, chunk, count);
+// Calls f with the class of an activation.
+template <class F>
+void with_activation(Activation activation, F f) {
+  switch (activation) {
+    case Activation::gelu: return f(Gelu{});
+    case Activation::gelu_tanh: return f(GeluTanh{});
+    case Activation::relu: return f(Relu{});
+    case Activation::silu: return f(Silu{});
   }
 }
 
@@ -118,7 +126,7 @@ void transform_chunk(const Pass& pass, int first, int count, const Chunk& chunk)
                chunk.normal + r * stride);
   }
   quantize_chunk(chunk.normal, layer.up_factors, width, stride, count, layer.up, chunk.rows);
-  expand(layer, chunk, count);
+  with_activation(layer.activation, [&](auto active) { expand<decltype(active)>(layer, chunk, count); });
   quantize_chunk(chunk.hidden, nullptr, layer.hidden, layer.up.outputs, count, layer.down, chunk.rows);
   multiply<AddTo>(layer.down, 0, layer.down.outputs, chunk.rows, 0, count, chunk.states, stride);
   for (int r = 0; r < count; r++) {
@@ -136,6 +144,55 @@ void transform(const Pass& pass, int first, int last, char* memory) {
   for (int row = first; row < last; row += kChunk) transform_chunk(pass, row, least(kChunk, last - row), chunk);
 }
 
+// ---- the stages of scoring a vocabulary: prepare, maximize
+
+size_t prepare_scratch(const VocabularyHead& head) {
+  return kChunk * (sizeof(float) * (head.transform.outputs + 2) + sizeof(Quantized) * head.transform.inputs);
+}
+
+void prepare_chunk(const Scoring& scoring, int first, int count, char* memory) {
+  const VocabularyHead& head = *scoring.head;
+  const size_t stride = head.transform.outputs;
+  float* hidden = reinterpret_cast<float*>(memory);
+  Rows rows;
+  rows.scale = hidden + kChunk * stride;
+  rows.minimum = rows.scale + kChunk;
+  rows.values = rows.minimum + kChunk;
+  for (int r = 0; r < count; r++)
+    quantize_chunk(scoring.states + static_cast<size_t>(scoring.pack.rows[first + r]) * head.width, nullptr, head.width, 0, 1,
+                   head.transform, row_of(rows, r, head.transform));
+  with_activation(head.activation, [&](auto active) {
+    multiply<Apply<decltype(active)>>(head.transform, 0, stride, rows, 0, count, hidden, stride);
+  });
+  for (int r = 0; r < count; r++)
+    layer_norm(hidden + r * stride, head.normalized, head.epsilon, head.gamma, head.beta, hidden + r * stride);
+  quantize_chunk(hidden, nullptr, head.normalized, stride, count, head.scores,
+                 row_of(scoring.quantized, first, head.scores));
+}
+
+void prepare(const Scoring& scoring, int first, int last, char* memory) {
+  for (int row = first; row < last; row += kChunk) prepare_chunk(scoring, row, least(kChunk, last - row), memory);
+}
+
+// What was there stays where a score is as great, or is not a number.
+struct Greatest { static Float of(Float x, const float* there) { return Isa::max(x, Isa::load(there)); } };
+
+// Panels of entries, from `first` to `last`: all of a panel's rows give one row, of the greatest score of each entry.
+void maximize(const Scoring& scoring, int first, int last) {
+  const VocabularyHead& head = *scoring.head;
+  const Pack& pack = scoring.pack;
+  for (int panel = first; panel < last; panel++) {
+    const int entry = panel * kPanel, entries = least(kPanel, head.entries - entry);
+    for (int sequence = 0; sequence < pack.sequences; sequence++) {
+      alignas(kCacheLine) float greatest[kPanel] = {};
+      multiply<Greatest>(head.scores, entry, kPanel, scoring.quantized, pack.starts[sequence], pack.length(sequence),
+                         greatest, 0);
+      std::memcpy(scoring.maxima + static_cast<size_t>(sequence) * head.entries + entry, greatest,
+                  entries * sizeof(float));
+    }
+  }
+}
+
 constexpr Engine engine(const char* name) {
   return {name,
           {kPanel, Isa::group, Isa::input_multiple, sizeof(Quantized), Isa::offset, Isa::pair_sum},
@@ -145,6 +202,9 @@ constexpr Engine engine(const char* name) {
           quantize,
           attend,
           transform,
+          prepare_scratch,
+          prepare,
+          maximize,
           embed,
           normalize,
           peak};

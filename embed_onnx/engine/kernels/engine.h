@@ -138,6 +138,29 @@ struct Norm {
   const float* beta;
 };
 
+// What is made of states to score a vocabulary: a product with an activation, a normalization, and the product whose outputs
+// are the vocabulary's entries.
+struct VocabularyHead {
+  int width;       // of the states
+  int normalized;  // of what is normalized
+  int entries;
+  float epsilon;
+  Activation activation;
+  Product transform;
+  Product scores;
+  const float* gamma;  // [normalized]
+  const float* beta;
+};
+
+// Entries scored over one pack. `prepare` leaves the quantized rows that `maximize` takes.
+struct Scoring {
+  const VocabularyHead* head;
+  Pack pack;
+  const float* states;  // [rows, width]
+  float* maxima;        // [sequences, entries], the greatest score over a sequence's tokens, 0 at the least
+  Rows quantized;       // [tokens, head.scores.inputs]
+};
+
 // Rows that `transform` takes through the rest of a layer at a time, so that what lies between stays in the cache.
 constexpr int kChunk = 48;
 // The most rows of the micro-kernel's tile.
@@ -153,6 +176,10 @@ struct Engine {
   void (*quantize)(const Pass&, int first, int last);
   void (*attend)(const Pass&, int group, char* scratch);
   void (*transform)(const Pass&, int first, int last, char* scratch);
+  // The two stages of scoring a vocabulary: rows of tokens, and panels of entries. And the scratch that the first needs.
+  size_t (*prepare_scratch)(const VocabularyHead&);
+  void (*prepare)(const Scoring&, int first, int last, char* scratch);
+  void (*maximize)(const Scoring&, int first, int last);
   // One token: its id and the row of its position, to its state, [width].
   void (*embed)(const Embeddings&, int64_t id, int position, float* state);
   // One row of states, normalized: [width] to [width].

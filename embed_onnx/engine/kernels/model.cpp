@@ -257,4 +257,30 @@ void PackedLayer::set_relative_bias(const Tensor& table) {
   layer_.relative_bias = relative_bias_.data();
 }
 
+PackedVocabulary::PackedVocabulary(const VocabularyTensors& tensors, float epsilon, const std::string& activation,
+                                   const Layout& layout) {
+  const int64_t normalized = columns_of(tensors.transform.weight), width = tensors.transform.weight.shape[0];
+  const int64_t entries = columns_of(tensors.scores.weight);
+  check(tensors.transform, width, normalized);
+  check(tensors.scores, normalized, entries);
+  for (const Tensor* vector : {&tensors.gamma, &tensors.beta}) check(*vector, {normalized});
+
+  const size_t first = PackedProduct::size(layout, width, normalized);
+  weights_ = Buffer<int8_t>(first + PackedProduct::size(layout, normalized, entries));
+  transform_ = pack(tensors.transform, layout, in_order(width), weights_.data());
+  scores_ = pack(tensors.scores, layout, in_order(normalized), weights_.data() + first);
+  gamma_ = copy(tensors.gamma, normalized);
+  beta_ = copy(tensors.beta, normalized);
+
+  head_.width = static_cast<int>(width);
+  head_.normalized = static_cast<int>(normalized);
+  head_.entries = static_cast<int>(entries);
+  head_.epsilon = epsilon;
+  head_.activation = activation_named(activation);
+  head_.transform = transform_.product();
+  head_.scores = scores_.product();
+  head_.gamma = gamma_.data();
+  head_.beta = beta_.data();
+}
+
 }  // namespace embed_onnx

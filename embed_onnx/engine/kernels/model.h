@@ -83,4 +83,23 @@ class PackedLayer {
   Layer layer_{};
 };
 
+struct VocabularyTensors {
+  ProductTensors transform, scores;
+  Tensor gamma, beta;
+};
+
+class PackedVocabulary {
+ public:
+  // Throws std::invalid_argument, with a sentence, for shapes that do not fit each other.
+  PackedVocabulary(const VocabularyTensors& tensors, float epsilon, const std::string& activation, const Layout& layout);
+
+  const VocabularyHead& head() const { return head_; }
+
+ private:
+  Buffer<int8_t> weights_;  // of both products
+  PackedProduct transform_, scores_;
+  Buffer<float> gamma_, beta_;
+  VocabularyHead head_{};
+};
+
 }  // namespace embed_onnx

@@ -1,4 +1,4 @@
-// TokenEmbeddings, EncoderLayer, TokenNorm and RotaryLayer as custom operators of ONNX Runtime.
+// TokenEmbeddings, EncoderLayer, TokenNorm, RotaryLayer and VocabularyMaxima as custom operators of ONNX Runtime.
 //
 // No exception leaves a function that ONNX Runtime calls: `guarded` turns it into a status with its sentence.
 
@@ -138,10 +138,10 @@ class Context {
     return mask;
   }
   // [batch, tokens, width]
-  float* output(const Tensor& mask, int64_t width) const {
-    const int64_t shape[] = {mask.shape[0], mask.shape[1], width};
+  float* output(const Tensor& mask, int64_t width) const { return output({mask.shape[0], mask.shape[1], width}); }
+  float* output(const std::vector<int64_t>& shape) const {
     ort::Value* value = nullptr;
-    check(ort::kKernelContextGetOutput, context_, size_t{0}, static_cast<const int64_t*>(shape), size_t{3}, &value);
+    check(ort::kKernelContextGetOutput, context_, size_t{0}, shape.data(), shape.size(), &value);
     return static_cast<float*>(data_of(value));
   }
 
@@ -357,6 +357,34 @@ class RotaryLayer {
   int window_;
 };
 
+// states, attention_mask, weights... -> maxima, a row for each sequence of the mask
+class VocabularyMaxima {
+ public:
+  static constexpr const char* name = "VocabularyMaxima";
+  static constexpr size_t inputs = 12, optional = 12;
+  static int type(size_t input) {
+    if (input == 1) return ort::kInt64;
+    return input == 2 || input == 8 ? ort::kInt8 : ort::kFloat;
+  }
+
+  explicit VocabularyMaxima(const Info& info)
+      : engine_(engine_in_use()),
+        packed_({product(info, 2, "transform"), product(info, 8, "scores"), info.weights(6, "gamma"), info.weights(7, "beta")},
+                info.number("epsilon"), info.text("activation"), engine_.layout) {}
+
+  void run(const Context& context) const {
+    const Tensor states = context.input(0, "states"), mask = context.mask(1);
+    check_states(name, states, mask, packed_.head().width);
+    const Sequences sequences = sequences_of(mask);
+    run_vocabulary(engine_, packed_.head(), sequences, states.floats(),
+                   context.output({sequences.pack().sequences, packed_.head().entries}));
+  }
+
+ private:
+  const Engine& engine_;
+  PackedVocabulary packed_;
+};
+
 // The table of functions that makes an operator of a class with `name`, `inputs`, `optional`, `type` and `run`.
 template <class Kernel>
 ort::CustomOp custom_op() {
@@ -399,7 +427,8 @@ EXPORTED ort::Status* RegisterCustomOps(ort::SessionOptions* options, const ort:
   api = base->GetApi(ort::kApiVersion);
   if (!api) return nullptr;  // older than any that the package allows; the functions in the file run
   static const ort::CustomOp operators[] = {custom_op<TokenEmbeddings>(), custom_op<EncoderLayer>(),
-                                            custom_op<TokenNorm>(), custom_op<RotaryLayer>()};
+                                            custom_op<TokenNorm>(), custom_op<RotaryLayer>(),
+                                            custom_op<VocabularyMaxima>()};
   return guarded([&] {
     ort::CustomOpDomain* domain = nullptr;
     check(ort::kCreateCustomOpDomain, kDomain, &domain);

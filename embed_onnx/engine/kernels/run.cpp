@@ -127,6 +127,30 @@ void run_norm(const Engine& engine, const Norm& norm, const Sequences& sequences
   });
 }
 
+void run_vocabulary(const Engine& engine, const VocabularyHead& head, const Sequences& sequences, const float* states,
+                    float* maxima) {
+  const Pack pack = sequences.pack();
+  const int tokens = pack.tokens();
+  if (!tokens) return;
+  Team::Call call(Team::instance());
+  const int rows = rows_a_task(tokens, call.workers());
+  const int panels = head.scores.outputs / engine.layout.panel, panels_a_task = rows_a_task(panels, call.workers());
+  const size_t values = static_cast<size_t>(tokens) * head.scores.inputs * engine.layout.activation_bytes;
+  const size_t a_worker = round_up(engine.prepare_scratch(head), kAlignment);
+  const bool alone = call.workers() == 1;
+  Scratch scratch(Scratch::size_of<char>(values) + 2 * Scratch::size_of<float>(tokens) + (alone ? a_worker : 0));
+  Scoring scoring{&head, pack, states, maxima, {}};
+  scoring.quantized = {scratch.take<char>(values), scratch.take<float>(tokens), scratch.take<float>(tokens)};
+  char* workers = alone ? scratch.take<char>(a_worker) : call.memory(a_worker);
+
+  call.run((tokens + rows - 1) / rows, [&](int task, int worker) {
+    engine.prepare(scoring, task * rows, std::min(task * rows + rows, tokens), workers + worker * a_worker);
+  });
+  call.run((panels + panels_a_task - 1) / panels_a_task, [&](int task, int) {
+    engine.maximize(scoring, task * panels_a_task, std::min((task + 1) * panels_a_task, panels));
+  });
+}
+
 void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,
                     float* states, const int64_t* types) {
   check_length(sequences, vocabulary.positions - vocabulary.first());

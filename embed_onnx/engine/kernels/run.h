@@ -48,4 +48,8 @@ void run_norm(const Engine& engine, const Norm& norm, const Sequences& sequences
 void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,
                     float* states, const int64_t* types = nullptr);
 
+// states [sequences.rows(), head.width] -> maxima [sequences, head.entries]
+void run_vocabulary(const Engine& engine, const VocabularyHead& head, const Sequences& sequences, const float* states,
+                    float* maxima);
+
 }  // namespace embed_onnx

@@ -12,6 +12,8 @@ from embed_onnx_export.graph.bert import functions
 from embed_onnx_export.graph.bert.families import Norm
 from embed_onnx_export.graph.bert.products import Product
 
+TOKENS = ("batch", "tokens")
+"""The axes of ids and masks."""
 IDS: dict[str, int | None] = {"input_ids": None, "attention_mask": None}
 """The inputs of a whole file."""
 
@@ -48,17 +50,23 @@ class Nodes:
         return [self.store(f"{name}.gamma", norm.gamma), self.store(f"{name}.beta", norm.beta)]
 
     def model(
-        self, inputs: dict[str, int | None], outputs: dict[str, int], texts: Sequence[str]
+        self,
+        inputs: dict[str, int | None],
+        outputs: dict[str, int],
+        texts: Sequence[str],
+        *,
+        rows: Sequence[str] = TOKENS,
     ) -> onnx.ModelProto:
         """The file of the nodes, with these functions.
 
-        Inputs and outputs are widths of states by name, None where it is token ids or a mask.
+        Inputs and outputs are widths of states by name, None where it is token ids or a mask. ``rows`` are
+        the axes of outputs before their widths.
         """
         graph = helper.make_graph(
             self._nodes,
             "encoder",
-            [_described(name, width) for name, width in inputs.items()],
-            [_described(name, width) for name, width in outputs.items()],
+            [_described(name, TOKENS, width) for name, width in inputs.items()],
+            [_described(name, rows, width) for name, width in outputs.items()],
             list(self._initializers.values()),
         )
         return helper.make_model(
@@ -72,8 +80,7 @@ class Nodes:
         )
 
 
-def _described(name: str, width: int | None) -> onnx.ValueInfoProto:
-    tokens = ["batch", "tokens"]
+def _described(name: str, rows: Sequence[str], width: int | None) -> onnx.ValueInfoProto:
     if width is None:
-        return helper.make_tensor_value_info(name, TensorProto.INT64, tokens)
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [*tokens, width])
+        return helper.make_tensor_value_info(name, TensorProto.INT64, rows)
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [*rows, width])

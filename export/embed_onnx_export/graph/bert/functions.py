@@ -302,3 +302,27 @@ def encoder_layer(activation: str, *, relative: bool, balanced: bool = False, ob
             (around_both, output_gamma, output_beta)
         y = {DOMAIN}.OnlyTokens (normal, attention_mask)
     }}"""
+
+
+def vocabulary_maxima(activation: str) -> str:
+    """The text of ``VocabularyMaxima`` for one of ``ACTIVATIONS``.
+
+    states [batch, tokens, width] -> maxima [batch, entries]: of each entry of the vocabulary, the greatest
+    score over a row's tokens, 0 at the least. Of a row with several sequences, the kernel alone gives maxima
+    for each, [sequences, entries].
+    """
+    return f"""{HEADER}
+    VocabularyMaxima <epsilon, activation> (
+        states, attention_mask,
+        transform_weight, transform_scale, transform_sum, transform_bias, gamma, beta,
+        scores_weight, scores_scale, scores_sum, scores_bias
+    ) => (maxima) {{
+        raised = {DOMAIN}.Linear (states, transform_weight, transform_scale, transform_sum, transform_bias)
+        {ACTIVATIONS[activation]}
+        normal = LayerNormalization <axis = -1, epsilon: float = @epsilon> (active, gamma, beta)
+        scores = {DOMAIN}.Linear (normal, scores_weight, scores_scale, scores_sum, scores_bias)
+        positive = Relu (scores)
+        of_tokens = {DOMAIN}.OnlyTokens (positive, attention_mask)
+        tokens_axis = Constant <value_ints = [1]> ()
+        maxima = ReduceMax <keepdims = 0> (of_tokens, tokens_axis)
+    }}"""

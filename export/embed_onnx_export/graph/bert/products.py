@@ -37,18 +37,23 @@ class LayerProducts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def nearest(layer: Linears) -> LayerProducts:
-    """Weights rounded to the nearest, without calibration."""
-    return _products(layer, lambda linear: Product(*int8.quantize_channels(linear.weight), linear.bias))
+    """The products of a layer with weights rounded to the nearest, without calibration."""
+    return _products(layer, nearest_product)
 
 
 def float32(layer: Linears) -> LayerProducts:
-    """The weights as they are, for functions with products of float32, which read no scales or sums."""
-    return _products(
-        layer,
-        lambda linear: Product(
-            linear.weight, np.ones_like(linear.bias), linear.weight.sum(axis=0), linear.bias
-        ),
-    )
+    """The products of a layer with the weights as they are."""
+    return _products(layer, float32_product)
+
+
+def nearest_product(linear: Linear) -> Product:
+    """One product with weights rounded to the nearest."""
+    return Product(*int8.quantize_channels(linear.weight), linear.bias)
+
+
+def float32_product(linear: Linear) -> Product:
+    """One product with the weights as they are, for functions that read no scales or sums."""
+    return Product(linear.weight, np.ones_like(linear.bias), linear.weight.sum(axis=0), linear.bias)
 
 
 def _products(layer: Linears, product: Callable[[Linear], Product]) -> LayerProducts:
