@@ -9,6 +9,7 @@ nothing is guessed from the names of files. An artifact is a folder:
     head.onnx        what comes after the pooling, if anything: pooled [1, width] -> vector [1, dimensions],
                      or [1, labels] of a model that scores
     tokenizer.json   the tokenizer, as the ``tokenizers`` library saves it
+    ranges.json      of a model of vectors: how large their numbers are, for int8
     manifest.json    this file
     LICENSE          where the source has one
 """
@@ -32,6 +33,7 @@ MODEL: Final = "model.onnx"
 DATA = f"{MODEL}.data"
 HEAD: Final = "head.onnx"
 TOKENIZER = "tokenizer.json"
+RANGES = "ranges.json"
 LICENSE = "LICENSE"
 
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*"

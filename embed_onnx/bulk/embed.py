@@ -68,11 +68,13 @@ def embed_texts(texts: Sequence[str], choice: Choice) -> None:
     """Embed a few texts, in order, as JSON lines on standard output.
 
     Raises:
-        SetupError: The model's artifact is not there, a text is empty, or the dtype is int8.
+        SetupError: The model's artifact is not there, a text is empty, or the dtype takes ranges.
         InvalidRequest: A text or an option is wrong.
     """
-    if choice.dtype == "int8":
-        raise SetupError("int8 takes ranges over many texts; embed a file, or choose another --dtype")
+    if choice.dtype in dtypes.RANGED:
+        raise SetupError(
+            f"{choice.dtype} takes ranges over many texts; embed a file, or choose another --dtype"
+        )
     for number, text in enumerate(texts, start=1):
         if reason := fault(text):
             raise SetupError(f"text {number}: {reason}; leave it out")
@@ -159,7 +161,7 @@ class _Embedding:
         Raises:
             SetupError: There is one vector in all.
         """
-        if self.plan.dtype != "int8" or state.ranges is not None:
+        if self.plan.dtype not in dtypes.RANGED or state.ranges is not None:
             return results
         return _calibrated(results, state)
 

@@ -9,7 +9,8 @@ from embed_onnx import settings
 from embed_onnx.cli import bulk_options, options
 from embed_onnx.errors import SetupError
 
-DTYPES = ("float32", "float16", "int8", "ubinary")
+DTYPES = ("float32", "float16", "int8", "uint8", "binary", "ubinary")
+RANGED = ("int8", "uint8")
 OF_MODEL = ("model", "prompt_name", "dimensions", "dtype")
 OF_FILES = (*bulk_options.OF_FILES, "field")
 
@@ -60,9 +61,9 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
     if output is None:
         embed_texts(texts, choice)
         return
-    if output == STDOUT and choice.dtype == "int8":
+    if output == STDOUT and choice.dtype in RANGED:
         raise SetupError(
-            "int8 is stored with its ranges; name a file with --output, or choose another --dtype"
+            f"{choice.dtype} is stored with its ranges; name a file with --output, or choose another --dtype"
         )
     files = bulk_options.find(inputs, output, of_files, field=of_files["field"] or FIELD)
     meta = embed_files(files, Target(output=output, **of_output), choice)

@@ -51,6 +51,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     options: TextOptions
     field: Field = INPUT
     empty_inputs: EmptyInputs = "refuse"
+    ranged: bool = False
+    """The vectors are sent in a type that takes ranges: int8 or uint8."""
 
 
 class ScoreAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +158,7 @@ async def perform(request: ApiRequest, ask: Ask, operation: Operation[T]) -> T:
             prompt_name=prompt_name,
             truncate=settings.truncate,
             zeros=ask.empty_inputs == "zero",
+            ranged=ask.ranged,
         )
         working = operation(model, items, resolved)
         try:

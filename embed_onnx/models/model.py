@@ -56,9 +56,10 @@ class EncodeOptions(TypedDict, total=False):
 
 
 class Embedded(Outcome, frozen=True, kw_only=True):
-    """Vectors, float32 [inputs, dimensions]."""
+    """Vectors, float32 [inputs, dimensions]; ``ranges`` are the artifact's for them, with ``ranged``."""
 
     vectors: Vector
+    ranges: Ranges | None = None
 
 
 class Model(Scoring):
@@ -163,8 +164,9 @@ class Model(Scoring):
         Args:
             inputs: A text or its token ids, or a list of either. An array or a series of texts will do.
             dtype: Of the numbers; ``ubinary`` has eight dimensions in a uint8.
-            ranges: Of each dimension, [2, dimensions], for int8: ``dtypes.ranges`` of float32 vectors like
-                these. Without them, those of these vectors; queries need those of the documents.
+            ranges: Of each dimension, [2, dimensions], for int8 and uint8: ``model.ranges()``, which are the
+                same for all vectors, or ``dtypes.ranges`` of float32 vectors like these. Without them, those
+                of these vectors; queries need those of the documents.
             options: ``prompt`` is put before each text; ``prompt_name`` is the same, by its name in the
                 manifest. Without either, the model's default is taken.
                 ``dimensions``: Cut each vector to so many, and normalise it again where the model does that.
@@ -195,13 +197,27 @@ class Model(Scoring):
         vectors = (await self.embed(items, Options(**options))).vectors
         return dtypes.convert(vectors[0] if alone else vectors, dtype, ranges)
 
+    def ranges(self, *, dimensions: int | None = None, normalize: bool | None = None) -> Ranges:
+        """The artifact's ranges for int8 and uint8, [2, dimensions]; over HTTP, these are taken.
+
+        The options are those of ``encode`` that the vectors are made with.
+
+        Raises:
+            InvalidRequest: The artifact has none, or the dimensions are more than the model's.
+        """
+        options = Options(dimensions=dimensions, normalize=normalize, ranged=True)
+        self._check(options)
+        ranges = self._ranges(self.files.load(), options)
+        assert ranges is not None  # noqa: S101 - or the check had failed
+        return ranges
+
     def embed_now(self, inputs: Inputs, options: Options, *, first: int = 0) -> Embedded:
         """The vectors of a list of inputs, with token counts and timings; errors count inputs from ``first``.
 
         Blocks. An interrupt takes what still waits out of the queue.
         """
         started = time.perf_counter()
-        self._check_dimensions(options)
+        self._check(options)
         parts = self.files.load()
         tokens = self._tokenizer(parts, options).tokens(inputs, first=first)
         job = self._scheduler.submit(_inference(parts, options), _sequences(tokens))
@@ -209,7 +225,7 @@ class Model(Scoring):
             job.future.result()
         finally:
             job.future.cancel()  # of no effect, unless this wait was interrupted
-        return self._embedded(job, tokens, options, started)
+        return self._embedded(job, parts, tokens, options, started)
 
     async def embed(
         self, inputs: Inputs, options: Options, *, tenant: str = "", seconds: float = math.inf
@@ -220,7 +236,7 @@ class Model(Scoring):
         cannot be done within so many seconds is refused, or given up as soon as that is clear.
         """
         started = time.perf_counter()
-        self._check_dimensions(options)
+        self._check(options)
         parts = await self.files.load_async()
         tokenizer = self._tokenizer(parts, options)
         tokens: list[Tokens] = []
@@ -236,7 +252,7 @@ class Model(Scoring):
             _inference(parts, options), _sequences(tokens), tenant=tenant, timeout=remaining
         )
         await asyncio.wrap_future(job.future)
-        return self._embedded(job, tokens, options, started)
+        return self._embedded(job, parts, tokens, options, started)
 
     async def probe(self) -> None:
         """Run one token through the model, unless it is not in memory.
@@ -303,7 +319,9 @@ class Model(Scoring):
     def _tokenizer(self, parts: Parts, options: Options) -> RequestTokenizer:
         return RequestTokenizer(parts.tokenizer, self.manifest, options)
 
-    def _embedded(self, job: Job[Vector], tokens: list[Tokens], options: Options, started: float) -> Embedded:
+    def _embedded(
+        self, job: Job[Vector], parts: Parts, tokens: list[Tokens], options: Options, started: float
+    ) -> Embedded:
         """The result of a finished job."""
         vectors = _with_zeros(job.results, tokens)
         if options.dimensions is not None and options.dimensions < self.manifest.dense.dimensions:
@@ -311,9 +329,25 @@ class Model(Scoring):
             vectors = cut(vectors, options.dimensions, renormalize=again)
         if options.normalize:
             vectors = unit(vectors)
-        return Embedded(vectors=vectors, tokens=tokens, **outcome.stages(job, started))
+        ranges = self._ranges(parts, options)
+        return Embedded(vectors=vectors, ranges=ranges, tokens=tokens, **outcome.stages(job, started))
 
-    def _check_dimensions(self, options: Options) -> None:
+    def _ranges(self, parts: Parts, options: Options) -> Ranges | None:
+        """The artifact's ranges for vectors of these options, if they take ranges."""
+        if not options.ranged or parts.sizes is None:
+            return None
+        dense = self.manifest.dense
+        dimensions = options.dimensions or dense.dimensions
+        normalized = dense.normalize if options.normalize is None else options.normalize
+        return dtypes.even_ranges(parts.sizes.greatest(dimensions, normalized=normalized), dimensions)
+
+    def _check(self, options: Options) -> None:
+        """Refuse options that this model does not take, before anything is computed."""
+        if options.ranged and manifest.RANGES not in self.manifest.sha256:
+            raise InvalidRequest(
+                f"{self.manifest.name} has no ranges for int8 and uint8, as it was exported by an older "
+                "version; export it again, or take float, binary or ubinary"
+            )
         dimensions, most = options.dimensions, self.manifest.dense.dimensions
         if dimensions is not None and not 1 <= dimensions <= most:
             trained = ", ".join(map(str, self.manifest.dense.matryoshka))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import Manifest, Scores
+from embed_onnx.artifact import manifest, ranges
+from embed_onnx.artifact.manifest import RANGES, Manifest, Scores
+from embed_onnx.artifact.ranges import Sizes
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.inference import Inference
 from embed_onnx.engine.native import Kernels
@@ -28,6 +29,8 @@ class Parts(msgspec.Struct, frozen=True):
     raw_vectors: Inference[Vector]
     pairs: PairTokenizer | None = None
     """Of a model that scores pairs of texts. The ``vectors`` of one that scores are logits."""
+    sizes: Sizes | None = None
+    """Of a model of vectors, where its artifact has them."""
 
 
 class ModelFiles:
@@ -120,4 +123,5 @@ class ModelFiles:
             return Parts(tokenizer, logits, logits, PairTokenizer(tokenizer) if output.pairs else None)
         vectors = Inference(encoder, DenseFinish(output, head))
         raw_vectors = Inference(encoder, DenseFinish(output, head, normalize=False))
-        return Parts(tokenizer, vectors, raw_vectors if output.normalize else vectors)
+        sizes = ranges.read(self.folder) if RANGES in self._manifest.sha256 else None
+        return Parts(tokenizer, vectors, raw_vectors if output.normalize else vectors, sizes=sizes)

@@ -29,5 +29,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     zeros: bool = False
     """Inputs that are empty, or have no tokens for the model, have vectors of zeros; or else are refused."""
+    ranged: bool = False
+    """The vectors become int8 or uint8, which takes the ranges of the model's artifact."""
     add_special_tokens: bool = True
     """False: token ids are taken as they are, without the special tokens that are around a text."""

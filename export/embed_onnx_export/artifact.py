@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from embed_onnx import files
-from embed_onnx.artifact import manifest, place
-from embed_onnx.artifact.manifest import Calibration, Manifest
+from embed_onnx.artifact import manifest, place, ranges
+from embed_onnx.artifact.manifest import RANGES, Calibration, Dense, Manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import ArtifactError
 from embed_onnx_export.checkpoint.sources import Checkpoint
@@ -60,10 +60,20 @@ def up_to_date(
     except ArtifactError:
         return None
     same = present.source == checkpoint.source and present.recipe == RECIPE and entry.has_options_of(present)
-    return present if same and _is_calibrated(present, calibration) else None
+    calibrated = _is_calibrated(present, calibration) and _has_ranges(present, folder, calibration)
+    return present if same and calibrated else None
 
 
 def _is_calibrated(present: Manifest, calibration: Calibration | None) -> bool:
     """Whether an artifact was made on these texts, or its model is not calibrated at all."""
     used = None if present.quantization is None else present.quantization.calibration
     return calibration is None or not present.packed or used == calibration
+
+
+def _has_ranges(present: Manifest, folder: Path, calibration: Calibration | None) -> bool:
+    """Whether an artifact of vectors has the ranges of these texts; those of older versions have none."""
+    if not isinstance(present.output, Dense):
+        return True
+    if RANGES not in present.sha256:
+        return False
+    return calibration is None or ranges.read(folder).calibration == calibration

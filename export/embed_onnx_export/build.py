@@ -16,7 +16,7 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Facts, Manifest, Module, Quantization
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
-from embed_onnx_export import calibration, extras, parity
+from embed_onnx_export import calibration, extras, parity, ranges
 from embed_onnx_export.artifact import RECIPE
 from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import files, modules, overrides, tokenizer_file
@@ -75,6 +75,7 @@ def build(
     """
     show("loading")
     model = _load(entry, checkpoint)
+    samples = samples or calibration.default()
     overrides.check(
         entry.overrides,
         max_tokens=model.description.max_tokens,
@@ -99,11 +100,12 @@ def build(
             facts = _measured(facts, reference, folder)
         if entry.precision == "int8":
             show("quantizing")
-            quantization = _quantize(model, graph, folder, facts, samples or calibration.default())
+            quantization = _quantize(model, graph, folder, facts, samples)
             packed = isinstance(model.states, Encoder)
             facts = replace(facts, precision="int8", quantization=quantization, packed=packed)
             show("comparing")
             facts = _measured(facts, reference, folder)
+        ranges.write(folder, facts, samples)
     return write_manifest(facts, folder)
 
 

@@ -55,9 +55,14 @@ def read(path: Path) -> Texts:
 
 def token_ids(texts: Texts, tokenizer: Tokenizer, prompts: Sequence[str]) -> list[list[int]]:
     """The ids of each text, after no prompt and after each of a model's in turn; without empty ones."""
+    whole = [prompt + text for prompt, text in prompted(texts, prompts)]
+    return [item.ids for item in tokenizer.encode(whole) if item.ids]
+
+
+def prompted(texts: Texts, prompts: Sequence[str]) -> list[tuple[str, str]]:
+    """Each text behind its prompt: none, and each of a model's in turn."""
     turns = ["", *dict.fromkeys(prompt for prompt in prompts if prompt)]
-    prompted = [turns[place % len(turns)] + text for place, text in enumerate(texts.texts)]
-    return [item.ids for item in tokenizer.encode(prompted) if item.ids]
+    return [(turns[place % len(turns)], text) for place, text in enumerate(texts.texts)]
 
 
 def _recorded(texts: list[str]) -> Texts:

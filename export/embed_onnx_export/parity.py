@@ -120,7 +120,7 @@ def of_artifact(folder: Path, facts: Facts) -> Embed:
 
     def one(prompt: str, text: str) -> tuple[list[int], NDArray[np.float32]]:
         (item,) = tokenizer.encode([prompt + text])
-        skipped = _skipped(tokenizer, facts, prompt)
+        skipped = prompt_tokens(tokenizer, facts, prompt)
         if item.num_tokens <= skipped:
             return item.ids, np.zeros(facts.dense.dimensions, np.float32)
         return item.ids, inference.run([TokenSequence(item.ids, skipped)])[0]
@@ -133,7 +133,7 @@ def load_tokenizer(folder: Path, facts: Facts) -> Tokenizer:
     return Tokenizer(folder / TOKENIZER, max_tokens=facts.max_tokens, truncation_side=facts.truncation_side)
 
 
-def _skipped(tokenizer: Tokenizer, facts: Facts, prompt: str) -> int:
+def prompt_tokens(tokenizer: Tokenizer, facts: Facts, prompt: str) -> int:
     """The tokens of a prompt that are not pooled."""
     return 0 if facts.dense.include_prompt or not prompt else tokenizer.prompt_length(prompt)
 
@@ -151,7 +151,7 @@ def measure(expected: Reference, folder: Path, facts: Facts, kernels: Kernels) -
     lengths = [item.num_tokens for item in tokens]
     places, vectors = [], []
     for place, (prompt, item) in enumerate(zip(expected.prompts, tokens, strict=True)):
-        skipped = _skipped(tokenizer, facts, prompt)
+        skipped = prompt_tokens(tokenizer, facts, prompt)
         if item.num_tokens > skipped:  # of no token, serving makes no vector
             places.append(place)
             vectors.extend(inference.run([TokenSequence(item.ids, skipped)]))

@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from harness import MINILM, SMALL, until
 
 from embed_onnx import Model
+from embed_onnx.artifact import manifest
 from embed_onnx.engine import dtypes
 from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.errors import InvalidRequest, SetupError, TextTooLong, Unavailable
@@ -49,6 +52,8 @@ def test_whatever_holds_texts_will_do(small: Model, kind: Callable) -> None:
     [
         pytest.param({"dtype": "float16"}, ((3, 32), np.float16), id="float16"),
         pytest.param({"dtype": "int8"}, ((3, 32), np.int8), id="int8"),
+        pytest.param({"dtype": "uint8"}, ((3, 32), np.uint8), id="uint8"),
+        pytest.param({"dtype": "binary"}, ((3, 4), np.int8), id="binary"),
         pytest.param({"dtype": "ubinary", "dimensions": 20}, ((3, 3), np.uint8), id="ubinary"),
         pytest.param({"prompt": "about: ", "dimensions": 8}, ((3, 8), np.float32), id="prompt"),
     ],
@@ -78,6 +83,35 @@ def test_queries_in_the_ranges_of_documents(small: Model) -> None:
     assert np.array_equal(documents[1], query)
 
 
+@pytest.mark.parametrize("options", [{}, {"dimensions": 7}, {"normalize": False}])
+def test_the_ranges_of_the_artifact(small: Model, options: dict) -> None:
+    """One vector alone is what it is among others, and within a step of float32."""
+    ranges = small.ranges(**options)
+    vectors = small.encode(TEXTS, **options)
+
+    stored = small.encode(TEXTS, dtype="int8", ranges=ranges, **options)
+
+    step = (ranges[1] - ranges[0]) / 255
+    assert np.array_equal(stored[1], small.encode(TEXTS[1], dtype="int8", ranges=ranges, **options))
+    inside = np.abs(stored) < 127
+    assert inside.mean() > 0.9
+    assert np.all(np.abs(stored * step - vectors)[inside] < 0.51 * step[0])
+
+
+def test_an_artifact_without_ranges(copied: Path) -> None:
+    """One of an older version: all else works."""
+    folder = copied / "artifacts" / SMALL
+    (folder / manifest.RANGES).unlink()
+    described = manifest.read(folder)
+    hashes = {name: digest for name, digest in described.sha256.items() if name != manifest.RANGES}
+    manifest.write(msgspec.structs.replace(described, sha256=hashes), folder)
+
+    with Model.load(folder) as model:
+        assert (3, 32) == model.encode(TEXTS, dtype="int8").shape
+        with pytest.raises(InvalidRequest, match=r"has no ranges for int8 and uint8.*export it again"):
+            model.ranges()
+
+
 @pytest.mark.parametrize(
     ("inputs", "options", "sentence"),
     [
@@ -88,7 +122,7 @@ def test_queries_in_the_ranges_of_documents(small: Model) -> None:
         pytest.param([["x"]], {}, "input[0] is of type list", id="list-of-lists-of-texts"),
         pytest.param("half \ud83d", {}, "input[0] is not valid Unicode: character 5 is half", id="surrogate"),
         pytest.param("x", {"dtype": "int8"}, "one vector has no ranges", id="no-ranges"),
-        pytest.param("x", {"dtype": "int4"}, "float32, float16, int8, ubinary", id="dtype"),
+        pytest.param("x", {"dtype": "int4"}, "float16, int8, uint8, binary, ubinary", id="dtype"),
     ],
 )
 def test_wrong_inputs(small: Model, inputs, options: dict, sentence: str) -> None:

@@ -1,10 +1,14 @@
 """Vectors in fewer bytes, against sentence-transformers' own conversion."""
 
+import base64
+
 import numpy as np
 import pytest
 
 from embed_onnx.engine import dtypes
 from embed_onnx.errors import InvalidRequest
+from embed_onnx.http import vectors
+from embed_onnx.http.vectors import WireType
 
 RNG = np.random.default_rng(5)
 VECTORS = RNG.normal(size=(200, 24)).astype(np.float32)
@@ -13,7 +17,7 @@ OTHERS = RNG.normal(scale=2, size=(40, 24)).astype(np.float32)
 """Some of their numbers are out of the ranges of the first."""
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int8", "ubinary"])
+@pytest.mark.parametrize("dtype", ["float32", "int8", "uint8", "binary", "ubinary"])
 def test_as_sentence_transformers_does(dtype: dtypes.DType) -> None:
     """The same bits, with the ranges of the vectors themselves."""
     from sentence_transformers.util import quantize_embeddings
@@ -39,6 +43,25 @@ def test_int8_with_the_ranges_of_others() -> None:
     assert {-128, 127} <= set(actual.flatten().tolist())
 
 
+def test_even_ranges_round_to_the_nearest() -> None:
+    """int8 is the vector times 127 / greatest, so that cosines are nearly those of float32."""
+    actual = dtypes.convert(OTHERS, "int8", dtypes.even_ranges(5, 24))
+
+    assert np.array_equal(np.clip(np.round(OTHERS.astype(np.float64) * 127 / 5), -128, 127), actual)
+
+
+def test_bfloat16_is_pytorchs() -> None:
+    import torch
+
+    expected = torch.from_numpy(VECTORS).bfloat16()
+
+    bits = [
+        base64.b64decode(bytes(row)) for row in vectors.encode(VECTORS, WireType("bfloat16", base64=True))
+    ]
+
+    assert expected.view(torch.int16).numpy().tobytes() == b"".join(bits)
+
+
 def test_float16_is_a_cast() -> None:
     actual = dtypes.convert(VECTORS, "float16")
 
@@ -54,17 +77,19 @@ def test_nothing_gives_nothing(dtype: dtypes.DType, shape: tuple[int, int]) -> N
 
 
 @pytest.mark.parametrize(
-    ("vectors", "dtype", "calibrated", "sentence"),
+    ("floats", "dtype", "calibrated", "sentence"),
     [
-        pytest.param(VECTORS, "uint4", None, "one of float32, float16, int8, ubinary", id="unknown"),
-        pytest.param(VECTORS[0], "int8", None, "one vector has no ranges", id="alone"),
-        pytest.param(VECTORS[:1], "int8", None, "one vector has no ranges", id="list-of-one"),
+        pytest.param(
+            VECTORS, "uint4", None, "one of float32, float16, int8, uint8, binary, ubinary", id="unknown"
+        ),
+        pytest.param(VECTORS[0], "int8", None, "one vector has no ranges of its own", id="alone"),
+        pytest.param(VECTORS[:1], "int8", None, "one vector has no ranges of its own", id="list-of-one"),
         pytest.param(VECTORS, "int8", np.zeros((2, 3)), "must be [2, 24]", id="shape"),
         pytest.param(VECTORS, "ubinary", np.zeros((2, 24)), "ranges are for int8", id="not-for-this"),
     ],
 )
-def test_what_cannot_be_converted(vectors, dtype, calibrated, sentence: str) -> None:
+def test_what_cannot_be_converted(floats, dtype, calibrated, sentence: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        dtypes.convert(vectors, dtype, calibrated)
+        dtypes.convert(floats, dtype, calibrated)
 
     assert sentence in str(refused.value)

@@ -58,11 +58,18 @@ def refusal(fields: dict[str, Any], kind: type[msgspec.Struct] = wire.EmbeddingR
         pytest.param({"taskType": "RETRIEVAL_DOCUMENT"}, {"input_type": "document"}, id="gemini"),
         pytest.param({"task_type": "TASK_TYPE_UNSPECIFIED"}, {}, id="gemini-unspecified"),
         pytest.param({"prompt_type": "passage"}, {"input_type": "passage"}, id="prompt-type"),
-        pytest.param({"embedding_types": ["float"]}, {"encoding_format": "float"}, id="cohere"),
+        pytest.param({"embedding_types": ["float"]}, {"output_dtype": "float"}, id="cohere"),
         pytest.param({"embedding_type": "base64"}, {"encoding_format": "base64"}, id="jina-base64"),
         pytest.param({"pooling_type": "MEAN"}, {"pooling": "MEAN"}, id="pooling"),
-        pytest.param({"output_dtype": "float"}, {}, id="float"),
-        pytest.param({"embed_dtype": "float32", "endianness": "native"}, {}, id="vllm-numbers"),
+        pytest.param({"embedding_type": "ubinary"}, {"output_dtype": "ubinary"}, id="jina-bits"),
+        pytest.param({"embedding_types": ["int8"]}, {"output_dtype": "int8"}, id="cohere-int8"),
+        pytest.param({"output_dtype": "INT8"}, {"output_dtype": "int8"}, id="voyage-int8"),
+        pytest.param({"precision": "fp16"}, {"output_dtype": "float16"}, id="half"),
+        pytest.param(
+            {"embed_dtype": "bfloat16", "endianness": "big"},
+            {"output_dtype": "bfloat16", "endianness": "big"},
+            id="vllm-numbers",
+        ),
         pytest.param({"modality": "text"}, {}, id="infinity"),
         pytest.param({"modality": ["text"]}, {}, id="nvidia"),
         pytest.param({"late_chunking": False, "return_multivector": False}, {}, id="jina-off"),
@@ -82,11 +89,11 @@ def test_what_it_means(fields: dict[str, Any], expected: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        pytest.param({"output_dtype": "int8"}, "vectors are float32 here", id="voyage"),
-        pytest.param({"embedding_types": ["int8"]}, '["int8"], and this server takes "float"', id="cohere"),
+        pytest.param({"output_dtype": "int4"}, "int8, ubinary, uint8", id="voyage"),
+        pytest.param({"embedding_types": ["int4"]}, '["int4"], and this server takes "float"', id="cohere"),
         pytest.param({"embedding_types": ["float", "int8"]}, '["float", "int8"]', id="cohere-two"),
-        pytest.param({"embed_dtype": "float16"}, 'embed_dtype is "float16"', id="vllm"),
-        pytest.param({"endianness": "big"}, "little-endian", id="endianness"),
+        pytest.param({"embed_dtype": "fp8_e4m3"}, 'embed_dtype is "fp8_e4m3"', id="vllm"),
+        pytest.param({"endianness": "middle"}, "big, little, native", id="endianness"),
         pytest.param({"modality": "image"}, "only texts are embedded here", id="infinity"),
         pytest.param({"images": ["https://a/b.png"]}, "only texts are embedded here", id="images"),
         pytest.param({"late_chunking": True}, "each text is embedded by itself here", id="jina"),
@@ -137,7 +144,7 @@ def test_fields_in_an_object(place: str) -> None:
     assert {} == read({"input": "a", place: {}})
     assert {} == read({"input": "a", place: None})
     for field, value, sentence in (
-        ("output_dtype", "int8", f'{place}.output_dtype is "int8"'),
+        ("embed_dtype", "int4", f'{place}.embed_dtype is "int4"'),
         ("dimension", 3, f"{place}.dimension is not a field of this route; did you mean dimensions?"),
         ("dimensions", 4, f"dimensions and {place}.dimensions are both there and differ"),
         ("normalize", "x", f"got `str` - at `$.{place}.normalize`"),
@@ -207,6 +214,9 @@ def test_each_route_knows_its_own_fields() -> None:
     assert "this route sends lists" in str(
         refusal({"inputs": "a", "embedding_type": "base64"}, tei.TeiRequest)
     )
+    for name in ("output_dtype", "embedding_type", "precision"):
+        assert "this route sends float32" in str(refusal({"inputs": "a", name: "int8"}, tei.TeiRequest))
+        assert {} == read({"inputs": "a", name: "float"}, tei.TeiRequest)
     assert {} == read({"inputs": "a", "encoding_format": "float", "user": "me"}, tei.TeiRequest)
     assert "send the texts as prompt" in str(refusal({"model": "m", "input": "a"}, ollama.EmbeddingsRequest))
 
@@ -214,7 +224,7 @@ def test_each_route_knows_its_own_fields() -> None:
 def test_all_words_are_for_fields_that_every_route_has() -> None:
     for kind in (tei.TeiRequest, ollama.OllamaRequest, ollama.EmbeddingsRequest):
         fields = {word.field for word in words.WORDS.values()} - {None}
-        assert fields - set(kind.__struct_fields__) <= {"encoding_format"}
+        assert fields - set(kind.__struct_fields__) <= {"encoding_format", "output_dtype"}
     fields = {word.field for word in words.WORDS.values() if not word.vectors} - {None}
     assert fields <= set(TokenizeRequest.__struct_fields__)
 
@@ -251,7 +261,7 @@ def test_a_long_text_beside_an_unknown_field_is_taken() -> None:
 
 def test_halves_of_surrogate_pairs_where_values_are_looked_at() -> None:
     """In keys, in words of other APIs, and within objects of options."""
-    for fields in (r'"output_dtype": "\ud83d"', r'"options": {"output_dtype": "\ud83d"}'):
+    for fields in (r'"embed_dtype": "\ud83d"', r'"options": {"embed_dtype": "\ud83d"}'):
         with pytest.raises(InvalidRequest, match="ufffd"):
             reading.read(b'{"input": "a", %s}' % fields.encode(), wire.EmbeddingRequest)
     for fields in (r'"\ud83d": 1', r'"options": {"\ud83d": {"\ud83d": 1}}', r'"x": ["\ude00"]'):

@@ -29,6 +29,8 @@ ARROW: dict[DType, Any] = {
     "float32": pa.float32(),
     "float16": pa.float16(),
     "int8": pa.int8(),
+    "uint8": pa.uint8(),
+    "binary": pa.int8(),
     "ubinary": pa.uint8(),
 }
 

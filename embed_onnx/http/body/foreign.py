@@ -154,12 +154,13 @@ def _meaning(
     plain = alone.lower() if isinstance(alone, str) else alone
     if isinstance(plain, (list, dict)) or plain not in word.values:
         raise _not_served(name, word, value)
-    if word.field is None or word.values[plain] is None:
+    ours = word.elsewhere.get(plain, word.field)
+    if ours is None or word.values[plain] is None:
         return None, NULL
     meant = msgspec.Raw(msgspec.json.encode(word.values[plain]))
-    if word.field in own:
-        return word.field, meant
-    return _meaning(name, WORDS[word.field], meant, own)
+    if ours in own:
+        return ours, meant
+    return _meaning(name, WORDS[ours], meant, own)
 
 
 def _not_served(name: str, word: Word, value: msgspec.Raw) -> InvalidRequest:

@@ -153,11 +153,14 @@ def cutting(options: CutOptions, truncate: bool) -> tuple[bool, TruncationSide |
     return word not in (False, "NONE"), SIDES[directions[0]] if directions else None
 
 
-def for_model(options: TextOptions, *, prompt_name: str | None, truncate: bool, zeros: bool) -> Options:
+def for_model(
+    options: TextOptions, *, prompt_name: str | None, truncate: bool, zeros: bool, ranged: bool = False
+) -> Options:
     """The options in the words of a model.
 
     ``prompt_name`` is that in the model's name, for requests that name no prompt; ``truncate`` is the
-    server's default; ``zeros`` gives inputs without tokens vectors of zeros.
+    server's default; ``zeros`` gives inputs without tokens vectors of zeros; ``ranged`` is that of a model's
+    ``Options``.
 
     Raises:
         InvalidRequest: Two fields contradict each other.
@@ -174,5 +177,6 @@ def for_model(options: TextOptions, *, prompt_name: str | None, truncate: bool, 
         truncation_side=side,
         max_tokens=options.max_tokens,
         zeros=zeros,
+        ranged=ranged,
         add_special_tokens=options.add_special_tokens is not False,
     )

@@ -33,12 +33,14 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
     """What a field means here.
 
     ``field`` is that of ours which does the same, None if there is none. ``values`` are those that are taken,
-    in upper or lower case, with ours for them; None takes all as they are. ``cuts`` says that it also has
-    long texts cut, and ``vectors`` that it is about vectors alone, and not about the tokens of a text.
+    in upper or lower case, with ours for them; None takes all as they are. ``elsewhere`` has the field of
+    those that are of another one. ``cuts`` says that it also has long texts cut, and ``vectors`` that it is
+    about vectors alone, and not about the tokens of a text.
     """
 
     field: str | None = None
     values: Mapping[Any, Any] | None = None
+    elsewhere: Mapping[Any, str] = {}
     remedy: str = ""
     cuts: bool = False
     vectors: bool = False
@@ -56,7 +58,13 @@ def _vectors(names: str, values: Iterable[Any], remedy: str) -> dict[str, Word]:
     return dict.fromkeys(names.split(), Word(values=dict.fromkeys(values), remedy=remedy, vectors=True))
 
 
-FORMATS = {"float": "float", "base64": "base64"}
+NUMBERS = {
+    **{name: name for name in ("float", "float16", "bfloat16", "int8", "uint8", "binary", "ubinary")},
+    **dict.fromkeys(("float32", "fp32"), "float"),
+    **dict.fromkeys(("fp16", "half"), "float16"),
+    "bf16": "bfloat16",
+}
+"""The types of numbers, as other APIs call them."""
 INPUT_TYPES = {
     name: name
     for name in (
@@ -76,7 +84,8 @@ TASKS = {
     "separation": "clustering",
     "task_type_unspecified": None,
 }
-FLOAT32 = "vectors are float32 here, so convert them yourself"
+ONE_TYPE = "send one of these"
+FLOAT32 = "this route sends float32; POST /v1/embeddings takes output_dtype"
 TEXTS_ALONE = "only texts are embedded here"
 DENSE = "each text has one dense vector here"
 NO_PREFIX = "send the whole prefix as prompt, or the name of one of the model's prompts as prompt_name"
@@ -123,16 +132,22 @@ WORDS: dict[str, Word] = {
     # How numbers are sent.
     **dict.fromkeys(
         ("embedding_type", "embedding_types", "encoding_type"),
-        Word(field="encoding_format", values=FORMATS, vectors=True, remedy=FLOAT32),
+        Word(
+            field="output_dtype",
+            values={**NUMBERS, "base64": "base64"},
+            elsewhere={"base64": "encoding_format"},
+            vectors=True,
+            remedy=ONE_TYPE,
+        ),
+    ),
+    **dict.fromkeys(
+        ("embed_dtype", "embedding_dtype", "return_dtype", "dtype", "precision"),
+        Word(field="output_dtype", values=NUMBERS, vectors=True, remedy=ONE_TYPE),
     ),
     **_vectors("encoding_format", ["float"], "this route sends lists of numbers"),
-    **_vectors(
-        "output_dtype embed_dtype embedding_dtype return_dtype dtype precision",
-        ["float", "float32", "fp32"],
-        FLOAT32,
-    ),
-    **_vectors("quantization", ["none"], FLOAT32),
-    **_vectors("endianness", ["little", "native"], "base64 is of little-endian numbers here"),
+    **_vectors("output_dtype", ["float", "float32", "fp32"], FLOAT32),
+    **_vectors("endianness", ["little", "native", "big"], "this route sends lists of numbers"),
+    **_vectors("quantization", ["none"], "send output_dtype"),
     # What is embedded.
     **_served("modality modalities input_modality", ["text"], TEXTS_ALONE),
     **_served("image images video videos audio", (), TEXTS_ALONE),

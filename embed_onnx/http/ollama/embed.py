@@ -155,7 +155,8 @@ async def embed_prompt(
     _, embedded = await work.run(
         request, Ask(model=data.model, input=[data.prompt], options=options, field=PROMPT)
     )
-    return EmbeddingsResponse(vectors.encode(embedded.vectors[0]))
+    (embedding,) = vectors.encode(embedded.vectors)
+    return EmbeddingsResponse(embedding)
 
 
 async def _load(request: ApiRequest, name: str) -> None:

@@ -15,17 +15,20 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
 
+from embed_onnx.errors import InvalidRequest
 from embed_onnx.http import vectors, work
 from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import inputs
 from embed_onnx.http.body.options import EmbeddingOptions
 from embed_onnx.http.errors import OPENAI
+from embed_onnx.http.openai import clients
 from embed_onnx.http.request import ApiRequest
-from embed_onnx.http.vectors import EncodingFormat
+from embed_onnx.http.vectors import EncodingFormat, Endianness, NumberType, WireType
 from embed_onnx.http.work import Ask
 from embed_onnx.models.model import Embedded
 from embed_onnx.settings import Settings
 
+OutputDType = Literal["float", NumberType]
 INPUT_SCHEMA = inputs.schema()
 VECTOR_SCHEMA = {
     "any_of": [
@@ -51,7 +54,17 @@ class EmbeddingRequest(EmbeddingOptions, frozen=True, kw_only=True):
     ]
     model: Annotated[str | None, Meta(description="Left out: the first model that is served.")] = None
     encoding_format: Annotated[
-        EncodingFormat | None, Meta(description="`base64`: little-endian float32.")
+        EncodingFormat | None, Meta(description="`base64`: the bytes of the numbers, little-endian.")
+    ] = None
+    output_dtype: Annotated[
+        OutputDType | None,
+        Meta(
+            description="The type of the numbers; default: `float`, which is float32. `int8` and `uint8` "
+            "have the ranges of the model's artifact; `binary` and `ubinary` eight dimensions in a number."
+        ),
+    ] = None
+    endianness: Annotated[
+        Endianness | None, Meta(description="The order of bytes in base64; default: `little`.")
     ] = None
     user: Annotated[
         str | float | bool | None, Meta(description="Accepted and ignored; OpenAI's is a string.")
@@ -98,10 +111,17 @@ async def create_embeddings(
 ) -> EmbeddingResponse:
     """Embed one input or many. `data` keeps the order of `input`."""
     settings: Settings = request.app.state.settings
-    ask = Ask(model=data.model, input=data.input, options=data, empty_inputs=settings.empty_texts)
+    wire_type = _wire_type(data, request)
+    ask = Ask(
+        model=data.model,
+        input=data.input,
+        options=data,
+        empty_inputs=settings.empty_texts,
+        ranged=wire_type.ranged,
+    )
     manifest, embedded = await work.run(request, ask)
     return EmbeddingResponse(
-        data=await _items(embedded, data.encoding_format),
+        data=await _items(embedded, wire_type),
         model=manifest.name,
         usage=Usage.of(embedded.num_tokens),
         id=str(uuid.uuid4()),
@@ -109,8 +129,27 @@ async def create_embeddings(
     )
 
 
-async def _items(embedded: Embedded, encoding_format: EncodingFormat | None) -> list[Embedding]:
-    encoded = await vectors.encode_all(embedded.vectors, encoding_format)
+def _wire_type(data: EmbeddingRequest, request: ApiRequest) -> WireType:
+    """How the vectors are to be sent.
+
+    Raises:
+        InvalidRequest: OpenAI's client would read them as float32, which they are not.
+    """
+    named = data.output_dtype
+    numbers: NumberType = "float32" if named is None or named == "float" else named
+    in_base64 = data.encoding_format == "base64"
+    if in_base64 and numbers != "float32" and data.endianness is None and clients.is_openai(request):
+        raise InvalidRequest(
+            f"output_dtype is {numbers} and encoding_format is base64, which OpenAI's clients request by "
+            "themselves and read as float32; name encoding_format float or, to read the bytes yourself, "
+            "endianness",
+            param="encoding_format",
+        )
+    return WireType(numbers, base64=in_base64, big_endian=data.endianness == "big")
+
+
+async def _items(embedded: Embedded, wire_type: WireType) -> list[Embedding]:
+    encoded = await vectors.encode_all(embedded.vectors, wire_type, embedded.ranges)
     return [
         Embedding(
             index=index,

@@ -17,16 +17,12 @@ from msgspec import Meta
 from embed_onnx.artifact.manifest import Activation, Dense, Parity, ScoreParity, Scores
 from embed_onnx.engine.native import Kernels
 from embed_onnx.http.errors import OPENAI
+from embed_onnx.http.openai import clients
 from embed_onnx.http.request import read
 from embed_onnx.models import tasks
 from embed_onnx.models.catalog import Catalog, Match
 from embed_onnx.models.registry import Registry
 from embed_onnx.models.tasks import Task
-
-CLIENT_HEADERS = ("x-stainless-lang", "user-agent")
-"""By which OpenAI's clients are known: they all send the first but for the oldest ones and .NET's."""
-CLIENT_NAME = "OpenAI/"
-"""In the user agent of those that do not."""
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,9 +136,8 @@ async def list_models_simply(request: Request[Any, Any, State], state: State) ->
     They are known by their `x-stainless-lang` header, or by `OpenAI/` in their user agent.
     """
     registry: Registry = state.registry
-    request.scope["state"]["vary"] = ", ".join(CLIENT_HEADERS)
-    language, agent = (request.headers.get(name, "") for name in CLIENT_HEADERS)
-    if language or CLIENT_NAME in agent:
+    request.scope["state"]["vary"] = ", ".join(clients.HEADERS)
+    if clients.is_openai(request):
         return _cards(registry)
     dims = {
         name: Dim(manifest.output.dimensions)

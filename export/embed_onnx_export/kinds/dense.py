@@ -30,6 +30,11 @@ def write_head(described: Description, folder: Path) -> None:
         head_graph.write(described.head, described.pooled, folder / HEAD)
 
 
-def inference(encoder: Encoder, described: Dense) -> Inference[NDArray[np.float32]]:
-    """What serving does with sequences of ids: float32 [texts, dimensions]."""
-    return Inference(encoder, DenseFinish(described, encoder.through_head))
+def inference(
+    encoder: Encoder, described: Dense, *, normalize: bool = True
+) -> Inference[NDArray[np.float32]]:
+    """What serving does with sequences of ids: float32 [texts, dimensions].
+
+    Without ``normalize``, vectors are those before the Normalize at the model's end, if there is one.
+    """
+    return Inference(encoder, DenseFinish(described, encoder.through_head, normalize=normalize))
