@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import onnxruntime.quantization
 
-from benchmarks import engines, peers, record, stats
+from benchmarks import engines, peers, record, stats, texts
 from benchmarks.engines import Engine, Worker
 from embed_onnx_export.graph.exporters import torch_export
 
@@ -56,9 +56,9 @@ def _measure(folder: Path, model: str, rounds: int, seconds: float) -> dict[str,
     for name, engine in _engines(folder).items():
         with Worker(engine) as worker:
             for cell, (count, tokens) in CELLS.items():
-                texts = [" ".join(["a"] * (tokens - 2))] * count
-                worker.time(texts, 0)
-                times = [time for _ in range(rounds) for time in worker.time(texts, seconds)]
+                inputs = texts.of_words(count, tokens - 2)  # not equal ones, of which one would be computed
+                worker.time(inputs, 0)
+                times = [time for _ in range(rounds) for time in worker.time(inputs, seconds)]
                 taken[name][cell] = stats.quartiles(np.array(times) * 1e3)
                 print(model, name, cell, taken[name][cell], flush=True)
     return taken

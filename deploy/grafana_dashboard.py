@@ -69,6 +69,7 @@ ROWS: dict[str, list[tuple[str, str, list[Series]]]] = {
         ("Tokens a second by model", "none", [total("embed_onnx_tokens_total", "model")]),
         ("Inputs a second by model", "none", [total("embed_onnx_inputs_total", "model")]),
         ("Truncated inputs a second", "none", [total("embed_onnx_truncated_inputs_total", "model")]),
+        ("Results that were kept, a second", "none", [total("embed_onnx_cached_results_total", "model")]),
         ("Inputs of a request", "none", quantiles("embed_onnx_request_inputs")),
         ("Tokens of a request", "none", quantiles("embed_onnx_request_tokens")),
     ],
@@ -96,6 +97,7 @@ ROWS: dict[str, list[tuple[str, str, list[Series]]]] = {
     ],
     "Servers": [
         ("Memory", "bytes", [gauge("process_resident_memory_bytes")]),
+        ("Memory of results that are kept", "bytes", [gauge("embed_onnx_cache_bytes")]),
         ("Processor seconds a second", "none", [(rate("process_cpu_seconds_total"), "{{instance}}")]),
         ("Models that can embed", "none", [gauge("embed_onnx_models_ready")]),
         (

@@ -46,7 +46,7 @@ VALUES = {
 GROUPS = {
     "Where it listens": ("host", "port", "cors_origins"),
     "Models": ("artifacts", "models", "model", "truncate", "literal_special_tokens", "empty_texts"),
-    "Speed and memory": ("threads", "workers", "kernels", "idle_unload"),
+    "Speed and memory": ("threads", "workers", "kernels", "idle_unload", "cache_bytes", "shared_cache"),
     "Limits": ("queue_tokens", "max_inputs", "max_body", "max_pending", "max_characters"),
     "Time": ("header_timeout", "request_timeout", "lane_timeout", "drain_timeout"),
     "Keys": ("api_keys", "api_keys_file"),
@@ -172,6 +172,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "request; 0: never.",
         ),
     ] = 0.0
+    cache_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Bytes of results that each process keeps, so that a text which comes again costs "
+            "nothing; 0: none. A vector of 384 dimensions takes 1,792.",
+        ),
+    ] = 0
+    shared_cache: Annotated[
+        bool,
+        Meta(
+            description="Results that are kept serve all API keys. Otherwise each key has its own, as a "
+            "quick answer shows that somebody has sent the text before."
+        ),
+    ] = False
     api_keys: Annotated[
         tuple[str, ...], Meta(description="Keys of which clients must send one, separated by commas.")
     ] = ()

@@ -30,7 +30,9 @@ OF_FILES = (*bulk_options.OF_FILES, "field")
 @click.option("--dimensions", type=int, help="Cut vectors to this length and normalise again.")
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Of a number.")
 @bulk_options.of_output
-@options.of_settings("artifacts", "models", "threads", "kernels", "truncate", "literal_special_tokens")
+@options.of_settings(
+    *("artifacts", "models", "threads", "kernels", "truncate", "literal_special_tokens", "cache_bytes")
+)
 def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, **words: Any) -> None:
     """Embed files without a server: text lines, JSON lines, CSV or Parquet, plain or .gz, or - for stdin.
 

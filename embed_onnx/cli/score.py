@@ -30,7 +30,9 @@ PAIR = ("text1", "text2")
 @bulk_options.of_files
 @click.option("--raw-scores", is_flag=True, help="Logits in place of scores from 0 to 1.")
 @bulk_options.of_output
-@options.of_settings("artifacts", "models", "threads", "kernels", "truncate", "literal_special_tokens")
+@options.of_settings(
+    *("artifacts", "models", "threads", "kernels", "truncate", "literal_special_tokens", "cache_bytes")
+)
 def score(inputs: tuple[str, ...], output: Path, pair: str | None, field: str | None, **words: Any) -> None:
     """Score pairs of texts without a server: JSON lines, CSV or Parquet, plain or .gz, or - for stdin.
 

@@ -38,7 +38,7 @@ def finish(message: HTTPResponseStartEvent, scope: Scope) -> None:
     record.status = message["status"]
     record.seconds = time.perf_counter() - record.started
     headers = [*message["headers"], (b"x-request-id", record.request_id.encode())]
-    timing = "" if record.stages is None else server_timing(record.stages)
+    timing = "" if record.stages is None else server_timing(record.stages, record.cached)
     if timing:
         headers.append((b"server-timing", timing.encode()))
     if vary := scope["state"].get("vary"):  # added here, as Litestar's CORS replaces a header of that name
@@ -51,10 +51,11 @@ def finish(message: HTTPResponseStartEvent, scope: Scope) -> None:
     ledger.add(record, timing)
 
 
-def server_timing(stages: Stages) -> str:
-    """The Server-Timing header (W3C), in milliseconds."""
+def server_timing(stages: Stages, cached: int) -> str:
+    """The Server-Timing header (W3C), in milliseconds, and how many results were kept ones, if any."""
     named = {"tokenize": stages.tokenize, "queue": stages.queue, "infer": stages.infer}
-    return ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in named.items())
+    timing = ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in named.items())
+    return f"{timing}, cache;desc={cached}" if cached else timing
 
 
 class Ledger:
@@ -95,6 +96,7 @@ def _log(record: Record, timing: str) -> None:
         "error": record.error,
         "inputs": record.inputs or None,
         "tokens": record.tokens or None,
+        "cached": record.cached or None,
         "duration_ms": round(record.seconds * 1e3, 3),
         "timing": timing,
     }

@@ -122,7 +122,7 @@ async def score(request: ApiRequest, ask: ScoreAsk) -> tuple[Manifest, Scored]:
 
 def _record(record: Record, outcome: Outcome) -> None:
     """Note what a model did."""
-    record.tokens = outcome.num_tokens
+    record.tokens, record.cached = outcome.num_tokens, outcome.hits
     record.truncated_inputs = sum(item.truncated for item in outcome.tokens)
     record.stages = Stages(
         tokenize=outcome.tokenize_seconds,

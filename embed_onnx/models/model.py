@@ -20,8 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack
 
-import numpy as np
-
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.engine import dtypes, native
@@ -32,11 +30,13 @@ from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector, cut, unit
 from embed_onnx.errors import ArtifactError, InvalidRequest
 from embed_onnx.models import outcome
+from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.inputs import Inputs, OneOrMore, listed, slices
 from embed_onnx.models.model_files import ModelFiles, Parts
 from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.request_tokenizer import RequestTokenizer, in_tokenizer_thread
+from embed_onnx.models.result_cache import Kind, ResultCache
 from embed_onnx.models.scoring import Scoring
 from embed_onnx.models.tokenizer import Piece, Tokenizer, Tokens
 from embed_onnx.scheduling.jobs import Job
@@ -76,6 +76,7 @@ class Model(Scoring):
         kernels: Kernels,
         *,
         literal_special_tokens: bool = False,
+        cache: ResultCache | None = None,
     ) -> None:
         self.manifest = described
         self.kernels = kernels.of(described)
@@ -84,6 +85,7 @@ class Model(Scoring):
             folder, described, self.kernels, literal_special_tokens=literal_special_tokens
         )
         self._scheduler = scheduler
+        self._cache = None if cache is None else cache.of(described)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, it is the place where it lies: it is loaded anew from there, with lanes of its own."""
@@ -219,13 +221,14 @@ class Model(Scoring):
         started = time.perf_counter()
         self._check(options)
         parts = self.files.load()
-        tokens = self._tokenizer(parts, options).tokens(inputs, first=first)
-        job = self._scheduler.submit(_inference(parts, options), _sequences(tokens))
+        distinct = Distinct(self._cache, _kind(options))
+        distinct.add(self._tokenizer(parts, options).tokens(inputs, first=first))
+        job = self._scheduler.submit(_inference(parts, options), distinct.sequences)
         try:
             job.future.result()
         finally:
             job.future.cancel()  # of no effect, unless this wait was interrupted
-        return self._embedded(job, parts, tokens, options, started)
+        return self._embedded(job, parts, distinct, options, started)
 
     async def embed(
         self, inputs: Inputs, options: Options, *, tenant: str = "", seconds: float = math.inf
@@ -239,20 +242,17 @@ class Model(Scoring):
         self._check(options)
         parts = await self.files.load_async()
         tokenizer = self._tokenizer(parts, options)
-        tokens: list[Tokens] = []
-        num_tokens = 0
+        distinct = Distinct(self._cache, _kind(options), tenant)
         for part in slices(inputs, len(tokenizer.prompt)):
-            # Every input has a token at least: a list that will not fit is refused before it costs more.
-            self._scheduler.check_room(num_tokens + len(inputs) - len(tokens), tenant)
-            items = await tokenizer.tokens_async(part, first=len(tokens))
-            num_tokens += sum(item.num_tokens for item in items)
-            tokens += items
+            # A list that will not fit is refused before it costs more.
+            self._scheduler.check_room(max(1, distinct.num_tokens), tenant)
+            distinct.add(await tokenizer.tokens_async(part, first=len(distinct.inputs)))
         remaining = started + seconds - time.perf_counter()
         job = self._scheduler.submit(
-            _inference(parts, options), _sequences(tokens), tenant=tenant, timeout=remaining
+            _inference(parts, options), distinct.sequences, tenant=tenant, timeout=remaining
         )
         await asyncio.wrap_future(job.future)
-        return self._embedded(job, parts, tokens, options, started)
+        return self._embedded(job, parts, distinct, options, started)
 
     async def probe(self) -> None:
         """Run one token through the model, unless it is not in memory.
@@ -320,17 +320,22 @@ class Model(Scoring):
         return RequestTokenizer(parts.tokenizer, self.manifest, options)
 
     def _embedded(
-        self, job: Job[Vector], parts: Parts, tokens: list[Tokens], options: Options, started: float
+        self, job: Job[Vector], parts: Parts, distinct: Distinct, options: Options, started: float
     ) -> Embedded:
         """The result of a finished job."""
-        vectors = _with_zeros(job.results, tokens)
+        vectors = distinct.results(job.results)
         if options.dimensions is not None and options.dimensions < self.manifest.dense.dimensions:
             again = self.manifest.dense.normalize and options.normalize is not False
             vectors = cut(vectors, options.dimensions, renormalize=again)
         if options.normalize:
             vectors = unit(vectors)
-        ranges = self._ranges(parts, options)
-        return Embedded(vectors=vectors, ranges=ranges, tokens=tokens, **outcome.stages(job, started))
+        return Embedded(
+            vectors=vectors,
+            ranges=self._ranges(parts, options),
+            tokens=distinct.inputs,
+            hits=distinct.hits,
+            **outcome.stages(job, started),
+        )
 
     def _ranges(self, parts: Parts, options: Options) -> Ranges | None:
         """The artifact's ranges for vectors of these options, if they take ranges."""
@@ -370,25 +375,16 @@ def _load_same(kind: type[Model], folder: str, described: Manifest, options: dic
     return model
 
 
+def _kind(options: Options) -> Kind:
+    """What comes out of a request's sequences."""
+    return "raw_vectors" if options.normalize is False else "vectors"
+
+
 def _inference(parts: Parts, options: Options) -> Inference[Vector]:
     """What makes the vectors of a request."""
-    return parts.raw_vectors if options.normalize is False else parts.vectors
+    return parts.raw_vectors if _kind(options) == "raw_vectors" else parts.vectors
 
 
 def _words(tokenizer: Tokenizer, tokens: list[Tokens]) -> list[list[str]]:
     """The vocabulary's entries of each input's ids."""
     return [tokenizer.words(item.ids) for item in tokens]
-
-
-def _sequences(tokens: list[Tokens]) -> list[TokenSequence]:
-    """What is run; an input without tokens is not."""
-    return [TokenSequence(item.ids, item.prompt) for item in tokens if item.ids]
-
-
-def _with_zeros(results: Vector, tokens: list[Tokens]) -> Vector:
-    """The vectors of ``_sequences``, and zeros in the places of inputs without tokens."""
-    if len(results) == len(tokens):
-        return results
-    whole: Vector = np.zeros((len(tokens), results.shape[-1]), np.float32)
-    whole[[bool(item.ids) for item in tokens]] = results
-    return whole

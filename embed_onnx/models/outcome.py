@@ -15,6 +15,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     tokenize_seconds: float
     queue_seconds: float
     infer_seconds: float
+    hits: int
+    """Sequences whose results were in the cache."""
 
     @property
     def num_tokens(self) -> int:

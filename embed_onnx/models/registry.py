@@ -22,6 +22,7 @@ from embed_onnx.errors import (
 )
 from embed_onnx.models.catalog import Catalog
 from embed_onnx.models.model import Model
+from embed_onnx.models.result_cache import ResultCache
 from embed_onnx.models.tasks import Task
 from embed_onnx.scheduling.scheduler import Scheduler
 from embed_onnx.settings import Settings
@@ -126,6 +127,10 @@ class Registry:
         self.kernels = native.find(settings.kernels)
         if self.kernels.library is None and settings.kernels != "off":
             log.warning("no native kernels, so models are several times slower: %s", self.kernels.reason)
+        self.cache = (
+            ResultCache(settings.cache_bytes, shared=settings.shared_cache) if settings.cache_bytes else None
+        )
+        """Of the results of all models, where the settings have one."""
         lanes = settings.threads or cpu.usable_cores()
         self.kernels.set_threads(lanes)
         self.scheduler = Scheduler(
@@ -243,6 +248,7 @@ class Registry:
                     self.scheduler,
                     self.kernels,
                     literal_special_tokens=self._settings.literal_special_tokens,
+                    cache=self.cache,
                 )
                 known.files.verify()
             models[entry.name] = known

@@ -18,15 +18,17 @@ from msgspec import Meta
 
 from embed_onnx.artifact.manifest import Activation, Manifest, Scores
 from embed_onnx.engine.outputs.scores import activated
-from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models import inputs, outcome, tasks
+from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.inputs import Item
 from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.request_pairs import RequestPairs, ScoreOptions, length
+from embed_onnx.models.result_cache import ModelCache
 from embed_onnx.models.tokenizer import Tokens
+from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import Scheduler
 
 
@@ -67,6 +69,7 @@ class Scoring:
     manifest: Manifest
     files: ModelFiles
     _scheduler: Scheduler
+    _cache: ModelCache | None
 
     def rank(self, query: str, documents: Iterable[str], **options: Unpack[RankOptions]) -> list[Ranked]:
         """The documents by how well they answer a query, the best first, and of equal ones the first.
@@ -136,12 +139,14 @@ class Scoring:
         started = time.perf_counter()
         tokens = self.item_tokens(items, options, first=first)
         parts = self.files.load()
-        job = self._scheduler.submit(parts.vectors, _sequences(tokens))
+        distinct = Distinct(self._cache, "logits")
+        distinct.add(tokens)
+        job = self._scheduler.submit(parts.vectors, distinct.sequences)
         try:
-            logits = job.future.result()
+            job.future.result()
         finally:
             job.future.cancel()  # of no effect, unless this wait was interrupted
-        return Scored(logits=logits, tokens=tokens, **outcome.stages(job, started))
+        return _scored(job, distinct, started)
 
     def item_tokens(self, items: Sequence[Item], options: ScoreOptions, *, first: int = 0) -> list[Tokens]:
         """What the model would see of texts and pairs; errors count items from ``first``. Blocks.
@@ -163,18 +168,15 @@ class Scoring:
         started = time.perf_counter()
         parts = await self.files.load_async()
         tokenizer = RequestPairs(parts, self.manifest, options)
-        tokens: list[Tokens] = []
-        num_tokens = 0
+        distinct = Distinct(self._cache, "logits", tenant)
         for part in inputs.slices(items, 0, length):
-            # Every item has a token at least: a list that will not fit is refused before it costs more.
-            self._scheduler.check_room(num_tokens + len(items) - len(tokens), tenant)
-            more = await tokenizer.tokens_async(part, first=len(tokens))
-            num_tokens += sum(item.num_tokens for item in more)
-            tokens += more
+            # A list that will not fit is refused before it costs more.
+            self._scheduler.check_room(max(1, distinct.num_tokens), tenant)
+            distinct.add(await tokenizer.tokens_async(part, first=len(distinct.inputs)))
         remaining = started + seconds - time.perf_counter()
-        job = self._scheduler.submit(parts.vectors, _sequences(tokens), tenant=tenant, timeout=remaining)
-        logits = await asyncio.wrap_future(job.future)
-        return Scored(logits=logits, tokens=tokens, **outcome.stages(job, started))
+        job = self._scheduler.submit(parts.vectors, distinct.sequences, tenant=tenant, timeout=remaining)
+        await asyncio.wrap_future(job.future)
+        return _scored(job, distinct, started)
 
     def _pairs(self, query: str, documents: Iterable[str], options: RankOptions) -> list[tuple[str, str]]:
         """The pairs of a rank, checked."""
@@ -246,8 +248,14 @@ def predictions(logits: Vector, output: Scores, *, raw_scores: bool) -> list[lis
     ]
 
 
-def _sequences(tokens: list[Tokens]) -> list[TokenSequence]:
-    return [TokenSequence(item.ids, second=item.second) for item in tokens]
+def _scored(job: Job[Vector], distinct: Distinct, started: float) -> Scored:
+    """The result of a finished job."""
+    return Scored(
+        logits=distinct.results(job.results),
+        tokens=distinct.inputs,
+        hits=distinct.hits,
+        **outcome.stages(job, started),
+    )
 
 
 def _score_options(options: RankOptions) -> ScoreOptions:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 IN_MESSAGE = ("method", "route", "status")
 """What the message of a request's line says already; keys of their own in JSON."""
-FIELDS = ("request_id", "model", "inputs", "tokens", "duration_ms", "key", "error", "timing")
+FIELDS = ("request_id", "model", "inputs", "tokens", "cached", "duration_ms", "key", "error", "timing")
 """What a line may carry besides its message."""
 SEVERAL_WORDS = re.compile(r'[\s"]')
 """What makes a value look like several in a line of words."""

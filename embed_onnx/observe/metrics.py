@@ -104,6 +104,7 @@ class Metrics:
         self._count_work()
         self._queue_tokens = self._gauge("queue_tokens", "Tokens that wait")
         self._queue_size = self._gauge("queue_size", "Sequences that wait")
+        self._cache_bytes = self._gauge("cache_bytes", "Memory of results that are kept")
         self._gauge("lanes", "Packs that run at the same time").set(registry.scheduler.lanes)
         self._lanes_replaced = self._counter("lanes_replaced", "Lanes that died or hung and were replaced")
         self._lines_dropped = self._counter(
@@ -183,6 +184,7 @@ class Metrics:
         self._tokens = self._counter("tokens", "Tokens embedded, special tokens included", *WORK)
         self._inputs = self._counter("inputs", "Inputs embedded", *WORK)
         self._truncated = self._counter("truncated_inputs", "Inputs cut at the model's limit", *WORK)
+        self._cached = self._counter("cached_results", "Results that were kept from earlier requests", *WORK)
         self._request_inputs = self._histogram("request_inputs", "Inputs of a request", SEQUENCES, *WORK)
         self._request_tokens = self._histogram("request_tokens", "Tokens of a request", REQUEST_TOKENS, *WORK)
         self._tokenization = self._histogram(
@@ -207,6 +209,7 @@ class Metrics:
         self._at(self._tokens, *work).inc(record.tokens)
         self._at(self._inputs, *work).inc(record.inputs)
         self._at(self._truncated, *work).inc(record.truncated_inputs)
+        self._at(self._cached, *work).inc(record.cached)
         self._at(self._request_inputs, *work).observe(record.inputs)
         self._at(self._request_tokens, *work).observe(record.tokens)
         self._at(self._tokenization, *work).observe(stages.tokenize)
@@ -221,6 +224,7 @@ class Metrics:
         scheduler = self._registry.scheduler
         self._queue_tokens.set(scheduler.waiting_tokens)
         self._queue_size.set(scheduler.waiting_sequences)
+        self._cache_bytes.set(self._registry.cache.bytes if self._registry.cache else 0)
         self._models_ready.set(len(self._registry.manifests) if self._registry.state == "ready" else 0)
         self._follow(self._lanes_replaced, scheduler.replaced)
         self._follow(self._lines_dropped, logs.lines_dropped())

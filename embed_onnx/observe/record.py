@@ -42,6 +42,8 @@ class Record(msgspec.Struct, kw_only=True):
     inputs: int = 0
     tokens: int = 0
     truncated_inputs: int = 0
+    cached: int = 0
+    """Sequences whose results were kept from earlier requests."""
     stages: Stages | None = None
     """None unless a model did its work."""
     error: str = ""

@@ -80,6 +80,7 @@ class Tracing:
             "gen_ai.request.model": record.model,
             "gen_ai.usage.input_tokens": record.tokens,
             "embed_onnx.inputs": record.inputs,
+            "embed_onnx.cached": record.cached,
             "embed_onnx.request_id": record.request_id,
             "error.type": record.error,
         }

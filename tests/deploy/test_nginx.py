@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import nginx
 import pytest
-from harness import MINILM, ROOT, START_SECONDS, WEB, Server, free_port, metrics, until, waiting
+from harness import MINILM, ROOT, START_SECONDS, WEB, Server, free_port, metrics, numbered, until, waiting
 from nginx import Nginx
 
 from embed_onnx.http.server import KEEP_ALIVE_SECONDS
@@ -112,7 +112,9 @@ def test_nginx_lets_go_when_its_client_does(
 ) -> None:
     """A client that leaves is not waited for: the server hears of it and drops the work."""
     server = serve()
-    body = json.dumps({"input": ["a sentence of about nine words, again and again. " * 40] * 2000}).encode()
+    body = json.dumps(
+        {"input": numbered("a sentence of about nine words, again and again. " * 40, 2000)}
+    ).encode()
     head = "POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     head += f"content-length: {len(body)}\r\n\r\n"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from harness import MINILM, SMALL, until
+from harness import MINILM, SMALL, numbered, until
 
 from embed_onnx import Model
 from embed_onnx.artifact import manifest
@@ -25,7 +25,7 @@ from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.errors import InvalidRequest, SetupError, TextTooLong, Unavailable
 
 TEXTS = ["Hello", "a second, somewhat longer text", "third"]
-LONG = ["a sentence of about nine words, again and again. " * 30] * 400
+LONG = numbered("a sentence of about nine words, again and again. " * 30, 400)
 """Tens of seconds of work, which no test waits for."""
 
 
@@ -233,7 +233,7 @@ def test_a_model_that_is_closed(artifacts) -> None:
 
 def test_a_model_that_is_closed_meanwhile(artifacts) -> None:
     with Model.load(artifacts / MINILM, threads=1) as model, ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(model.encode, ["some words " * 100] * 500)
+        waiting = pool.submit(model.encode, numbered("some words " * 100, 500))
         until(lambda: model._scheduler.waiting_sequences)
         model.close()
 
@@ -253,7 +253,7 @@ def test_a_model_that_nobody_has_any_more_leaves_no_threads(artifacts) -> None:
 def test_a_program_that_embeds_as_it_ends(artifacts) -> None:
     code = (
         "import atexit, sys; from embed_onnx import Model; model = Model.load(sys.argv[1])\n"
-        "atexit.register(lambda: print(model.encode(['late'] * 300).shape))"
+        "atexit.register(lambda: print(model.encode([f'late {number}' for number in range(300)]).shape))"
     )
     command = [sys.executable, "-c", code, str(artifacts / SMALL)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)

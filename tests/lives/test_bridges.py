@@ -8,13 +8,13 @@ import httpx
 import kept
 import numpy as np
 import pytest
-from harness import MINILM, START_SECONDS, Server
+from harness import MINILM, START_SECONDS, Server, numbered
 
 LONG = "many words of a long text " * 60
 KEY = {"authorization": "Bearer secret"}
 BRIDGES = [
-    pytest.param("/embed", {"inputs": [LONG] * 8}, {"error", "error_type"}, id="tei"),
-    pytest.param("/api/embed", {"model": MINILM, "input": [LONG] * 8}, {"error"}, id="ollama"),
+    pytest.param("/embed", {"inputs": numbered(LONG, 8)}, {"error", "error_type"}, id="tei"),
+    pytest.param("/api/embed", {"model": MINILM, "input": numbered(LONG, 8)}, {"error"}, id="ollama"),
 ]
 
 

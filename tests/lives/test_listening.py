@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx
 import pytest
-from harness import PROGRAM, START_SECONDS, Server, clean_environment, run, until
+from harness import PROGRAM, START_SECONDS, Server, clean_environment, numbered, run, until
 
 from embed_onnx.errors import SetupError
 from embed_onnx.http import listening
@@ -148,7 +148,9 @@ def test_a_unix_socket_serves_its_owner_and_group(local: Local) -> None:
 def test_a_unix_socket_drains(local: Local) -> None:
     """What was accepted is answered, while others are refused at once."""
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(local.client.post, "/v1/embeddings", json={"input": ["some words " * 100] * 100})
+        answer = pool.submit(
+            local.client.post, "/v1/embeddings", json={"input": numbered("some words " * 100, 100)}
+        )
         until(lambda: working(local.path))
         local.process.terminate()
         until(lambda: not connects(local.path))

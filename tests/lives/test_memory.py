@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from harness import MINILM, START_SECONDS, WEB, Server, until
+from harness import MINILM, START_SECONDS, WEB, Server, numbered, until
 
 from benchmarks.servers import resident_mb
 
@@ -81,7 +81,7 @@ def test_answers_that_nobody_read_leave_no_memory_behind(serve: Callable[..., Se
 
 
 def body(texts: int) -> dict[str, object]:
-    return {"model": MINILM, "input": ["a"] * texts}
+    return {"model": MINILM, "input": numbered("a", texts)}
 
 
 def ask(server: Server, fields: dict[str, object]) -> socket.socket:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import MINILM, SMALL, Server, embed, figure, metrics, until
+from harness import MINILM, SMALL, Server, embed, figure, metrics, numbered, until
 from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
@@ -13,7 +13,7 @@ OPENMETRICS = {"accept": "application/openmetrics-text; version=1.0.0"}
 def test_durations_hold_their_stages(serve: Callable[..., Server]) -> None:
     """A whole request takes at least as long as its stages together."""
     server = serve()
-    embed(server.url, ["hello " * 100] * 20)
+    embed(server.url, numbered("hello " * 100, 20))
 
     text = metrics(server.url)
     stages = [

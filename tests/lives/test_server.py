@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from harness import MINILM, START_SECONDS, WEB, Server, embed, metrics, run, until, waiting
+from harness import MINILM, START_SECONDS, WEB, Server, embed, metrics, numbered, run, until, waiting
 
 from embed_onnx.artifact import manifest
 
@@ -23,7 +23,7 @@ def test_sigterm_finishes_what_was_accepted(serve: Callable[..., Server]) -> Non
     """Requests that run when the server is asked to stop are answered; then it exits with 0."""
     server = serve("--drain-timeout", str(START_SECONDS))
     with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(embed, server.url, [LONG] * 60) for _ in range(4)]
+        answers = [pool.submit(embed, server.url, numbered(LONG, 60)) for _ in range(4)]
         until(lambda: waiting(server.url) > 180)
         log = server.stop()
 
@@ -36,7 +36,7 @@ def test_what_is_not_done_in_time_is_refused(serve: Callable[..., Server]) -> No
     """Past the drain's limit, the rest is answered with 503, in our shape, and the exit is clean."""
     server = serve("--drain-timeout", "0")
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(embed, server.url, [LONG] * 400)
+        answer = pool.submit(embed, server.url, numbered(LONG, 400))
         until(lambda: waiting(server.url) > 300)
         server.stop()
 
@@ -49,7 +49,7 @@ def test_what_is_not_done_in_time_is_refused(serve: Callable[..., Server]) -> No
 def test_a_second_signal_ends_it_at_once(serve: Callable[..., Server]) -> None:
     server = serve()
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(embed, server.url, [LONG] * 2000)
+        pool.submit(embed, server.url, numbered(LONG, 2000))
         until(lambda: waiting(server.url) > 1900)
         server.process.send_signal(signal.SIGINT)
         server.process.send_signal(signal.SIGTERM)
@@ -64,7 +64,7 @@ def test_a_signal_that_is_sent_twice_drains(serve: Callable[..., Server], worker
     server = serve("--workers", workers, "--threads", "2")
     server.wait_ready()
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(embed, server.url, [LONG] * 100)
+        answer = pool.submit(embed, server.url, numbered(LONG, 100))
         until(lambda: waiting(server.url) > 0)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.02)  # or the system makes one of them
@@ -79,7 +79,7 @@ def test_a_client_that_leaves_takes_its_work_along(serve: Callable[..., Server])
     """What still waits of a request leaves the queue when its connection closes."""
     server = serve()
     host, port = server.url.removeprefix("http://").split(":")
-    body = json.dumps({"input": [LONG] * 2000}).encode()
+    body = json.dumps({"input": numbered(LONG, 2000)}).encode()
     head = "POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     head += f"content-length: {len(body)}\r\n\r\n"
     with socket.create_connection((host, int(port))) as connection:
@@ -96,7 +96,7 @@ def test_a_full_queue_is_a_429_with_retry_after(serve: Callable[..., Server]) ->
 
     async def flood() -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=server.url, timeout=START_SECONDS) as client:
-            calls = [client.post("/v1/embeddings", json={"input": [LONG] * 8}) for _ in range(30)]
+            calls = [client.post("/v1/embeddings", json={"input": numbered(LONG, 8)}) for _ in range(30)]
             return await asyncio.gather(*calls)
 
     answers = asyncio.run(flood())
@@ -112,7 +112,7 @@ def test_a_full_queue_is_a_429_with_retry_after(serve: Callable[..., Server]) ->
 def test_bodies_together_are_bounded(serve: Callable[..., Server]) -> None:
     """While a large body is worked on, another is refused unread; small ones go on, large ones after it."""
     server = serve("--max-pending", "1000000")
-    large = json.dumps({"input": [LONG] * 300}).encode()
+    large = json.dumps({"input": numbered(LONG, 300)}).encode()
     assert 500_000 < len(large) < 1_000_000
     headers = {"content-type": "application/json"}
 
@@ -137,7 +137,7 @@ def test_a_request_has_a_deadline(serve: Callable[..., Server]) -> None:
     """A request that takes longer than the server lets it is a 503, and its work is dropped."""
     server = serve("--request-timeout", "2")  # within which the whole body must have come
 
-    answer = embed(server.url, ["a " * 256] * 2000)
+    answer = embed(server.url, numbered("a " * 256, 2000))
 
     assert (503, "timeout") == (answer.status_code, answer.json()["error"]["code"])
     until(lambda: waiting(server.url) == 0)
@@ -206,7 +206,7 @@ def test_sighup_reloads(copied: Path, serve: Callable[..., Server]) -> None:
 
     flags = ["--models", str(copied / "models.txt"), "--artifacts", str(copied / "artifacts")]
     server = serve(*flags)
-    texts = ["one text"] * 50
+    texts = numbered("text", 50)
     with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=server.url, timeout=START_SECONDS) as client:
         request = pool.submit(
             lambda: [client.post("/v1/embeddings", json={"input": texts}).status_code for _ in range(60)]

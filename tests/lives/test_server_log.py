@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from harness import MINILM, ROOT, START_SECONDS, WEB, Server, clean_environment, metrics, until
+from harness import MINILM, ROOT, START_SECONDS, WEB, Server, clean_environment, metrics, numbered, until
 
 from embed_onnx.observe.logs import LINES_WAITING
 
@@ -122,12 +122,12 @@ def test_no_line_of_a_busy_server_has_a_text(serve: Callable[..., Server]) -> No
     small = serve("--queue-tokens", "5")
     late = serve("--request-timeout", "2")  # within which the whole body must have come
     locked = serve("--api-keys", "right")
-    body = json.dumps({"input": [f"{MARKER} " * 200] * 500})
+    body = json.dumps({"input": numbered(f"{MARKER} " * 200, 500)})
     head = f"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
 
     statuses = {
-        post(small, "/v1/embeddings", {"input": [MARKER] * 50}).status_code,
-        post(late, "/v1/embeddings", {"input": [f"{MARKER} " * 60] * 2000}).status_code,
+        post(small, "/v1/embeddings", {"input": numbered(MARKER, 50)}).status_code,
+        post(late, "/v1/embeddings", {"input": numbered(f"{MARKER} " * 60, 2000)}).status_code,
         post(locked, "/v1/embeddings", {"input": MARKER}, authorization=f"Bearer {MARKER}").status_code,
     }
     host, port = late.url.removeprefix("http://").split(":")

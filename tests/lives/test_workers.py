@@ -9,7 +9,19 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import START_SECONDS, WEB, Server, at_start, embed, figure, metrics, run, until, waiting
+from harness import (
+    START_SECONDS,
+    WEB,
+    Server,
+    at_start,
+    embed,
+    figure,
+    metrics,
+    numbered,
+    run,
+    until,
+    waiting,
+)
 
 from embed_onnx.http import workers
 
@@ -72,7 +84,7 @@ def test_draining_workers_refuse_connections(two: Server) -> None:
     statuses: list[int] = []
 
     def ask() -> None:
-        statuses.append(embed(two.url, ["a text that takes its time " * 40] * 150).status_code)
+        statuses.append(embed(two.url, numbered("a text that takes its time " * 40, 150)).status_code)
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()

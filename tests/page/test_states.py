@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from browsing import Visit, paste
-from harness import MINILM, Server
+from harness import MINILM, Server, numbered
 from playwright.sync_api import Browser, expect
 
 TEXTS = ["The cat sleeps.", "A cat is asleep.", "Shares fell on Monday.", "The market closed lower."]
@@ -155,7 +155,7 @@ def test_a_server_that_goes_away(visit: Callable[..., Visit], serve: Callable[..
 def test_a_new_request_gives_up_the_old_one(visit: Callable[..., Visit]) -> None:
     seen = visit()
     expect(seen.page.get_by_label("Model")).to_be_enabled()
-    paste(seen, ["several words that take a while to embed " * 5] * 2048)
+    paste(seen, numbered("several words that take a while to embed " * 5, 2048))
     with seen.page.expect_request("**/v1/embeddings"):
         seen.page.get_by_role("button", name="Embed").click()
     with seen.page.expect_event("requestfailed") as failed:

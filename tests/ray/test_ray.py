@@ -22,7 +22,17 @@ from contract.embeddings import EmbeddingsContract
 from contract.openai_client import OpenAIClientContract
 from contract.refusals import BAD_BODIES, RefusalsContract
 from contract.routes import RoutesContract
-from harness import MINILM, SMALL, START_SECONDS, Server, clean_environment, free_port, until, waiting
+from harness import (
+    MINILM,
+    SMALL,
+    START_SECONDS,
+    Server,
+    clean_environment,
+    free_port,
+    numbered,
+    until,
+    waiting,
+)
 from openai.types import CreateEmbeddingResponse
 from ray.cluster_utils import Cluster
 from ray_processes import SECONDS, processes, replicas, running, started
@@ -205,7 +215,7 @@ def vectors_of(answer: CreateEmbeddingResponse) -> np.ndarray:
 
 def test_a_killed_replica_loses_no_request(cluster: Cluster, server: Served, minilm: Model) -> None:
     """Under load, with a client's default retries, every request has its answer; a new replica comes."""
-    texts = ["a text that takes its time " * 8] * 16
+    texts = numbered("a text that takes its time " * 8, 16)
     expected = minilm.encode(texts)
     wrong: list[object] = []
     refused: list[tuple[int, str]] = []
@@ -275,7 +285,7 @@ def test_a_prefix_keys_and_the_end(
     prefixed: Served, cluster: Cluster, minilm: Model, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """Keys are asked for under a prefix; what was accepted is finished when the application is deleted."""
-    texts = ["a text that takes its time " * 8] * 128
+    texts = numbered("a text that takes its time " * 8, 128)
     expected = minilm.encode(texts)
     actual: list[object] = []
     connected = tmp_path / "connected"

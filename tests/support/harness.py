@@ -116,6 +116,11 @@ def embed(url: str, value: object, **fields: Any) -> httpx.Response:
     return WEB.post(f"{url}/v1/embeddings", json={"input": value, **fields})
 
 
+def numbered(text: str, count: int) -> list[str]:
+    """So many texts that differ by a number: of equal ones, one alone would be computed."""
+    return [f"{number} {text}" for number in range(count)]
+
+
 def metrics(url: str, **headers: str) -> str:
     """The page of a server's metrics."""
     return WEB.get(f"{url}/metrics", headers=headers).text

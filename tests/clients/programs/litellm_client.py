@@ -132,7 +132,13 @@ def too_long_with_a_fallback() -> list[list[float]]:
 async def overload() -> list[str]:
     """The names of what many large requests at a time end with."""
     calls = [
-        litellm.aembedding(f"openai/{MODEL}", [TOO_LONG] * 4, api_base=VERSIONED, api_key=KEY, max_retries=0)
+        litellm.aembedding(
+            f"openai/{MODEL}",
+            [f"{number} {TOO_LONG}" for number in range(4)],
+            api_base=VERSIONED,
+            api_key=KEY,
+            max_retries=0,
+        )
         for _ in range(20)
     ]
     ends = await asyncio.gather(*calls, return_exceptions=True)

@@ -123,7 +123,10 @@ def foreign_ids() -> None:
 async def flood(retries: int) -> list[str]:
     """The names of what many large requests at a time ended with."""
     async with openai.AsyncOpenAI(base_url=VERSIONED, api_key=KEY, max_retries=retries) as opened:
-        calls = [opened.embeddings.create(model=MODEL, input=[TOO_LONG] * 4) for _ in range(20)]
+        calls = [
+            opened.embeddings.create(model=MODEL, input=[f"{number} {TOO_LONG}" for number in range(4)])
+            for _ in range(20)
+        ]
         ends = await asyncio.gather(*calls, return_exceptions=True)
         return sorted({type(end).__name__ for end in ends})
 

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import openai
 import pytest
-from harness import MINILM, SMALL, Server
+from harness import MINILM, SMALL, Server, numbered
 
 from embed_onnx import Model
 
@@ -97,7 +97,7 @@ class OpenAIClientContract:
     def test_two_thousand_and_forty_eight_inputs(self, server: Server) -> None:
         """The largest list that OpenAI takes is taken."""
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused") as client:
-            response = client.embeddings.create(model=SMALL, input=["tiny text"] * 2048)
+            response = client.embeddings.create(model=SMALL, input=numbered("tiny text", 2048))
 
         assert 2048 == len(response.data)
         assert 1 == len({tuple(item.embedding) for item in response.data})

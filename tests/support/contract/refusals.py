@@ -5,7 +5,7 @@ import socket
 
 import httpx
 import pytest
-from harness import SMALL, Server
+from harness import SMALL, Server, numbered
 
 from contract import error, post
 
@@ -154,7 +154,7 @@ class RefusalsContract:
     ) -> None:
         """Half a request, rubbish, and a client that leaves at once do no harm to the next."""
         host, port = server.url.removeprefix("http://").split(":")
-        body = json.dumps({"input": ["leave me " * 100] * 200}).encode()
+        body = json.dumps({"input": numbered("leave me " * 100, 200)}).encode()
         whole = (
             b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
             b"content-length: %d\r\n\r\n%s" % (len(body), body)
