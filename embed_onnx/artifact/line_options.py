@@ -2,7 +2,7 @@ r"""The options of a line of models.txt: ``key=value``, each once.
 
     alias=ONE,TWO  name=NAME  precision=int8|float32  exporter=native|torch|optimum
     prompt.NAME="TEXT "  default_prompt=NAME  max_tokens=N  dimensions=N  pooling=MODE,MODE
-    task=embed|rerank|classify
+    task=embed|rerank|classify|sparse
 
 A value in double quotes may have spaces and is a string of JSON: a line end in a prompt is ``\n``.
 """

@@ -7,7 +7,8 @@ nothing is guessed from the names of files. An artifact is a folder:
                      models that score pairs, token_type_ids as well
     model.onnx.data  the weights of a model of more than 2 GB
     head.onnx        what comes after the pooling, if anything: pooled [1, width] -> vector [1, dimensions],
-                     or [1, labels] of a model that scores
+                     or [1, labels] of a model that scores; of a sparse model, states [batch, tokens, width],
+                     attention_mask -> a number for each entry [sequences, entries]
     tokenizer.json   the tokenizer, as the ``tokenizers`` library saves it
     ranges.json      of a model of vectors: how large their numbers are, for int8
     manifest.json    this file
@@ -17,7 +18,7 @@ nothing is guessed from the names of files. An artifact is a folder:
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -25,7 +26,7 @@ from msgspec.structs import replace
 
 from embed_onnx.errors import ArtifactError, TaskNotSupported
 
-FORMAT = 7
+FORMAT = 8
 """Raised by one whenever an older runtime could misread a newer folder."""
 
 MANIFEST = "manifest.json"
@@ -48,8 +49,14 @@ PoolingMode = Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens",
 Activation = Literal["sigmoid", "softmax", "none"]
 """From logits to scores: of each label by itself, of all labels together, or the logits themselves."""
 
-Purpose = Literal["embed", "rerank", "classify"]
+Purpose = Literal["embed", "rerank", "classify", "sparse"]
 """What a model is exported for."""
+
+SparsePooling = Literal["max", "sum"]
+"""Over the tokens of a text, of what becomes of the score of an entry of the vocabulary."""
+
+SparseActivation = Literal["relu", "log1p_relu"]
+"""Of a score x: log(1 + max(x, 0)), or log(1 + log(1 + max(x, 0)))."""
 
 Precision = Literal["int8", "float32"]
 
@@ -179,6 +186,15 @@ class ScoreParity(Record, frozen=True, kw_only=True):
     pearson: Annotated[float, Meta(description="The correlation of their logits, likewise.")]
 
 
+class SparseParity(Fidelity, frozen=True, kw_only=True):
+    """How far an artifact's sparse vectors are from its original's, measured as Parity is."""
+
+    top_terms: Annotated[
+        float, Meta(description="Of the 20 greatest weights of a text, the mean share that both have.")
+    ]
+    weight_difference: Annotated[float, Meta(description="The largest difference of a weight.")]
+
+
 class Dense(Record, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
     """One vector a text: states are pooled, go through the head if there is one, and are normalised and cut.
 
@@ -208,8 +224,33 @@ class Scores(Record, frozen=True, kw_only=True, tag_field="kind", tag="scores"):
     pairs: bool = True
 
 
-Output = Dense | Scores
+class Sparse(Record, frozen=True, kw_only=True, tag_field="kind", tag="sparse"):
+    """A weight for each of some entries of the vocabulary, as SPLADE has them: see ``SparseActivation``.
+
+    ``head.onnx`` takes the states of a text's tokens. Where ``pooling`` is "max", it gives the greatest score
+    of each entry, of which the weight is made, as both grow together; where it is "sum", the weights.
+    """
+
+    entries: Positive
+    pooling: SparsePooling
+    activation: SparseActivation
+
+
+Output = Dense | Scores | Sparse
 """What comes out of a model, by ``kind``: the union of a struct for each kind."""
+
+DOES: dict[type[Output], str] = {
+    Dense: "makes dense vectors",
+    Scores: "scores texts",
+    Sparse: "makes sparse vectors",
+}
+"""What a model of each kind does, in words."""
+
+PARITIES: dict[type[Output], str] = {Dense: "parity", Scores: "score_parity", Sparse: "sparse_parity"}
+"""The field of ``Facts`` that is measured of each kind; that of the kernels has ``kernel_`` before it."""
+
+Measured = Parity | ScoreParity | SparseParity
+Kind = TypeVar("Kind", Dense, Scores, Sparse)
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -222,7 +263,8 @@ class Facts(Record, frozen=True, kw_only=True):
 
     ``parity`` is that of standard operators; ``kernel_parity`` that of the native kernels, where they can run
     the model and the machine that exported it had them. Both are None until they are measured, and of models
-    that score: these have ``score_parity`` and ``kernel_score_parity``.
+    that make no vectors of their own: those that score have ``score_parity`` and ``kernel_score_parity``,
+    sparse ones ``sparse_parity`` and ``kernel_sparse_parity``.
 
     ``exporter`` is the name of the ``Exporter`` that wrote the graph, perhaps one of a later version.
     ``reference`` is what parity was measured against: "sentence-transformers" with its version, or "float32
@@ -253,6 +295,8 @@ class Facts(Record, frozen=True, kw_only=True):
     kernel_parity: Parity | None = None
     score_parity: ScoreParity | None = None
     kernel_score_parity: ScoreParity | None = None
+    sparse_parity: SparseParity | None = None
+    kernel_sparse_parity: SparseParity | None = None
     float32_bytes: int
 
     def __post_init__(self) -> None:
@@ -269,24 +313,38 @@ class Facts(Record, frozen=True, kw_only=True):
         """What comes out, of a model of vectors.
 
         Raises:
-            TaskNotSupported: It scores texts.
+            TaskNotSupported: Something else comes out.
         """
-        if not isinstance(self.output, Dense):
-            raise TaskNotSupported(
-                f"{self.name} scores texts and makes no vectors; name another model", param="model"
-            )
-        return self.output
+        return self._of_kind(Dense)
 
     @property
     def scores(self) -> Scores:
         """What comes out, of a model that scores.
 
         Raises:
-            TaskNotSupported: It makes vectors.
+            TaskNotSupported: Something else comes out.
         """
-        if not isinstance(self.output, Scores):
+        return self._of_kind(Scores)
+
+    @property
+    def sparse(self) -> Sparse:
+        """What comes out, of a model of sparse vectors.
+
+        Raises:
+            TaskNotSupported: Something else comes out.
+        """
+        return self._of_kind(Sparse)
+
+    def measured(self, *, kernels: bool) -> Measured | None:
+        """How far it is from its original, by standard operators or by kernels, where that was measured."""
+        field: Measured | None = getattr(self, f"{'kernel_' * kernels}{PARITIES[type(self.output)]}")
+        return field
+
+    def _of_kind(self, kind: type[Kind]) -> Kind:
+        if not isinstance(self.output, kind):
             raise TaskNotSupported(
-                f"{self.name} makes vectors and does not score texts; name another model", param="model"
+                f"{self.name} {DOES[type(self.output)]}; name another model, one that {DOES[kind]}",
+                param="model",
             )
         return self.output
 
@@ -298,9 +356,8 @@ class Manifest(Facts, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        measured = "parity" if isinstance(self.output, Dense) else "score_parity"
-        if getattr(self, measured) is None:
-            raise ValueError(f"{measured} is missing")
+        if self.measured(kernels=False) is None:
+            raise ValueError(f"{PARITIES[type(self.output)]} is missing")
 
 
 _FLAT_FORMAT = 3

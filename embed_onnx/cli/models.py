@@ -119,11 +119,13 @@ def cosine_columns() -> "list[Column]":
 
 
 def cosines(parity: Any) -> tuple[str, str, str, str]:
-    """The cells of ``cosine_columns`` for a ``Parity``, a ``ScoreParity``, or None."""
-    from embed_onnx.artifact.manifest import ScoreParity
+    """The cells of ``cosine_columns`` for a parity of any kind, or None."""
+    from embed_onnx.artifact.manifest import ScoreParity, SparseParity
 
     if isinstance(parity, ScoreParity):
         return f"ranks {parity.spearman:.4f}", f"scores within {parity.score_difference:.4f}", "", ""
+    if isinstance(parity, SparseParity):
+        return (*_cells(parity), "", "")
     short = None if parity is None else parity.short
     return (*_cells(parity), *_cells(short))
 

@@ -28,6 +28,7 @@ PACK_TOKENS_STATIC = 1024
 """The same for a table of embeddings, where that many take less than a millisecond."""
 
 
+MASK = "attention_mask"
 TYPES = "token_type_ids"
 """The input of models that know first texts of pairs from second ones."""
 
@@ -64,9 +65,7 @@ class Encoder:
             InferenceFailed: ONNX Runtime failed.
         """
         ids = np.concatenate([np.asarray(sequence.ids, np.int64) for sequence in pack])
-        # Equal numbers are one sequence.
-        mask = np.repeat(np.arange(1, len(pack) + 1), [len(sequence) for sequence in pack])
-        arrays = {"input_ids": ids, "attention_mask": mask}
+        arrays = {"input_ids": ids, MASK: _mask(pack)}
         if TYPES in self._inputs:
             arrays[TYPES] = _types(pack, ids)
         try:
@@ -89,6 +88,19 @@ class Encoder:
             raise InferenceFailed(f"the head failed on a vector of {len(pooled)} numbers: {err}") from err
         return vector
 
+    def through_vocabulary(self, states: States, pack: Sequence[TokenSequence]) -> Vector:
+        """A number for each entry of the vocabulary, [sequences, entries], from the states of a pack.
+
+        Raises:
+            InferenceFailed: ONNX Runtime failed.
+        """
+        assert self._head is not None  # noqa: S101 - a sparse model has one
+        try:
+            rows: Vector = _run(self._head, {"states": states[None], MASK: _mask(pack)[None]})
+        except Exception as err:
+            raise InferenceFailed(f"the head failed on {len(states)} tokens: {err}") from err
+        return rows
+
     def _open(self, path: Path) -> ort.InferenceSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
@@ -102,6 +114,11 @@ class Encoder:
             return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as err:  # onnxruntime's exceptions share no base class
             raise ArtifactError(f"{path} cannot be loaded: {err}; export the model again") from None
+
+
+def _mask(pack: Sequence[TokenSequence]) -> NDArray[np.int64]:
+    """The sequence of each token of a pack, [tokens]: equal numbers are one sequence."""
+    return np.repeat(np.arange(1, len(pack) + 1), [len(sequence) for sequence in pack])
 
 
 def _types(pack: Sequence[TokenSequence], ids: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from embed_onnx import settings
-from embed_onnx.artifact.manifest import SHORT_TOKENS, Facts, Fidelity, Parity, ScoreParity
+from embed_onnx.artifact.manifest import SHORT_TOKENS, Facts, Fidelity, Measured, ScoreParity, SparseParity
 from embed_onnx.errors import SetupError
 from embed_onnx.system import cpu
 
@@ -38,7 +38,7 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
     library: Path | None = None
     instruction_set: str = ""
     reason: str = ""
-    parity: Parity | ScoreParity | None = None
+    parity: Measured | None = None
     remedy: str = ""
 
     @property
@@ -64,13 +64,15 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.parity.score_difference:.4f}"
             )
         line = f"{self.runs_on}, cosine to the original {_figures(self.parity)}"
+        if isinstance(self.parity, SparseParity):
+            return f"{line}; of the greatest weights {self.parity.top_terms:.1%} are the same"
         short = self.parity.short
         return line if short is None else f"{line}; of texts under {SHORT_TOKENS} tokens {_figures(short)}"
 
     def of(self, manifest: Facts) -> Self:
         """These, or none with the reason, for a model that they cannot run."""
         if manifest.packed and self.library is not None:
-            return replace(self, parity=manifest.kernel_parity or manifest.kernel_score_parity)
+            return replace(self, parity=manifest.measured(kernels=True))
         quantization, reason, remedy = manifest.quantization, self.reason, ""
         if not manifest.packed:
             unfit = quantization.no_kernel if quantization else "its precision is float32"
@@ -78,7 +80,7 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         bits = quantization.activation_bits if quantization else None
         if bits is not None and bits < ACTIVATION_BITS:
             remedy = f"activations have {bits} bits; export it again for {ACTIVATION_BITS}"
-        return type(self)(reason=reason, parity=manifest.parity or manifest.score_parity, remedy=remedy)
+        return type(self)(reason=reason, parity=manifest.measured(kernels=False), remedy=remedy)
 
     def choose(self) -> None:
         """Make the sessions that are created from now on use this instruction set."""

@@ -9,7 +9,7 @@
 
 ``encode`` and ``encode_async`` are for callers in Python; ``embed_now`` and ``embed``, which also return
 tokens and timings, are what the command line and the server call. A model that scores has the methods of
-``Scoring`` in their place.
+``Scoring`` in their place, and a sparse one those of ``SparseEncoding``.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.request_tokenizer import RequestTokenizer, in_tokenizer_thread
 from embed_onnx.models.result_cache import Kind, ResultCache
 from embed_onnx.models.scoring import Scoring
+from embed_onnx.models.sparse import SparseEncoding
 from embed_onnx.models.tokenizer import Piece, Tokenizer, Tokens
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import LANE_TIMEOUT, Scheduler
@@ -62,7 +63,7 @@ class Embedded(Outcome, frozen=True, kw_only=True):
     ranges: Ranges | None = None
 
 
-class Model(Scoring):
+class Model(Scoring, SparseEncoding):
     """An artifact and the scheduler it runs on. Thread-safe; inference releases the GIL.
 
     Its files are read by ``files.load``, or when they are first needed.

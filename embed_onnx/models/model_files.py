@@ -4,18 +4,19 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from embed_onnx.artifact import manifest, ranges
-from embed_onnx.artifact.manifest import RANGES, Manifest, Scores
+from embed_onnx.artifact.manifest import RANGES, Dense, Manifest, Scores, Sparse
 from embed_onnx.artifact.ranges import Sizes
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.inference import Inference
 from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.outputs.dense import DenseFinish
 from embed_onnx.engine.outputs.scores import ScoresFinish
-from embed_onnx.engine.vectors import Vector
+from embed_onnx.engine.outputs.sparse import SparseFinish
 from embed_onnx.models.pairs import PairTokenizer
 from embed_onnx.models.tokenizer import Tokenizer
 from embed_onnx.system import forks
@@ -25,10 +26,11 @@ class Parts(msgspec.Struct, frozen=True):
     """What of a model is in memory. ``raw_vectors`` are those before the Normalize at its end."""
 
     tokenizer: Tokenizer
-    vectors: Inference[Vector]
-    raw_vectors: Inference[Vector]
+    vectors: Inference[Any]
+    """Of a model that scores, they are logits; of a sparse one, sparse vectors."""
+    raw_vectors: Inference[Any]
     pairs: PairTokenizer | None = None
-    """Of a model that scores pairs of texts. The ``vectors`` of one that scores are logits."""
+    """Of a model that scores pairs of texts."""
     sizes: Sizes | None = None
     """Of a model of vectors, where its artifact has them."""
 
@@ -118,10 +120,15 @@ class ModelFiles:
         )
         encoder = Encoder(self.folder / manifest.MODEL, self._manifest, self._kernels)
         output, head = self._manifest.output, encoder.through_head
-        if isinstance(output, Scores):
-            logits = Inference(encoder, ScoresFinish(output, head))
-            return Parts(tokenizer, logits, logits, PairTokenizer(tokenizer) if output.pairs else None)
-        vectors = Inference(encoder, DenseFinish(output, head))
-        raw_vectors = Inference(encoder, DenseFinish(output, head, normalize=False))
-        sizes = ranges.read(self.folder) if RANGES in self._manifest.sha256 else None
-        return Parts(tokenizer, vectors, raw_vectors if output.normalize else vectors, sizes=sizes)
+        match output:
+            case Scores():
+                logits = Inference(encoder, ScoresFinish(output, head))
+                return Parts(tokenizer, logits, logits, PairTokenizer(tokenizer) if output.pairs else None)
+            case Sparse():
+                sparse = Inference(encoder, SparseFinish(output, encoder.through_vocabulary))
+                return Parts(tokenizer, sparse, sparse)
+            case Dense():
+                vectors = Inference(encoder, DenseFinish(output, head))
+                raw_vectors = Inference(encoder, DenseFinish(output, head, normalize=False))
+                sizes = ranges.read(self.folder) if RANGES in self._manifest.sha256 else None
+                return Parts(tokenizer, vectors, raw_vectors if output.normalize else vectors, sizes=sizes)

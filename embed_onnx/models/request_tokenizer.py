@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.manifest import Dense, Manifest
 from embed_onnx.errors import InvalidRequest, TextTooLong
 from embed_onnx.models import prompts
 from embed_onnx.models.inputs import Inputs
@@ -63,7 +63,8 @@ class RequestTokenizer:
     @property
     def _prompt_tokens(self) -> int:
         """Tokens of the prompt that are not pooled."""
-        if not self.prompt or self._manifest.dense.include_prompt:
+        output = self._manifest.output
+        if not self.prompt or not isinstance(output, Dense) or output.include_prompt:
             return 0
         if self._resolved_prompt_tokens is None:
             self._resolved_prompt_tokens = self._tokenizer.prompt_length(self.prompt, self._limit)

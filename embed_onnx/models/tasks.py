@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from embed_onnx.artifact.manifest import Dense, Manifest, Output, Scores
+from embed_onnx.artifact.manifest import Dense, Manifest, Output, Scores, Sparse
 from embed_onnx.errors import TaskNotSupported
 
-Task = Literal["embed", "rerank", "classify"]
+Task = Literal["embed", "embed_sparse", "rerank", "classify"]
 
 CAN: dict[Task, Callable[[Output], bool]] = {
     "embed": lambda output: isinstance(output, Dense),
+    "embed_sparse": lambda output: isinstance(output, Sparse),
     "rerank": lambda output: isinstance(output, Scores) and output.pairs and len(output.labels) == 1,
     "classify": lambda output: isinstance(output, Scores),
 }

@@ -94,7 +94,7 @@ def build(
         facts = _facts(entry, checkpoint, model.description, float32_bytes=manifest.model_bytes(folder))
         facts = replace(facts, exporter=exporter, modules=chain)
         reference_name, embed = _original(model, folder, facts)
-        reference = parity.reference(model.description, embed)
+        reference = parity.reference(model.description.prompts, model.description.tokenizer, embed)
         facts = replace(facts, reference=reference_name)
         if entry.precision == "float32" or model.original is not None:
             facts = _measured(facts, reference, folder)

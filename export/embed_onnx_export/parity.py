@@ -5,7 +5,7 @@ graph that was written from the weights, run by standard operators. The artifact
 serves it. Too far, and there is no artifact.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.models.tokenizer import Tokenizer
 from embed_onnx_export import similarity
-from embed_onnx_export.checkpoint.description import Description
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.kinds import dense
 
@@ -90,13 +89,13 @@ class Reference(msgspec.Struct, frozen=True):
     vectors: NDArray[np.float32]
 
 
-def reference(described: Description, embed: Embed) -> Reference:
+def reference(prompts: Mapping[str, str], tokenizer: tokenizers.Tokenizer, embed: Embed) -> Reference:
     """Run the texts through what artifacts are compared with, once for all of them."""
-    prompts = ["", *dict.fromkeys(prompt for prompt in described.prompts.values() if prompt)]
-    kinds = {True: sentences(), False: messages(described.tokenizer)}
+    befores = ["", *dict.fromkeys(prompt for prompt in prompts.values() if prompt)]
+    kinds = {True: sentences(), False: messages(tokenizer)}
     cases = [
         (prompt, text, floored)
-        for prompt in prompts
+        for prompt in befores
         for floored, texts in kinds.items()
         for text in texts[:: PROMPTED if prompt else 1]
     ]
@@ -146,7 +145,7 @@ def measure(expected: Reference, folder: Path, facts: Facts, kernels: Kernels) -
     """
     tokenizer = load_tokenizer(folder, facts)
     tokens = tokenizer.encode(expected.texts)
-    _check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
+    check_tokens(expected.texts, [item.ids for item in tokens], expected.ids)
     inference = dense.inference(Encoder(folder / MODEL, facts, kernels), facts.dense)
     lengths = [item.num_tokens for item in tokens]
     places, vectors = [], []
@@ -192,7 +191,12 @@ def _figures(cosines: Cosines) -> dict[str, Any]:
     }
 
 
-def _check_tokens(texts: list[str], actual: list[list[int]], expected: list[list[int]]) -> None:
+def check_tokens(texts: list[str], actual: list[list[int]], expected: list[list[int]]) -> None:
+    """Compare the token ids of texts with the original's.
+
+    Raises:
+        ExportError: They are others.
+    """
     for text, ids, right in zip(texts, actual, expected, strict=True):
         if ids != right:
             raise ExportError(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from embed_onnx.artifact.manifest import Exporter, Module
 from embed_onnx.models.inputs import Item
-from embed_onnx_export.checkpoint import original_scores, tokenizer
+from embed_onnx_export.checkpoint import original_scores, original_sparse, tokenizer
 from embed_onnx_export.checkpoint.cross_encoder import CrossEncoder
 from embed_onnx_export.checkpoint.description import with_quadratic
 from embed_onnx_export.checkpoint.original import Original, load_original
@@ -75,6 +75,24 @@ def embed(original: Original) -> Embed:
         ids = model.preprocess([text], prompt=prompt)["input_ids"].flatten().tolist()
         (vector,) = model.encode([text], prompt=prompt, show_progress_bar=False)
         return ids, vector.astype(np.float32)
+
+    return one
+
+
+def embed_sparse(checkpoint: Checkpoint, max_tokens: int) -> Embed:
+    """A SparseEncoder in PyTorch, for one text at a time; its vectors have all their zeros.
+
+    Raises:
+        ExportError: It cannot be loaded.
+    """
+    model = original_sparse.load(checkpoint, max_tokens)
+
+    def one(prompt: str, text: str) -> tuple[list[int], NDArray[np.float32]]:
+        ids = model.preprocess([text], prompt=prompt)["input_ids"].flatten().tolist()
+        (vector,) = model.encode(
+            [text], prompt=prompt, show_progress_bar=False, convert_to_sparse_tensor=False
+        )
+        return ids, np.asarray(vector, np.float32)
 
     return one
 

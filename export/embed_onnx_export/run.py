@@ -13,7 +13,7 @@ from embed_onnx.engine import native
 from embed_onnx.errors import SetupError
 from embed_onnx_export import artifact, progress
 from embed_onnx_export.calibration import Texts
-from embed_onnx_export.checkpoint import cross_encoder, overrides, sources
+from embed_onnx_export.checkpoint import cross_encoder, overrides, sources, sparse_encoder
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.progress import Show
 
@@ -76,7 +76,7 @@ def _export(entry: Entry, folder: Path, show: "_Stages", force: bool, samples: T
     if present is not None:
         show("up to date")
         return Export(present, model_bytes(folder), None)
-    from embed_onnx_export import build, build_scores  # noqa: PLC0415 - torch takes seconds to import, and is not needed until here
+    from embed_onnx_export import build, build_scores, build_sparse  # noqa: PLC0415 - torch takes seconds to import, and is not needed until here
 
     waited = []
 
@@ -90,7 +90,11 @@ def _export(entry: Entry, folder: Path, show: "_Stages", force: bool, samples: T
         artifact.staged(folder, waiting=wait) as new,
     ):
         present = artifact.up_to_date(entry, checkpoint, folder, record) if waited and not force else None
-        make = build_scores.make if cross_encoder.is_one(changed) else build.build
+        make = build.build
+        if sparse_encoder.is_one(changed, entry.overrides):
+            make = build_sparse.make
+        elif cross_encoder.is_one(changed):
+            make = build_scores.make
         manifest = present or make(entry, changed, new, show, samples)
     show("up to date" if present else "done")
     return Export(manifest, model_bytes(folder), None if present else time.perf_counter() - started)

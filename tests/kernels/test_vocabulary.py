@@ -11,6 +11,7 @@ from kernel_cases import numbered, vocabulary_case
 from kernel_sessions import ENGINES, open_session, run, run_case
 from native_model import KERNELS
 
+from embed_onnx.artifact.manifest import Sparse
 from embed_onnx_export.graph import vocabulary_graph
 from embed_onnx_export.graph.bert.families import Linear, Norm
 from embed_onnx_export.graph.vocabulary_graph import VocabularyHead
@@ -58,7 +59,7 @@ def test_bits_do_not_depend_on_company_or_helpers(
 @pytest.mark.parametrize("quantized", [True, False])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_file_runs_by_standard_operators(activation: str, *, quantized: bool) -> None:
-    """Of weights as they are, the formula, whose gelu is a polynomial; of int8, the kernel but for roundings."""
+    """Of weights as they are, the formula with a polynomial as gelu; of int8, near the kernel."""
     rng = np.random.default_rng(3)
     head = VocabularyHead(
         transform=_linear(rng, 24, 16),
@@ -67,7 +68,9 @@ def test_the_file_runs_by_standard_operators(activation: str, *, quantized: bool
         epsilon=1e-5,
         activation=activation,
     )
-    model = vocabulary_graph.build(head, quantized=quantized)
+    model = vocabulary_graph.build(
+        head, Sparse(entries=70, pooling="max", activation="relu"), quantized=quantized
+    )
     inputs = {
         "states": rng.normal(size=(2, 9, 24)).astype(np.float32),
         "attention_mask": np.array([[1] * 9, [1] * 4 + [0] * 5]),

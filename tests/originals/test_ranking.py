@@ -194,7 +194,7 @@ def test_what_cannot_be_classified_is_refused(classes: Model, texts: object) -> 
 
 
 def test_a_model_of_another_kind_is_refused(folder: Path, small: Model, classes: Model) -> None:
-    with pytest.raises(TaskNotSupported, match="makes no vectors"):
+    with pytest.raises(TaskNotSupported, match="scores texts; name another model"):
         small.encode("a")
     with pytest.raises(TaskNotSupported, match="classes is a model for classify and does not rerank"):
         classes.rank("a", ["b"])

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 import transformers
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+from sentence_transformers.sparse_encoder.modules import SpladePooling
 from tokenizers import (
     AddedToken,
     Regex,
@@ -249,6 +250,40 @@ def save_scoring(
     fast.save_pretrained(checkpoint)
     if not plain:
         CrossEncoder(str(checkpoint), device="cpu").save_pretrained(str(folder))
+    return folder
+
+
+def save_sparse(
+    folder: Path,
+    architecture: str = "bert",
+    *,
+    pooling: str = "max",
+    activation: str = "relu",
+    plain: bool = False,
+    **changes: Any,
+) -> Path:
+    """Save a SparseEncoder of a masked language model of that architecture; or plain, as transformers does.
+
+    Scores are random and large, and lower by a bias, so that about half of them are above zero.
+    """
+    prefix, fields = (ARCHITECTURES | OTHERS)[architecture]
+    fast = fast_tokenizer("wordpiece", token_types=architecture in TOKEN_TYPES)
+    config = getattr(transformers, f"{prefix}Config")(vocab_size=len(fast), **{**fields, **changes})
+    torch.manual_seed(7)
+    model = getattr(transformers, f"{prefix}ForMaskedLM")(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+        model.get_output_embeddings().bias.sub_(1)
+    checkpoint = folder if plain else folder.with_name(folder.name + "-transformer")
+    model.save_pretrained(checkpoint)
+    fast.save_pretrained(checkpoint)
+    if not plain:
+        modules = [
+            Transformer(str(checkpoint), transformer_task="fill-mask", max_seq_length=MAX_TOKENS),
+            SpladePooling(pooling, activation_function=activation),
+        ]
+        SparseEncoder(modules=modules, prompts=PROMPTS, device="cpu").save_pretrained(str(folder))
     return folder
 
 

@@ -178,6 +178,16 @@ def test_a_manifest_of_the_fifth_format_is_read(tmp_path):
     assert SAMPLE == manifest.read(tmp_path)
 
 
+def test_a_manifest_of_the_seventh_format_is_read(tmp_path):
+    """From before there were sparse models."""
+    old = msgspec.to_builtins(SAMPLE) | {"format": 7}
+    for name in ("sparse_parity", "kernel_sparse_parity"):
+        del old[name]
+    (tmp_path / manifest.MANIFEST).write_text(json.dumps(old))
+
+    assert SAMPLE == manifest.read(tmp_path)
+
+
 def test_scores_are_written_and_read(tmp_path):
     parity = ScoreParity(
         items=80, logit_difference=0.02, score_difference=0.004, spearman=0.9995, pearson=0.9999
@@ -214,7 +224,7 @@ def test_what_is_of_one_format_is_not_read_as_another(tmp_path):
     """An older runtime would misread what is written now, so the number was raised with the shape."""
     (tmp_path / manifest.MANIFEST).write_text(json.dumps(flat()))
 
-    assert 7 == manifest.FORMAT
+    assert 8 == manifest.FORMAT
     assert "unknown field `dimensions`" in sentence(tmp_path)
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from native_model import MANIFEST
 
-from embed_onnx.artifact.manifest import Manifest, ScoreParity, Scores
+from embed_onnx.artifact.manifest import Manifest, ScoreParity, Scores, Sparse, SparseParity
 from embed_onnx.errors import TaskNotSupported
 from embed_onnx.models import tasks
 
@@ -27,6 +27,17 @@ def scoring(name: str, *labels: str) -> Manifest:
 
 RERANKER, CLASSIFIER = scoring("reranker", "LABEL_0"), scoring("sentiment", "bad", "good")
 
+SPLADE = msgspec.structs.replace(
+    MANIFEST,
+    name="splade",
+    output=Sparse(entries=30_522, pooling="max", activation="relu"),
+    parity=None,
+    kernel_parity=None,
+    sparse_parity=SparseParity(
+        texts=64, cosine_mean=0.999, cosine_min=0.99, top_terms=0.97, weight_difference=0.1
+    ),
+)
+
 
 def test_every_task_has_a_row():
     assert set(get_args(tasks.Task)) == tasks.CAN.keys()
@@ -34,8 +45,13 @@ def test_every_task_has_a_row():
 
 @pytest.mark.parametrize(
     ("manifest", "expected"),
-    [(MANIFEST, ["embed"]), (RERANKER, ["rerank", "classify"]), (CLASSIFIER, ["classify"])],
-    ids=["dense", "one-label", "two-labels"],
+    [
+        (MANIFEST, ["embed"]),
+        (RERANKER, ["rerank", "classify"]),
+        (CLASSIFIER, ["classify"]),
+        (SPLADE, ["embed_sparse"]),
+    ],
+    ids=["dense", "one-label", "two-labels", "sparse"],
 )
 def test_what_a_model_can_do(manifest: Manifest, expected: list[str]):
     assert expected == tasks.of(manifest.output)

@@ -14,7 +14,7 @@ from litestar.datastructures import State
 from litestar.params import PathParameter
 from msgspec import Meta
 
-from embed_onnx.artifact.manifest import Activation, Dense, Parity, ScoreParity, Scores
+from embed_onnx.artifact.manifest import Activation, Dense, Parity, ScoreParity, Scores, Sparse, SparseParity
 from embed_onnx.engine.native import Kernels
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.openai import clients
@@ -42,11 +42,12 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Annotated[list[str], Meta(description="Its other names.")]
     tasks: Annotated[list[Task], Meta(description="What it can do.")]
     dimensions: Annotated[
-        int | None, Meta(description="The length of its vectors; null of a model that scores.")
+        int | None, Meta(description="The length of its dense vectors; null of other models.")
     ]
-    labels: Annotated[
-        list[str] | None, Meta(description="What its scores are of; null of a model of vectors.")
+    entries: Annotated[
+        int | None, Meta(description="Of the vocabulary that a sparse model weighs; null of others.")
     ]
+    labels: Annotated[list[str] | None, Meta(description="What its scores are of; null of other models.")]
     activation: Annotated[
         Activation | None, Meta(description="What makes scores of logits in its checkpoint.")
     ]
@@ -70,6 +71,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     score_parity: Annotated[ScoreParity | None, Meta(description="In its place, of a model that scores.")]
+    sparse_parity: Annotated[SparseParity | None, Meta(description="In its place, of a sparse model.")]
     prompts: Annotated[dict[str, str], Meta(description="Its stored prompts by name.")]
     default_prompt: Annotated[
         str | None, Meta(description="The one that is put before texts where none is named.")
@@ -158,6 +160,7 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
     manifest, output = match.model.manifest, match.model.manifest.output
     dense = output if isinstance(output, Dense) else None
     scores = output if isinstance(output, Scores) else None
+    sparse = output if isinstance(output, Sparse) else None
     engine = kernels.of(manifest)
     return ModelCard(
         id=match.name,
@@ -167,10 +170,11 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
         aliases=catalog.aliases(match.served),
         tasks=tasks.of(output),
         dimensions=dense.dimensions if dense else None,
+        entries=sparse.entries if sparse else None,
         labels=list(scores.labels) if scores else None,
         activation=scores.activation if scores else None,
         max_tokens=manifest.max_tokens,
-        pooling=list(output.pooling),
+        pooling=[sparse.pooling] if sparse else list(output.pooling),
         precision=manifest.precision,
         bytes=match.model.files.file_bytes,
         exporter=manifest.exporter,
@@ -178,6 +182,7 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
         runs_on=engine.runs_on,
         parity=engine.parity if isinstance(engine.parity, Parity) else None,
         score_parity=engine.parity if isinstance(engine.parity, ScoreParity) else None,
+        sparse_parity=engine.parity if isinstance(engine.parity, SparseParity) else None,
         prompts=manifest.prompts,
         default_prompt=manifest.default_prompt,
         matryoshka=dense.matryoshka if dense else (),

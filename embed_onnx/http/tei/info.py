@@ -4,7 +4,7 @@ import msgspec
 from litestar.datastructures import State
 
 from embed_onnx import __version__
-from embed_onnx.artifact.manifest import Dense, Output
+from embed_onnx.artifact.manifest import Dense, Output, Sparse
 from embed_onnx.http.request import read
 from embed_onnx.http.tei.errors import ERRORS
 from embed_onnx.models import tasks
@@ -14,6 +14,8 @@ from embed_onnx.settings import Settings
 
 POOLING = {"lasttoken": "last_token"}
 """Where its names are others than ours."""
+
+SPLADE = "splade"
 
 
 class Pooling(msgspec.Struct, frozen=True):
@@ -88,6 +90,8 @@ async def info(state: State) -> Info:
 def _model_type(output: Output) -> ModelType:
     if isinstance(output, Dense):
         return ModelType(embedding=Pooling("+".join(POOLING.get(mode, mode) for mode in output.pooling)))
+    if isinstance(output, Sparse):
+        return ModelType(embedding=Pooling(SPLADE))
     labels = Labels(
         {str(place): label for place, label in enumerate(output.labels)},
         {label: place for place, label in enumerate(output.labels)},

@@ -136,12 +136,6 @@ def read(folder: Path, chain: Sequence[modules.Module], first: First) -> Descrip
     settings = modules.read_settings(folder)
     width = parts[-1].gives
     dimensions = min(width, settings.truncate_dim or width) if chain else width
-    prompts = PROMPTS | {name: text or "" for name, text in settings.prompts.items()}
-    if settings.default_prompt_name not in (None, *prompts):
-        raise ExportError(
-            f"{folder.name} has the default prompt {settings.default_prompt_name!r}, which is not one of its "
-            f"prompts, {', '.join(prompts)}; correct config_sentence_transformers.json"
-        )
     return Description(
         tokenizer=first.tokenizer,
         dimensions=dimensions,
@@ -155,9 +149,25 @@ def read(folder: Path, chain: Sequence[modules.Module], first: First) -> Descrip
         include_prompt=pooling is None or pooling.include_prompt,
         head=tuple(part.step for part in parts[start:end] if part.step is not None),
         normalize=any(part.kind == "Normalize" for part in parts[end:]),
-        prompts=prompts,
+        prompts=read_prompts(folder),
         default_prompt=settings.default_prompt_name,
     )
+
+
+def read_prompts(folder: Path) -> dict[str, str]:
+    """The prompts of a checkpoint by name, with those that every model has.
+
+    Raises:
+        ExportError: Its default prompt is not one of them.
+    """
+    settings = modules.read_settings(folder)
+    prompts = PROMPTS | {name: text or "" for name, text in settings.prompts.items()}
+    if settings.default_prompt_name not in (None, *prompts):
+        raise ExportError(
+            f"{folder.name} has the default prompt {settings.default_prompt_name!r}, which is not one of its "
+            f"prompts, {', '.join(prompts)}; correct config_sentence_transformers.json"
+        )
+    return prompts
 
 
 def _parts(folder: Path, chain: Sequence[modules.Module], first: First, *, plain: bool) -> list[_Part]:

@@ -20,7 +20,7 @@ from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph.head_graph import ACTIVATIONS, SLOPED
 
 KIND = re.compile(
-    r"sentence_transformers\.(?:models|sentence_transformer\.modules|base\.modules|cross_encoder\.modules)(?:\.\w+)?\.(\w+)"
+    r"sentence_transformers\.(?:models|sentence_transformer\.modules|base\.modules|cross_encoder\.modules|sparse_encoder\.modules)(?:\.\w+)?\.(\w+)"
 )
 """The types in modules.json: their paths have changed over the years, the last names have not."""
 FIRST = ("Transformer", "StaticEmbedding")
@@ -35,11 +35,14 @@ WAYS_OUT = {
     "BoW": "it gives counts of words, which need no model server",
     "LogitScore": "it scores by the logit of a word; export a reranker with a classifier",
 }
+MASKED, SPLADE = ("Transformer", "MLMTransformer"), "SpladePooling"
+"""The modules of a sparse model: what scores the vocabulary, and what makes weights of scores."""
 SENTENCE = "sentence_embedding"
 """What modules after the pooling read and write."""
 SCORES = "scores"
 """What the last Dense of a CrossEncoder writes."""
 SENTENCE_TRANSFORMER, CROSS_ENCODER = "SentenceTransformer", "CrossEncoder"
+SPARSE_ENCODER = "SparseEncoder"
 """Types of models."""
 CONFIGS = (
     CONFIG, "sentence_bert_config.json", "tokenizer_config.json", "special_tokens_map.json",
@@ -157,6 +160,25 @@ def read_scoring(checkpoint: Checkpoint) -> tuple[Module, ...]:
     return chain
 
 
+def read_sparse(checkpoint: Checkpoint) -> tuple[Module, ...]:
+    """The same of a sparse model; none where it is a plain model of transformers.
+
+    Raises:
+        ExportError: As of ``read``.
+    """
+    folder = checkpoint.folder
+    listed = decode(folder / MODULES, list[_Listed]) if (folder / MODULES).is_file() else []
+    kinds = [_kind(module) for module in listed]
+    if kinds and not (len(kinds) == 2 and kinds[0] in MASKED and kinds[1] == SPLADE):
+        raise ExportError(
+            f"{folder.name} is a SparseEncoder of {', '.join(kinds)}; served is a masked language model, of "
+            f"{' or '.join(MASKED)}, and a {SPLADE}"
+        )
+    chain = tuple(Module(_kind(module), _path(folder, module)) for module in listed)
+    _check(Module("Transformer", chain[0].path if chain else ""), checkpoint)
+    return chain
+
+
 def read_settings(folder: Path) -> Settings:
     """config_sentence_transformers.json, or the defaults where it is absent."""
     path = folder / "config_sentence_transformers.json"
@@ -188,9 +210,7 @@ def decode(path: Path, kind: type[T]) -> T:
 def _chain(folder: Path) -> tuple[Module, ...]:
     chain = []
     for listed in decode(folder / MODULES, list[_Listed]):
-        path = PurePosixPath(listed.path)
-        if path.is_absolute() or ".." in path.parts:
-            raise ExportError(f"{folder / MODULES} has the path {listed.path!r}, which leaves the folder")
+        path = _path(folder, listed)
         name = _kind(listed)
         if name not in (*FIRST, "Pooling", *AFTER):
             way_out = WAYS_OUT.get(name, "export a model without it, or serve it with sentence-transformers")
@@ -198,7 +218,7 @@ def _chain(folder: Path) -> tuple[Module, ...]:
                 f"{folder.name} has the module {listed.type}, which is not served; {way_out}. Served are "
                 f"{', '.join((*FIRST, 'Pooling', *AFTER))}"
             )
-        chain.append(Module(name, "" if path == PurePosixPath() else str(path)))
+        chain.append(Module(name, path))
     names = [module.kind for module in chain]
     start = 2 if names[:2] == ["Transformer", "Pooling"] else 1
     if names[:start] not in (["Transformer", "Pooling"], ["StaticEmbedding"]) or set(names[start:]) - set(
@@ -209,6 +229,14 @@ def _chain(folder: Path) -> tuple[Module, ...]:
             f"StaticEmbedding alone, and then any of {', '.join(AFTER)}"
         )
     return tuple(chain)
+
+
+def _path(folder: Path, listed: _Listed) -> str:
+    """A module's folder inside the checkpoint, "" for that itself."""
+    path = PurePosixPath(listed.path)
+    if path.is_absolute() or ".." in path.parts:
+        raise ExportError(f"{folder / MODULES} has the path {listed.path!r}, which leaves the folder")
+    return "" if path == PurePosixPath() else str(path)
 
 
 def _kind(listed: _Listed) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from embed_onnx.artifact.manifest import NO_OVERRIDES, TOKENIZER, Overrides
-from embed_onnx_export.checkpoint import cross_encoder, mirror
+from embed_onnx_export.checkpoint import cross_encoder, mirror, sparse_encoder
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
 from embed_onnx_export.errors import ExportError
 
@@ -43,7 +43,11 @@ def applied(checkpoint: Checkpoint, overrides: Overrides) -> Iterator[Checkpoint
         _check_scoring(overrides, checkpoint.source.repo)
         yield checkpoint
         return
-    _check_task(overrides, checkpoint)
+    sparse = sparse_encoder.is_one(checkpoint, overrides)
+    if sparse:
+        _check_sparse(overrides, checkpoint.source.repo)
+    else:
+        _check_task(overrides, checkpoint)
     if overrides.pooling and (checkpoint.folder / MODULES).is_file():
         raise ExportError(
             f"pooling={','.join(overrides.pooling)} is for plain models of transformers, and "
@@ -52,7 +56,7 @@ def applied(checkpoint: Checkpoint, overrides: Overrides) -> Iterator[Checkpoint
     with tempfile.TemporaryDirectory(prefix="embed-onnx-overrides-") as scratch:
         folder = Path(scratch) / checkpoint.folder.name
         mirror.link_files(checkpoint.folder, folder)
-        if not (folder / MODULES).is_file():
+        if not (folder / MODULES).is_file() and not sparse:
             _make_chain(folder, overrides, checkpoint.source.repo)
         _change_settings(folder, overrides, checkpoint.source.repo)
         if overrides.max_tokens is not None:
@@ -66,6 +70,19 @@ def _check_scoring(overrides: Overrides, repo: str) -> None:
         raise ExportError(
             f"{repo} scores texts, and of prompts, max_tokens=, dimensions= and pooling= it takes none; take "
             "them away, or write task=embed to have the vectors of its transformer"
+        )
+
+
+def _check_sparse(overrides: Overrides, repo: str) -> None:
+    """Refuse options that a sparse model has no place for."""
+    if overrides.task not in (None, "sparse"):
+        raise ExportError(
+            f"task={overrides.task}: {repo} is a SparseEncoder, which makes sparse vectors alone; take task= "
+            "away"
+        )
+    if overrides.dimensions is not None or overrides.pooling:
+        raise ExportError(
+            f"{repo} makes sparse vectors, and takes neither dimensions= nor pooling=; take them away"
         )
 
 

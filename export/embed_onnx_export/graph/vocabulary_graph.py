@@ -1,10 +1,10 @@
-"""head.onnx of sparse models: from token states to the greatest score of each entry of the vocabulary.
+"""head.onnx of sparse models: from token states to a number for each entry of the vocabulary.
 
     states float32 [batch, tokens, width], attention_mask int64 [batch, tokens]
-    -> maxima float32 [batch, entries]
+    -> weights float32 [batch, entries]
 
 What it computes is in ``functions``: a product, an activation, a normalization, and a product whose outputs
-are the entries; of each of them the maximum over tokens.
+are the entries; of each of them the maximum over tokens, or the sum of logarithms.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import onnx
 
+from embed_onnx.artifact.manifest import Sparse
 from embed_onnx_export.graph import onnx_file
 from embed_onnx_export.graph.bert import functions, products
 from embed_onnx_export.graph.bert.families import Linear, Norm
@@ -28,15 +29,14 @@ class VocabularyHead(msgspec.Struct, frozen=True, kw_only=True):
     activation: str
 
 
-def write(head: VocabularyHead, path: Path, *, quantized: bool) -> None:
+def write(head: VocabularyHead, path: Path, output: Sparse, *, quantized: bool) -> None:
     """Write the file, with int8 weights that are rounded to the nearest, or with float32 ones."""
-    onnx_file.save(build(head, quantized=quantized), path)
+    onnx_file.save(build(head, output, quantized=quantized), path)
 
 
-def build(head: VocabularyHead, *, quantized: bool) -> onnx.ModelProto:
-    """The file."""
+def build(head: VocabularyHead, output: Sparse, *, quantized: bool) -> onnx.ModelProto:
+    """The file: of maxima, or where weights are sums over tokens, of these."""
     nodes, make = Nodes(), products.nearest_product if quantized else products.float32_product
-    width, entries = len(head.transform.weight), len(head.scores.bias)
     inputs = [
         "states",
         "attention_mask",
@@ -44,12 +44,11 @@ def build(head: VocabularyHead, *, quantized: bool) -> onnx.ModelProto:
         *nodes.norm("norm", head.norm),
         *nodes.product("scores", make(head.scores)),
     ]
-    nodes.add("VocabularyMaxima", inputs, "maxima", epsilon=head.epsilon, activation=head.activation)
-    texts = [
-        functions.vocabulary_maxima(head.activation),
-        *functions.linear(quantized=quantized),
-        functions.ONLY_TOKENS,
-    ]
-    return nodes.model(
-        {"states": width, "attention_mask": None}, {"maxima": entries}, texts, rows=["sequences"]
-    )
+    kind, text = "VocabularyMaxima", functions.vocabulary_maxima(head.activation)
+    if output.pooling == "sum":
+        logarithms = 2 if output.activation == "log1p_relu" else 1
+        kind, text = "VocabularySums", functions.vocabulary_sums(head.activation, logarithms=logarithms)
+    nodes.add(kind, inputs, "weights", epsilon=head.epsilon, activation=head.activation)
+    texts = [text, *functions.linear(quantized=quantized), functions.ONLY_TOKENS]
+    widths = {"states": len(head.transform.weight), "attention_mask": None}
+    return nodes.model(widths, {"weights": output.entries}, texts, rows=["sequences"])

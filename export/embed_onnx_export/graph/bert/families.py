@@ -330,12 +330,13 @@ def _read(config: dict[str, Any], family: Family, take: Callable[[str], Floats],
             for number in range(config.get(family.num_layers, family.default_layers))
         ),
         num_heads=config.get(family.num_heads, family.default_heads),
-        epsilon=_epsilon(config, family),
+        epsilon=epsilon(config, family),
         activation=ACTIVATIONS[config.get(family.activation, "gelu")],
     )
 
 
-def _epsilon(config: dict[str, Any], family: Family) -> float:
+def epsilon(config: dict[str, Any], family: Family) -> float:
+    """What is added to the variance of each normalization."""
     default = DEFAULTS["layer_norm_eps"]
     return default if family is DISTILBERT else float(config.get("layer_norm_eps", default))
 

@@ -304,6 +304,21 @@ def encoder_layer(activation: str, *, relative: bool, balanced: bool = False, ob
     }}"""
 
 
+VOCABULARY_INPUTS = """
+        states, attention_mask,
+        transform_weight, transform_scale, transform_sum, transform_bias, gamma, beta,
+        scores_weight, scores_scale, scores_sum, scores_bias"""
+SCORED = f"""
+        raised = {DOMAIN}.Linear (states, transform_weight, transform_scale, transform_sum, transform_bias)
+        {{activation}}
+        normal = LayerNormalization <axis = -1, epsilon: float = @epsilon> (active, gamma, beta)
+        scores = {DOMAIN}.Linear (normal, scores_weight, scores_scale, scores_sum, scores_bias)
+        all_positive = Relu (scores)
+        positive = {DOMAIN}.OnlyTokens (all_positive, attention_mask)
+        tokens_axis = Constant <value_ints = [1]> ()"""
+"""What comes before the pooling over tokens."""
+
+
 def vocabulary_maxima(activation: str) -> str:
     """The text of ``VocabularyMaxima`` for one of ``ACTIVATIONS``.
 
@@ -312,17 +327,26 @@ def vocabulary_maxima(activation: str) -> str:
     for each, [sequences, entries].
     """
     return f"""{HEADER}
-    VocabularyMaxima <epsilon, activation> (
-        states, attention_mask,
-        transform_weight, transform_scale, transform_sum, transform_bias, gamma, beta,
-        scores_weight, scores_scale, scores_sum, scores_bias
-    ) => (maxima) {{
-        raised = {DOMAIN}.Linear (states, transform_weight, transform_scale, transform_sum, transform_bias)
-        {ACTIVATIONS[activation]}
-        normal = LayerNormalization <axis = -1, epsilon: float = @epsilon> (active, gamma, beta)
-        scores = {DOMAIN}.Linear (normal, scores_weight, scores_scale, scores_sum, scores_bias)
-        positive = Relu (scores)
-        of_tokens = {DOMAIN}.OnlyTokens (positive, attention_mask)
-        tokens_axis = Constant <value_ints = [1]> ()
-        maxima = ReduceMax <keepdims = 0> (of_tokens, tokens_axis)
+    VocabularyMaxima <epsilon, activation> ({VOCABULARY_INPUTS}
+    ) => (maxima) {{{SCORED.format(activation=ACTIVATIONS[activation])}
+        maxima = ReduceMax <keepdims = 0> (positive, tokens_axis)
+    }}"""
+
+
+def vocabulary_sums(activation: str, *, logarithms: int) -> str:
+    """The text of ``VocabularySums``, which has no kernel: the sum over a row's tokens, [batch, entries].
+
+    Of log(1 + score), or with two ``logarithms`` of log(1 + log(1 + score)), where a score is above zero.
+    """
+    logs = "".join(
+        f"""
+        above.{number} = Add ({f"log.{number - 1}" if number else "positive"}, one)
+        log.{number} = Log (above.{number})"""
+        for number in range(logarithms)
+    )
+    return f"""{HEADER}
+    VocabularySums <epsilon, activation> ({VOCABULARY_INPUTS}
+    ) => (sums) {{{SCORED.format(activation=ACTIVATIONS[activation])}
+        one = Constant <value = float {{1.0}}> (){logs.replace(".", "_")}
+        sums = ReduceSum <keepdims = 0> (log_{logarithms - 1}, tokens_axis)
     }}"""

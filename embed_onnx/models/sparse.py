@@ -1,0 +1,201 @@
+"""What a sparse model does: of each text, weights of some entries of the vocabulary.
+
+``SparseEncoding`` is the part of ``Model`` for that; in a program:
+
+    with Model.load("artifacts/my-splade") as model:
+        documents = model.encode_sparse(["Hello", "world"], prompt_name="document")
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, TypedDict, Unpack
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.engine.outputs.sparse import SparseVector
+from embed_onnx.engine.sequence import TokenSequence
+from embed_onnx.engine.vectors import Vector
+from embed_onnx.errors import InvalidRequest
+from embed_onnx.models import outcome, tasks
+from embed_onnx.models.inputs import Inputs, OneOrMore, listed, slices
+from embed_onnx.models.model_files import ModelFiles
+from embed_onnx.models.options import Options
+from embed_onnx.models.outcome import Outcome
+from embed_onnx.models.request_tokenizer import RequestTokenizer
+from embed_onnx.models.tokenizer import Tokens
+from embed_onnx.scheduling.jobs import Job
+from embed_onnx.scheduling.scheduler import Scheduler
+
+TASK: tasks.Task = "embed_sparse"
+
+
+class SparseOptions(TypedDict, total=False):
+    """The keywords of ``SparseEncoding.encode_sparse`` that are options of the request; see there."""
+
+    prompt: str | None
+    prompt_name: str | None
+    truncate: bool
+    add_special_tokens: bool
+
+
+class SparseRows(msgspec.Struct, frozen=True):
+    """Sparse vectors of texts, as the parts of a matrix [texts, entries] in compressed rows (CSR).
+
+    The entries of row i are ``indices[indptr[i]:indptr[i + 1]]``, ascending, and their weights stand at the
+    same places: ``scipy.sparse.csr_array((weights, indices, indptr), shape)`` is that matrix.
+
+    indptr int64 [texts + 1], indices int32 and weights float32 [all entries].
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    weights: Vector
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, vectors: Sequence[SparseVector], entries: int) -> "SparseRows":
+        """Those of some sparse vectors over so many entries."""
+        indptr = np.zeros(len(vectors) + 1, np.int64)
+        np.cumsum([len(vector.indices) for vector in vectors], out=indptr[1:])
+        return cls(
+            indptr=indptr,
+            indices=np.concatenate([np.empty(0, np.int32), *(vector.indices for vector in vectors)]),
+            weights=np.concatenate([np.empty(0, np.float32), *(vector.weights for vector in vectors)]),
+            shape=(len(vectors), entries),
+        )
+
+    def __iter__(self) -> Iterator[SparseVector]:
+        """The sparse vector of each row."""
+        for start, end in zip(self.indptr[:-1], self.indptr[1:], strict=True):
+            yield SparseVector(self.indices[start:end], self.weights[start:end])
+
+
+class SparseEmbedded(Outcome, frozen=True, kw_only=True):
+    """Sparse vectors, one an input."""
+
+    vectors: list[SparseVector]
+
+
+class SparseEncoding:
+    """The part of a sparse model. Thread-safe, and blocks or awaits as the rest of ``Model`` does."""
+
+    manifest: Manifest
+    files: ModelFiles
+    _scheduler: Scheduler
+
+    def encode_sparse(
+        self, inputs: OneOrMore, *, max_active_dims: int | None = None, **options: Unpack[SparseOptions]
+    ) -> SparseRows:
+        """The sparse vectors of texts, or of token ids; one alone is a list of one.
+
+        Blocks, and releases the GIL meanwhile. No vector depends on another text.
+
+        Args:
+            inputs: A text or its token ids, or a list of either.
+            max_active_dims: So many of a text's greatest weights are kept, of equal ones the first.
+            options: As of ``Model.encode``.
+
+        Raises:
+            TaskNotSupported: The model is not a sparse one.
+            InvalidRequest: An option or an input is wrong.
+            TextTooLong: A text is too long and ``truncate`` is off.
+        """
+        items, _ = listed(inputs)
+        vectors = self.embed_sparse_now(items, Options(**options)).vectors
+        return self._rows(vectors, max_active_dims)
+
+    async def encode_sparse_async(
+        self, inputs: OneOrMore, *, max_active_dims: int | None = None, **options: Unpack[SparseOptions]
+    ) -> SparseRows:
+        """``encode_sparse`` for an event loop. Cancelling it takes what still waits out of the queue."""
+        items, _ = listed(inputs)
+        vectors = (await self.embed_sparse(items, Options(**options))).vectors
+        return self._rows(vectors, max_active_dims)
+
+    def embed_sparse_now(self, inputs: Inputs, options: Options, *, first: int = 0) -> SparseEmbedded:
+        """The sparse vectors of a list of inputs, with token counts and timings; errors count from ``first``.
+
+        Blocks. An interrupt takes what still waits out of the queue.
+        """
+        started = time.perf_counter()
+        tasks.check(TASK, self.manifest)
+        parts = self.files.load()
+        tokens = RequestTokenizer(parts.tokenizer, self.manifest, options).tokens(inputs, first=first)
+        job = self._scheduler.submit(parts.vectors, _sequences(tokens))
+        try:
+            job.future.result()
+        finally:
+            job.future.cancel()  # of no effect, unless this wait was interrupted
+        return _embedded(job, tokens, started)
+
+    async def embed_sparse(
+        self, inputs: Inputs, options: Options, *, tenant: str = "", seconds: float = math.inf
+    ) -> SparseEmbedded:
+        """``embed_sparse_now`` for an event loop, which runs neither tokenization nor inference.
+
+        Cancelling it takes what still waits out of the queue. Tenants have equal shares of the lanes. What
+        cannot be done within so many seconds is refused, or given up as soon as that is clear.
+        """
+        started = time.perf_counter()
+        tasks.check(TASK, self.manifest)
+        parts = await self.files.load_async()
+        tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
+        tokens: list[Tokens] = []
+        num_tokens = 0
+        for part in slices(inputs, len(tokenizer.prompt)):
+            # Every input has a token at least: a list that will not fit is refused before it costs more.
+            self._scheduler.check_room(num_tokens + len(inputs) - len(tokens), tenant)
+            items = await tokenizer.tokens_async(part, first=len(tokens))
+            num_tokens += sum(item.num_tokens for item in items)
+            tokens += items
+        remaining = started + seconds - time.perf_counter()
+        job = self._scheduler.submit(parts.vectors, _sequences(tokens), tenant=tenant, timeout=remaining)
+        await asyncio.wrap_future(job.future)
+        return _embedded(job, tokens, started)
+
+    def _rows(self, vectors: Sequence[SparseVector], max_active_dims: int | None) -> SparseRows:
+        kept = [greatest(vector, max_active_dims) for vector in vectors]
+        return SparseRows.of(kept, self.manifest.sparse.entries)
+
+
+def check_active_dims(count: int | None) -> None:
+    """Refuse to keep no weights.
+
+    Raises:
+        InvalidRequest: The number is below 1.
+    """
+    if count is not None and count < 1:
+        raise InvalidRequest(
+            f"max_active_dims is {count}; send at least 1, or leave it out for all", param="max_active_dims"
+        )
+
+
+def greatest(vector: SparseVector, count: int | None) -> SparseVector:
+    """So many of the greatest weights of a vector, of equal ones the first; all for None.
+
+    Raises:
+        InvalidRequest: The number is below 1.
+    """
+    check_active_dims(count)
+    if count is None or len(vector.weights) <= count:
+        return vector
+    places = np.sort(np.argsort(-vector.weights, kind="stable")[:count])
+    return SparseVector(vector.indices[places], vector.weights[places])
+
+
+def _sequences(tokens: list[Tokens]) -> list[TokenSequence]:
+    """What is run; an input without tokens is not."""
+    return [TokenSequence(item.ids) for item in tokens if item.ids]
+
+
+def _embedded(job: Job[Any], tokens: list[Tokens], started: float) -> SparseEmbedded:
+    """The result of a finished job; an input without tokens has no weights."""
+    results = iter(job.results)
+    nothing = SparseVector(np.empty(0, np.int32), np.empty(0, np.float32))
+    vectors = [next(results) if item.ids else nothing for item in tokens]
+    return SparseEmbedded(vectors=vectors, tokens=tokens, **outcome.stages(job, started))

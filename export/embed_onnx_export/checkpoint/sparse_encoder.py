@@ -1,0 +1,120 @@
+"""Sparse models: a masked language model and a SpladePooling, read of their files alone.
+
+A ``SparseEncoder`` of Sentence-Transformers, or a plain ``*ForMaskedLM`` of transformers whose line says
+task=sparse, which gets what Sentence-Transformers would make of it: the maximum, and log(1 + relu).
+"""
+
+from typing import Any
+
+import msgspec
+import tokenizers
+
+from embed_onnx.artifact.manifest import (
+    HEAD,
+    MODEL,
+    Module,
+    Overrides,
+    Sparse,
+    SparseActivation,
+    SparsePooling,
+    TruncationSide,
+)
+from embed_onnx_export.checkpoint import description, modules, tensors, tokenizer_file
+from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
+from embed_onnx_export.checkpoint.tokenizer_file import UnknownTokenizer
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph import encoders, masked_lm
+from embed_onnx_export.graph.bert.families import UnknownFamily
+from embed_onnx_export.graph.encoders import Encoder
+from embed_onnx_export.graph.vocabulary_graph import VocabularyHead
+
+SETTINGS = {
+    "transformer_task": "fill-mask",
+    "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+    "module_output_name": "token_embeddings",
+}
+"""What newer files say of every masked language model."""
+
+
+class SparseEncoder(msgspec.Struct, frozen=True, kw_only=True):
+    """A sparse model, as it is served. ``modules`` are the chain for the manifest."""
+
+    encoder: Encoder
+    head: VocabularyHead
+    output: Sparse
+    modules: tuple[Module, ...]
+    tokenizer: tokenizers.Tokenizer
+    max_tokens: int
+    truncation_side: TruncationSide
+    prompts: dict[str, str]
+    default_prompt: str | None
+
+
+class _Pooling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """config.json of a SpladePooling; an unknown field would be an unknown computation."""
+
+    pooling_strategy: SparsePooling = "max"
+    activation_function: SparseActivation = "relu"
+    embedding_dimension: int | None = None
+    word_embedding_dimension: int | None = None
+    chunk_size: int | None = None
+    """How many tokens are pooled at a time, which changes nothing."""
+
+
+def is_one(checkpoint: Checkpoint, overrides: Overrides) -> bool:
+    """Whether a checkpoint is exported as a sparse model: it is a SparseEncoder, or its line says so.
+
+    Raises:
+        ExportError: One of its files cannot be read.
+    """
+    if (checkpoint.folder / MODULES).is_file():
+        return modules.read_settings(checkpoint.folder).model_type == modules.SPARSE_ENCODER
+    return overrides.task == "sparse"
+
+
+def read(checkpoint: Checkpoint) -> SparseEncoder:
+    """The model that a checkpoint is.
+
+    Raises:
+        ExportError: It is not one that is served, or its parts do not fit together.
+    """
+    chain = modules.read_sparse(checkpoint)
+    try:
+        return _read(checkpoint, chain)
+    except (UnknownFamily, UnknownTokenizer) as err:
+        raise ExportError(
+            f"{checkpoint.source.repo} cannot be exported as a sparse model: {err}; masked language models "
+            f"of {', '.join(masked_lm.NAMES)} are, with a tokenizer.json"
+        ) from None
+
+
+def _read(checkpoint: Checkpoint, chain: tuple[modules.Module, ...]) -> SparseEncoder:
+    folder = checkpoint.folder / (chain[0].path if chain else "")
+    config = modules.decode(folder / CONFIG, dict[str, Any])
+    name = encoders.class_name(config)  # before the weights are read
+    own = tokenizer_file.read_own(folder, SETTINGS)
+    tokenizer, settings = tokenizer_file.read(folder, own, config)
+    arrays = tensors.read(folder)
+    encoder = encoders.read(config, arrays, strict=False)  # what else the config has is compared
+    head = masked_lm.read(config, arrays, encoder)
+    pooling = modules.decode(checkpoint.folder / chain[1].path / CONFIG, _Pooling) if chain else _Pooling()
+    in_numpy = pooling.pooling_strategy == "max"
+    return SparseEncoder(
+        encoder=encoder,
+        head=head,
+        output=Sparse(
+            entries=len(head.scores.bias),
+            pooling=pooling.pooling_strategy,
+            activation=pooling.activation_function,
+        ),
+        modules=(
+            Module(f"Transformer ({name})", MODEL),
+            Module(f"scores of {len(head.scores.bias)} entries, their {pooling.pooling_strategy}", HEAD),
+            Module(f"SpladePooling ({pooling.activation_function})", "numpy" if in_numpy else HEAD),
+        ),
+        tokenizer=tokenizer,
+        max_tokens=tokenizer_file.max_tokens(own, settings, encoders.max_positions(config, encoder)),
+        truncation_side=settings.truncation_side or (tokenizer.truncation or {}).get("direction", "right"),
+        prompts=description.read_prompts(checkpoint.folder),
+        default_prompt=modules.read_settings(checkpoint.folder).default_prompt_name,
+    )

@@ -1,0 +1,186 @@
+"""Sparse models: recognised, read, exported, and compared with SparseEncoder.encode."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small_models
+from harness import WITHOUT_PYTORCH
+from harness import run as run_command
+from sentence_transformers import SparseEncoder
+from stacks import edit
+
+from embed_onnx import Model
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.manifest import HEAD, Manifest, Overrides, Sparse
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.errors import TaskNotSupported
+from embed_onnx_export import run, sparse_parity
+from embed_onnx_export.errors import ExportError
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    **{name: {} for name in small_models.ARCHITECTURES},
+    "electra": {"embedding_size": small_models.WIDTH, "max_position_embeddings": small_models.MAX_TOKENS},
+    "modernbert": {"vocab_size": 300},
+}
+POOLINGS = [(pooling, activation) for pooling in ("max", "sum") for activation in ("relu", "log1p_relu")]
+TEXTS = ["a small model reads a few words", "numbers such as 12 and 345", "commas, and dots."]
+
+
+def export(folder: Path, **options: Any) -> Manifest:
+    """The manifest of a folder's artifact, beside it."""
+    entry = Entry(name=folder.name, repo=folder.name, folder=folder, **options)
+    (exported,) = run.export_all([entry], folder.parent / "artifacts", force=True)
+    return exported.manifest
+
+
+def refusal(folder: Path, **options: Any) -> str:
+    with pytest.raises(ExportError) as refused:
+        export(folder, **options)
+    return str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sparse")
+    small_models.save_sparse(folder / "splade")
+    small_models.save_sparse(folder / "plain", "distilbert", plain=True)
+    return folder
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_a_family_weighs_as_its_original_does(tmp_path: Path, architecture: str, precision: str) -> None:
+    changes = {name: value for name, value in FAMILIES[architecture].items() if name != "vocab_size"}
+    folder = small_models.save_sparse(tmp_path / architecture, architecture, **changes)
+
+    described = export(folder, precision=precision)
+
+    parity = described.sparse_parity
+    assert parity is not None
+    assert parity.texts > 100
+    assert parity.cosine_mean >= sparse_parity.FLOORS[precision].mean
+    assert "native" == described.exporter
+    assert (described.sparse.pooling, described.sparse.activation) == ("max", "relu")
+    assert HEAD in described.sha256
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize(("pooling", "activation"), POOLINGS)
+def test_every_pooling(tmp_path: Path, pooling: str, activation: str, precision: str) -> None:
+    """Its vectors, with a prompt and without, are those of the original."""
+    folder = small_models.save_sparse(tmp_path / "splade", pooling=pooling, activation=activation)
+    original = SparseEncoder(str(folder), device="cpu")
+
+    described = export(folder, precision=precision)
+
+    assert (pooling, activation) == (described.sparse.pooling, described.sparse.activation)
+    with Model.load(folder.parent / "artifacts" / "splade", threads=1) as model:
+        for name in (None, "query"):
+            rows = model.encode_sparse(TEXTS, prompt_name=name)
+            expected = original.encode(TEXTS, prompt_name=name, convert_to_sparse_tensor=False).numpy()
+            actual = np.array([sparse_parity.dense(row, rows.shape[1]) for row in rows])
+            assert expected.shape == rows.shape == actual.shape
+            if precision == "float32":
+                np.testing.assert_allclose(actual, expected, atol=1e-3)
+            else:
+                np.testing.assert_allclose(actual, expected, atol=0.05 * expected.max())
+
+
+def test_a_plain_masked_language_model_is_one_if_its_line_says_so(saved: Path) -> None:
+    described = export(saved / "plain", overrides=Overrides(task="sparse"))
+
+    entries = json.loads((saved / "plain" / "config.json").read_text())["vocab_size"]
+    assert Sparse(entries=entries, pooling="max", activation="relu") == described.sparse
+    assert isinstance(export(saved / "plain").output, manifest.Dense)
+
+
+def test_options_of_a_line(saved: Path) -> None:
+    overrides = Overrides(max_tokens=9, prompts={"title": "title: "}, default_prompt="title")
+
+    described = export(saved / "splade", overrides=overrides)
+
+    assert (9, "title", "title: ") == (
+        described.max_tokens,
+        described.default_prompt,
+        described.prompts["title"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"overrides": Overrides(task="embed")}, "task=embed: splade is a SparseEncoder"),
+        ({"overrides": Overrides(dimensions=9)}, "takes neither dimensions= nor pooling=; take them away"),
+        (
+            {"overrides": Overrides(pooling=("cls",))},
+            "takes neither dimensions= nor pooling=; take them away",
+        ),
+        ({"exporter": "torch"}, "a sparse model, which the exporter torch cannot write; take exporter= away"),
+    ],
+)
+def test_options_without_a_meaning(saved: Path, options: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal(saved / "splade", **options)
+
+
+def test_an_encoder_without_scores_of_words(tmp_path: Path) -> None:
+    folder = tmp_path / "encoder"
+    small_models.save(folder)
+
+    sentence = refusal(tmp_path / "encoder-transformer", overrides=Overrides(task="sparse"))
+
+    assert (
+        "it has no cls.predictions.transform.dense.weight, so it was not saved as a masked language model"
+        in sentence
+    )
+
+
+def test_another_architecture(tmp_path: Path) -> None:
+    folder = small_models.save_sparse(tmp_path / "albert", "albert", plain=True)
+
+    sentence = refusal(folder, overrides=Overrides(task="sparse"))
+
+    assert "albert cannot be exported as a sparse model: albert is not of the BERT family" in sentence
+
+
+def test_other_modules_are_named(saved: Path, tmp_path: Path) -> None:
+    folder = small_models.save_sparse(tmp_path / "splade")
+    listed = json.loads((folder / "modules.json").read_text())
+    listed.append({"idx": 2, "name": "2", "path": "", "type": "sentence_transformers.models.Normalize"})
+    (folder / "modules.json").write_text(json.dumps(listed))
+
+    assert "splade is a SparseEncoder of Transformer, SpladePooling, Normalize; served is a" in refusal(
+        folder
+    )
+
+
+def test_a_pooling_of_a_later_version(tmp_path: Path) -> None:
+    folder = small_models.save_sparse(tmp_path / "splade")
+    edit(folder / "1_SpladePooling" / "config.json", pooling_strategy="median")
+
+    assert "Invalid enum value 'median'" in refusal(folder)
+
+
+def test_without_pytorch(saved: Path, tmp_path: Path) -> None:
+    """Int8 is compared with the float32 artifact, which says so."""
+    (tmp_path / "models.txt").write_text(f'"{saved / "splade"}"\n')
+
+    done = run_command("export", cwd=tmp_path, environment=WITHOUT_PYTORCH)
+
+    assert 0 == done.returncode, done.stderr
+    described = manifest.read(tmp_path / "artifacts" / "splade")
+    assert "float32 graph" == described.reference
+
+
+def test_it_makes_no_dense_vectors(saved: Path) -> None:
+    export(saved / "splade")
+
+    with Model.load(saved / "artifacts" / "splade", threads=1) as model:
+        with pytest.raises(
+            TaskNotSupported, match="makes sparse vectors; name another model, one that makes"
+        ):
+            model.encode(["text"])
+        with pytest.raises(TaskNotSupported, match="is a model for embed_sparse and does not rerank"):
+            model.rank("query", ["text"])
