@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import peers
+from benchmarks.engines import SYSTEM_TIME, USER_TIME
 from benchmarks.traffic import Request
 from embed_onnx.system import cpu
 
@@ -106,6 +107,11 @@ class Server:
     def resident_mb(self) -> float:
         """The process's resident memory."""
         return resident_mb(self.process.pid)
+
+    def processor_seconds(self) -> float:
+        """What its process has computed so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[USER_TIME]) + int(fields[SYSTEM_TIME])) / os.sysconf("SC_CLK_TCK")
 
     def send(self, requests: Iterator[Request], connections: int) -> list[float]:
         """Send each when it is due, or when a connection is free; seconds from then until its answer."""
