@@ -18,6 +18,7 @@ from benchmarks import (
     scaling_tables,
     speed_tables,
     summary,
+    text_tables,
 )
 from benchmarks.engines import OURS
 from benchmarks.load import DURING
@@ -53,6 +54,7 @@ def main() -> None:
             "modern": modern(record.read("modern")),
         },
         DOCS / "models.md": {"real": real(record.read("models"))},
+        DOCS / "operating.md": {"repeats": text_tables.repeats()},
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
         DOCS / "scaling.md": {"figures": scaling_tables.cost(), "cores": scaling_tables.cores()},
         DOCS / "ray.md": {"figures": on_ray()},
