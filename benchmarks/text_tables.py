@@ -15,8 +15,8 @@ def repeats() -> str:
     )
     return (
         f"{markdown.table(head, rows)}\n\n`{file['command']}` on {record.machine(file)}, the client among "
-        f"them; a cache of {results['cache bytes'] >> 20} MiB; medians of rounds in turns, and of the ratio of "
-        "processor time in each."
+        f"them; a cache of {results['cache bytes'] >> 20} MiB; medians of rounds in turns, and of the ratio "
+        "of processor time in each."
     )
 
 

@@ -58,6 +58,10 @@ class Distinct:
                 row[:] = computed[source] if isinstance(source, int) else np.frombuffer(source, np.float32)
         return results
 
+    def places(self) -> list[int | None]:
+        """Where in ``sequences`` each input is, for results that no cache has; None: it has no tokens."""
+        return [source if isinstance(source, int) else None for source in self._places]
+
     def _source(self, item: Tokens) -> int | bytes:
         """Where the result of an input comes from."""
         types = 0 if item.second is None else item.second + 1

@@ -18,16 +18,15 @@ from numpy.typing import NDArray
 
 from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.engine.outputs.sparse import SparseVector
-from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models import outcome, tasks
+from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.inputs import Inputs, OneOrMore, listed, slices
 from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.request_tokenizer import RequestTokenizer
-from embed_onnx.models.tokenizer import Tokens
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import Scheduler
 
@@ -125,13 +124,14 @@ class SparseEncoding:
         started = time.perf_counter()
         tasks.check(TASK, self.manifest)
         parts = self.files.load()
-        tokens = RequestTokenizer(parts.tokenizer, self.manifest, options).tokens(inputs, first=first)
-        job = self._scheduler.submit(parts.vectors, _sequences(tokens))
+        distinct = Distinct()
+        distinct.add(RequestTokenizer(parts.tokenizer, self.manifest, options).tokens(inputs, first=first))
+        job = self._scheduler.submit(parts.vectors, distinct.sequences)
         try:
             job.future.result()
         finally:
             job.future.cancel()  # of no effect, unless this wait was interrupted
-        return _embedded(job, tokens, started)
+        return _embedded(job, distinct, started)
 
     async def embed_sparse(
         self, inputs: Inputs, options: Options, *, tenant: str = "", seconds: float = math.inf
@@ -145,18 +145,15 @@ class SparseEncoding:
         tasks.check(TASK, self.manifest)
         parts = await self.files.load_async()
         tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
-        tokens: list[Tokens] = []
-        num_tokens = 0
+        distinct = Distinct()
         for part in slices(inputs, len(tokenizer.prompt)):
-            # Every input has a token at least: a list that will not fit is refused before it costs more.
-            self._scheduler.check_room(num_tokens + len(inputs) - len(tokens), tenant)
-            items = await tokenizer.tokens_async(part, first=len(tokens))
-            num_tokens += sum(item.num_tokens for item in items)
-            tokens += items
+            # A list that will not fit is refused before it costs more.
+            self._scheduler.check_room(max(1, distinct.num_tokens), tenant)
+            distinct.add(await tokenizer.tokens_async(part, first=len(distinct.inputs)))
         remaining = started + seconds - time.perf_counter()
-        job = self._scheduler.submit(parts.vectors, _sequences(tokens), tenant=tenant, timeout=remaining)
+        job = self._scheduler.submit(parts.vectors, distinct.sequences, tenant=tenant, timeout=remaining)
         await asyncio.wrap_future(job.future)
-        return _embedded(job, tokens, started)
+        return _embedded(job, distinct, started)
 
     def _rows(self, vectors: Sequence[SparseVector], max_active_dims: int | None) -> SparseRows:
         kept = [greatest(vector, max_active_dims) for vector in vectors]
@@ -188,14 +185,10 @@ def greatest(vector: SparseVector, count: int | None) -> SparseVector:
     return SparseVector(vector.indices[places], vector.weights[places])
 
 
-def _sequences(tokens: list[Tokens]) -> list[TokenSequence]:
-    """What is run; an input without tokens is not."""
-    return [TokenSequence(item.ids) for item in tokens if item.ids]
-
-
-def _embedded(job: Job[Any], tokens: list[Tokens], started: float) -> SparseEmbedded:
+def _embedded(job: Job[Any], distinct: Distinct, started: float) -> SparseEmbedded:
     """The result of a finished job; an input without tokens has no weights."""
-    results = iter(job.results)
     nothing = SparseVector(np.empty(0, np.int32), np.empty(0, np.float32))
-    vectors = [next(results) if item.ids else nothing for item in tokens]
-    return SparseEmbedded(vectors=vectors, tokens=tokens, **outcome.stages(job, started))
+    vectors = [nothing if place is None else job.results[place] for place in distinct.places()]
+    return SparseEmbedded(
+        vectors=vectors, tokens=distinct.inputs, hits=distinct.hits, **outcome.stages(job, started)
+    )

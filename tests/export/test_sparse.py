@@ -1,5 +1,6 @@
 """Sparse models: recognised, read, exported, and compared with SparseEncoder.encode."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import HEAD, Manifest, Overrides, Sparse
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import TaskNotSupported
+from embed_onnx.models.options import Options
 from embed_onnx_export import run, sparse_parity
 from embed_onnx_export.errors import ExportError
 
@@ -172,6 +174,21 @@ def test_without_pytorch(saved: Path, tmp_path: Path) -> None:
     assert 0 == done.returncode, done.stderr
     described = manifest.read(tmp_path / "artifacts" / "splade")
     assert "float32 graph" == described.reference
+
+
+def test_equal_texts_are_computed_once(saved: Path) -> None:
+    """Vectors of texts that repeat, empty ones among them, are those of each alone."""
+    export(saved / "splade")
+    inputs = [TEXTS[0], TEXTS[1], TEXTS[0], "", TEXTS[1]]
+    with Model.load(saved / "artifacts" / "splade") as model:
+        together = model.embed_sparse_now(inputs, Options(zeros=True))
+        in_turn = asyncio.run(model.embed_sparse(inputs, Options(zeros=True)))
+        alone = [model.embed_sparse_now([text], Options(zeros=True)) for text in inputs]
+    for vectors in (together.vectors, in_turn.vectors):
+        for vector, other in zip(vectors, alone, strict=True):
+            assert np.array_equal(other.vectors[0].indices, vector.indices)
+            assert np.array_equal(other.vectors[0].weights, vector.weights)
+    assert together.num_tokens == sum(each.num_tokens for each in alone)
 
 
 def test_it_makes_no_dense_vectors(saved: Path) -> None:
