@@ -119,6 +119,22 @@ def scoring_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sparse_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a models.txt and its artifacts: a small embedder, and a sparse model."""
+    folder = tmp_path_factory.mktemp("sparse") / "home"
+    shutil.copytree(kept.sparse(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sparse_server(sparse_home: Path) -> Iterator[Server]:
+    with Server([], {}, sparse_home) as started:
+        started.wait_ready()
+        yield started
+        started.stop()
+
+
+@pytest.fixture(scope="session")
 def scoring_server(scoring_home: Path) -> Iterator[Server]:
     with Server([], {}, scoring_home) as started:
         started.wait_ready()

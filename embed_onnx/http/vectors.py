@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -50,6 +51,16 @@ async def encode_all(
         if first:
             await asyncio.sleep(0)
         encoded += encode(vectors[first : first + VECTORS_A_SLICE], wire_type, ranges)
+    return encoded
+
+
+async def encode_values(values: Iterable[Any]) -> list[msgspec.Raw]:
+    """Each of some values as JSON, without holding up the event loop."""
+    encoded: list[msgspec.Raw] = []
+    for place, value in enumerate(values, start=1):
+        if place % VECTORS_A_SLICE == 0:
+            await asyncio.sleep(0)
+        encoded.append(msgspec.Raw(msgspec.json.encode(value)))
     return encoded
 
 

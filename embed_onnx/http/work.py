@@ -18,6 +18,7 @@ from embed_onnx.http.body.inputs import INPUT, Field, Inputs
 from embed_onnx.http.body.options import CutOptions, EmbeddingOptions, TextOptions
 from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest
+from embed_onnx.models import sparse
 from embed_onnx.models.inputs import Item
 from embed_onnx.models.model import Embedded, Model
 from embed_onnx.models.options import Options
@@ -25,6 +26,7 @@ from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.registry import Registry
 from embed_onnx.models.request_pairs import ScoreOptions
 from embed_onnx.models.scoring import Scored
+from embed_onnx.models.sparse import SparseEmbedded
 from embed_onnx.models.tasks import Task
 from embed_onnx.observe.record import Record, Stages
 from embed_onnx.settings import Settings
@@ -91,6 +93,28 @@ async def run(request: ApiRequest, ask: Ask) -> tuple[Manifest, Embedded]:
     manifest, embedded = await perform(request, ask, embed)
     _record(record, embedded)
     return manifest, embedded
+
+
+async def run_sparse(
+    request: ApiRequest, ask: Ask, *, max_active_dims: int | None
+) -> tuple[Model, SparseEmbedded]:
+    """The sparse vectors of a request, of each so many of the greatest weights, and their model.
+
+    Raises:
+        EmbedError: The request is wrong, cannot be served now, or its client went away.
+    """
+    settings: Settings = request.app.state.settings
+    record = current_record(request.scope)
+    sparse.check_active_dims(max_active_dims)
+
+    async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Model, SparseEmbedded]:
+        seconds = settings.request_timeout
+        return model, await model.embed_sparse(items, resolved, tenant=record.key, seconds=seconds)
+
+    model, embedded = await perform(request, ask, embed)
+    _record(record, embedded)
+    vectors = [sparse.greatest(vector, max_active_dims) for vector in embedded.vectors]
+    return model, msgspec.structs.replace(embedded, vectors=vectors)
 
 
 async def score(request: ApiRequest, ask: ScoreAsk) -> tuple[Manifest, Scored]:

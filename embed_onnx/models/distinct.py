@@ -4,7 +4,8 @@ A result does not depend on what else is computed, so it is the same to the bit 
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.models.result_cache import Kind, ModelCache
 from embed_onnx.models.tokenizer import Tokens
+
+Result = TypeVar("Result")
 
 
 class Distinct:
@@ -47,9 +50,7 @@ class Distinct:
 
         An input without tokens has zeros.
         """
-        if self._cache is not None:
-            places = {key: source for key, source in self._sources.items() if isinstance(source, int)}
-            self._cache.put({key: computed[place].tobytes() for key, place in places.items()})
+        self._keep(lambda place: computed[place].tobytes())
         if len(self.sequences) == len(self._places):
             return computed
         results: Vector = np.zeros((len(self._places), computed.shape[-1]), np.float32)
@@ -58,9 +59,28 @@ class Distinct:
                 row[:] = computed[source] if isinstance(source, int) else np.frombuffer(source, np.float32)
         return results
 
-    def places(self) -> list[int | None]:
-        """Where in ``sequences`` each input is, for results that no cache has; None: it has no tokens."""
-        return [source if isinstance(source, int) else None for source in self._places]
+    def each(
+        self,
+        computed: Sequence[Result],
+        pack: Callable[[Result], bytes],
+        unpack: Callable[[bytes], Result],
+        nothing: Result,
+    ) -> list[Result]:
+        """The same of results that are no rows of an array; ``pack`` makes what the cache has of one.
+
+        An input without tokens has ``nothing``.
+        """
+        self._keep(lambda place: pack(computed[place]))
+        return [
+            nothing if source is None else computed[source] if isinstance(source, int) else unpack(source)
+            for source in self._places
+        ]
+
+    def _keep(self, packed: Callable[[int], bytes]) -> None:
+        """Put what was computed into the cache, where there is one."""
+        if self._cache is not None:
+            places = {key: source for key, source in self._sources.items() if isinstance(source, int)}
+            self._cache.put({key: packed(place) for key, place in places.items()})
 
     def _source(self, item: Tokens) -> int | bytes:
         """Where the result of an input comes from."""

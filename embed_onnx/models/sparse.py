@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embed_onnx.artifact.manifest import Manifest
-from embed_onnx.engine.outputs.sparse import SparseVector
+from embed_onnx.engine.outputs.sparse import NOTHING, SparseVector
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models import outcome, tasks
@@ -27,6 +27,7 @@ from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.request_tokenizer import RequestTokenizer
+from embed_onnx.models.result_cache import ModelCache
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import Scheduler
 
@@ -86,6 +87,7 @@ class SparseEncoding:
     manifest: Manifest
     files: ModelFiles
     _scheduler: Scheduler
+    _cache: ModelCache | None
 
     def encode_sparse(
         self, inputs: OneOrMore, *, max_active_dims: int | None = None, **options: Unpack[SparseOptions]
@@ -124,7 +126,7 @@ class SparseEncoding:
         started = time.perf_counter()
         tasks.check(TASK, self.manifest)
         parts = self.files.load()
-        distinct = Distinct()
+        distinct = Distinct(self._cache, "sparse")
         distinct.add(RequestTokenizer(parts.tokenizer, self.manifest, options).tokens(inputs, first=first))
         job = self._scheduler.submit(parts.vectors, distinct.sequences)
         try:
@@ -145,7 +147,7 @@ class SparseEncoding:
         tasks.check(TASK, self.manifest)
         parts = await self.files.load_async()
         tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
-        distinct = Distinct()
+        distinct = Distinct(self._cache, "sparse", tenant)
         for part in slices(inputs, len(tokenizer.prompt)):
             # A list that will not fit is refused before it costs more.
             self._scheduler.check_room(max(1, distinct.num_tokens), tenant)
@@ -154,6 +156,10 @@ class SparseEncoding:
         job = self._scheduler.submit(parts.vectors, distinct.sequences, tenant=tenant, timeout=remaining)
         await asyncio.wrap_future(job.future)
         return _embedded(job, distinct, started)
+
+    def terms(self, indices: Sequence[int]) -> list[str]:
+        """The vocabulary's entries at some places."""
+        return self.files.load().tokenizer.words(indices)
 
     def _rows(self, vectors: Sequence[SparseVector], max_active_dims: int | None) -> SparseRows:
         kept = [greatest(vector, max_active_dims) for vector in vectors]
@@ -186,9 +192,20 @@ def greatest(vector: SparseVector, count: int | None) -> SparseVector:
 
 
 def _embedded(job: Job[Any], distinct: Distinct, started: float) -> SparseEmbedded:
-    """The result of a finished job; an input without tokens has no weights."""
-    nothing = SparseVector(np.empty(0, np.int32), np.empty(0, np.float32))
-    vectors = [nothing if place is None else job.results[place] for place in distinct.places()]
+    """The result of a finished job."""
+    vectors = distinct.each(job.results, _packed, _unpacked, NOTHING)
     return SparseEmbedded(
         vectors=vectors, tokens=distinct.inputs, hits=distinct.hits, **outcome.stages(job, started)
+    )
+
+
+def _packed(vector: SparseVector) -> bytes:
+    """Indices and weights, four bytes each."""
+    return vector.indices.tobytes() + vector.weights.tobytes()
+
+
+def _unpacked(packed: bytes) -> SparseVector:
+    count = len(packed) // 8
+    return SparseVector(
+        np.frombuffer(packed, np.int32, count), np.frombuffer(packed, np.float32, count, offset=4 * count)
     )

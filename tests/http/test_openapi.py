@@ -11,6 +11,7 @@ ERRORS_OF_ALL = {"400", "405", "408", "429", "431", "500"}
 TEI, OLLAMA = {"401", "422", "424"}, {"401"}
 BRIDGED = {
     "/embed": TEI,
+    "/embed_sparse": TEI,
     "/similarity": TEI,
     "/info": TEI,
     "/predict": TEI,
@@ -20,9 +21,10 @@ BRIDGED = {
     "/api/version": OLLAMA,
 }
 """What other dialects answer besides; text-embeddings-inference has 422 and 424 for 400 and 500."""
-ABSENT = {path: {"500"} for path in ("/embed", "/similarity", "/info", "/predict")}
+TEI_PATHS = ("/embed", "/embed_sparse", "/similarity", "/info", "/predict")
+ABSENT = {path: {"500"} for path in TEI_PATHS}
 SHAPES = {
-    **dict.fromkeys(("/embed", "/similarity", "/info", "/predict"), "TeiError"),
+    **dict.fromkeys(TEI_PATHS, "TeiError"),
     "/v2/rerank": "CohereError",
 }
 """Of the errors of a path, where they are not OpenAI's."""

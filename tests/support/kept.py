@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from harness import CLASSIFIER, MINILM, RERANKER, ROOT, SMALL, run
+from harness import CLASSIFIER, MINILM, RERANKER, ROOT, SMALL, SPARSE, run
 
 CACHE = ROOT / ".cache" / "tests"
 SOURCES = (
@@ -69,6 +69,11 @@ def scoring() -> Path:
     return folder(_scoring)
 
 
+def sparse() -> Path:
+    """A folder with a models.txt and its artifacts: a small embedder, and a sparse model."""
+    return folder(_sparse)
+
+
 def export(folder: Path, models: str) -> None:
     """Write a models.txt, and export what it lists, in a process of its own."""
     (folder / "models.txt").write_text(models)
@@ -110,6 +115,14 @@ def _scoring(folder: Path) -> None:
         f"./checkpoint  name={SMALL}\n./pairs  name={RERANKER}  alias=rerank-v3.5\n"
         f"./labels  name={CLASSIFIER}\n",
     )
+
+
+def _sparse(folder: Path) -> None:
+    import small_models  # it loads torch, as above
+
+    small_models.save(folder / "checkpoint", default_prompt="document")
+    small_models.save_sparse(folder / "splade")
+    export(folder, f"./checkpoint  name={SMALL}\n./splade  name={SPARSE}  alias=splade-v3\n")
 
 
 def _remove_old(cache: Path, current: str) -> None:

@@ -23,6 +23,10 @@ class SparseVector(msgspec.Struct, frozen=True):
     weights: Vector
 
 
+NOTHING = SparseVector(np.empty(0, np.int32), np.empty(0, np.float32))
+"""The vector without weights."""
+
+
 class SparseFinish:
     """A ``Finish`` to sparse vectors; ``head`` gives what weights are made of."""
 
@@ -32,8 +36,7 @@ class SparseFinish:
 
     def empty(self, count: int) -> list[SparseVector]:
         """Room for so many."""
-        nothing = SparseVector(np.empty(0, np.int32), np.empty(0, np.float32))
-        return [nothing] * count
+        return [NOTHING] * count
 
     def __call__(self, states: States, pack: Sequence[TokenSequence]) -> list[SparseVector]:
         """The sparse vectors of a pack's sequences.

@@ -2,12 +2,13 @@
 
 from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.errors import OPENAI
-from embed_onnx.http.openai import azure, embeddings, models, tokenize
+from embed_onnx.http.openai import azure, embeddings, models, sparse, tokenize
 
 DIALECT = Dialect(
     errors=OPENAI,
     handlers=(
         embeddings.create_embeddings,
+        sparse.create_sparse_embeddings,
         tokenize.tokenize,
         models.list_models,
         models.describe_model,

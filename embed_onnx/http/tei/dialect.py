@@ -1,7 +1,7 @@
 """The dialect of text-embeddings-inference: all of its routes that are served."""
 
 from embed_onnx.http.dialect import Dialect
-from embed_onnx.http.tei import embed, info, scores
+from embed_onnx.http.tei import embed, info, scores, sparse
 from embed_onnx.http.tei.errors import ERRORS
 
 DIALECT = Dialect(
@@ -10,6 +10,7 @@ DIALECT = Dialect(
         embed.similarity,
         embed.root_methods,
         embed.embed_at_root,
+        sparse.embed_sparse,
         info.info,
         scores.rerank,
         scores.predict,

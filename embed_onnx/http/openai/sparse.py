@@ -1,0 +1,138 @@
+"""Sparse vectors in OpenAI's manner, on a route of this server's own: no API of theirs has any."""
+
+import time
+import uuid
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import post
+from litestar.enums import RequestEncodingType
+from litestar.openapi.spec import Example
+from litestar.params import Body
+from msgspec import UNSET, Meta, UnsetType
+
+from embed_onnx.http import vectors, work
+from embed_onnx.http.answers import Usage
+from embed_onnx.http.body import inputs
+from embed_onnx.http.body.options import TextOptions
+from embed_onnx.http.body.scoring import ModelName
+from embed_onnx.http.errors import OPENAI
+from embed_onnx.http.request import ApiRequest
+from embed_onnx.http.work import Ask
+from embed_onnx.models.model import Model
+from embed_onnx.models.sparse import SparseEmbedded
+from embed_onnx.settings import Settings
+
+SPARSE_BODY = Body(
+    media_type=RequestEncodingType.JSON,
+    examples=[Example(value={"input": ["Hello", "world"], "prompt_name": "document"})],
+)
+
+INTEGERS = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+NUMBERS = {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}}
+
+
+class SparseRequest(TextOptions, frozen=True, kw_only=True):
+    """POST /v1/sparse_embeddings."""
+
+    input: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A text, a list of texts, or token ids of the model's own.",
+            extra_json_schema={"extra": inputs.schema()},
+        ),
+    ]
+    model: ModelName = None
+    max_active_dims: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="So many of a text's greatest weights; left out: all."),
+    ] = None
+    return_terms: Annotated[
+        bool | None, Meta(description="`true`: each vector has the vocabulary's entries of its indices.")
+    ] = None
+    user: Annotated[str | None, Meta(description="Accepted and ignored.")] = None
+
+
+class SparseEmbedding(msgspec.Struct, frozen=True, kw_only=True):
+    """One input's vector, in the form in which Qdrant takes it: the weights of some entries."""
+
+    object: Annotated[Literal["sparse_embedding"], Meta(description="Always `sparse_embedding`.")] = (
+        "sparse_embedding"
+    )
+    index: Annotated[int, Meta(description="The place of the input in the request.")]
+    indices: Annotated[
+        msgspec.Raw,
+        Meta(description="Entries of the vocabulary, ascending.", extra_json_schema={"extra": INTEGERS}),
+    ]
+    values: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="Their weights, all above zero, at the same places.",
+            extra_json_schema={"extra": NUMBERS},
+        ),
+    ]
+    terms: Annotated[
+        list[str] | UnsetType, Meta(description="The entries' texts, with `return_terms`; else left out.")
+    ] = UNSET
+    num_tokens: Annotated[int, Meta(description="Tokens that the model has read, special tokens included.")]
+    truncated: Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")] = (
+        UNSET
+    )
+
+
+class SparseResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """``data`` keeps the order of ``input``."""
+
+    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    data: Annotated[list[SparseEmbedding], Meta(description="The vectors, in the order of `input`.")]
+    model: Annotated[str, Meta(description="The name of the model that made them.")]
+    entries: Annotated[int, Meta(description="How many entries the vocabulary has.")]
+    usage: Annotated[Usage, Meta(description="Tokens of the whole request.")]
+    id: Annotated[str, Meta(description="A new one for each answer.")]
+    created: Annotated[int, Meta(description="Unix time in seconds.")]
+
+
+@post(
+    "/v1/sparse_embeddings",
+    status_code=200,
+    tags=["embeddings"],
+    responses=OPENAI.responses(401, 404, 413, 415, 503),
+    summary="Make sparse vectors of texts",
+)
+async def create_sparse_embeddings(
+    data: Annotated[SparseRequest, SPARSE_BODY], request: ApiRequest
+) -> SparseResponse:
+    """The weights that a sparse model, such as SPLADE, gives to entries of its vocabulary for each input."""
+    settings: Settings = request.app.state.settings
+    ask = Ask(
+        task="embed_sparse",
+        model=data.model,
+        input=data.input,
+        options=data,
+        empty_inputs=settings.empty_texts,
+    )
+    model, embedded = await work.run_sparse(request, ask, max_active_dims=data.max_active_dims)
+    return SparseResponse(
+        data=await _items(model, embedded, terms=bool(data.return_terms)),
+        model=model.manifest.name,
+        entries=model.manifest.sparse.entries,
+        usage=Usage.of(embedded.num_tokens),
+        id=str(uuid.uuid4()),
+        created=int(time.time()),
+    )
+
+
+async def _items(model: Model, embedded: SparseEmbedded, *, terms: bool) -> list[SparseEmbedding]:
+    indices = await vectors.encode_values(vector.indices.tolist() for vector in embedded.vectors)
+    values = await vectors.encode_values(vector.weights.tolist() for vector in embedded.vectors)
+    return [
+        SparseEmbedding(
+            index=index,
+            indices=indices[index],
+            values=values[index],
+            terms=model.terms(embedded.vectors[index].indices.tolist()) if terms else UNSET,
+            num_tokens=tokens.num_tokens,
+            truncated=tokens.truncated or UNSET,
+        )
+        for index, tokens in enumerate(embedded.tokens)
+    ]
