@@ -17,8 +17,9 @@ from litestar.types import Message, Receive, Send
 
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import EmbedError, InferenceFailed, InvalidRequest, SetupError, Unavailable
-from embed_onnx.http import cohere, docs, keys, operations, record, vllm
+from embed_onnx.http import docs, keys, operations, record, vllm
 from embed_onnx.http.admission import Admission
+from embed_onnx.http.cohere import dialect as cohere
 from embed_onnx.http.errors import OPENAI, ErrorShape
 from embed_onnx.http.keys import Keys
 from embed_onnx.http.ollama import dialect as ollama

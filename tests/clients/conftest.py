@@ -59,3 +59,16 @@ def expected(minilm: Model) -> np.ndarray:
 def expected_8(minilm: Model) -> np.ndarray:
     """The same with 8 dimensions."""
     return minilm.encode(TEXTS, dimensions=8)
+
+
+@pytest.fixture(scope="session")
+def expected_by_type(minilm: Model) -> dict[str, np.ndarray]:
+    """The same in every type, under the names of Cohere's, Voyage's and Mistral's clients."""
+    ranges = minilm.ranges()
+    return {
+        "float": minilm.encode(TEXTS),
+        "int8": minilm.encode(TEXTS, dtype="int8", ranges=ranges),
+        "uint8": minilm.encode(TEXTS, dtype="uint8", ranges=ranges),
+        "binary": minilm.encode(TEXTS, dtype="binary"),
+        "ubinary": minilm.encode(TEXTS, dtype="ubinary"),
+    }

@@ -26,6 +26,9 @@ def outcomes(drive: Drive) -> Outcomes:
         "litellm_proxy",
         "nvidia_nim",
         "voyage",
+        "cohere",
+        "cohere_async",
+        "mistral",
         "jina_ai",
     ],
 )
@@ -33,9 +36,14 @@ def test_vectors(outcomes: Outcomes, expected: np.ndarray, provider: str) -> Non
     assert np.array_equal(expected, outcomes[provider].vectors)
 
 
-@pytest.mark.parametrize("provider", ["openai_dimensions", "voyage_dimensions"])
+@pytest.mark.parametrize("provider", ["openai_dimensions", "voyage_dimensions", "cohere_dimensions"])
 def test_dimensions(outcomes: Outcomes, expected_8: np.ndarray, provider: str) -> None:
     assert np.array_equal(expected_8, outcomes[provider].vectors)
+
+
+@pytest.mark.parametrize("provider", ["cohere_int8", "voyage_int8"])
+def test_int8(outcomes: Outcomes, expected_by_type: dict[str, np.ndarray], provider: str) -> None:
+    assert np.array_equal(expected_by_type["int8"], outcomes[provider].vectors)
 
 
 def test_similarity(outcomes: Outcomes, expected: np.ndarray) -> None:

@@ -130,4 +130,4 @@ def test_routes_that_send_float32_alone(client: httpx.Client) -> None:
     answer = client.post("/embed", json={"inputs": "x", "output_dtype": "int8"})
 
     assert 422 == answer.status_code
-    assert "POST /v1/embeddings takes output_dtype" in answer.json()["error"]
+    assert "POST /v1/embeddings takes it as output_dtype" in answer.json()["error"]

@@ -25,7 +25,7 @@ TEI_PATHS = ("/embed", "/embed_sparse", "/similarity", "/info", "/predict")
 ABSENT = {path: {"500"} for path in TEI_PATHS}
 SHAPES = {
     **dict.fromkeys(TEI_PATHS, "TeiError"),
-    "/v2/rerank": "CohereError",
+    **dict.fromkeys(("/v2/rerank", "/v1/embed", "/v2/embed"), "CohereError"),
 }
 """Of the errors of a path, where they are not OpenAI's."""
 

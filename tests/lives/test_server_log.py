@@ -20,12 +20,25 @@ from embed_onnx.observe.logs import LINES_WAITING
 MARKER = "xyzzymarker"
 JSON = {"content-type": "application/json"}
 
+OF_A_PROXY = {
+    **{f"x-openwebui-user-{name}": MARKER for name in ("name", "id", "email", "role")},
+    "x-openwebui-chat-id": MARKER,
+    "x-litellm-end-user-id": MARKER,
+    "user-agent": MARKER,
+}
+"""Headers by which a proxy says whose request it is."""
 ANSWERED = {
     "embed": {"input": [MARKER, f"{MARKER} {MARKER}"], "user": MARKER},
     "embed-base64": {"input": MARKER, "encoding_format": "base64", "unknown": MARKER},
     "prompt": {"input": MARKER, "prompt": MARKER},
     "surrogate": {"input": f"{MARKER}\ud800"},
     "cut": {"input": f"{MARKER} " * 500},
+    "words-of-a-proxy": {
+        "input": MARKER,
+        "safety_identifier": MARKER,
+        "metadata": {MARKER: MARKER},
+        "provider": {"order": [MARKER]},
+    },
 }
 REFUSED = {
     "wrong-type": {"input": {MARKER: MARKER}},
@@ -97,7 +110,7 @@ def test_no_line_has_a_text_of_a_user(serve: Callable[..., Server], log_format: 
     server = serve("--log-format", log_format, "--max-body", "200000")
     for path in ("/v1/embeddings", "/embeddings", "/tokenize"):
         for fields in ANSWERED.values():
-            assert 200 == post(server, path, fields).status_code
+            assert 200 == post(server, path, fields, **OF_A_PROXY).status_code
         for fields in REFUSED.values():
             if path != "/tokenize" or "model" in fields:
                 assert 400 <= post(server, path, fields).status_code < 500, fields
@@ -112,8 +125,12 @@ def test_no_line_has_a_text_of_a_user(serve: Callable[..., Server], log_format: 
     raw(server, f"{MARKER} / HTTP/1.1\r\n\r\n".encode())
     raw(server, f"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: zz{MARKER}\r\n\r\n".encode())
 
+    for fields in ({"texts": [MARKER]}, {"texts": [MARKER], "input_type": MARKER}, {MARKER: MARKER}):
+        post(server, "/v1/embed", fields, **OF_A_PROXY)
+
     log = server.stop()
     assert log.count("/v1/embeddings 200") == len(ANSWERED)
+    assert log.count("/v1/embed 200") == 1
     assert MARKER not in log
 
 

@@ -98,7 +98,7 @@ def embed(url: str, **fields: object) -> httpx.Response:
     return WEB.post(
         f"{url}/v1/embeddings?q={MARKER}",
         json={"input": [MARKER, f"{MARKER} {MARKER}"], **fields},
-        headers={"traceparent": f"00-{TRACE}-{PARENT}-01"},
+        headers={"traceparent": f"00-{TRACE}-{PARENT}-01", "x-openwebui-user-email": MARKER},
     )
 
 
@@ -132,7 +132,7 @@ def test_spans_of_a_request_and_its_stages(serve: Callable[..., Server], collect
 
 
 def test_no_text_of_a_user_is_sent(serve: Callable[..., Server], collector: Collector) -> None:
-    """Neither inputs nor paths, queries and model names, whether a request succeeds or fails."""
+    """Neither inputs nor headers, paths, queries and model names, whether a request succeeds or fails."""
     server = serve(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     embed(server.url)
     embed(server.url, model=MARKER)

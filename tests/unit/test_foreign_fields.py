@@ -80,6 +80,11 @@ def refusal(fields: dict[str, Any], kind: type[msgspec.Struct] = wire.EmbeddingR
         pytest.param({"truncate": "none"}, {"truncate": "NONE"}, id="word-in-small-letters"),
         pytest.param({"foo": 1, "metadata": {"a": [None]}, "request_id": "x"}, {}, id="unknown"),
         pytest.param({"x" * 5000: 1}, {}, id="a-long-name"),
+        pytest.param(
+            {"safety_identifier": "a", "provider": {"order": ["x"]}, "priority": 1, "service_tier": "auto"},
+            {},
+            id="of-a-proxy",
+        ),
     ],
 )
 def test_what_it_means(fields: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -215,7 +220,9 @@ def test_each_route_knows_its_own_fields() -> None:
         refusal({"inputs": "a", "embedding_type": "base64"}, tei.TeiRequest)
     )
     for name in ("output_dtype", "embedding_type", "precision"):
-        assert "this route sends float32" in str(refusal({"inputs": "a", name: "int8"}, tei.TeiRequest))
+        assert "POST /v1/embeddings takes it as output_dtype" in str(
+            refusal({"inputs": "a", name: "int8"}, tei.TeiRequest)
+        )
         assert {} == read({"inputs": "a", name: "float"}, tei.TeiRequest)
     assert {} == read({"inputs": "a", "encoding_format": "float", "user": "me"}, tei.TeiRequest)
     assert "send the texts as prompt" in str(refusal({"model": "m", "input": "a"}, ollama.EmbeddingsRequest))

@@ -28,7 +28,7 @@ NESTED_BYTES = 65_536
 """Of such an object; each of its fields becomes an object of ours."""
 VALUE_LENGTH = 80
 """How much of a value an error repeats."""
-TEXTS = ("input", "inputs", "prompt")
+TEXTS = ("texts", "input", "inputs", "prompt")
 """Fields that hold the texts; the first of them that a route has counts."""
 LONG_WORDS = tuple(word for word in WORDS if len(word) >= WORD_LENGTH)
 """Those that are recognised when misspelt."""

@@ -152,13 +152,15 @@ def _spellings(kind: Any) -> dict[str, dict[bytes, msgspec.Raw]]:
 
 
 def _words(kind: inspect.Type) -> Iterator[str]:
-    """The words that a type takes, as in JSON but without quotes, if it takes words."""
+    """The words that a type takes, or a list of it, as in JSON but without quotes, if it takes words."""
     if isinstance(kind, inspect.Metadata):
         yield from _words(kind.type)
+    if isinstance(kind, inspect.ListType):
+        yield from _words(kind.item_type)
     if isinstance(kind, inspect.LiteralType):
         yield from map(str, kind.values)
     if isinstance(kind, inspect.UnionType) and any(
-        isinstance(each, inspect.LiteralType) for each in kind.types
+        isinstance(each, (inspect.LiteralType, inspect.ListType)) for each in kind.types
     ):
         for each in kind.types:
             yield from ("true", "false") if isinstance(each, inspect.BoolType) else _words(each)

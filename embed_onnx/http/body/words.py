@@ -85,7 +85,7 @@ TASKS = {
     "task_type_unspecified": None,
 }
 ONE_TYPE = "send one of these"
-FLOAT32 = "this route sends float32; POST /v1/embeddings takes output_dtype"
+FLOAT32 = "POST /v1/embeddings takes it as output_dtype, and POST /v2/embed as embedding_types"
 TEXTS_ALONE = "only texts are embedded here"
 DENSE = "each text has one dense vector here"
 NO_PREFIX = "send the whole prefix as prompt, or the name of one of the model's prompts as prompt_name"

@@ -89,6 +89,35 @@ def voyage_dimensions() -> list[list[float]]:
     return embed(f"voyage/{MODEL}", f"{VERSIONED}/embeddings", dimensions=8)
 
 
+def cohere() -> list[list[float]]:
+    """It sends ``search_document`` where no kind of text is named."""
+    return embed(f"cohere/{MODEL}", f"{URL}/v2/embed")
+
+
+def cohere_dimensions() -> list[list[float]]:
+    return embed(f"cohere/{MODEL}", f"{URL}/v2/embed", dimensions=8)
+
+
+def cohere_int8() -> list[list[float]]:
+    """``encoding_format`` is what LiteLLM calls the types."""
+    return embed(f"cohere/{MODEL}", f"{URL}/v2/embed", encoding_format="int8")
+
+
+async def cohere_async() -> list[list[float]]:
+    response = await litellm.aembedding(
+        f"cohere/{MODEL}", TEXTS, api_base=f"{URL}/v1/embed", api_key=KEY, input_type="search_query"
+    )
+    return vectors(response)
+
+
+def mistral() -> list[list[float]]:
+    return embed(f"mistral/{MODEL}", VERSIONED)
+
+
+def voyage_int8() -> list[list[float]]:
+    return embed(f"voyage/{MODEL}", f"{VERSIONED}/embeddings", output_dtype="int8")
+
+
 def jina_ai() -> list[list[float]]:
     return embed(f"jina_ai/{MODEL}", VERSIONED)
 
@@ -163,6 +192,12 @@ if __name__ == "__main__":
         nvidia_nim,
         voyage,
         voyage_dimensions,
+        cohere,
+        cohere_async,
+        cohere_dimensions,
+        cohere_int8,
+        mistral,
+        voyage_int8,
         jina_ai,
         unknown_model,
         wrong_key,

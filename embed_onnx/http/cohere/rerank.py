@@ -1,4 +1,4 @@
-"""Cohere's wire for ranks, of which Jina, vLLM, LiteLLM and others have the first version."""
+"""Its ranks, of which Jina, vLLM, LiteLLM and others have the first version."""
 
 from typing import Annotated
 
@@ -9,18 +9,12 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 
 from embed_onnx.http import ranking
-from embed_onnx.http.dialect import Dialect
-from embed_onnx.http.errors import OPENAI, ErrorShape
+from embed_onnx.http.cohere.answers import ERRORS, ApiVersion
+from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.ranking import EXAMPLE, RerankRequest, RerankResponse
 from embed_onnx.http.request import ApiRequest
 
 RERANK_BODY = Body(media_type=RequestEncodingType.JSON, examples=[Example(value=EXAMPLE)])
-
-
-class ApiVersion(msgspec.Struct, frozen=True):
-    """The version of Cohere's API."""
-
-    version: str = "2"
 
 
 class BilledUnits(msgspec.Struct, frozen=True):
@@ -40,15 +34,6 @@ class CohereResponse(RerankResponse, frozen=True, kw_only=True):
     """POST /v2/rerank."""
 
     meta: Meta = Meta()
-
-
-class CohereError(msgspec.Struct, frozen=True):
-    """Every error on its second version's route."""
-
-    message: str
-
-
-ERRORS = ErrorShape(body=CohereError, write=lambda err, _: CohereError(str(err)))
 
 
 @post(
@@ -78,6 +63,3 @@ async def rerank_v2(data: Annotated[RerankRequest, RERANK_BODY], request: ApiReq
     """The same, with what Cohere's clients read besides."""
     answer = await ranking.answer(request, data, data.query, data.documents)
     return CohereResponse(**msgspec.structs.asdict(answer))
-
-
-DIALECT = Dialect(handlers=(rerank, rerank_v2), errors=OPENAI)

@@ -1,0 +1,1 @@
+"""Cohere's wire, of which others have the first version of its ranks."""
