@@ -18,6 +18,7 @@ from sklearn.metrics import ndcg_score
 from embed_onnx import Model
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.engine.vectors import normalize
 from embed_onnx_export import artifact
 from embed_onnx_export.checkpoint import sources
 from embed_onnx_export.graph import int8
@@ -98,6 +99,45 @@ def test_artifacts_are_scored_as_they_are_served(
     assert row.megabytes * 1e6 == (workshop / "artifacts/team/tiny/model.onnx").stat().st_size
 
 
+def test_types_of_numbers_are_scored_as_they_are_served(
+    workshop: Path, datasets_folder: Path, int8_card: Card
+) -> None:
+    """Of this artifact: int8 in its own ranges, bits by their Hamming distance."""
+    task = datasets.read_retrieval(datasets_folder / "task")
+    rows = {row.dtype: row for row in int8_card.types}
+    recalls = {}
+    with Model.load(workshop / "artifacts/team/tiny") as model:
+        for dtype in rows:
+            ranges = model.ranges() if dtype in ("int8", "uint8") else None
+            queries, documents = (
+                model.encode(texts, prompt_name=prompt, dtype=dtype, ranges=ranges)
+                for texts, prompt in ((task.queries, "query"), (task.documents, "document"))
+            )
+            if dtype == "ubinary":
+                distances = np.unpackbits(queries[:, None] ^ documents[None], axis=2).sum(axis=2)
+            else:
+                first, second = (normalize(stored.astype(np.float32)) for stored in (queries, documents))
+                distances = -first @ second.T
+            ranked = np.argsort(distances, axis=1, kind="stable")[:, :10]
+            recalls[dtype] = scores.recall(ranked, task.gains)
+
+    assert ["float32", "float16", "int8", "uint8", "ubinary"] == list(rows)
+    assert [128, 64, 32, 32, 4] == [row.bytes for row in rows.values()]
+    assert recalls == pytest.approx({dtype: row.scores.recall for dtype, row in rows.items()})
+    assert int8_card.artifacts["int8"].scores[0] == rows["float32"].scores
+    assert rows["ubinary"].scores.neighbours < rows["int8"].scores.neighbours
+
+
+def test_an_artifact_without_ranges(int8_card: Card) -> None:
+    """One of an older version: what it can be sent as, and the way out."""
+    others = [row for row in int8_card.types if row.dtype not in ("int8", "uint8")]
+
+    text = report_text.markdown(replace(int8_card, types=others))
+
+    assert "This artifact has no ranges for int8 and uint8: export it again." in text
+    assert "| binary and ubinary, by Hamming distance | 4 |" in text
+
+
 def test_both_precisions_are_side_by_side(int8_card: Card) -> None:
     """float32 is the original; int8 is near it; each has a speed and a size."""
     assert ("int8", None, {"float32", "int8"}) == (
@@ -151,7 +191,9 @@ def test_a_new_artifact_has_no_old_report(workshop: Path, tmp_path: Path) -> Non
     export_all([entry], tmp_path / "artifacts", force=True)
     folder = tmp_path / "artifacts/team/tiny"
 
-    assert {"model.onnx", "tokenizer.json", "manifest.json"} == {path.name for path in folder.iterdir()}
+    assert {"model.onnx", "tokenizer.json", "ranges.json", "manifest.json"} == {
+        path.name for path in folder.iterdir()
+    }
     assert not card.exists(folder)
 
 
@@ -172,9 +214,10 @@ def test_a_report_where_int8_is_refused(
     assert "these and others made up" == written.measured.neighbours
     assert written.artifacts["float32"].scores[0].neighbours > 0.99
     assert artifact.up_to_date(entry, sources.find(entry), tmp_path / "only") is not None
-    assert ["manifest.json", "model.onnx", "report.json", "report.md", "tokenizer.json"] == sorted(
-        file.name for file in (tmp_path / "only").iterdir()
-    )
+    assert {path.name for path in (tmp_path / "only").iterdir()} == {
+        *("manifest.json", "model.onnx", "ranges.json", "tokenizer.json"),
+        *("report.json", "report.md"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -212,7 +255,8 @@ def test_the_report_begins_with_what_to_pick(workshop: Path, int8_card: Card) ->
     assert text.startswith("# Report card of team/tiny\n\n**Pick ")
     assert "|  | original in PyTorch | float32 | int8, this artifact |" in text
     assert f"| Spearman x 100, pairs.csv | {100 * int8_card.original.scores[0].spearman:.2f} |" in text
-    assert 3 == page.count("<table>")
+    assert "| int8, in the artifact's ranges | 32 |" in text
+    assert 4 == page.count("<table>")
     assert 1 == page.count("<svg ") == page.count("</svg>")
     assert "&lt;" not in page.split("<svg")[1].split("</svg>")[0]
     assert "`embed-onnx report team/tiny --sts pairs.csv --beir task`" in text

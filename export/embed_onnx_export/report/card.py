@@ -7,6 +7,7 @@ import msgspec
 
 from embed_onnx import files
 from embed_onnx.artifact.manifest import Parity, Precision, Record
+from embed_onnx.engine.dtypes import DType
 from embed_onnx_export.report.environment import Machine
 
 REPORT, DATA = "report.md", "report.json"
@@ -117,14 +118,29 @@ class Row(Way, frozen=True, kw_only=True):
     scores: list[Scores]
 
 
-class Card(Report, frozen=True, kw_only=True):
-    """The report card of an embedder."""
+class Smaller(Record, frozen=True, kw_only=True):
+    """This artifact's vectors in another type of numbers, of so many bytes each.
 
-    format: int = 2
+    They are compared as they are: int8 and uint8 by the similarity of their numbers, bits by their distance.
+    """
+
+    dtype: DType
+    bytes: int
+    scores: Scores
+
+
+class Card(Report, frozen=True, kw_only=True):
+    """The report card of an embedder.
+
+    ``types`` begin with float32, and are without those that take ranges where the artifact has none.
+    """
+
+    format: int = 3
     model: Facts
     measured: Measured
     original: Row
     artifacts: dict[Precision, Row]
+    types: list[Smaller]
 
 
 def exists(folder: Path) -> bool:

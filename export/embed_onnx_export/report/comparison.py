@@ -12,7 +12,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import torch
 
-from embed_onnx.artifact.manifest import SHORT_TOKENS, Manifest, Precision, model_bytes
+from embed_onnx.artifact.manifest import RANGES, SHORT_TOKENS, Manifest, Precision, model_bytes
+from embed_onnx.engine import dtypes
+from embed_onnx.engine.dtypes import DType, Ranges
 from embed_onnx.models.model import Model
 from embed_onnx.system import cpu
 from embed_onnx_export import parity, similarity
@@ -20,7 +22,7 @@ from embed_onnx_export.checkpoint.original import Original, load_original
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.progress import Show
 from embed_onnx_export.report import environment, measure, texts, timing
-from embed_onnx_export.report.card import Card, Facts, Measured, Row
+from embed_onnx_export.report.card import Card, Facts, Measured, Row, Smaller
 from embed_onnx_export.report.datasets import Datasets
 from embed_onnx_export.report.measure import Embed, Scorer, Vectors
 from embed_onnx_export.report.timing import Run
@@ -69,6 +71,7 @@ def card_of(subject: Subject, data: Datasets, show: Show) -> Card:
         speeds = timing.speeds(bare, timed, num_tokens)
         lengths = measure.num_tokens(this, work.texts["bare"])
         long = parity.counted(lengths, SHORT_TOKENS, subject.manifest)
+        ranges = this.ranges() if RANGES in subject.manifest.sha256 else None
     show("scoring")
     scorer = Scorer(data, work, vectors[ORIGINAL], _similarity(original))
     rows = {}
@@ -98,7 +101,26 @@ def card_of(subject: Subject, data: Datasets, show: Show) -> Card:
         ),
         original=rows.pop(ORIGINAL),
         artifacts={name: rows[name] for name in subject.folders},
+        types=_types(vectors[subject.manifest.precision], ranges, scorer),
     )
+
+
+def _types(vectors: Vectors, ranges: Ranges | None, scorer: Scorer) -> list[Smaller]:
+    """The same vectors in every type of numbers, scored; binary has the bits of ubinary."""
+    dimensions = next(iter(vectors.values())).shape[1]
+    names: list[DType] = [
+        name
+        for name in dtypes.NUMPY
+        if name != "binary" and (ranges is not None or name not in dtypes.RANGED)
+    ]
+    return [
+        Smaller(
+            dtype=name,
+            bytes=dtypes.width(name, dimensions) * dtypes.NUMPY[name].itemsize,
+            scores=scorer.score(measure.in_type(vectors, name, ranges), dimensions),
+        )
+        for name in names
+    ]
 
 
 def _engines(

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 import transformers
 
+from embed_onnx.engine import dtypes
+from embed_onnx.engine.dtypes import DType, Ranges
 from embed_onnx.engine.vectors import normalize
 from embed_onnx.models.model import Model
 from embed_onnx.models.options import Options
@@ -111,6 +113,21 @@ def in_steps(
         parts.append(run(part))
         advance(len(part))
     return np.concatenate(parts)[np.argsort(order)]
+
+
+def in_type(vectors: Vectors, dtype: DType, ranges: Ranges | None) -> Vectors:
+    """Vectors as their numbers are when they are compared in a type: of bits, -1 and 1.
+
+    So that products of bits are in the order of Hamming distances.
+    """
+    return {kind: _compared(rows, dtype, ranges) for kind, rows in vectors.items()}
+
+
+def _compared(rows: Floats, dtype: DType, ranges: Ranges | None) -> Floats:
+    stored = dtypes.convert(rows, dtype, ranges if dtype in dtypes.RANGED else None)
+    if dtype == "ubinary":
+        stored = 2 * np.unpackbits(stored, axis=-1, count=rows.shape[1]).astype(np.int8) - 1
+    return stored.astype(np.float32)
 
 
 class Scorer:

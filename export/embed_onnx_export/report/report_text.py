@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from embed_onnx.artifact.manifest import SHORT_TOKENS, Fidelity
+from embed_onnx.engine.dtypes import DType
 from embed_onnx_export.report import histogram, sections
 from embed_onnx_export.report.card import Card, Row, Scores
 from embed_onnx_export.report.markdown import literal, table
@@ -20,6 +21,15 @@ FORMULAS = (
 )
 NAMES = {"spearman": "Spearman", "ndcg": "nDCG@10", "recall": "recall@10"}
 
+TYPES: dict[DType, str] = {
+    "float32": "float32",
+    "float16": "float16",
+    "int8": "int8, in the artifact's ranges",
+    "uint8": "uint8, compared without taking 128 away",
+    "ubinary": "binary and ubinary, by Hamming distance",
+}
+NO_RANGES = " This artifact has no ranges for int8 and uint8: export it again."
+
 
 def markdown(card: Card) -> str:
     """The whole report."""
@@ -31,6 +41,8 @@ def markdown(card: Card) -> str:
         _data(card),
         "## Fewer dimensions",
         _cuts(card),
+        "## Smaller numbers",
+        _types(card),
         "## The model",
         _model(card),
         "## How it was measured",
@@ -125,8 +137,7 @@ def _data(card: Card) -> str:
 def _cuts(card: Card) -> str:
     """What is lost with fewer dimensions, by the original and by this artifact."""
     pairs = list(zip(card.original.scores, card.artifacts[card.precision].scores, strict=True))
-    labels = {"neighbours": "nearest ten, %", **{name: f"{label} x 100" for name, label in NAMES.items()}}
-    present = {name: column for name, column in labels.items() if getattr(pairs[0][0], name) is not None}
+    present = _columns(pairs[0][0])
     lines = [
         [
             str(expected.dimensions),
@@ -141,6 +152,27 @@ def _cuts(card: Card) -> str:
     )
     head = ["dimensions", "bytes as float32", *present.values()]
     return f"{words}\n\n{table(head, lines, numbers=True)}"
+
+
+def _columns(measured: Scores) -> dict[str, str]:
+    """The scores that were measured, by the name of their field, as a table calls them."""
+    labels = {"neighbours": "nearest ten, %", **{name: f"{label} x 100" for name, label in NAMES.items()}}
+    return {name: column for name, column in labels.items() if getattr(measured, name) is not None}
+
+
+def _types(card: Card) -> str:
+    """What is lost with smaller numbers, by this artifact."""
+    present = _columns(card.types[0].scores)
+    lines = [
+        [TYPES[row.dtype], f"{row.bytes:,}", *(points(getattr(row.scores, name)) for name in present)]
+        for row in card.types
+    ]
+    absent = "" if any(row.dtype == "int8" for row in card.types) else NO_RANGES
+    words = (
+        f"Vectors of {card.precision} as `output_dtype` has them in a request. Neighbours are those that the "
+        f"original finds in float32.{absent}"
+    )
+    return f"{words}\n\n{table(['type', 'bytes', *present.values()], lines, numbers=True)}"
 
 
 def _model(card: Card) -> str:
