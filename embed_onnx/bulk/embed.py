@@ -5,7 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -25,8 +25,10 @@ from embed_onnx.models.model import Model
 from embed_onnx.models.options import Options
 from embed_onnx.settings import Settings
 
+RangesOf = Literal["rows", "model"]
+"""Of int8 and uint8: the ranges of the first rows, or the artifact's own, which a server has as well."""
 CALIBRATION_ROWS = 4096
-"""Rows, of the first, over which the ranges of int8 are taken."""
+"""Rows, of the first, over which ranges are taken."""
 CALIBRATION_BLOCKS = 1024
 """Blocks to look for them in, so that a file of bad records does not fill the memory."""
 
@@ -39,6 +41,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     prompt_name: str | None = None
     dimensions: int | None = None
     dtype: DType = "float32"
+    ranges: RangesOf = "rows"
 
 
 class EmbedPlan(Plan, frozen=True, kw_only=True):
@@ -47,6 +50,7 @@ class EmbedPlan(Plan, frozen=True, kw_only=True):
     prompt: str
     dimensions: int
     dtype: DType
+    ranges: RangesOf = "rows"
     truncate: bool
     literal_special_tokens: bool = False
 
@@ -54,7 +58,8 @@ class EmbedPlan(Plan, frozen=True, kw_only=True):
 class EmbedMeta(Meta, frozen=True, kw_only=True):
     """Of a result of vectors.
 
-    ``ranges`` [2, dimensions] are those of int8, taken over the first ``calibration_rows``.
+    ``ranges`` [2, dimensions] are those of int8 and uint8, taken over the first ``calibration_rows``, or the
+    artifact's, and ``calibration_rows`` is None.
     """
 
     prompt: str
@@ -71,9 +76,10 @@ def embed_texts(texts: Sequence[str], choice: Choice) -> None:
         SetupError: The model's artifact is not there, a text is empty, or the dtype takes ranges.
         InvalidRequest: A text or an option is wrong.
     """
-    if choice.dtype in dtypes.RANGED:
+    if choice.dtype in dtypes.RANGED and choice.ranges == "rows":
         raise SetupError(
-            f"{choice.dtype} takes ranges over many texts; embed a file, or choose another --dtype"
+            f"{choice.dtype} takes ranges over many texts; embed a file, or choose --ranges model or another "
+            "--dtype"
         )
     for number, text in enumerate(texts, start=1):
         if reason := fault(text):
@@ -86,7 +92,7 @@ def embed_texts(texts: Sequence[str], choice: Choice) -> None:
         columns=[],
         tokens=[item.num_tokens for item in result.tokens],
         truncated=[item.truncated for item in result.tokens],
-        values=dtypes.convert(result.vectors, choice.dtype),
+        values=dtypes.convert(result.vectors, choice.dtype, result.ranges),
     )
     sys.stdout.buffer.writelines(writer.encode(rows))
 
@@ -109,6 +115,7 @@ def _engine(choice: Choice) -> Iterator[tuple[Model, Options, int]]:
             prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
             dimensions=choice.dimensions,
             truncate=choice.settings.truncate,
+            ranged=choice.dtype in dtypes.RANGED and choice.ranges == "model",
         )
         model.embed_now(["a"], options)
         yield model, options, lanes
@@ -117,15 +124,16 @@ def _engine(choice: Choice) -> Iterator[tuple[Model, Options, int]]:
 @contextlib.contextmanager
 def _work(inputs: Inputs, choice: Choice) -> Iterator["_Embedding"]:
     with _engine(choice) as (model, options, lanes):
-        yield _Embedding(model, options, lanes, _plan(inputs, model, options, choice.dtype))
+        yield _Embedding(model, options, lanes, _plan(inputs, model, options, choice))
 
 
-def _plan(inputs: Inputs, model: Model, options: Options, dtype: DType) -> EmbedPlan:
+def _plan(inputs: Inputs, model: Model, options: Options, choice: Choice) -> EmbedPlan:
     return EmbedPlan(
         **run.plan_fields(inputs, model),
         prompt=prompts.resolve(model.manifest, options),
         dimensions=options.dimensions or model.manifest.dense.dimensions,
-        dtype=dtype,
+        dtype=choice.dtype,
+        ranges=choice.ranges,
         truncate=options.truncate,
         literal_special_tokens=model.files.literal_special_tokens,
     )
@@ -156,12 +164,15 @@ class _Embedding:
         return run.result(block, isolated.failures, isolated.outcome.vectors, isolated.outcome.tokens)
 
     def prepare(self, results: Iterator[Result], state: State) -> Iterator[Result]:
-        """The same results, of int8 once the ranges have been taken over the first of them.
+        """The same results, of int8 and uint8 once there are ranges: the artifact's, or of the first of them.
 
         Raises:
             SetupError: There is one vector in all.
         """
         if self.plan.dtype not in dtypes.RANGED or state.ranges is not None:
+            return results
+        if self.plan.ranges == "model":
+            state.ranges = self._model.ranges(dimensions=self.plan.dimensions).tolist()
             return results
         return _calibrated(results, state)
 

@@ -11,7 +11,7 @@ from embed_onnx.errors import SetupError
 
 DTYPES = ("float32", "float16", "int8", "uint8", "binary", "ubinary")
 RANGED = ("int8", "uint8")
-OF_MODEL = ("model", "prompt_name", "dimensions", "dtype")
+OF_MODEL = ("model", "prompt_name", "dimensions", "dtype", "ranges")
 OF_FILES = (*bulk_options.OF_FILES, "field")
 
 
@@ -29,6 +29,13 @@ OF_FILES = (*bulk_options.OF_FILES, "field")
 @click.option("--prompt-name", help="One of the model's prompts, put before each text.")
 @click.option("--dimensions", type=int, help="Cut vectors to this length and normalise again.")
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Of a number.")
+@click.option(
+    "--ranges",
+    type=click.Choice(("rows", "model")),
+    default="rows",
+    show_default=True,
+    help="Of int8 and uint8: those of the first rows, or the model's own, as a server has them.",
+)
 @bulk_options.of_output
 @options.of_settings(
     *("artifacts", "models", "threads", "kernels", "truncate", "literal_special_tokens", "cache_bytes")
@@ -63,9 +70,10 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
     if output is None:
         embed_texts(texts, choice)
         return
-    if output == STDOUT and choice.dtype in RANGED:
+    if output == STDOUT and choice.dtype in RANGED and choice.ranges == "rows":
         raise SetupError(
-            f"{choice.dtype} is stored with its ranges; name a file with --output, or choose another --dtype"
+            f"{choice.dtype} is stored with its ranges; name a file with --output, or choose --ranges model "
+            "or another --dtype"
         )
     files = bulk_options.find(inputs, output, of_files, field=of_files["field"] or FIELD)
     meta = embed_files(files, Target(output=output, **of_output), choice)

@@ -125,7 +125,26 @@ def test_exit_codes(home: Path, tmp_path: Path) -> None:
     assert {".meta.json"} == beside(tmp_path / "out.jsonl")  # the rejects of the run before are gone
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "ubinary"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_the_ranges_of_the_model(embed: Embed, small: Model, tmp_path: Path, dtype: str) -> None:
+    """What a file holds is what a server sends, for one text as for many."""
+    texts, ranges = texts_of(30), small.ranges(dimensions=20)
+    for number in (1, 30):
+        meta = embed(
+            write_lines(tmp_path / "in.txt", texts[:number]),
+            tmp_path / f"{number}.npy",
+            dtype=dtype,
+            ranges="model",
+            dimensions=20,
+        )
+
+        expected = small.encode(texts[:number], dtype=dtype, ranges=ranges, dimensions=20)
+        assert np.array_equal(expected, np.load(tmp_path / f"{number}.npy"))
+        assert np.array_equal(ranges, np.array(meta.ranges, np.float32))
+        assert meta.calibration_rows is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint8", "binary", "ubinary"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_dtypes_are_those_of_sentence_transformers(
     embed: Embed, small: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, dtype: str
@@ -147,7 +166,7 @@ def test_dtypes_are_those_of_sentence_transformers(
     assert np.array_equal(expected, actual)
     if kind != ".jsonl":
         assert expected.dtype == actual.dtype
-    if dtype == "int8":
+    if dtype in ("int8", "uint8"):
         assert meta.calibration_rows == 512  # whole blocks
         assert np.array_equal(dtypes.ranges(vectors[:512]), np.array(meta.ranges, np.float32))
     else:
@@ -171,16 +190,19 @@ def test_texts_of_the_command_line(
 ) -> None:
     selection = Settings(artifacts=home / "artifacts", models=home / "models.txt")
     choice = Choice(settings=selection, model=SMALL, dtype="ubinary")
+    ranged = msgspec.structs.replace(choice, dtype="int8", ranges="model")
 
     embed_texts(["one", "two"], choice)
+    embed_texts(["one", "two"], ranged)
     with pytest.raises(SetupError, match="text 1: the text is not valid UTF-8; leave it out"):
         embed_texts(["\udcff"], choice)
     sys.stdout.flush()
 
     lines = [json.loads(line) for line in io.BytesIO(capfdbinary.readouterr().out)]
-    assert [0, 1] == [line["index"] for line in lines]
-    expected = quantize_embeddings(small.encode(["one", "two"]), "ubinary")
-    assert expected.tolist() == [line["embedding"] for line in lines]
+    assert [0, 1] * 2 == [line["index"] for line in lines]
+    bits = quantize_embeddings(small.encode(["one", "two"]), "ubinary")
+    int8 = small.encode(["one", "two"], dtype="int8", ranges=small.ranges())
+    assert [*bits.tolist(), *int8.tolist()] == [line["embedding"] for line in lines]
 
 
 def test_a_half_is_embedded_as_over_http(embed: Embed, small: Model, tmp_path: Path) -> None:

@@ -200,7 +200,9 @@ def test_weights_of_more_than_two_gigabytes_lie_in_a_second_file(
     result = tmp_path / "artifacts" / name
     actual = manifest.read(result)
     manifest.verify(actual, result)
-    assert {"model.onnx", "model.onnx.data", "tokenizer.json", "manifest.json"} == set(actual.sha256)
+    assert {"model.onnx", "model.onnx.data", "tokenizer.json", "ranges.json", "manifest.json"} == set(
+        actual.sha256
+    )
     assert set(actual.sha256) == {path.name for path in result.iterdir()}
     assert (result / "model.onnx.data").stat().st_size > 20_000
     assert actual.float32_bytes > 100_000

@@ -183,7 +183,7 @@ def test_the_manifest_says_where_each_module_runs(workshop: Path) -> None:
         actual.head,
         actual.output.normalize,
     )
-    assert {"head.onnx", "model.onnx", "tokenizer.json", "manifest.json"} == set(actual.sha256)
+    assert {"head.onnx", "model.onnx", "tokenizer.json", "ranges.json", "manifest.json"} == set(actual.sha256)
 
 
 def test_a_damaged_head_is_found(workshop: Path, tmp_path: Path) -> None:
