@@ -16,32 +16,14 @@ from embed_onnx.observe.metrics import Load, Metrics
 
 FOLDER = Path(__file__).with_suffix("")
 MEDIA_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
-FILES = (
-    "index.html",
-    "page.css",
-    "icon.svg",
-    "page.js",
-    "api.js",
-    "code.js",
-    "compare.js",
-    "copy.js",
-    "dom.js",
-    "form.js",
-    "heatmap.js",
-    "key.js",
-    "load.js",
-    "map.js",
-    "order.js",
-    "rank.js",
-    "report.js",
-    "vectors.js",
-)
+FILES = sorted(path.name for path in FOLDER.iterdir() if path.suffix in MEDIA_TYPES)
 HEADERS = {
     # The page runs, loads and calls nothing but this server, and no string becomes markup.
     "content-security-policy": "; ".join(
         [
             "default-src 'none'",
             "script-src 'self'",
+            "worker-src 'self'",
             "style-src 'self'",
             "img-src 'self'",
             "connect-src 'self'",
@@ -49,7 +31,7 @@ HEADERS = {
             "form-action 'none'",
             "frame-ancestors 'none'",
             "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
+            "trusted-types worker",  # the policy of maths.js, which gives one address
         ]
     ),
     "referrer-policy": "no-referrer",

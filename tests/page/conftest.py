@@ -18,12 +18,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
-    """Open the page with options of the browser's context, by default on the server for all tests."""
+    """Open a view with options of the browser's context, by default on the server for all tests."""
     contexts = []
 
-    def open_page(url: str = server.url, **options: Any) -> Visit:
+    def open_page(url: str = server.url, view: str = "compare", **options: Any) -> Visit:
         contexts.append(browser.new_context(**options))
-        return Visit(contexts[-1], url)
+        return Visit(contexts[-1], f"{url}/#{view}")
 
     yield open_page
     for context in contexts:

@@ -58,11 +58,11 @@ def test_shown_curl_does_the_same(visit: Callable[..., Visit], client: httpx.Cli
     seen.embed(AWKWARD)
 
     done = subprocess.run([shell, "-c", seen.texts("#curl")[0]], capture_output=True, check=True)
-    answer = client.post("/v1/embeddings", json=seen.sent()[0]).json()
+    answer = client.post("/v1/embeddings", json=seen.sent()[0] | {"encoding_format": "float"}).json()
     assert answer["data"] == json.loads(done.stdout)["data"]
 
 
-@pytest.mark.parametrize("name", ["curl", "python"])
+@pytest.mark.parametrize("name", ["curl", "python", "javascript"])
 def test_copying(visit: Callable[..., Visit], name: str) -> None:
     seen = visit(permissions=["clipboard-read", "clipboard-write"])
     seen.embed(AWKWARD)

@@ -111,10 +111,13 @@ def test_by_keyboard(visit: Callable[..., Visit]) -> None:
     seen.embed(TEXTS)
     seen.page.get_by_role("link", name="API docs").focus()
     reached = []
-    for _ in range(10):
+    for _ in range(17):
         seen.page.keyboard.press("Tab")
         reached.append(
             seen.page.evaluate("() => document.activeElement.id || document.activeElement.textContent")
         )
 
-    assert ["texts", "model", "prompt", "dimensions", "embed", "heat", "tokens", "Copy"] == reached[:8]
+    views = ["Search", "Compare texts", "Compare models", "Models"]
+    form = ["open", "examples", "texts", "model", "prompt", "dimensions", "send"]
+    results = ["heat", "copy-vectors", "Save JSON", "Save CSV", "Save npy", "vectors"]
+    assert [*views, *form, *results] == reached

@@ -32,7 +32,7 @@ DASH = "\N{EN DASH}"
 @pytest.fixture
 def seen(visit: Callable[..., Visit], scoring_server: Server) -> Visit:
     """The view, on a server of an embedder, a reranker and a classifier."""
-    return visit(f"{scoring_server.url}/#rank")
+    return visit(scoring_server.url, "rank")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_scores_with_bars(seen: Visit, api: httpx.Client) -> None:
         "(cells) => cells.map((cell) => cell.querySelector('i').offsetWidth / cell.clientWidth)"
     )
     assert bars == pytest.approx([each["relevance_score"] for each in results], abs=0.02)
-    assert seen.texts("#rank-status")[0].startswith("Ranked 5 documents in ")
+    assert seen.texts("#status")[0].startswith("Ranked 5 texts in ")
     assert [RERANKER, "5"] == seen.texts("#rank-figures dd")[:2]
     assert ["tokenize", "queue", "infer", "network and browser"] == seen.texts("#rank-timings dt")
 
@@ -84,7 +84,7 @@ def test_what_moved_since_retrieval(seen: Visit, api: httpx.Client) -> None:
     marks = [f"▲up {move}" if move > 0 else f"▼down {-move}" if move else DASH for move in moves]
     assert marks == seen.texts("#reranked-list .moved")
     assert any(moves)
-    assert re.match(rf"{sum(map(bool, moves))} documents? moved; ", seen.texts("#order-note")[0])
+    assert re.match(rf"{sum(map(bool, moves))} texts? moved; ", seen.texts("#order-note")[0])
     roles = [(body["prompt_name"], len(body["input"])) for body in seen.sent()]
     assert [("document", 5), ("query", 1)] == roles
 
@@ -115,46 +115,50 @@ def test_views(seen: Visit) -> None:
     expect(seen.page.get_by_label("Reranker")).to_be_enabled()
     assert [RERANKER] == seen.texts("#reranker option")
     assert [SMALL, "None"] == seen.texts("#embedder option")
-    expect(seen.page.get_by_role("link", name="Rank documents")).to_have_attribute("aria-current", "page")
+    expect(seen.page.get_by_role("link", name="Rerank")).to_have_attribute("aria-current", "page")
     seen.page.get_by_role("link", name="Compare texts").click()
     assert [SMALL] == seen.texts("#model option")
     seen.embed(["one", "two"])
     assert (2, 2) == seen.cosines().shape
     seen.page.go_back()
 
-    expect(seen.page.get_by_label("Query")).to_be_visible()
-    expect(seen.page.get_by_label("Texts, one a line")).to_be_hidden()
+    expect(seen.page.get_by_label("Reranker")).to_be_visible()
+    expect(seen.page.get_by_label("Prompt")).to_be_hidden()
 
 
 def test_a_server_that_only_ranks(visit: Callable[..., Visit], scoring_home: Path, tmp_path: Path) -> None:
     (tmp_path / RERANKER).symlink_to(scoring_home / "artifacts" / RERANKER)
     with Server(["--artifacts", str(tmp_path)], {}, tmp_path) as server:
         server.wait_ready()
-        seen = visit(server.url)
+        seen = visit(server.url, "search")
         seen.rank(QUERY, DOCUMENTS)
 
         assert 5 == len(seen.texts("#reranked-list .text"))
         expect(seen.page.get_by_label("Beside the order of")).to_be_hidden()
-        expect(seen.page.get_by_role("navigation", name="What the page does")).to_be_hidden()
+        assert ["Rerank", "Models"] == seen.texts("#views a:not([hidden])")
         assert [] == seen.complaints
 
 
 def test_a_server_that_does_not_rank(visit: Callable[..., Visit], server: Server) -> None:
-    """The address of the other view shows the one that there is."""
-    seen = visit(f"{server.url}/#rank")
-    seen.embed(["one"])
+    """The address of the absent view shows the first one that there is."""
+    seen = visit(server.url, "rank")
+    seen.search("one", ["two"])
 
-    expect(seen.page.get_by_role("link", name="Rank documents")).to_be_hidden()
-    expect(seen.page.get_by_label("Query")).to_be_hidden()
+    expect(seen.page.get_by_role("link", name="Rerank")).to_be_hidden()
+    expect(seen.page.get_by_label("Reranker")).to_be_hidden()
 
 
 @pytest.mark.parametrize(
     ("query", "documents", "field", "sentence"),
     [
-        pytest.param(" ", ["a"], "Query", "There is no query yet: type what the documents are", id="query"),
-        pytest.param("a", ["", " "], "Documents, one a line", "There is no document yet", id="documents"),
+        pytest.param(" ", ["a"], "Query", "There is no query yet: type what the texts are", id="query"),
+        pytest.param("a", ["", " "], "Texts, one a line", "The texts are empty", id="documents"),
         pytest.param(
-            "a", ["b"] * 2049, "Documents, one a line", "Documents has 2049 items and at most 2048", id="many"
+            "a",
+            ["b"] * 2049,
+            "Texts, one a line",
+            "There are 2,049 texts and this page takes 2,048",
+            id="many",
         ),
     ],
 )
@@ -163,11 +167,11 @@ def test_bad_input(seen: Visit, query: str, documents: list[str], field: str, se
     seen.page.get_by_label("Beside the order of").select_option(label="None")
     seen.rank(query, documents)
 
-    assert seen.texts("#rank-error")[0].startswith(sentence)
+    assert seen.texts("#error")[0].startswith(sentence)
     assert "true" == seen.page.get_by_label(field).get_attribute("aria-invalid")
-    expect(seen.page.locator("#rank-answer")).to_be_hidden()
+    expect(seen.page.locator("#rank-view .answer")).to_be_hidden()
     seen.rank(QUERY, DOCUMENTS)
-    assert [""] == seen.texts("#rank-error")
+    assert [""] == seen.texts("#error")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl is installed")
@@ -178,7 +182,7 @@ def test_the_shown_code_does_the_same(
     monkeypatch.setenv("EMBED_ONNX_API_KEY", KEY)
     with Server(["--api-keys", KEY], {}, scoring_home) as server:
         server.wait_ready()
-        seen = visit(f"{server.url}/#rank")
+        seen = visit(server.url, "rank")
         seen.page.get_by_label("Key", exact=True).fill(KEY)
         seen.page.keyboard.press("Enter")
         seen.rank(QUERY, AWKWARD)
@@ -195,18 +199,25 @@ def test_the_shown_code_does_the_same(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_of_a_ranking(visit: Callable[..., Visit], scoring_server: Server, scheme: str) -> None:
-    seen = visit(f"{scoring_server.url}/#rank", color_scheme=scheme)
+    seen = visit(scoring_server.url, "rank", color_scheme=scheme)
     seen.rank(QUERY, DOCUMENTS)
 
     paper = seen.colours("body", "backgroundColor")
-    for selector in (".views a", "#rank h3", "#rank th", "#rank .index", "#rank .value", "#rank .moved span"):
+    for selector in (
+        ".views a",
+        "#rank-view h3",
+        "#rank-view th",
+        "#rank-view .index",
+        "#rank-view .value",
+        "#rank-view .moved span",
+    ):
         assert contrast(paper, seen.colours(selector, "color")).min() >= 4.5, selector
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_a_ranking_on_narrow_screens(visit: Callable[..., Visit], scoring_server: Server, width: int) -> None:
     """The page never scrolls sideways, and the two orders stand one above the other."""
-    seen = visit(f"{scoring_server.url}/#rank", viewport={"width": width, "height": 740}, has_touch=True)
+    seen = visit(scoring_server.url, "rank", viewport={"width": width, "height": 740}, has_touch=True)
     seen.rank(QUERY, ["a" * 300, *DOCUMENTS])
 
     wide, room = seen.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")

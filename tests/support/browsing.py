@@ -32,6 +32,10 @@ SCALE = """(heats) => {
     });
   });
 }"""
+PASTE = """(field, text) => {
+  field.value = text;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
 
 
 @contextlib.contextmanager
@@ -71,18 +75,26 @@ class Visit:
         expect(self.page.get_by_label("Model")).to_be_enabled()
         if texts is not None:
             self.type(texts)
-        self.page.get_by_role("button", name="Embed").click()
+        self.page.get_by_role("button", name="Embed", exact=True).click()
         self.settle()
 
     def rank(self, query: str | None = None, documents: list[str] | None = None) -> None:
         """The same in the view that ranks."""
         expect(self.page.get_by_label("Reranker")).to_be_enabled()
+        self.send("Rank", query, documents)
+
+    def search(self, query: str | None = None, texts: list[str] | None = None) -> None:
+        """The same in the view that searches."""
+        expect(self.page.get_by_label("Model")).to_be_enabled()
+        self.send("Search", query, texts)
+
+    def send(self, button: str, query: str | None, texts: list[str] | None) -> None:
         if query is not None:
             self.page.get_by_label("Query").fill(query)
-        if documents is not None:
-            self.page.get_by_label("Documents, one a line").fill("\n".join(documents))
-        self.page.get_by_role("button", name="Rank").click()
-        self.page.wait_for_selector("#rank-results:not([aria-busy])")
+        if texts is not None:
+            self.type(texts)
+        self.page.get_by_role("button", name=button, exact=True).click()
+        self.settle()
 
     def settle(self) -> None:
         self.page.wait_for_selector("#results:not([aria-busy])")
@@ -124,6 +136,4 @@ def contrast(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def paste(seen: Visit, texts: list[str]) -> None:
     """Put in many texts at once: typing thousands of lines takes a browser minutes."""
-    seen.page.get_by_label("Texts, one a line").evaluate(
-        "(field, text) => { field.value = text; field.dispatchEvent(new Event('input')); }", "\n".join(texts)
-    )
+    seen.page.get_by_label("Texts, one a line").evaluate(PASTE, "\n".join(texts))

@@ -1,71 +1,126 @@
-/* The last request, as code to copy. */
+/* What a view did, as programs to copy: for a shell, for Python, and for JavaScript. */
 
 import { address } from "./api.js";
+import { curl, javascript, list, literal, openai, pythonKey } from "./programs.js";
 
-// Invisible, or taken for the end of a line: written as escapes, which JSON and Python share.
-const UNSEEN = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+const EMBEDDINGS = "v1/embeddings";
 
-/** A shell command. A here-document holds any JSON as it is: nothing in it is expanded, and its end is on no line. */
-export function curl(path, body, withKey) {
-  return [
-    `curl --silent --show-error ${quoted(address(path))} \\`,
-    ...(withKey ? ['  --header "Authorization: Bearer $EMBED_ONNX_API_KEY" \\'] : []),
-    "  --header 'Content-Type: application/json' \\",
-    "  --data-binary @- <<'JSON'",
-    literal(body, 2),
-    "JSON",
-  ].join("\n");
-}
+const titled = (shell, python, script, library = "openai") => ({
+  curl: ["curl", shell],
+  python: [`Python, with ${library}`, python],
+  javascript: ["JavaScript", script],
+});
 
-/** The same through OpenAI's client, which requests base64 by itself. */
-export function python(body, withKey) {
-  const { model, input, dimensions, encoding_format: _, ...extra } = body;
-  const call = [
-    `model=${literal(model)},`,
-    "input=[",
-    ...input.map((text) => `    ${literal(text)},`),
-    "],",
-    ...(dimensions === undefined ? [] : [`dimensions=${dimensions},`]),
-    ...(Object.keys(extra).length ? [`extra_body=${literal(extra)},`] : []),
-  ];
-  return [
-    ...(withKey ? ["import os", ""] : []),
-    "from openai import OpenAI",
-    "",
-    `client = OpenAI(base_url=${literal(address("v1"))}, api_key=${withKey ? 'os.environ["EMBED_ONNX_API_KEY"]' : '"unused"'})`,
+/** Programs for the body of a request for embeddings, which give `vectors`. */
+export function ofEmbeddings(body, withKey) {
+  const { model, input, dimensions, ...extra } = body;
+  const python = [
+    ...openai(withKey),
     "response = client.embeddings.create(",
-    ...call.map((line) => `    ${line}`),
+    `    model=${literal(model)},`,
+    ...list("    input=", input),
+    ...(dimensions === undefined ? [] : [`    dimensions=${dimensions},`]),
+    ...(Object.keys(extra).length ? [`    extra_body=${literal(extra)},`] : []),
     ")",
     "vectors = [item.embedding for item in response.data]",
-  ].join("\n");
+  ];
+  const script = [
+    ...javascript(EMBEDDINGS, withKey),
+    `const { data } = await post(${literal(body, 2)});`,
+    "const vectors = data.map((item) => item.embedding);",
+  ];
+  return titled(curl(EMBEDDINGS, body, withKey), python.join("\n"), script.join("\n"));
 }
 
-/** A rank by an HTTP client, as OpenAI's has none. */
-export function pythonOfRank(body, withKey) {
-  return [
+/** Programs that search texts for a query, which give `hits`: the place and the cosine of each text, the nearest first. */
+export function ofSearch({ model, query, texts }, withKey) {
+  const bodies = [
+    { model, input: texts, prompt_name: "document" },
+    { model, input: [query], prompt_name: "query" },
+  ];
+  const python = [
+    ...openai(withKey, ["import numpy as np"]),
+    ...list("texts = ", texts, "]"),
+    "",
+    "",
+    "def embed(texts, prompt_name):",
+    '    extra = {"prompt_name": prompt_name}',
+    `    response = client.embeddings.create(model=${literal(model)}, input=texts, extra_body=extra)`,
+    "    vectors = np.array([item.embedding for item in response.data])",
+    "    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)",
+    "",
+    "",
+    'vectors = embed(texts, "document")  # keep them: another query needs only its own',
+    `cosines = vectors @ embed([${literal(query)}], "query")[0]`,
+    'hits = [(int(place), float(cosines[place])) for place in np.argsort(-cosines, kind="stable")]',
+    "for place, cosine in hits[:10]:",
+    '    print(f"{cosine:.2f}  {texts[place]}")',
+  ];
+  const script = [
+    ...javascript(EMBEDDINGS, withKey),
+    "async function embed(input, prompt_name) {",
+    `  const { data } = await post({ model: ${literal(model)}, input, prompt_name });`,
+    "  return data.map(({ embedding }) => {",
+    "    const length = Math.hypot(...embedding);",
+    "    return embedding.map((value) => value / length);",
+    "  });",
+    "}",
+    "",
+    `const texts = ${literal(texts, 2)};`,
+    'const vectors = await embed(texts, "document"); // keep them: another query needs only its own',
+    `const [query] = await embed([${literal(query)}], "query");`,
+    "const cosines = vectors.map((vector) => vector.reduce((sum, value, at) => sum + value * query[at], 0));",
+    "const hits = [...cosines.entries()].sort((one, other) => other[1] - one[1]);",
+    "for (const [place, cosine] of hits.slice(0, 10)) console.log(cosine.toFixed(2), texts[place]);",
+  ];
+  const shell = bodies.map((body) => curl(EMBEDDINGS, body, withKey));
+  return titled(shell.join("\n"), python.join("\n"), script.join("\n"));
+}
+
+/** Programs that embed texts by two models, which give `vectors` by model. */
+export function ofModels({ models, texts }, withKey) {
+  const body = (model) => ({ model, input: texts, prompt_name: "document" });
+  const python = [
+    ...openai(withKey),
+    ...list("texts = ", texts, "]"),
+    "vectors = {}",
+    'extra = {"prompt_name": "document"}',
+    `for model in ${literal(models)}:`,
+    "    response = client.embeddings.create(model=model, input=texts, extra_body=extra)",
+    "    vectors[model] = [item.embedding for item in response.data]",
+  ];
+  const script = [
+    ...javascript(EMBEDDINGS, withKey),
+    `const texts = ${literal(texts, 2)};`,
+    "const vectors = {};",
+    `for (const model of ${literal(models)}) {`,
+    '  const { data } = await post({ model, input: texts, prompt_name: "document" });',
+    "  vectors[model] = data.map((item) => item.embedding);",
+    "}",
+  ];
+  const shell = models.map((model) => curl(EMBEDDINGS, body(model), withKey));
+  return titled(shell.join("\n"), python.join("\n"), script.join("\n"));
+}
+
+/** Programs that rank, which give `results`; Python's by an HTTP client, as OpenAI's has no ranks. */
+export function ofRank(body, withKey) {
+  const path = "v1/rerank";
+  const { model, query, documents } = body;
+  const python = [
     ...(withKey ? ["import os", ""] : []),
     "import httpx",
     "",
     "response = httpx.post(",
-    `    ${literal(address("v1/rerank"))},`,
-    ...(withKey ? [`    headers={"Authorization": f"Bearer {os.environ['EMBED_ONNX_API_KEY']}"},`] : []),
+    `    ${literal(address(path))},`,
+    ...(withKey ? [`    headers={"Authorization": f"Bearer {${pythonKey}}"},`] : []),
     "    json={",
-    ...Object.entries(body).flatMap(([name, value]) =>
-      Array.isArray(value)
-        ? [`        ${literal(name)}: [`, ...value.map((text) => `            ${literal(text)},`), "        ],"]
-        : [`        ${literal(name)}: ${literal(value)},`],
-    ),
+    `        "model": ${literal(model)},`,
+    `        "query": ${literal(query)},`,
+    ...list('        "documents": ', documents),
     "    },",
     ")",
     'results = response.raise_for_status().json()["results"]',
-  ].join("\n");
+  ];
+  const script = [...javascript(path, withKey), `const { results } = await post(${literal(body, 2)});`];
+  return titled(curl(path, body, withKey), python.join("\n"), script.join("\n"), "httpx");
 }
-
-/** JSON, whose strings are also Python's. */
-function literal(value, indent) {
-  const escape = (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
-  return JSON.stringify(value, null, indent).replace(UNSEEN, escape);
-}
-
-/** A word of the shell. */
-const quoted = (word) => `'${word.replaceAll("'", "'\\''")}'`;

@@ -31,8 +31,11 @@ export const counted = (count, noun) => `${number(count)} ${noun}${count === 1 ?
 
 /** A number with the separators of English, which the page is written in. */
 export function number(value, digits = 0) {
-  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  formats[digits] ??= new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return formats[digits].format(value);
 }
+
+const formats = []; // by digits, as making one takes longer than using it
 
 /** A cosine with two decimals; never a minus before zero. */
 export const decimal = (value) => number(Math.round(value * 100) / 100 || 0, 2).replace("-", "−");

@@ -1,66 +1,125 @@
-/* A form and its results: one request at a time, of which the last counts; a failure is a sentence below it. */
+/* The form: it does what the current view does, one request at a time, of which the last counts. */
 
 import { Failure } from "./api.js";
-import { find, make, sentence } from "./dom.js";
+import * as choices from "./choices.js";
+import { find, number, sentence } from "./dom.js";
 import { ask } from "./key.js";
 
-/**
- * Let a form send.
- * @param ids Of the `form`, of its `results` and of the `error` below it; `selects`, the first of which is disabled
- *     until the models are known; `fields`, by the names that the API has for them.
- * @param answer Sends what the form holds, under an AbortSignal; gives a function that shows the answer.
- * @returns a function that shows a failure, and takes what to repeat once there is a key.
- */
-export function sending({ form, results, error, selects, fields }, answer) {
-  let running = null; // the AbortController of the request under way
+const shown = new Map(); // by view: the inputs of its results, as JSON
 
-  find(form).addEventListener("submit", (event) => {
+let running = null; // the AbortController of what is under way
+let view = null;
+let ready = null;
+
+/** Let the form send; `models` waits until these are known, and requests them again if that failed. */
+export function start(models) {
+  ready = models;
+  const form = find("form");
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
     run();
   });
-  find(form).addEventListener("keydown", (event) => {
+  form.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();
-    find(form).requestSubmit();
+    form.requestSubmit();
   });
+  form.addEventListener("input", showStale);
+  find("stop").addEventListener("click", () => running?.abort());
+}
 
-  /** Send; a request under way is cancelled. */
-  async function run() {
-    running?.abort();
-    const mine = (running = new AbortController());
-    const current = () => running === mine;
-    find(results).setAttribute("aria-busy", "true");
-    try {
-      const show = await answer(mine.signal);
-      if (!current()) return;
-      showError(null);
-      show();
-      // On a narrow screen the results are below the form, out of sight.
-      if (find(results).getBoundingClientRect().top > window.innerHeight / 2) find(results).scrollIntoView();
-    } catch (err) {
-      if (current()) fail(err, run);
-    } finally {
-      if (current()) find(results).removeAttribute("aria-busy");
+/**
+ * Be the form of a view.
+ * @param name The view's; its results are the element of the id NAME-view, with an .empty and an .answer.
+ * @param module Its `LABEL` of the button; `MODEL`, the id of its choice of a model; `inputs`, which gives what the
+ *     form holds; and `answer`, which sends that, and gives functions that show the answer, a part each.
+ */
+export function serve(name, module) {
+  view = { name, ...module };
+  find("send").textContent = view.LABEL;
+  for (const part of document.querySelectorAll("[data-views]")) {
+    part.hidden = !part.dataset.views.split(" ").includes(name);
+  }
+  find("dimensions").disabled = find("dimensions").closest("[data-views]").hidden; // or it is validated unseen
+  showError(null);
+  showStale();
+}
+
+/** Show a failure, and take what to repeat once there is a key; null removes it. */
+export function fail(err, again) {
+  showError(err);
+  if (err === null) return;
+  if (!(err instanceof Failure)) throw err;
+  choices.showUnknown();
+  if (err.status === 401) ask(err.message, again);
+}
+
+/** Send; what is under way is cancelled. */
+async function run() {
+  running?.abort();
+  const mine = (running = new AbortController());
+  const { name, inputs, answer } = view;
+  setBusy(true);
+  try {
+    await ready();
+    const values = inputs();
+    const steps = await answer(values, { signal: mine.signal, progress: showProgress });
+    if (running !== mine) return;
+    showError(null);
+    find(`${name}-view`).querySelector(".empty").hidden = true;
+    find(`${name}-view`).querySelector(".answer").hidden = false;
+    for (const step of steps) {
+      step();
+      await turn();
+      if (running !== mine) return;
+    }
+    shown.set(name, JSON.stringify(values));
+    showStale();
+    // On a narrow screen the results are below the form, out of sight.
+    if (view.name === name && find("results").getBoundingClientRect().top > window.innerHeight / 2) find("results").scrollIntoView();
+  } catch (err) {
+    if (running !== mine) return;
+    if (err.name === "AbortError") find("status").textContent = "Stopped.";
+    else fail(err, run);
+  } finally {
+    if (running === mine) {
+      running = null;
+      setBusy(false);
     }
   }
+}
 
-  function fail(err, again) {
-    if (!(err instanceof Failure)) {
-      showError(new Failure(`The page has a fault: ${err.message}`));
-      throw err;
-    }
-    showError(err);
-    if (find(selects[0]).disabled) for (const id of selects) find(id).replaceChildren(make("option", {}, "not known"));
-    if (err.status === 401) ask(err.message, again);
-  }
+/** Let the browser draw, and take what the user does, before more is shown. */
+const turn = () => new Promise((resolve) => setTimeout(resolve));
 
-  /** Show a failure's sentence under the form and mark its field; null removes both. */
-  function showError(err) {
-    find(error).hidden = err === null;
-    find(error).textContent = err === null ? "" : sentence(err.message);
-    for (const id of new Set(Object.values(fields))) find(id).removeAttribute("aria-invalid");
-    if (fields[err?.param]) find(fields[err.param]).setAttribute("aria-invalid", "true");
-  }
+/** Say of results that they are of other inputs than the form has now. */
+function showStale() {
+  find("stale-label").textContent = view.LABEL;
+  find("stale").hidden = !shown.has(view.name) || shown.get(view.name) === JSON.stringify(view.inputs());
+}
 
-  return (err, again) => (err === null ? showError(null) : fail(err, again));
+function setBusy(busy) {
+  if (busy) find("results").setAttribute("aria-busy", "true");
+  else find("results").removeAttribute("aria-busy");
+  find("stop").hidden = !busy;
+  find("keys").hidden = busy;
+  find("progress").hidden = true;
+}
+
+function showProgress(done, total) {
+  find("progress").hidden = !done;
+  find("progress-bar").max = total;
+  find("progress-bar").value = done;
+  find("progress-text").textContent = `${number(done)} of ${number(total)} texts`;
+}
+
+/** Show a failure's sentence under the form and mark its field; null removes both. */
+function showError(err) {
+  const fields = { input: "texts", documents: "texts", query: "query", model: view.MODEL, prompt: "prompt" };
+  const field = { ...fields, prompt_name: "prompt", dimensions: "dimensions" }[err?.param];
+  for (const marked of find("form").querySelectorAll("[aria-invalid]")) marked.removeAttribute("aria-invalid");
+  find("error").hidden = err === null;
+  if (err === null) find("error").textContent = "";
+  else find("error").textContent = err instanceof Failure ? sentence(err.message) : `The page has a fault: ${err.message}`;
+  if (field) find(field).setAttribute("aria-invalid", "true");
 }

@@ -1,28 +1,43 @@
 /* A ranking: a table of documents, the best first, with a bar for each value and how far each one moved. */
 
-import { make, number } from "./dom.js";
+import { counted, decimal, make, number } from "./dom.js";
+import { bar, column, cut, showRows, textCell } from "./rows.js";
 
 /**
- * The table of rows `{index, text, value, label, truncated}`, whose values are 0 to 1 where a bar shows them.
+ * Show rows `{index, text, value, label, truncated}` in a place; a bar shows a value of 0 to 1.
  * @param name What the values are.
  * @param before The same documents in an order before, or null.
  */
-export function ordered(rows, name, before = null) {
-  const places = before && new Map(before.map(({ index }, place) => [index, place]));
-  const body = rows.map((row, place) =>
-    make(
-      "tr",
-      {},
-      make("td", { class: "index" }, String(place + 1)),
-      make("td", { class: "text" }, make("div", { title: row.text }, row.text)),
-      ...(before ? [make("td", { class: "moved" }, ...move(places.get(row.index) - place))] : []),
-      make("td", { class: "value" }, row.label, ...cut(row), bar(row.value)),
-    ),
-  );
-  const column = (text, attributes = {}) => make("th", { scope: "col", ...attributes }, text);
+export function showOrder(place, rows, name, before = null) {
+  const places = before && new Map(before.map(({ index }, rank) => [index, rank]));
   const moves = before ? [column("Moved", { class: "moves" })] : [];
-  const head = [column("Rank"), column("Document"), ...moves, column(name)];
-  return make("table", { class: "rows" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
+  const columns = [column("Rank"), column("Text"), ...moves, column(name)];
+  const table = showRows(place, columns, rows.length, (rank) => {
+    const row = rows[rank];
+    return make(
+      "tr",
+      { "data-index": row.index },
+      make("td", { class: "index" }, String(rank + 1)),
+      textCell(row.text),
+      ...(before ? [make("td", { class: "moved" }, ...move(places.get(row.index) - rank))] : []),
+      make("td", { class: "value" }, row.label, ...cut(row.truncated), bar(row.value)),
+    );
+  });
+  table.classList.add("ranking");
+}
+
+/** Texts by their cosines, the nearest first, of equal ones the first; as rows. */
+export function byCosine(texts, cosines) {
+  const rows = texts.map((text, index) => ({ index, text, value: cosines[index], label: decimal(cosines[index]) }));
+  return rows.sort((one, other) => other.value - one.value || one.index - other.index);
+}
+
+/** What another order changed, in words. */
+export function moves(before, after) {
+  const moved = after.filter(({ index }, place) => before[place].index !== index).length;
+  if (!moved) return "The order is the same";
+  const first = before[0].index === after[0].index ? "the same text is first" : "another text is first";
+  return `${counted(moved, "text")} moved; ${first}`;
 }
 
 /** By how many ranks a document rose, or fell if that is below zero. */
@@ -31,12 +46,4 @@ function move(ranks) {
   const [name, arrow] = ranks > 0 ? ["up", "▲"] : ["down", "▼"];
   const sign = make("span", { "aria-hidden": "true" }, arrow);
   return [make("span", { class: name }, sign, make("span", { class: "sr" }, name), ` ${number(Math.abs(ranks))}`)];
-}
-
-const cut = ({ truncated }) => (truncated ? [" ", make("mark", {}, "cut")] : []);
-
-function bar(value) {
-  const line = make("i");
-  line.style.inlineSize = `${Math.min(1, Math.max(0, value)) * 100}%`;
-  return line;
 }

@@ -16,6 +16,12 @@ export function dot(left, right) {
   return sum;
 }
 
+/** The cosine of each vector with one vector. */
+export function cosines(vector, vectors) {
+  const direction = unit(vector);
+  return Float64Array.from(vectors, (each) => dot(direction, unit(each)));
+}
+
 /**
  * The first two principal components of vectors.
  * @returns points, one [x, y] a vector, and the share of the variance that they keep, 0 to 1.
