@@ -13,12 +13,13 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from sentence_transformers import (
     CrossEncoder,
     SentenceTransformer,
+    SparseEncoder,
     export_dynamic_quantized_onnx_model,
     export_optimized_onnx_model,
 )
 
 CPU = {"provider": "CPUExecutionProvider"}
-KINDS = {kind.__name__: kind for kind in (SentenceTransformer, CrossEncoder)}
+KINDS = {kind.__name__: kind for kind in (SentenceTransformer, CrossEncoder, SparseEncoder)}
 
 
 def main(kind: str, checkpoint: str, folder: str) -> None:

@@ -1,0 +1,150 @@
+"""Sparse vectors of documents of mixed lengths and of short queries, by ours and other engines.
+
+    python -m benchmarks.sparse [--rounds N] [--seconds S] [--texts FILE ...]
+
+``python -m benchmarks.peers`` must have run before. The model is a SPLADE of all-MiniLM-L6-v2's size with
+that model's encoder, made here, which weighs about 200 entries of a document as trained ones do. Engines
+and turns are as in ``benchmarks.speed``. Whether an engine computes the same is seen by the cosine of its
+vectors to PyTorch's.
+"""
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import engines, gate, peers, record, stats, texts, turns
+from benchmarks.engines import Engine, Worker
+from embed_onnx_export import similarity
+from embed_onnx_export.report import environment
+
+NAME = "splade-minilm"
+DOCUMENTS, QUERY_WORDS = 200, 6
+ENTRIES = 200
+"""Above zero in a document, so many on average."""
+COMPARED = 20
+ACTIVE = 50
+"""Documents by which the model's bias is set."""
+SENTENCE_BATCH, ONNX_BATCH, FASTEMBED_BATCH = 8, 4, 1
+"""The fastest for mixed lengths: fastembed pads in the order of arrival."""
+INT8 = "model_O3_quantized.onnx"
+
+
+def main() -> None:
+    """Make what is missing, measure, and write results/sparse.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--texts", type=Path, nargs="*", default=[])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's turn; one call at least")
+    gate.add_argument(parser)
+    arguments = parser.parse_args()
+    documents = texts.mixed(arguments.texts, DOCUMENTS)
+    _make(documents)
+
+    here = environment.describe()
+    cells = {f"{DOCUMENTS} documents": documents, "one query": texts.of_words(1, QUERY_WORDS)}
+    with contextlib.ExitStack() as stack:
+        workers = {
+            name: stack.enter_context(Worker(engine))
+            for name, engine in _engines(here.cores, here.instructions).items()
+        }
+        cosines = _agreement(workers, documents[:COMPARED])
+        rows = {cell: _measure(cell, inputs, workers, arguments) for cell, inputs in cells.items()}
+        versions = {name: worker.versions for name, worker in workers.items()}
+    record.write("sparse", {"cells": rows, "cosine": cosines, "engines": versions})
+
+
+def _engines(threads: int, instructions: list[str]) -> dict[str, Engine]:
+    folder = str(peers.files(NAME))
+    preset = "qint8_avx512_vnni" if "avx512_vnni" in instructions else "quint8_avx2"
+    options = {"folder": folder, "threads": threads}
+    pytorch = {"folder": str(peers.checkpoint(NAME)), "threads": threads, "batch": SENTENCE_BATCH}
+    onnx = options | {"batch": ONNX_BATCH, "file": f"onnx/model_{preset}.onnx"}
+    fastembed = options | {"batch": FASTEMBED_BATCH, "file": f"onnx/{INT8}"}
+    artifact = str(peers.artifact(NAME))
+    return {
+        engines.OURS: Engine("sparse_own.py", None, {"artifact": artifact, "threads": threads}),
+        engines.PYTORCH: Engine("sparse_sentence.py", "sentence", pytorch),
+        f"{engines.ONNX} ({preset.partition('_')[2]})": Engine("sparse_sentence.py", "onnx", onnx),
+        "fastembed, int8": Engine("sparse_fastembed.py", "fastembed", fastembed),
+    }
+
+
+def _agreement(workers: dict[str, Worker], documents: list[str]) -> dict[str, float]:
+    """The mean cosine of each engine's vectors to PyTorch's."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vectors.npy"
+        vectors = {name: worker.results(documents, path) for name, worker in workers.items()}
+    original = vectors[engines.PYTORCH]
+    return {name: round(float(similarity.cosines(one, original).mean()), 5) for name, one in vectors.items()}
+
+
+def _measure(
+    cell: str, inputs: list[str], workers: dict[str, Worker], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Quartiles of milliseconds; ``ratio``: how many times as long as ours an engine takes."""
+    taken: dict[str, list[float]] = {name: [] for name in workers}
+    for medians in turns.rounds(workers, inputs, arguments):
+        for name, median in medians.items():
+            taken[name].append(median)
+    rows = {
+        name: {
+            "ms": stats.quartiles(np.array(times) * 1e3),
+            "ratio": stats.quartiles(np.array(times) / np.array(taken[engines.OURS])),
+        }
+        for name, times in taken.items()
+    }
+    print(cell, rows, flush=True)
+    return rows
+
+
+def _make(documents: list[str]) -> None:
+    """Write the checkpoint, the peers' files and the artifact that are not there yet."""
+    home = peers.HOME / "models" / NAME
+    if not peers.checkpoint(NAME).exists():
+        _write_checkpoint(peers.checkpoint(NAME), documents)
+    if not (peers.files(NAME) / "onnx").exists():
+        script = peers.WORKERS / "make_onnx.py"
+        command = [peers.python("onnx"), script, "SparseEncoder", peers.checkpoint(NAME), peers.files(NAME)]
+        subprocess.run(list(map(str, command)), check=True)
+    if not peers.artifact(NAME).exists():
+        line = f'"{peers.checkpoint(NAME).absolute()}" name={NAME} task=sparse'
+        command = [sys.executable, "-m", "embed_onnx", "export", "--model", line]
+        subprocess.run([*map(str, command), "--artifacts", str(home / "artifacts")], check=True)
+
+
+def _write_checkpoint(folder: Path, documents: list[str]) -> None:
+    """The encoder with the embeddings of its words as weights of the scores, lowered by a bias."""
+    import torch
+    from transformers import AutoTokenizer, BertForMaskedLM
+
+    source = str(peers.checkpoint(peers.SMALL))
+    model, tokenizer = BertForMaskedLM.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+    torch.manual_seed(0)
+    width = model.config.hidden_size
+    transform = model.cls.predictions.transform.dense
+    transform.weight.data = torch.eye(width) + 0.02 * torch.randn(width, width)
+    transform.bias.data.zero_()
+    with torch.inference_mode():
+        thresholds = [
+            float(_maxima(model, tokenizer, text).sort(descending=True).values[ENTRIES])
+            for text in documents[:ACTIVE]
+        ]
+    model.cls.predictions.bias.data -= float(np.mean(thresholds))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _maxima(model: Any, tokenizer: Any, text: str) -> Any:
+    """The greatest score of each entry over a text's tokens."""
+    inputs = tokenizer(text, return_tensors="pt", truncation=True, max_length=peers.MAX_TOKENS)
+    return model(**inputs).logits[0].amax(dim=0)
+
+
+if __name__ == "__main__":
+    main()
