@@ -16,6 +16,7 @@ from benchmarks import (
     record,
     rerank_tables,
     scaling_tables,
+    sparse_tables,
     speed_tables,
     summary,
     text_tables,
@@ -58,6 +59,7 @@ def main() -> None:
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
         DOCS / "scaling.md": {"figures": scaling_tables.cost(), "cores": scaling_tables.cores()},
         DOCS / "ray.md": {"figures": on_ray()},
+        DOCS / "sparse.md": {"speed": sparse_tables.speed()},
         DOCS / "rerank.md": {"speed": rerank_tables.speed(), "beside": rerank_tables.beside()},
     }
     pages = {path: _filled(path.read_text(encoding="utf-8"), parts) for path, parts in places.items()}

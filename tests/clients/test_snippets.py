@@ -43,6 +43,13 @@ def test_a_snippet(
     assert expected == client_programs.python(environment, ["-c", code], tmp_path)
 
 
+def test_the_snippet_of_sparse_vectors(sparse_server: Server, tmp_path: Path) -> None:
+    (code,) = snippets("docs/sparse.md", "qdrant_client")
+    code = code.replace("http://127.0.0.1:8000", sparse_server.url)
+
+    assert f"{MONEY}\n" == client_programs.python("qdrant", ["-c", code], tmp_path)
+
+
 def test_versions() -> None:
     """The guides name the versions that are installed."""
     lines = [line for path in REQUIREMENTS.glob("*.txt") for line in path.read_text().splitlines()]
