@@ -14,7 +14,7 @@ FILE = re.compile(r"`(\w[\w./-]*(?:/|\.(?:py|h|cpp|md|yaml|json|conf)))`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 EXAMPLES = {"benchmarks/results/NAME.json"}
 """What a reader would write."""
-IN_ARTIFACTS = {"manifest.json"}
+IN_ARTIFACTS = {"ranges.json", "manifest.json"}
 NOTE_LINES = 72
 """A page."""
 
