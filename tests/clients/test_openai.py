@@ -40,6 +40,17 @@ def test_base64_that_the_caller_decodes(outcomes: Outcomes, expected: np.ndarray
     assert np.array_equal(expected, np.array(decoded))
 
 
+def test_smaller_types(
+    outcomes: Outcomes, expected: np.ndarray, expected_by_type: dict[str, np.ndarray]
+) -> None:
+    """Where the client would read them as float32 they are refused, with the way out."""
+    assert "BadRequestError" in outcomes["int8"].kinds
+    assert "name encoding_format float or, to read the bytes yourself, endianness" in outcomes["int8"].message
+    assert np.array_equal(expected_by_type["int8"], outcomes["int8_as_numbers"].vectors)
+    decoded = [np.frombuffer(base64.b64decode(text), ">f2") for text in outcomes["float16_as_base64"].answer]
+    assert np.array_equal(expected.astype(np.float16), np.array(decoded))
+
+
 def test_dimensions(outcomes: Outcomes, expected_8: np.ndarray) -> None:
     assert np.array_equal(expected_8, outcomes["dimensions"].vectors)
 

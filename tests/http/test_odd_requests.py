@@ -10,7 +10,7 @@ from raw_http import Connection, ask, embed, request
 ROUTES = [
     "/v1/embeddings", "/embeddings", "/tokenize", "/v1/models", "/v1/models/small", "/models", "/health",
     "/ready", "/metrics", "/openapi.json", "/docs", "/docs/files/swagger-ui.css", "/docs/no/such", "/no",
-    "/embed", "/info", "/api/embed", "/api/embeddings", "/api/tags", "/api/version",
+    "/embed", "/v1/embed", "/v2/embed", "/info", "/api/embed", "/api/embeddings", "/api/tags", "/api/version",
 ]  # fmt: skip
 
 

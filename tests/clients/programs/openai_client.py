@@ -41,6 +41,27 @@ def dimensions() -> list[list[float]]:
     return vectors(client().embeddings.create(model=MODEL, input=TEXTS, dimensions=8))
 
 
+def int8() -> None:
+    """It requests base64 by itself, and would read it as float32."""
+    client().embeddings.create(model=MODEL, input=TEXTS, extra_body={"output_dtype": "int8"})
+
+
+def int8_as_numbers() -> list[list[float]]:
+    return vectors(
+        client().embeddings.create(
+            model=MODEL, input=TEXTS, encoding_format="float", extra_body={"output_dtype": "int8"}
+        )
+    )
+
+
+def float16_as_base64() -> list[str]:
+    """As vLLM's documentation has it."""
+    words = {"embed_dtype": "float16", "endianness": "big"}
+    return vectors(
+        client().embeddings.create(model=MODEL, input=TEXTS, encoding_format="base64", extra_body=words)
+    )
+
+
 def without_a_version() -> list[list[float]]:
     return vectors(client(BARE).embeddings.create(model=MODEL, input=TEXTS))
 
@@ -146,6 +167,9 @@ if __name__ == "__main__":
         texts_as_floats,
         texts_as_base64,
         dimensions,
+        int8,
+        int8_as_numbers,
+        float16_as_base64,
         without_a_version,
         at_once,
         azure_by_model,
