@@ -32,7 +32,7 @@ export function ofEmbeddings(body, withKey) {
   return titled(curl(EMBEDDINGS, body, withKey), python.join("\n"), script.join("\n"));
 }
 
-/** Programs that search texts for a query, which give `hits`: the place and the cosine of each text, the nearest first. */
+/** Programs that search texts for a query, which give `hits`: the place and cosine of each text, the nearest first. */
 export function ofSearch({ model, query, texts }, withKey) {
   const bodies = [
     { model, input: texts, prompt_name: "document" },

@@ -109,7 +109,8 @@ function showTokens(model, texts, items) {
     );
   });
   const long = items.filter(({ truncated }) => truncated).length;
+  const are = long === 1 ? "is" : "are";
   find("tokens-note").textContent = long
-    ? `${long === 1 ? "1 text is" : `${number(long)} texts are`} longer than the model’s limit of ${number(limit)} tokens and cut there.`
+    ? `${counted(long, "text")} ${are} longer than the model’s limit of ${number(limit)} tokens and cut there.`
     : "Counted with the prompt and the special tokens that the model adds.";
 }

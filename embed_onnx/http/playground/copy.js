@@ -28,7 +28,8 @@ export function showCode(prefix, programs) {
   find(`${prefix}code`).replaceChildren(
     ...Object.entries(programs).map(([name, [title, text]]) => {
       const id = prefix + name;
-      const button = make("button", { type: "button", class: "quiet", "data-copy": id, "aria-label": `Copy ${title}` }, "Copy");
+      const label = { "data-copy": id, "aria-label": `Copy ${title}` };
+      const button = make("button", { type: "button", class: "quiet", ...label }, "Copy");
       const head = make("div", {}, make("h3", { id: `${id}-title` }, title), button);
       const place = { tabindex: 0, role: "region", "aria-labelledby": `${id}-title` };
       return make("div", { class: "code" }, head, make("pre", place, make("code", { id }, text)));

@@ -17,10 +17,12 @@ const kept = new Map(); // vectors by text, by model and options; those used las
  *     `roundTrip` and `stages` in milliseconds. What came before a failure is kept for the next call.
  */
 export async function embedAll(texts, options, { signal, progress }, { anew = false } = {}) {
-  const vectors = keptOf(JSON.stringify(options));
-  const isNew = (text) => !vectors.has(text);
-  if (anew && (texts.length <= LIST || !texts.some(isNew))) vectors.clear();
-  const pending = anew && !vectors.size ? texts : [...new Set(texts)].filter(isNew);
+  const key = JSON.stringify(options);
+  const before = kept.get(key) ?? new Map();
+  const again = anew && (texts.length <= LIST || texts.every((text) => before.has(text)));
+  const vectors = again ? new Map() : before;
+  const pending = again ? texts : [...new Set(texts)].filter((text) => !vectors.has(text));
+  keep(key, vectors);
   const sum = { requests: 0, tokens: 0, roundTrip: 0, stages: {} };
   let done = texts.length - pending.length;
   for (const input of lists(pending)) {
@@ -33,18 +35,15 @@ export async function embedAll(texts, options, { signal, progress }, { anew = fa
     add(sum, answer);
     done += input.length;
   }
-  const items = texts.map((text) => vectors.get(text));
-  vectors.clear(); // of the texts before only those are kept that are still there
-  texts.forEach((text, index) => vectors.set(text, items[index]));
-  return { items, ...sum };
+  progress(done, texts.length);
+  keep(key, new Map(texts.map((text) => [text, vectors.get(text)]))); // without texts that are not there any more
+  return { items: texts.map((text) => vectors.get(text)), ...sum };
 }
 
-function keptOf(key) {
-  const vectors = kept.get(key) ?? new Map();
+function keep(key, vectors) {
   kept.delete(key);
   kept.set(key, vectors);
   if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
-  return vectors;
 }
 
 function* lists(texts) {

@@ -38,8 +38,8 @@ function jsonLines(content, name) {
       throw new Failure(`line ${index + 1} of ${name} is not JSON`);
     }
     const text = typeof value === "string" ? value : value?.[COLUMN];
-    if (typeof text !== "string") throw new Failure(`line ${index + 1} of ${name} has no field "${COLUMN}" with a text`);
-    return [text];
+    if (typeof text === "string") return [text];
+    throw new Failure(`line ${index + 1} of ${name} has no field "${COLUMN}" with a text`);
   });
 }
 

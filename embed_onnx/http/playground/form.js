@@ -5,6 +5,16 @@ import * as choices from "./choices.js";
 import { find, number, sentence } from "./dom.js";
 import { ask } from "./key.js";
 
+/** Fields by the names that the API has for them. */
+const FIELDS = {
+  input: "texts",
+  documents: "texts",
+  query: "query",
+  prompt: "prompt",
+  prompt_name: "prompt",
+  dimensions: "dimensions",
+};
+
 const shown = new Map(); // by view: the inputs of its results, as JSON
 
 let running = null; // the AbortController of what is under way
@@ -25,7 +35,10 @@ export function start(models) {
     form.requestSubmit();
   });
   form.addEventListener("input", showStale);
-  find("stop").addEventListener("click", () => running?.abort());
+  find("stop").addEventListener("click", () => {
+    running?.abort();
+    find("send").focus(); // its own button goes away
+  });
 }
 
 /**
@@ -65,7 +78,9 @@ async function run() {
     const values = inputs();
     const steps = await answer(values, { signal: mine.signal, progress: showProgress });
     if (running !== mine) return;
+    mine.signal.throwIfAborted();
     showError(null);
+    shown.set(name, ""); // if another request comes while this one is shown, what there is belongs to neither
     find(`${name}-view`).querySelector(".empty").hidden = true;
     find(`${name}-view`).querySelector(".answer").hidden = false;
     for (const step of steps) {
@@ -75,8 +90,7 @@ async function run() {
     }
     shown.set(name, JSON.stringify(values));
     showStale();
-    // On a narrow screen the results are below the form, out of sight.
-    if (view.name === name && find("results").getBoundingClientRect().top > window.innerHeight / 2) find("results").scrollIntoView();
+    if (view.name === name) comeIntoView(find("results"));
   } catch (err) {
     if (running !== mine) return;
     if (err.name === "AbortError") find("status").textContent = "Stopped.";
@@ -87,6 +101,11 @@ async function run() {
       setBusy(false);
     }
   }
+}
+
+/** On a narrow screen the results are below the form, out of sight. */
+function comeIntoView(results) {
+  if (results.getBoundingClientRect().top > window.innerHeight / 2) results.scrollIntoView();
 }
 
 /** Let the browser draw, and take what the user does, before more is shown. */
@@ -113,13 +132,13 @@ function showProgress(done, total) {
   find("progress-text").textContent = `${number(done)} of ${number(total)} texts`;
 }
 
+const explain = (err) => (err instanceof Failure ? err.message : `The page has a fault: ${err.message}`);
+
 /** Show a failure's sentence under the form and mark its field; null removes both. */
 function showError(err) {
-  const fields = { input: "texts", documents: "texts", query: "query", model: view.MODEL, prompt: "prompt" };
-  const field = { ...fields, prompt_name: "prompt", dimensions: "dimensions" }[err?.param];
+  const field = { ...FIELDS, model: view.MODEL }[err?.param];
   for (const marked of find("form").querySelectorAll("[aria-invalid]")) marked.removeAttribute("aria-invalid");
   find("error").hidden = err === null;
-  if (err === null) find("error").textContent = "";
-  else find("error").textContent = err instanceof Failure ? sentence(err.message) : `The page has a fault: ${err.message}`;
+  find("error").textContent = err === null ? "" : sentence(explain(err));
   if (field) find(field).setAttribute("aria-invalid", "true");
 }

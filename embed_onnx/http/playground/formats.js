@@ -15,7 +15,7 @@ export function csv(texts, vectors) {
   return [head, ...rows].map((row) => row.join(",") + "\r\n").join("");
 }
 
-/** float32 [texts, dimensions], little-endian, as https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html says. */
+/** float32 [texts, dimensions], little-endian, in version 1.0 of the format that numpy.lib.format describes. */
 export function npy(_, vectors) {
   const width = vectors[0].length;
   const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${vectors.length}, ${width}), }`;

@@ -3,7 +3,7 @@
 const SCRIPT = new URL("worker.js", import.meta.url).href;
 
 let worker = null;
-let address = null; // made once: the policy allows a second of its name to nobody
+let address = null; // as the policy gives it, which the browser lets be made once
 let count = 0;
 const waiting = new Map(); // what to call with the outcome, by the number of a call
 

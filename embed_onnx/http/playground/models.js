@@ -7,7 +7,7 @@ const DOES = { embed: "embeds", embed_sparse: "embeds sparsely", rerank: "rerank
 /** Show a card for each model. */
 export function showModels(models) {
   find("models-note").textContent =
-    "A request names a model by its name or one of its aliases. Fidelity is how near its answers are to those of the float32 original.";
+    "A request names a model by its name or an alias. Fidelity is how near its answers are to the float32 original’s.";
   find("cards").replaceChildren(...models.map(card));
 }
 
@@ -23,7 +23,7 @@ function card(model) {
 }
 
 function rows(model) {
-  const { aliases, dimensions, entries, labels, matryoshka, max_tokens: limit, pooling, precision, bytes, prompts } = model;
+  const { aliases, bytes, dimensions, entries, labels, matryoshka, max_tokens: limit } = model;
   const lengths = matryoshka.length ? `${number(dimensions)}, trained for ${matryoshka.join(", ")} too` : dimensions;
   return [
     ["Aliases", aliases.join(", ")],
@@ -32,11 +32,11 @@ function rows(model) {
     ["Labels", labels?.join(", ")],
     ["Longest text", limit === null ? "any number of tokens" : `${number(limit)} tokens`],
     ["Fidelity", fidelity(model)],
-    ["Precision", precision],
+    ["Precision", model.precision],
     ["Size on disk", size(bytes)],
     ["Runs on", model.runs_on],
-    ["Pooling", pooling.join(", ")],
-    ["Prompts", promptsOf(prompts, model.default_prompt)],
+    ["Pooling", model.pooling.join(", ")],
+    ["Prompts", promptsOf(model.prompts, model.default_prompt)],
     ["Exported", new Date(model.created * 1000).toLocaleDateString("en", { dateStyle: "medium" })],
   ];
 }
@@ -51,7 +51,8 @@ function fidelity({ parity, sparse_parity: sparse, score_parity: scores }) {
   }
   if (scores) {
     const { score_difference: difference, spearman, items } = scores;
-    return `scores within ${number(Math.ceil(difference * 1000) / 1000, 3)}, rank correlation ${down(spearman)}, over ${number(items)} items`;
+    const most = number(Math.ceil(difference * 1000) / 1000, 3);
+    return `scores within ${most}, rank correlation ${down(spearman)}, over ${number(items)} items`;
   }
   return "not measured for what runs it here";
 }

@@ -29,9 +29,14 @@ export class Room {
   }
 
   each({ left, top, right, bottom }, visit) {
-    const [first, last] = [Math.max(0, Math.floor(left / SQUARE)), Math.min(this.columns, Math.ceil(right / SQUARE))];
-    for (let row = Math.max(0, Math.floor(top / SQUARE)); row < Math.min(this.rows, Math.ceil(bottom / SQUARE)); row++) {
-      for (let column = first; column < last; column++) visit(row * this.columns + column);
+    const within = (start, end, count) => [
+      Math.max(0, Math.floor(start / SQUARE)),
+      Math.min(count, Math.ceil(end / SQUARE)),
+    ];
+    const [firstRow, endRow] = within(top, bottom, this.rows);
+    const [firstColumn, endColumn] = within(left, right, this.columns);
+    for (let row = firstRow; row < endRow; row++) {
+      for (let column = firstColumn; column < endColumn; column++) visit(row * this.columns + column);
     }
   }
 }

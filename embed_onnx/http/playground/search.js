@@ -77,7 +77,8 @@ function showMap(texts, query, rows, { points, kept }) {
     return { index, text, kind, mark: ranks.get(index) ?? "", point: points[index] };
   });
   items.push({ text: query, kind: "query", mark: "Query", point: points.at(-1) });
-  map.show(items, `Map of ${texts.length} texts and what they were searched for, with the nearest ${ranks.size} marked`);
+  map.show(items, `Map of ${texts.length} texts and what they were searched for, the nearest ${ranks.size} marked`);
+  const share = `they hold ${number(kept * 100)} % of the variance`;
   find("search-map-note").textContent =
-    `The two directions in which they differ most; they hold ${number(kept * 100)} % of the variance, so that what is near here need not be nearest.`;
+    `The two directions in which these texts differ most; ${share}, so that the nearest dot need not be the best hit.`;
 }

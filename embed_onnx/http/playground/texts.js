@@ -31,7 +31,9 @@ export function start(fail) {
     event.preventDefault();
     box.classList.add("over");
   });
-  document.addEventListener("dragleave", (event) => event.relatedTarget ?? box.classList.remove("over"));
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) box.classList.remove("over"); // it left the page
+  });
   document.addEventListener("drop", (event) => {
     box.classList.remove("over");
     if (!event.dataTransfer.files.length) return;

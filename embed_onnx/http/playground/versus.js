@@ -67,7 +67,7 @@ function showRun(models, texts, sides, common) {
   );
   const limit = texts.length > MOST_TEXTS ? ` Of the first ${number(MOST_TEXTS)} texts.` : "";
   find("versus-note").textContent = common
-    ? `1.00: both models order all pairs of texts by similarity in the same way; 0: the orders have nothing in common.${limit}`
+    ? `1.00: both models order all pairs of texts by similarity in the same way; 0: they have nothing in common.${limit}`
     : "One text alone has nothing to be near to; add another.";
 }
 
