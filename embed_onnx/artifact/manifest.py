@@ -9,6 +9,7 @@ nothing is guessed from the names of files. An artifact is a folder:
     head.onnx        what comes after the pooling, if anything: pooled [1, width] -> vector [1, dimensions],
                      or [1, labels] of a model that scores; of a sparse model, states [batch, tokens, width],
                      attention_mask -> a number for each entry [sequences, entries]
+    query_weights.npy  of a sparse model whose queries take no inference: a weight for each entry
     tokenizer.json   the tokenizer, as the ``tokenizers`` library saves it
     ranges.json      of a model of vectors: how large their numbers are, for int8
     manifest.json    this file
@@ -34,6 +35,7 @@ MODEL: Final = "model.onnx"
 DATA = f"{MODEL}.data"
 HEAD: Final = "head.onnx"
 TOKENIZER = "tokenizer.json"
+QUERY_WEIGHTS = "query_weights.npy"
 RANGES = "ranges.json"
 LICENSE = "LICENSE"
 
@@ -229,11 +231,16 @@ class Sparse(Record, frozen=True, kw_only=True, tag_field="kind", tag="sparse"):
 
     ``head.onnx`` takes the states of a text's tokens. Where ``pooling`` is "max", it gives the greatest score
     of each entry, of which the weight is made, as both grow together; where it is "sum", the weights.
+
+    ``query_tokens``: the model has another way for queries, which takes no inference. A query of at most so
+    many tokens, without special ones, has the weights of its tokens in ``query_weights.npy``, float32
+    [entries].
     """
 
     entries: Positive
     pooling: SparsePooling
     activation: SparseActivation
+    query_tokens: Positive | None = None
 
 
 Output = Dense | Scores | Sparse

@@ -18,6 +18,7 @@ from embed_onnx.engine.outputs.dense import DenseFinish
 from embed_onnx.engine.outputs.scores import ScoresFinish
 from embed_onnx.engine.outputs.sparse import SparseFinish
 from embed_onnx.models.pairs import PairTokenizer
+from embed_onnx.models.query_table import QueryTable
 from embed_onnx.models.tokenizer import Tokenizer
 from embed_onnx.system import forks
 
@@ -33,6 +34,8 @@ class Parts(msgspec.Struct, frozen=True):
     """Of a model that scores pairs of texts."""
     sizes: Sizes | None = None
     """Of a model of vectors, where its artifact has them."""
+    queries: QueryTable | None = None
+    """Of a sparse model whose queries take no inference."""
 
 
 class ModelFiles:
@@ -126,7 +129,8 @@ class ModelFiles:
                 return Parts(tokenizer, logits, logits, PairTokenizer(tokenizer) if output.pairs else None)
             case Sparse():
                 sparse = Inference(encoder, SparseFinish(output, encoder.through_vocabulary))
-                return Parts(tokenizer, sparse, sparse)
+                queries = QueryTable.read(self.folder, self._manifest, tokenizer)
+                return Parts(tokenizer, sparse, sparse, queries=queries)
             case Dense():
                 vectors = Inference(encoder, DenseFinish(output, head))
                 raw_vectors = Inference(encoder, DenseFinish(output, head, normalize=False))

@@ -30,6 +30,13 @@ def resolve(manifest: Manifest, options: Options) -> str:
     return "" if name is None else manifest.prompts[name]
 
 
+def are_queries(options: Options) -> bool:
+    """Whether a request says that its texts are queries."""
+    if options.input_type is not None:
+        return INPUT_TYPES[options.input_type] == ROLES["query"]
+    return options.prompt_name == "query"
+
+
 def has(manifest: Manifest, name: str) -> bool:
     """Whether ``prompt_name`` may be that."""
     return name in manifest.prompts or name in ROLES

@@ -20,14 +20,16 @@ from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.engine.outputs.sparse import NOTHING, SparseVector
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.models import outcome, tasks
+from embed_onnx.models import outcome, prompts, tasks
 from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.inputs import Inputs, OneOrMore, listed, slices
 from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome
+from embed_onnx.models.query_table import QueryTable
 from embed_onnx.models.request_tokenizer import RequestTokenizer
 from embed_onnx.models.result_cache import ModelCache
+from embed_onnx.models.tokenizer import Tokens
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import Scheduler
 
@@ -126,6 +128,9 @@ class SparseEncoding:
         started = time.perf_counter()
         tasks.check(TASK, self.manifest)
         parts = self.files.load()
+        if parts.queries is not None and prompts.are_queries(options):
+            tokenizer = RequestTokenizer(parts.queries.tokenizer, self.manifest, options)
+            return _weighed(parts.queries, tokenizer.tokens(inputs, first=first), started)
         distinct = Distinct(self._cache, "sparse")
         distinct.add(RequestTokenizer(parts.tokenizer, self.manifest, options).tokens(inputs, first=first))
         job = self._scheduler.submit(parts.vectors, distinct.sequences)
@@ -146,6 +151,9 @@ class SparseEncoding:
         started = time.perf_counter()
         tasks.check(TASK, self.manifest)
         parts = await self.files.load_async()
+        if parts.queries is not None and prompts.are_queries(options):
+            tokenizer = RequestTokenizer(parts.queries.tokenizer, self.manifest, options)
+            return _weighed(parts.queries, await tokenizer.tokens_async(inputs), started)
         tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
         distinct = Distinct(self._cache, "sparse", tenant)
         for part in slices(inputs, len(tokenizer.prompt)):
@@ -196,6 +204,21 @@ def _embedded(job: Job[Any], distinct: Distinct, started: float) -> SparseEmbedd
     vectors = distinct.each(job.results, _packed, _unpacked, NOTHING)
     return SparseEmbedded(
         vectors=vectors, tokens=distinct.inputs, hits=distinct.hits, **outcome.stages(job, started)
+    )
+
+
+def _weighed(table: QueryTable, tokens: list[Tokens], started: float) -> SparseEmbedded:
+    """The result of queries that take no inference."""
+    contents = [table.contents(item) if item.ids else item for item in tokens]
+    tokenized = time.perf_counter()
+    vectors = [table.vector(item.ids) for item in contents]
+    return SparseEmbedded(
+        vectors=vectors,
+        tokens=contents,
+        hits=0,
+        tokenize_seconds=tokenized - started,
+        queue_seconds=0.0,
+        infer_seconds=time.perf_counter() - tokenized,
     )
 
 

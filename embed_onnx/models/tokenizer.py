@@ -1,11 +1,12 @@
 """Texts to token ids, and how much of each was cut. Wraps Hugging Face's ``tokenizers``."""
 
+import copy
 import itertools
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 
 import msgspec
 import tokenizers
@@ -164,6 +165,12 @@ class Tokenizer:
         if self._num_ids is None:
             self._num_ids = num_ids(self._tokenizer)
         return self._num_ids
+
+    def with_limit(self, max_tokens: int) -> Self:
+        """The same tokenizer with another limit."""
+        other = copy.copy(self)
+        other.max_tokens = max_tokens
+        return other
 
     def limit(self, *, max_tokens: int | None = None, side: TruncationSide | None = None) -> Limit:
         """A limit that is lower than the model's, or cuts another side; None is the model's."""

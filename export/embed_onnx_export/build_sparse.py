@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from msgspec.structs import replace
 
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import HEAD, Facts, Manifest
+from embed_onnx.artifact.manifest import HEAD, QUERY_WEIGHTS, Facts, Manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx_export import build, calibration, parity, sparse_parity
@@ -47,12 +48,16 @@ def make(
     encoders.write_float32(model.encoder, folder / manifest.MODEL)
     vocabulary_graph.write(model.head, folder / HEAD, output=model.output, quantized=False)
     tokenizer_file.write(model.tokenizer, folder)
+    if model.query_weights is not None:
+        np.save(folder / QUERY_WEIGHTS, model.query_weights)
     build.copy_license(checkpoint, folder)
     show("checking")
     facts = _facts(entry, checkpoint, model, float32_bytes=manifest.model_bytes(folder))
     name, embed = _original(checkpoint, model, folder, facts)
     reference = parity.reference(model.prompts, model.tokenizer, embed)
     facts = _measured(replace(facts, reference=name), reference, folder)
+    if model.query_weights is not None and PYTORCH is not None:
+        sparse_parity.check_queries(folder, facts, PYTORCH.embed_queries(checkpoint))
     if entry.precision == "int8":
         show("quantizing")
         texts = samples or calibration.default()

@@ -1,5 +1,6 @@
 """What exporting does with a model in PyTorch: other architectures, and the vectors of the original."""
 
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -93,6 +94,23 @@ def embed_sparse(checkpoint: Checkpoint, max_tokens: int) -> Embed:
             [text], prompt=prompt, show_progress_bar=False, convert_to_sparse_tensor=False
         )
         return ids, np.asarray(vector, np.float32)
+
+    return one
+
+
+def embed_queries(checkpoint: Checkpoint) -> Callable[[str], NDArray[np.float32]]:
+    """The queries of a SparseEncoder in PyTorch, one at a time, without a prompt; with all their zeros.
+
+    Raises:
+        ExportError: It cannot be loaded.
+    """
+    model = original_sparse.load(checkpoint, None)
+
+    def one(text: str) -> NDArray[np.float32]:
+        (vector,) = model.encode_query(
+            [text], prompt="", show_progress_bar=False, convert_to_sparse_tensor=False
+        )
+        return np.asarray(vector, np.float32)
 
     return one
 

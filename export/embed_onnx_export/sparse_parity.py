@@ -4,6 +4,7 @@ The original is the SparseEncoder in PyTorch, or where there is no PyTorch the f
 standard operators. Too far, and there is no artifact.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from embed_onnx.engine.inference import Inference
 from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.outputs.sparse import SparseFinish, SparseVector
 from embed_onnx.engine.sequence import TokenSequence
+from embed_onnx.models.query_table import QueryTable
 from embed_onnx_export import parity, similarity
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.parity import Embed, Reference
@@ -89,6 +91,26 @@ def compared(
         top_terms=float(np.mean(shares)),
         weight_difference=float(np.abs(rows[counted] - others[counted]).max()),
     )
+
+
+def check_queries(folder: Path, facts: Facts, embed: Callable[[str], NDArray[np.float32]]) -> None:
+    """Compare the queries that take no inference with the original's.
+
+    Raises:
+        ExportError: A weight is another.
+    """
+    table = QueryTable.read(folder, facts, parity.load_tokenizer(folder, facts))
+    assert table is not None  # noqa: S101 - the caller has written it
+    for text in parity.sentences():
+        (tokens,) = table.tokenizer.encode([text])
+        vector = dense(table.vector(table.contents(tokens).ids), facts.sparse.entries)
+        original = embed(text)
+        padded = np.pad(original, (0, len(vector) - len(original)))  # the table is of the tokenizer's words
+        if not np.allclose(vector, padded, atol=1e-5):
+            raise ExportError(
+                f"{facts.name} weighs the query {text[:60]!r} otherwise than sentence-transformers; report "
+                "this as a bug"
+            )
 
 
 def _shared(row: NDArray[np.float32], other: NDArray[np.float32]) -> float:

@@ -127,6 +127,53 @@ def test_options_without_a_meaning(saved: Path, options: dict[str, Any], sentenc
     assert sentence in refusal(saved / "splade", **options)
 
 
+@pytest.mark.parametrize("prompts", [{}, small_models.PROMPTS], ids=["plain", "prompts"])
+def test_queries_that_take_no_inference(tmp_path: Path, prompts: dict[str, str]) -> None:
+    """They are those of the table, to the bit; documents are those of the transformer."""
+    folder = small_models.save_router(tmp_path / "router", prompts=prompts)
+    original = SparseEncoder(str(folder), device="cpu")
+    long = "numbers such as 12 and 345 " * 40
+    texts = [*TEXTS, "12 12 12, 12", long]
+
+    described = export(folder, precision="float32")
+
+    assert described.sparse.query_tokens is not None
+    with Model.load(folder.parent / "artifacts" / "router", threads=1) as model:
+        queries = model.encode_sparse(texts, prompt_name="query")
+        documents = model.encode_sparse(texts)
+    words = original.encode_query(texts, convert_to_sparse_tensor=False).numpy()
+    actual = np.array([sparse_parity.dense(row, queries.shape[1]) for row in queries])
+    np.testing.assert_array_equal(words, actual[:, : words.shape[1]])
+    expected = original.encode_document(texts, prompt="", convert_to_sparse_tensor=False).numpy()
+    actual = np.array([sparse_parity.dense(row, documents.shape[1]) for row in documents])
+    np.testing.assert_allclose(actual, expected, atol=1e-3)
+
+
+def test_a_table_of_words_in_json(tmp_path: Path) -> None:
+    folder = small_models.save_router(tmp_path / "router")
+    static = folder / "query_0_SparseStaticEmbedding"
+    (static / "model.safetensors").unlink()
+    (static / "config.json").write_text(json.dumps({"frozen": False, "path": "idf.json"}))
+    (static / "idf.json").write_text(json.dumps({"small": 2.5, "no-word-of-it": 3.0}))
+    words = run_command("export", f"{folder} name=words", cwd=tmp_path, environment=WITHOUT_PYTORCH)
+
+    assert 0 == words.returncode, words.stderr
+    with Model.load(tmp_path / "artifacts" / "words", threads=1) as model:
+        (row,) = model.encode_sparse("a small model", prompt_name="query")
+        assert (["small"], [2.5]) == (model.terms(row.indices.tolist()), row.weights.tolist())
+
+
+def test_other_routers(tmp_path: Path) -> None:
+    folder = small_models.save_router(tmp_path / "router", default_route="query")
+    assert "with document as its default route" in refusal(folder)
+
+    router = json.loads((folder / "router_config.json").read_text())
+    router["parameters"]["default_route"] = "document"
+    router["structure"]["query"] = router["structure"]["document"]
+    (folder / "router_config.json").write_text(json.dumps(router))
+    assert "has a Router of query: Transformer, SpladePooling; document: Transformer" in refusal(folder)
+
+
 def test_an_encoder_without_scores_of_words(tmp_path: Path) -> None:
     folder = tmp_path / "encoder"
     small_models.save(folder)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 import transformers
 from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
-from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.base.modules import Dense, Router, Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
-from sentence_transformers.sparse_encoder.modules import SpladePooling
+from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
 from tokenizers import (
     AddedToken,
     Regex,
@@ -284,6 +284,24 @@ def save_sparse(
             SpladePooling(pooling, activation_function=activation),
         ]
         SparseEncoder(modules=modules, prompts=PROMPTS, device="cpu").save_pretrained(str(folder))
+    return folder
+
+
+def save_router(
+    folder: Path, *, default_route: str = "document", prompts: dict[str, str] | None = None
+) -> Path:
+    """Save a SparseEncoder whose queries are weighed by a table, and its documents as by ``save_sparse``."""
+    plain = save_sparse(folder.with_name(f"{folder.name}-plain"), plain=True)
+    transformer = Transformer(str(plain), transformer_task="fill-mask", max_seq_length=MAX_TOKENS)
+    torch.manual_seed(9)
+    weights = torch.rand(len(transformer.tokenizer))
+    weights[::5] = 0
+    router = Router.for_query_document(
+        query_modules=[SparseStaticEmbedding(transformer.tokenizer, weight=weights)],
+        document_modules=[transformer, SpladePooling("max")],
+        default_route=default_route,
+    )
+    SparseEncoder(modules=[router], prompts=prompts or {}, device="cpu").save_pretrained(str(folder))
     return folder
 
 

@@ -20,7 +20,7 @@ from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph.head_graph import ACTIVATIONS, SLOPED
 
 KIND = re.compile(
-    r"sentence_transformers\.(?:models|sentence_transformer\.modules|base\.modules|cross_encoder\.modules|sparse_encoder\.modules)(?:\.\w+)?\.(\w+)"
+    r"sentence_transformers\.(?:models|sentence_transformer\.modules|base\.modules|cross_encoder\.modules|sparse_encoder\.(?:modules|models))(?:\.\w+)?\.(\w+)"
 )
 """The types in modules.json: their paths have changed over the years, the last names have not."""
 FIRST = ("Transformer", "StaticEmbedding")
@@ -37,6 +37,8 @@ WAYS_OUT = {
 }
 MASKED, SPLADE = ("Transformer", "MLMTransformer"), "SpladePooling"
 """The modules of a sparse model: what scores the vocabulary, and what makes weights of scores."""
+SPARSE_STATIC = "SparseStaticEmbedding"
+"""The table that weighs the tokens of queries."""
 SENTENCE = "sentence_embedding"
 """What modules after the pooling read and write."""
 SCORES = "scores"
@@ -63,11 +65,36 @@ class Module(msgspec.Struct, frozen=True):
     path: str
 
 
+class SparseChain(msgspec.Struct, frozen=True):
+    """The modules of a sparse model; none where it is a plain model of transformers.
+
+    ``query`` is the folder of the table that weighs queries, inside the checkpoint, where there is one.
+    """
+
+    modules: tuple[Module, ...]
+    query: str | None = None
+
+
 class _Listed(msgspec.Struct):
     """An entry of modules.json."""
 
     type: str
     path: str = ""
+
+
+class _RouterParameters(msgspec.Struct, frozen=True):
+    """Which route texts take; mappings are by task and modality."""
+
+    default_route: str | None = None
+    route_mappings: dict[str, str] | None = None
+
+
+class _Router(msgspec.Struct):
+    """router_config.json: the class of each module by its folder, and the folders of each route."""
+
+    types: dict[str, str]
+    structure: dict[str, list[str]]
+    parameters: _RouterParameters = _RouterParameters()
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -160,23 +187,55 @@ def read_scoring(checkpoint: Checkpoint) -> tuple[Module, ...]:
     return chain
 
 
-def read_sparse(checkpoint: Checkpoint) -> tuple[Module, ...]:
-    """The same of a sparse model; none where it is a plain model of transformers.
+def read_sparse(checkpoint: Checkpoint) -> SparseChain:
+    """The modules of a sparse model.
 
     Raises:
         ExportError: As of ``read``.
     """
     folder = checkpoint.folder
     listed = decode(folder / MODULES, list[_Listed]) if (folder / MODULES).is_file() else []
+    query = None
+    if [_kind(module) for module in listed] == ["Router"]:
+        listed, query = _routes(folder / _path(folder, listed[0]))
     kinds = [_kind(module) for module in listed]
     if kinds and not (len(kinds) == 2 and kinds[0] in MASKED and kinds[1] == SPLADE):
         raise ExportError(
             f"{folder.name} is a SparseEncoder of {', '.join(kinds)}; served is a masked language model, of "
-            f"{' or '.join(MASKED)}, and a {SPLADE}"
+            f"{' or '.join(MASKED)}, and a {SPLADE}, alone or as the document route of a Router"
         )
     chain = tuple(Module(_kind(module), _path(folder, module)) for module in listed)
     _check(Module("Transformer", chain[0].path if chain else ""), checkpoint)
-    return chain
+    if query is not None:
+        _check_tokenizer(folder / query)
+    return SparseChain(chain, query)
+
+
+def _routes(folder: Path) -> tuple[list[_Listed], str]:
+    """The modules of a Router's documents, and the folder of the table that weighs its queries.
+
+    Raises:
+        ExportError: Its routes are others.
+    """
+    router = decode(folder / "router_config.json", _Router)
+    routes = {
+        name: [_Listed(router.types.get(path, ""), path) for path in paths]
+        for name, paths in router.structure.items()
+    }
+    kinds = {name: [_kind(module) for module in route] for name, route in routes.items()}
+    parameters = router.parameters
+    if (
+        kinds.keys() != {"query", "document"}
+        or kinds["query"] != [SPARSE_STATIC]
+        or parameters.default_route not in (None, "document")
+        or parameters.route_mappings
+    ):
+        described = "; ".join(f"{name}: {', '.join(route)}" for name, route in kinds.items())
+        raise ExportError(
+            f"{folder.name} has a Router of {described}; served is one of query and document whose queries "
+            f"are a {SPARSE_STATIC} alone, with document as its default route"
+        )
+    return routes["document"], _path(folder, routes["query"][0])
 
 
 def read_settings(folder: Path) -> Settings:

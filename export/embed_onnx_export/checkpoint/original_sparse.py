@@ -9,8 +9,8 @@ from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError, is_exhausted
 
 
-def load(checkpoint: Checkpoint, max_tokens: int) -> SparseEncoder:
-    """The model as sentence-transformers loads it, in float32, with this limit.
+def load(checkpoint: Checkpoint, max_tokens: int | None) -> SparseEncoder:
+    """The model as sentence-transformers loads it, in float32, with this limit of documents or its own.
 
     Raises:
         ExportError: It cannot be loaded.
@@ -30,5 +30,7 @@ def load(checkpoint: Checkpoint, max_tokens: int) -> SparseEncoder:
         if is_exhausted(err):
             raise
         raise ExportError(f"{checkpoint.source.repo} cannot be loaded: {err}") from err
-    model.max_seq_length = max_tokens
+    if max_tokens is not None:
+        documents = model[0].sub_modules["document"] if hasattr(model[0], "sub_modules") else model
+        documents[0].max_seq_length = max_tokens
     return model

@@ -4,9 +4,11 @@ A ``SparseEncoder`` of Sentence-Transformers, or a plain ``*ForMaskedLM`` of tra
 task=sparse, which gets what Sentence-Transformers would make of it: the maximum, and log(1 + relu).
 """
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import tokenizers
 
 from embed_onnx.artifact.manifest import (
@@ -26,6 +28,7 @@ from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import encoders, masked_lm
 from embed_onnx_export.graph.bert.families import UnknownFamily
 from embed_onnx_export.graph.encoders import Encoder
+from embed_onnx_export.graph.int8 import Floats
 from embed_onnx_export.graph.vocabulary_graph import VocabularyHead
 
 SETTINGS = {
@@ -48,6 +51,8 @@ class SparseEncoder(msgspec.Struct, frozen=True, kw_only=True):
     truncation_side: TruncationSide
     prompts: dict[str, str]
     default_prompt: str | None
+    query_weights: Floats | None = None
+    """Of the entries, where queries are weighed by a table."""
 
 
 class _Pooling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +64,20 @@ class _Pooling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     word_embedding_dimension: int | None = None
     chunk_size: int | None = None
     """How many tokens are pooled at a time, which changes nothing."""
+
+
+class _StaticConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """config.json of a SparseStaticEmbedding; ``path`` is a file of words and their weights."""
+
+    frozen: bool = False
+    path: str | None = None
+
+
+class _Table(msgspec.Struct, frozen=True):
+    """Weights of entries, [entries], and the most tokens of a text."""
+
+    weights: Floats
+    max_tokens: int
 
 
 def is_one(checkpoint: Checkpoint, overrides: Overrides) -> bool:
@@ -88,7 +107,8 @@ def read(checkpoint: Checkpoint) -> SparseEncoder:
         ) from None
 
 
-def _read(checkpoint: Checkpoint, chain: tuple[modules.Module, ...]) -> SparseEncoder:
+def _read(checkpoint: Checkpoint, sparse: modules.SparseChain) -> SparseEncoder:
+    chain = sparse.modules
     folder = checkpoint.folder / (chain[0].path if chain else "")
     config = modules.decode(folder / CONFIG, dict[str, Any])
     name = encoders.class_name(config)  # before the weights are read
@@ -99,22 +119,64 @@ def _read(checkpoint: Checkpoint, chain: tuple[modules.Module, ...]) -> SparseEn
     head = masked_lm.read(config, arrays, encoder)
     pooling = modules.decode(checkpoint.folder / chain[1].path / CONFIG, _Pooling) if chain else _Pooling()
     in_numpy = pooling.pooling_strategy == "max"
+    entries = len(head.scores.bias)
+    table = None if sparse.query is None else _table(checkpoint.folder / sparse.query, tokenizer, entries)
     return SparseEncoder(
         encoder=encoder,
         head=head,
         output=Sparse(
-            entries=len(head.scores.bias),
+            entries=entries,
             pooling=pooling.pooling_strategy,
             activation=pooling.activation_function,
+            query_tokens=None if table is None else table.max_tokens,
         ),
         modules=(
             Module(f"Transformer ({name})", MODEL),
-            Module(f"scores of {len(head.scores.bias)} entries, their {pooling.pooling_strategy}", HEAD),
+            Module(f"scores of {entries} entries, their {pooling.pooling_strategy}", HEAD),
             Module(f"SpladePooling ({pooling.activation_function})", "numpy" if in_numpy else HEAD),
+            *([] if table is None else [Module("of queries: SparseStaticEmbedding", "numpy")]),
         ),
         tokenizer=tokenizer,
         max_tokens=tokenizer_file.max_tokens(own, settings, encoders.max_positions(config, encoder)),
         truncation_side=settings.truncation_side or (tokenizer.truncation or {}).get("direction", "right"),
         prompts=description.read_prompts(checkpoint.folder),
         default_prompt=modules.read_settings(checkpoint.folder).default_prompt_name,
+        query_weights=None if table is None else table.weights,
     )
+
+
+def _table(folder: Path, documents: tokenizers.Tokenizer, entries: int) -> _Table:
+    """The table of a SparseStaticEmbedding.
+
+    Raises:
+        ExportError: Its tokenizer is not that of the documents, or its weights are not of their vocabulary.
+        UnknownTokenizer: Its tokenizer is not read of its files.
+    """
+    tokenizer, settings = tokenizer_file.read(folder, tokenizer_file.Own(), {"model_type": ""})
+    if tokenizer_file.text(tokenizer) != tokenizer_file.text(documents):
+        raise ExportError(
+            f"{folder} has another tokenizer than the route of documents; save it with the same"
+        )
+    config = modules.decode(folder / CONFIG, _StaticConfig)
+    if config.path is None:
+        weights = tensors.read(folder).get("weight", np.empty(0, np.float32))
+    else:
+        weights = _by_words(folder / config.path, documents, entries)
+    if weights.ndim != 1 or not 0 < len(weights) <= entries:
+        raise ExportError(
+            f"{folder} has weights of the shape {weights.shape}, and documents have {entries} entries; save "
+            "it with a weight for each"
+        )
+    weights = np.pad(weights, (0, entries - len(weights)))  # documents may have entries of no word
+    limit = tokenizer_file.max_tokens(tokenizer_file.Own(), settings, tokenizer_file.NO_LIMIT)
+    return _Table(weights.astype(np.float32), limit)
+
+
+def _by_words(path: Path, tokenizer: tokenizers.Tokenizer, entries: int) -> Floats:
+    """Weights of a JSON file of words and their weights; of words that it lacks, 0."""
+    weights = np.zeros(entries, np.float32)
+    for word, weight in modules.decode(path, dict[str, float]).items():
+        place = tokenizer.token_to_id(word)
+        if place is not None:
+            weights[place] = weight
+    return weights

@@ -152,10 +152,19 @@ def max_tokens(own: Own, settings: Settings, positions: int) -> int:
 
 def write(tokenizer: tokenizers.Tokenizer, folder: Path) -> None:
     """Write tokenizer.json, lower-casing and special tokens included; limits are in the manifest."""
+    _unlimited(tokenizer).save(str(folder / TOKENIZER))
+
+
+def text(tokenizer: tokenizers.Tokenizer) -> str:
+    """What tokenizer.json says of it, without limits."""
+    return _unlimited(tokenizer).to_str()
+
+
+def _unlimited(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
     copy = tokenizers.Tokenizer.from_str(tokenizer.to_str())
     copy.no_padding()
     copy.no_truncation()
-    copy.save(str(folder / TOKENIZER))
+    return copy
 
 
 def _check_tokens(tokenizer: tokenizers.Tokenizer, settings: Settings, folder: Path) -> None:
