@@ -45,7 +45,15 @@ VALUES = {
 """What settings take, by their type, and by name where that does not say it."""
 GROUPS = {
     "Where it listens": ("host", "port", "cors_origins"),
-    "Models": ("artifacts", "models", "model", "truncate", "literal_special_tokens", "empty_texts"),
+    "Models": (
+        "artifacts",
+        "models",
+        "model",
+        "truncate",
+        "long_texts",
+        "literal_special_tokens",
+        "empty_texts",
+    ),
     "Speed and memory": ("threads", "workers", "kernels", "idle_unload", "cache_bytes", "shared_cache"),
     "Limits": ("queue_tokens", "max_inputs", "max_body", "max_pending", "max_characters"),
     "Time": ("header_timeout", "request_timeout", "lane_timeout", "drain_timeout"),
@@ -127,6 +135,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool,
         Meta(description="Cut a text that is too long at the model's limit; `--no-truncate` refuses it."),
     ] = True
+    long_texts: Annotated[
+        Literal["cut", "mean"],
+        Meta(
+            description="Texts that are too long for a model that makes vectors: cut or refused, as "
+            "`--truncate` says (cut), or embedded in windows, of whose vectors they have the mean (mean)."
+        ),
+    ] = "cut"
     literal_special_tokens: Annotated[
         bool,
         Meta(description="Take special tokens that are written in a text, such as [SEP], as ordinary text."),

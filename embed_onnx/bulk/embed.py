@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from embed_onnx.bulk import run, writers
 from embed_onnx.bulk.blocks import Block, fault
@@ -22,7 +23,7 @@ from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import SetupError
 from embed_onnx.models import isolate, prompts
 from embed_onnx.models.model import Model
-from embed_onnx.models.options import Options
+from embed_onnx.models.options import LongTexts, Options
 from embed_onnx.settings import Settings
 
 RangesOf = Literal["rows", "model"]
@@ -52,6 +53,8 @@ class EmbedPlan(Plan, frozen=True, kw_only=True):
     dtype: DType
     ranges: RangesOf = "rows"
     truncate: bool
+    long_texts: LongTexts | UnsetType = UNSET
+    """Left out where texts are cut, as plans of before do not have it."""
     literal_special_tokens: bool = False
 
 
@@ -116,6 +119,7 @@ def _engine(choice: Choice) -> Iterator[tuple[Model, Options, int]]:
             dimensions=choice.dimensions,
             truncate=choice.settings.truncate,
             ranged=choice.dtype in dtypes.RANGED and choice.ranges == "model",
+            long_texts=choice.settings.long_texts,
         )
         model.embed_now(["a"], options)
         yield model, options, lanes
@@ -135,6 +139,7 @@ def _plan(inputs: Inputs, model: Model, options: Options, choice: Choice) -> Emb
         dtype=choice.dtype,
         ranges=choice.ranges,
         truncate=options.truncate,
+        long_texts=UNSET if options.long_texts == "cut" else options.long_texts,
         literal_special_tokens=model.files.literal_special_tokens,
     )
 

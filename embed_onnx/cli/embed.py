@@ -38,7 +38,8 @@ OF_FILES = (*bulk_options.OF_FILES, "field")
 )
 @bulk_options.of_output
 @options.of_settings(
-    *("artifacts", "models", "threads", "kernels", "truncate", "literal_special_tokens", "cache_bytes")
+    *("artifacts", "models", "threads", "kernels"),
+    *("truncate", "long_texts", "literal_special_tokens", "cache_bytes"),
 )
 def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, **words: Any) -> None:
     """Embed files without a server: text lines, JSON lines, CSV or Parquet, plain or .gz, or - for stdin.

@@ -3,6 +3,8 @@
 Bits must not depend on the build of numpy: the order of its own sums follows the processor's vectors.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +36,18 @@ def cut(vectors: Vector, dimensions: int, *, renormalize: bool) -> Vector:
     """The first ``dimensions`` numbers of each vector, normalised again with ``renormalize``."""
     shorter = vectors[..., :dimensions]
     return normalize(shorter) if renormalize else shorter
+
+
+def weighted_mean(vectors: Vector, weights: Sequence[int]) -> Vector:
+    """The mean [dimensions] of vectors [n, dimensions], each of which counts by its weight.
+
+    Added one after the other, for the same reason.
+    """
+    total = np.zeros(vectors.shape[-1], np.float64)
+    for vector, weight in zip(vectors.astype(np.float64), weights, strict=True):
+        total += weight * vector
+    mean: Vector = (total / sum(weights)).astype(np.float32)
+    return mean
 
 
 def _norms(vectors: Vector) -> Vector:

@@ -179,8 +179,8 @@ async def perform(request: ApiRequest, ask: Ask, operation: Operation[T]) -> T:
         record.model, record.task, record.inputs = model.manifest.name, ask.task or "", len(items)
         resolved = options.for_model(
             ask.options,
+            settings,
             prompt_name=prompt_name,
-            truncate=settings.truncate,
             zeros=ask.empty_inputs == "zero",
             ranged=ask.ranged,
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector
+from embed_onnx.models import windows
 from embed_onnx.models.result_cache import Kind, ModelCache
 from embed_onnx.models.tokenizer import Tokens
 
@@ -30,25 +31,26 @@ class Distinct:
         self.num_tokens = 0
         """Of ``sequences``."""
         self.hits = 0
-        """Inputs whose results were in the cache."""
+        """Inputs or windows of them whose results were in the cache."""
         self._cache = None if cache is None else cache.compartment(kind, tenant)
         self._sources: dict[bytes, int | bytes] = {}
         """By key: a place in ``sequences``, or a result from the cache."""
         self._places: list[int | bytes | None] = []
-        """The source of each input; None: it has no tokens."""
+        """The source of each input, or of each of its windows; None: it has no tokens."""
 
     def add(self, tokens: Iterable[Tokens]) -> None:
         """Take more inputs."""
         for item in tokens:
             self.inputs.append(item)
-            source = self._source(item) if item.ids else None
-            self.hits += isinstance(source, bytes)
-            self._places.append(source)
+            for window in windows.of(item):
+                source = self._source(window) if window.ids else None
+                self.hits += isinstance(source, bytes)
+                self._places.append(source)
 
     def results(self, computed: Vector) -> Vector:
         """A result for each input [inputs, width], from those of ``sequences``, which go into the cache.
 
-        An input without tokens has zeros.
+        An input in windows has one for each of them, and one without tokens has zeros.
         """
         self._keep(lambda place: computed[place].tobytes())
         if len(self.sequences) == len(self._places):

@@ -18,7 +18,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack, get_args
 
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import Manifest
@@ -29,11 +29,11 @@ from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector, cut, unit
 from embed_onnx.errors import ArtifactError, InvalidRequest
-from embed_onnx.models import outcome
+from embed_onnx.models import outcome, windows
 from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.inputs import Inputs, OneOrMore, listed, slices
 from embed_onnx.models.model_files import ModelFiles, Parts
-from embed_onnx.models.options import Options
+from embed_onnx.models.options import LongTexts, Options
 from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.request_tokenizer import RequestTokenizer, in_tokenizer_thread
 from embed_onnx.models.result_cache import Kind, ResultCache
@@ -53,6 +53,7 @@ class EncodeOptions(TypedDict, total=False):
     dimensions: int | None
     normalize: bool | None
     truncate: bool
+    long_texts: LongTexts
     add_special_tokens: bool
 
 
@@ -176,6 +177,8 @@ class Model(Scoring, SparseEncoding):
                 ``normalize``: False gives the vectors before the Normalize that a model ends with, and does
                 not normalise them after a cut; True gives vectors of length 1 from any model.
                 ``truncate``: Cut texts that are longer than the model takes (the default), or refuse them.
+                ``long_texts``: "mean" cuts nothing: a text that is too long is parted into windows, and its
+                vector is the mean of theirs by their tokens (``models.windows``); "cut" is the default.
                 ``add_special_tokens``: False takes token ids as they are. Otherwise they must begin and end
                 with the special tokens that this model puts around a text, or they are probably another's.
 
@@ -318,16 +321,18 @@ class Model(Scoring, SparseEncoding):
         return self._tokenizer(self.files.load(), options).tokens(inputs)
 
     def _tokenizer(self, parts: Parts, options: Options) -> RequestTokenizer:
-        return RequestTokenizer(parts.tokenizer, self.manifest, options)
+        return RequestTokenizer(
+            parts.tokenizer, self.manifest, options, most_tokens=self._scheduler.queue_tokens
+        )
 
     def _embedded(
         self, job: Job[Vector], parts: Parts, distinct: Distinct, options: Options, started: float
     ) -> Embedded:
         """The result of a finished job."""
-        vectors = distinct.results(job.results)
+        normalized = self.manifest.dense.normalize and options.normalize is not False
+        vectors = windows.merged(distinct.results(job.results), distinct.inputs, renormalize=normalized)
         if options.dimensions is not None and options.dimensions < self.manifest.dense.dimensions:
-            again = self.manifest.dense.normalize and options.normalize is not False
-            vectors = cut(vectors, options.dimensions, renormalize=again)
+            vectors = cut(vectors, options.dimensions, renormalize=normalized)
         if options.normalize:
             vectors = unit(vectors)
         return Embedded(
@@ -353,6 +358,11 @@ class Model(Scoring, SparseEncoding):
             raise InvalidRequest(
                 f"{self.manifest.name} has no ranges for int8 and uint8, as it was exported by an older "
                 "version; export it again, or take float, binary or ubinary"
+            )
+        if options.long_texts not in get_args(LongTexts):
+            raise InvalidRequest(
+                f"long_texts is {options.long_texts!r}; it is one of {', '.join(get_args(LongTexts))}",
+                param="long_texts",
             )
         dimensions, most = options.dimensions, self.manifest.dense.dimensions
         if dimensions is not None and not 1 <= dimensions <= most:

@@ -12,6 +12,10 @@ InputType = Literal[
 """What a text is embedded for: Cohere's words, and those of Voyage's, NVIDIA's and Jina's clients."""
 
 
+LongTexts = Literal["cut", "mean"]
+"""What becomes of texts that are too long: they are cut or refused, or have the mean of their windows."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """None leaves a thing to the model.
 
@@ -27,6 +31,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     truncate: bool = True
     truncation_side: TruncationSide | None = None
     max_tokens: int | None = None
+    long_texts: LongTexts = "cut"
+    """``mean``: ``truncate`` and the side do not matter, as nothing is cut."""
     zeros: bool = False
     """Inputs that are empty, or have no tokens for the model, have vectors of zeros; or else are refused."""
     ranged: bool = False

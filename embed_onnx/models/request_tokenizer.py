@@ -4,6 +4,7 @@ Texts are tokenized in threads of their own, as an event loop must not wait for 
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -12,10 +13,10 @@ import msgspec
 
 from embed_onnx.artifact.manifest import Dense, Manifest
 from embed_onnx.errors import InvalidRequest, TextTooLong
-from embed_onnx.models import prompts
+from embed_onnx.models import prompts, windows
 from embed_onnx.models.inputs import Inputs
 from embed_onnx.models.options import Options
-from embed_onnx.models.tokenizer import Limit, Tokenizer, Tokens
+from embed_onnx.models.tokenizer import NO_TEMPLATE, Limit, Tokenizer, Tokens
 from embed_onnx.system import cpu, forks
 
 LENGTH_AT_ONCE = 500
@@ -38,12 +39,18 @@ async def in_tokenizer_thread(work: Callable[[], T]) -> T:
 
 
 class RequestTokenizer:
-    """Tokenizes the inputs of a request, all at once or in slices. Its options are resolved once."""
+    """Tokenizes the inputs of a request, all at once or in slices. Its options are resolved once.
 
-    def __init__(self, tokenizer: Tokenizer, manifest: Manifest, options: Options) -> None:
+    The windows of a long text may have ``most_tokens`` together.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, manifest: Manifest, options: Options, *, most_tokens: int = sys.maxsize
+    ) -> None:
         self._tokenizer = tokenizer
         self._manifest = manifest
         self._options = options
+        self._most_tokens = most_tokens
         # Not cached_property: up to Python 3.11 it has one lock for all requests, which a fork may copy held.
         self._resolved_prompt: str | None = None
         self._resolved_prompt_tokens: int | None = None
@@ -109,6 +116,9 @@ class RequestTokenizer:
             raise InvalidRequest("input mixes texts and token ids; send one kind in a request", param="input")
         else:
             tokens = self._of_ids([ids for ids in inputs if not isinstance(ids, str)], limit, first)
+        if self._options.long_texts == "mean":
+            pairs = enumerate(zip(inputs, tokens, strict=True), start=first)
+            tokens = [self._whole(source, item, index) for index, (source, item) in pairs]
         for index, item in enumerate(tokens, start=first):
             self._check_length(item, index)
         return tokens
@@ -132,6 +142,40 @@ class RequestTokenizer:
             self._check_ids(ids, index)
         raw = not self._options.add_special_tokens
         return [self._tokenizer.cut_ids(ids, limit, raw=raw) for ids in inputs]
+
+    def _whole(self, source: str | list[int], tokens: Tokens, index: int) -> Tokens:
+        """The tokens of an input, in windows if they were cut."""
+        if not isinstance(self._manifest.output, Dense):
+            raise InvalidRequest(
+                f"long_texts is mean, and {self._manifest.name} does not make one dense vector of a text; leave "
+                "it out",
+                param="long_texts",
+            )
+        if not tokens.truncated:
+            return tokens
+        template = self._tokenizer.template if self._options.add_special_tokens else NO_TEMPLATE
+        if isinstance(source, str):
+            prompt, own = self._tokenizer.parted(self.prompt, source)
+        else:
+            prompt, own = [], source[len(template.before) : len(source) - len(template.after)]
+        around = len(template) + len(prompt)
+        room = self._limit.max_tokens - around
+        if room < windows.LEAST_ROOM:
+            raise InvalidRequest(
+                f"long_texts is mean, and {around} of the {self._limit.max_tokens} tokens of a window are of "
+                f"the prompt or special ones; at least {windows.LEAST_ROOM} must be left for input[{index}]: "
+                "shorten the prompt, raise max_tokens, or send long_texts=cut",
+                param="long_texts",
+            )
+        number = windows.count(len(own), room)
+        total = len(own) + number * around
+        if total > self._most_tokens:
+            raise InvalidRequest(
+                f"input[{index}] has {total} tokens in {number} windows and the queue holds "
+                f"{self._most_tokens}; shorten it, or raise the server's --queue-tokens",
+                param="input",
+            )
+        return windows.parted(prompt, own, number, template, unpooled=tokens.prompt)
 
     def _check_ids(self, ids: list[int], index: int) -> None:
         """Refuse what cannot be this model's token ids; a prompt is text and cannot be put before them."""

@@ -105,6 +105,10 @@ class Template(msgspec.Struct, frozen=True):
         return len(ids) >= len(self) and ids[: len(self.before)] == self.before and ids[end:] == self.after
 
 
+NO_TEMPLATE = Template([], [])
+"""Of token ids that are taken as they are."""
+
+
 def _template(tokenizer: tokenizers.Tokenizer) -> Template:
     """What the post-processor of a tokenizer puts around a text, seen on one that no vocabulary has."""
     encoding = tokenizer.encode("", add_special_tokens=False)
@@ -214,11 +218,25 @@ class Tokenizer:
         ``raw`` ids have none, and are cut as they are.
         """
         limit = limit or self.limit()
-        template = Template([], []) if raw else self.template
+        template = NO_TEMPLATE if raw else self.template
         start, end = len(template.before), len(ids) - len(template.after)
         text, room = ids[start:end], limit.max_tokens - len(template)
         kept = text[:room] if limit.side == "right" else text[max(0, len(text) - room) :]
         return Tokens(ids[:start] + kept + ids[max(0, end) :], len(ids))
+
+    def parted(self, prompt: str, text: str) -> tuple[list[int], list[int]]:
+        """The ids of a prompt and those of the text after it, all of them, without special tokens around.
+
+        A token that stands for both the end of the prompt and the beginning of the text is the text's.
+        """
+        if not prompt:
+            (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+            return [], encoding.ids
+        # ``encode`` would hold the GIL; the fast form of the batch gives no offsets.
+        (encoding,) = self._tokenizer.encode_batch([prompt + text], add_special_tokens=False)
+        beyond = (place for place, (_, stop) in enumerate(encoding.offsets) if stop > len(prompt))
+        ids, first = encoding.ids, next(beyond, len(encoding.ids))
+        return ids[:first], ids[first:]
 
     def prompt_length(self, prompt: str, limit: Limit | None = None) -> int:
         """The tokens that a prompt puts before a text: those it has alone, but for a special one at its end.

@@ -20,7 +20,11 @@ def embed(home: Path) -> Embed:
     def embed(names: Path | list[str], output: Path, **flags: Any) -> EmbedMeta:
         columns = {name: flags.pop(name) for name in ("field", "id", "keep") if name in flags}
         places = {name: flags.pop(name) for name in ("force", "restart") if name in flags}
-        knobs = {name: flags.pop(name) for name in ("truncate", "literal_special_tokens") if name in flags}
+        knobs = {
+            name: flags.pop(name)
+            for name in ("truncate", "long_texts", "literal_special_tokens", "cache_bytes")
+            if name in flags
+        }
         selection = Settings(artifacts=home / "artifacts", models=home / "models.txt", **knobs)
         names = [str(names)] if isinstance(names, Path) else names
         result = inputs.find(names, flags.pop("kind", None), output=output, **columns)

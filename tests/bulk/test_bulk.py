@@ -19,6 +19,7 @@ from embed_onnx import Model
 from embed_onnx.bulk.embed import Choice, EmbedMeta, embed_texts
 from embed_onnx.engine import dtypes
 from embed_onnx.errors import SetupError
+from embed_onnx.models.options import Options
 from embed_onnx.settings import Settings
 
 
@@ -97,6 +98,35 @@ def test_texts_that_are_cut_are_counted(embed: Embed, small: Model, tmp_path: Pa
     assert 1 == meta.truncated
     assert (True, MAX_TOKENS) == actual[1]
     assert [None, None] == [actual[0][0], actual[2][0]]
+
+
+def test_texts_that_are_not_cut_have_the_mean_of_their_windows(
+    embed: Embed, small: Model, tmp_path: Path
+) -> None:
+    """That is another result than that of cut texts."""
+    texts = ["short", "long " * 100]
+    source = write_lines(tmp_path / "in.txt", texts)
+
+    meta = embed(source, tmp_path / "out.jsonl", long_texts="mean")
+
+    lines = lines_in(tmp_path / "out.jsonl")
+    expected = small.encode(texts, long_texts="mean")
+    assert np.array_equal(expected, np.array([line["embedding"] for line in lines], np.float32))
+    assert (0, True) == (meta.truncated, lines[1]["num_tokens"] > 100)
+    assert [None, None] == [line.get("truncated") for line in lines]
+    assert "exists" in refused(embed, source, tmp_path / "out.jsonl")
+
+
+def test_repeated_texts_of_files(embed: Embed, small: Model, tmp_path: Path) -> None:
+    """With a cache and without: the vectors of each alone, and every token counted."""
+    texts = [f"text {number % 7}" for number in range(500)]
+    source = write_lines(tmp_path / "in.txt", texts)
+    expected = np.stack([small.encode([text])[0] for text in texts])
+
+    for name, flags in (("plain", {}), ("kept", {"cache_bytes": 100_000})):
+        meta = embed(source, tmp_path / f"{name}.npy", **flags)
+        assert expected.tobytes() == np.load(tmp_path / f"{name}.npy").tobytes()
+        assert meta.tokens == sum(tokens.num_tokens for tokens in small.tokenize(texts, Options()))
 
 
 def test_texts_that_must_not_be_cut_are_rejects(embed: Embed, small: Model, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from embed_onnx import Model
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import HEAD, Manifest, Overrides, Sparse
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx.errors import TaskNotSupported
+from embed_onnx.errors import InvalidRequest, TaskNotSupported
 from embed_onnx.models.options import Options
 from embed_onnx_export import run, sparse_parity
 from embed_onnx_export.errors import ExportError
@@ -236,6 +236,13 @@ def test_equal_texts_are_computed_once(saved: Path) -> None:
             assert np.array_equal(other.vectors[0].indices, vector.indices)
             assert np.array_equal(other.vectors[0].weights, vector.weights)
     assert together.num_tokens == sum(each.num_tokens for each in alone)
+
+
+def test_it_makes_no_means_of_windows(saved: Path) -> None:
+    export(saved / "splade")
+    with Model.load(saved / "artifacts" / "splade") as model:
+        with pytest.raises(InvalidRequest, match="does not make one dense vector of a text"):
+            model.embed_sparse_now(["a short text"], Options(long_texts="mean"))
 
 
 def test_it_makes_no_dense_vectors(saved: Path) -> None:

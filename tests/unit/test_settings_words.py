@@ -80,6 +80,7 @@ def test_quotes_that_a_file_of_variables_keeps(name: str, quote: str) -> None:
 def test_blanks_around_a_word_are_not_part_of_it(name: str) -> None:
     is_flag = isinstance(getattr(Settings(), name), bool)
     words = {"empty_texts": "zero", "kernels": "off", "log_format": "json", "log_level": "debug"}
+    words["long_texts"] = "mean"
     word = "false" if is_flag else words.get(name, "7")
 
     assert settings.from_words({name: word}) == settings.from_words({name: f" {word}\r\n"})

@@ -7,7 +7,8 @@ from msgspec import Meta
 
 from embed_onnx.artifact.manifest import TruncationSide
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.models.options import InputType, Options
+from embed_onnx.models.options import InputType, LongTexts, Options
+from embed_onnx.settings import Settings
 
 Truncate = bool | Literal["END", "START", "NONE"]
 """Cut or refuse a text that is too long; ``START`` cuts its beginning."""
@@ -76,6 +77,13 @@ class EmbeddingOptions(TextOptions, frozen=True, kw_only=True):
         Meta(
             description="`false`: the vector before the Normalize that a model ends with; "
             "`true`: of length 1, whatever the model does."
+        ),
+    ] = None
+    long_texts: Annotated[
+        LongTexts | None,
+        Meta(
+            description="`mean`: a text that is too long has the mean of the vectors of its windows; `cut`: "
+            "it is cut, or refused, as `truncate` says. Default: the server's, or `cut` beside `truncate`."
         ),
     ] = None
     pooling: Annotated[str | None, Meta(description="Refused unless it is the model's own.")] = None
@@ -153,19 +161,40 @@ def cutting(options: CutOptions, truncate: bool) -> tuple[bool, TruncationSide |
     return word not in (False, "NONE"), SIDES[directions[0]] if directions else None
 
 
-def for_model(
-    options: TextOptions, *, prompt_name: str | None, truncate: bool, zeros: bool, ranged: bool = False
-) -> Options:
-    """The options in the words of a model.
-
-    ``prompt_name`` is that in the model's name, for requests that name no prompt; ``truncate`` is the
-    server's default; ``zeros`` gives inputs without tokens vectors of zeros; ``ranged`` is that of a model's
-    ``Options``.
+def long_texts(options: EmbeddingOptions, default: LongTexts) -> LongTexts:
+    """What becomes of texts that are too long; ``default`` is the server's.
 
     Raises:
         InvalidRequest: Two fields contradict each other.
     """
-    cut, side = cutting(options, truncate)
+    fields = {"truncate": options.truncate, "truncation_direction": options.truncation_direction}
+    name, value = next((item for item in fields.items() if item[1] is not None), ("", None))
+    if options.long_texts == "mean" and name:
+        raise InvalidRequest(
+            f"long_texts is mean, so no text is cut or refused for its length, and {name} is "
+            f"{msgspec.json.encode(value).decode()}; send one of them",
+            param="long_texts",
+        )
+    return options.long_texts or ("cut" if name else default)
+
+
+def for_model(
+    options: TextOptions,
+    settings: Settings,
+    *,
+    prompt_name: str | None,
+    zeros: bool,
+    ranged: bool = False,
+) -> Options:
+    """The options in the words of a model; ``settings`` has the server's defaults.
+
+    ``prompt_name`` is that in the model's name, for requests that name no prompt; ``zeros`` gives inputs
+    without tokens vectors of zeros; ``ranged`` is that of a model's ``Options``.
+
+    Raises:
+        InvalidRequest: Two fields contradict each other.
+    """
+    cut, side = cutting(options, settings.truncate)
     of_vectors = options if isinstance(options, EmbeddingOptions) else NO_VECTORS
     return Options(
         prompt=options.prompt,
@@ -176,6 +205,7 @@ def for_model(
         truncate=cut,
         truncation_side=side,
         max_tokens=options.max_tokens,
+        long_texts=long_texts(options, settings.long_texts) if options is of_vectors else "cut",
         zeros=zeros,
         ranged=ranged,
         add_special_tokens=options.add_special_tokens is not False,

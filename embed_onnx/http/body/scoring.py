@@ -23,6 +23,7 @@ class ScoringOptions(CutOptions, frozen=True, kw_only=True):
         Meta(description="vLLM's name of `max_tokens`, which cuts; -1 is the model's own limit."),
     ] = None
     instruction: NotServed = None
+    long_texts: NotServed = None
     prompt: NotServed = None
     prompt_name: NotServed = None
 

@@ -107,6 +107,7 @@ WORDS: dict[str, Word] = {
         "truncate_input_tokens num_ctx",
     ),
     "truncate_prompt_tokens": Word(field="max_tokens", cuts=True),
+    **_served("long_texts", ["cut"], "windows are for vectors of texts, on other routes"),
     # Vectors of length 1.
     **_same(
         "normalize", "normalized normalize_embeddings normalize_embedding normalize_vectors l2_normalize"

@@ -26,6 +26,7 @@ from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.vectors import EncodingFormat, Endianness, NumberType, WireType
 from embed_onnx.http.work import Ask
 from embed_onnx.models.model import Embedded
+from embed_onnx.models.windows import LongText
 from embed_onnx.settings import Settings
 
 OutputDType = Literal["float", NumberType]
@@ -86,6 +87,10 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
     truncated: Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")] = (
         UNSET
     )
+    windows: Annotated[
+        int | UnsetType,
+        Meta(description="Of how many windows the vector is the mean, with `long_texts`; 1 is left out."),
+    ] = UNSET
 
 
 class EmbeddingResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +161,7 @@ async def _items(embedded: Embedded, wire_type: WireType) -> list[Embedding]:
             embedding=vector,
             num_tokens=tokens.num_tokens,
             truncated=tokens.truncated or UNSET,
+            windows=len(tokens.windows) if isinstance(tokens, LongText) else UNSET,
         )
         for index, (vector, tokens) in enumerate(zip(encoded, embedded.tokens, strict=True))
     ]
