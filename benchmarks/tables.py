@@ -55,6 +55,7 @@ def main() -> None:
             "modern": modern(record.read("modern")),
         },
         DOCS / "models.md": {"real": real(record.read("models"))},
+        DOCS / "long-texts.md": {"windows": text_tables.windows()},
         DOCS / "operating.md": {"repeats": text_tables.repeats()},
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
         DOCS / "scaling.md": {"figures": scaling_tables.cost(), "cores": scaling_tables.cores()},

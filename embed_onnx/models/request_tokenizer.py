@@ -147,8 +147,8 @@ class RequestTokenizer:
         """The tokens of an input, in windows if they were cut."""
         if not isinstance(self._manifest.output, Dense):
             raise InvalidRequest(
-                f"long_texts is mean, and {self._manifest.name} does not make one dense vector of a text; leave "
-                "it out",
+                f"long_texts is mean, and {self._manifest.name} does not make one dense vector of a text; "
+                "leave it out",
                 param="long_texts",
             )
         if not tokens.truncated:

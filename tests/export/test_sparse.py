@@ -240,9 +240,11 @@ def test_equal_texts_are_computed_once(saved: Path) -> None:
 
 def test_it_makes_no_means_of_windows(saved: Path) -> None:
     export(saved / "splade")
-    with Model.load(saved / "artifacts" / "splade") as model:
-        with pytest.raises(InvalidRequest, match="does not make one dense vector of a text"):
-            model.embed_sparse_now(["a short text"], Options(long_texts="mean"))
+    with (
+        Model.load(saved / "artifacts" / "splade") as model,
+        pytest.raises(InvalidRequest, match="does not make one dense vector of a text"),
+    ):
+        model.embed_sparse_now(["a short text"], Options(long_texts="mean"))
 
 
 def test_it_makes_no_dense_vectors(saved: Path) -> None:
