@@ -26,8 +26,6 @@ from embed_onnx.bulk.journal import Plan, State
 from embed_onnx.bulk.progress import Progress
 from embed_onnx.bulk.stream import Stream
 from embed_onnx.bulk.writers import Meta, Rows, Writer
-from embed_onnx.engine.dtypes import Stored
-from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import EmbedError, InferenceFailed, SetupError
 from embed_onnx.models import registry, tasks
 from embed_onnx.models.model import Model
@@ -48,10 +46,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A block, without its texts, and what was computed of them, float32 [texts, width]."""
+    """A block, without its texts, and what was computed of them: float32 [texts, width], or a list."""
 
     block: Block
-    values: Vector
+    values: Any
     tokens: list[int]
     truncated: list[bool]
 
@@ -93,7 +91,7 @@ class Work(Protocol[M_co]):
     def prepare(self, results: Iterator[Result], state: State) -> Iterator[Result]:
         """The same results, once the state has what must be known before the first is written."""
 
-    def stored(self, values: Vector, state: State) -> Stored:
+    def stored(self, values: Any, state: State) -> Any:
         """Values as they are written."""
 
     def meta(self, state: State, fields: dict[str, Any]) -> M_co:
@@ -208,7 +206,7 @@ def plan_fields(inputs: Inputs, model: Model) -> dict[str, Any]:
 
 
 def result(
-    block: Block, failures: dict[int, EmbedError], values: Vector, tokens: list[Tokens], noun: str = "text"
+    block: Block, failures: dict[int, EmbedError], values: Any, tokens: list[Tokens], noun: str = "text"
 ) -> Result:
     """What was computed of a block, whose items of these places have failed; a ``noun`` is an item."""
     reasons = {place: _reason(err, noun) for place, err in failures.items()}

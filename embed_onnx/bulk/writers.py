@@ -15,13 +15,16 @@ from numpy.lib import format as npy_format
 from embed_onnx.bulk import readers
 from embed_onnx.bulk.inputs import INDEX, META, Column, Inputs
 from embed_onnx.engine import dtypes
-from embed_onnx.engine.dtypes import DType, Stored
+from embed_onnx.engine.dtypes import DType
+from embed_onnx.engine.outputs.sparse import SparseVector
 from embed_onnx.errors import SetupError
 
 OWN_COLUMNS = ("index", "id", "num_tokens", "truncated")
 """Columns of any output that are ours, besides those of the values; one that is kept needs another name."""
 EMBEDDING = "embedding"
 """The column of vectors."""
+SPARSE = "sparse_embedding"
+"""That of sparse ones: in Parquet a list of ``index`` and ``value``, in JSON ``indices`` and ``values``."""
 M = TypeVar("M", bound="Meta")
 STDOUT = Path("-")
 """Standard output, which takes JSON lines."""
@@ -54,13 +57,15 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
 class Values(msgspec.Struct, frozen=True, kw_only=True):
     """The column of what was computed: lists of ``width`` numbers, or single ones without it.
 
-    ``beside`` are columns of strings that were computed as well, after those that are kept.
+    ``beside`` are columns of strings that were computed as well, after those that are kept. ``sparse``: the
+    values are sparse vectors.
     """
 
     name: str
     dtype: DType = "float32"
     width: int | None = None
     beside: tuple[str, ...] = ()
+    sparse: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,13 +74,16 @@ class Values(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows to write; ``values`` are [rows, width] or [rows]; ``truncated`` says whether a text was cut."""
+    """Rows to write; ``truncated`` says whether a text was cut.
+
+    ``values`` are [rows, width] or [rows], or a list of sparse vectors.
+    """
 
     indexes: Sequence[int]
     columns: Sequence[Column]
     tokens: Sequence[int]
     truncated: Sequence[bool]
-    values: Stored
+    values: Any
 
 
 class Writer(Protocol):
@@ -138,6 +146,8 @@ class _Npy:
     names = ("vectors.npy", "index.npy")
 
     def __init__(self, inputs: Inputs, values: Values) -> None:
+        if values.sparse:
+            raise SetupError("a .npy file holds no sparse vectors; write .parquet or .jsonl")
         if inputs.columns:
             raise SetupError("a .npy file holds numbers alone; write .parquet or .jsonl for --id and --keep")
         self._kinds: list[tuple[np.dtype[Any], tuple[int, ...]]] = [
@@ -180,7 +190,7 @@ class _JsonLines:
             line["num_tokens"] = rows.tokens[place]
             if rows.truncated[place]:
                 line["truncated"] = True
-            line[self._name] = rows.values[place].tolist()
+            line[self._name] = _json(rows.values[place])
             lines.append(line)
         return [self._encoder.encode_lines(lines)]
 
@@ -202,7 +212,10 @@ class _Parquet:
             ("num_tokens", "int32"),
             ("truncated", "bool"),
         ]
-        self._rows = self._parquet.Rows(fields, values.name, values.dtype, values.width)
+        if values.sparse:
+            self._rows = self._parquet.SparseRows(fields, values.name)
+        else:
+            self._rows = self._parquet.DenseRows(fields, values.name, values.dtype, values.width)
 
     def start(self) -> list[bytes]:
         return [self._rows.start()]
@@ -237,6 +250,13 @@ def _write_header(file: Any, kind: np.dtype[Any], shape: tuple[int, ...]) -> Non
 def _write_meta(folder: Path, meta: Meta) -> str:
     (folder / "meta.json").write_bytes(msgspec.json.format(msgspec.json.encode(meta), indent=2) + b"\n")
     return "meta.json"
+
+
+def _json(value: Any) -> Any:
+    """A value as JSON has it: numbers, or a sparse vector."""
+    if isinstance(value, SparseVector):
+        return {"indices": value.indices.tolist(), "values": value.weights.tolist()}
+    return value.tolist()
 
 
 def _json_values(column: Column) -> list[Any]:

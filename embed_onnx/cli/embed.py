@@ -1,7 +1,7 @@
 """``embed-onnx embed``: files or texts, without a server."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rich_click as click
 
@@ -9,9 +9,17 @@ from embed_onnx import settings
 from embed_onnx.cli import bulk_options, options
 from embed_onnx.errors import SetupError
 
+if TYPE_CHECKING:
+    from embed_onnx.bulk.inputs import Inputs
+    from embed_onnx.bulk.run import Target
+    from embed_onnx.settings import Settings
+
 DTYPES = ("float32", "float16", "int8", "uint8", "binary", "ubinary")
 RANGED = ("int8", "uint8")
 OF_MODEL = ("model", "prompt_name", "dimensions", "dtype", "ranges")
+OF_SPARSE = ("sparse", "max_active_dims")
+DENSE = {"dimensions": None, "dtype": "float32", "ranges": "rows"}
+"""Options of dense vectors alone, and their defaults."""
 OF_FILES = (*bulk_options.OF_FILES, "field")
 
 
@@ -36,6 +44,8 @@ OF_FILES = (*bulk_options.OF_FILES, "field")
     show_default=True,
     help="Of int8 and uint8: those of the first rows, or the model's own, as a server has them.",
 )
+@click.option("--sparse", is_flag=True, help="Sparse vectors, by a sparse model.")
+@click.option("--max-active-dims", type=int, help="With --sparse: so many of a text's greatest weights.")
 @bulk_options.of_output
 @options.of_settings(
     *("artifacts", "models", "threads", "kernels"),
@@ -49,8 +59,9 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
 
     With --text, JSON lines go to standard output.
     """
-    of_model, of_output, of_files = (
-        {name: words.pop(name) for name in names} for names in (OF_MODEL, bulk_options.OF_OUTPUT, OF_FILES)
+    of_model, of_sparse, of_output, of_files = (
+        {name: words.pop(name) for name in names}
+        for names in (OF_MODEL, OF_SPARSE, bulk_options.OF_OUTPUT, OF_FILES)
     )
     configuration = settings.from_words(words)
     if bool(inputs) == bool(texts):
@@ -62,20 +73,67 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
             "--output is missing; give a file whose name ends in .npy, .jsonl or .parquet "
             "(to embed a text itself, use --text)"
         )
+    place = None if output is None else _Place(inputs, output, of_output, of_files)
+    if of_sparse["sparse"]:
+        _embed_sparse(texts, place, configuration, of_model, of_sparse["max_active_dims"])
+        return
+    if of_sparse["max_active_dims"] is not None:
+        raise SetupError("--max-active-dims is for sparse vectors; give --sparse with it, or leave it out")
+    _embed_dense(texts, place, configuration, of_model)
+
+
+class _Place(NamedTuple):
+    """The files of a run, and where the result goes."""
+
+    inputs: tuple[str, ...]
+    output: Path
+    of_output: dict[str, Any]
+    of_files: dict[str, Any]
+
+    def open(self) -> "tuple[Inputs, Target]":
+        """The files as they are read, and the target."""
+        from embed_onnx.bulk.inputs import FIELD
+        from embed_onnx.bulk.run import Target
+
+        field = self.of_files["field"] or FIELD
+        files = bulk_options.find(self.inputs, self.output, self.of_files, field=field)
+        return files, Target(output=self.output, **self.of_output)
+
+
+def _embed_dense(
+    texts: tuple[str, ...], place: _Place | None, configuration: "Settings", of_model: dict[str, Any]
+) -> None:
     from embed_onnx.bulk.embed import Choice, embed_files, embed_texts
-    from embed_onnx.bulk.inputs import FIELD
-    from embed_onnx.bulk.run import Target
     from embed_onnx.bulk.writers import STDOUT
 
     choice = Choice(settings=configuration, **of_model)
-    if output is None:
+    if place is None:
         embed_texts(texts, choice)
         return
-    if output == STDOUT and choice.dtype in RANGED and choice.ranges == "rows":
+    if place.output == STDOUT and choice.dtype in RANGED and choice.ranges == "rows":
         raise SetupError(
             f"{choice.dtype} is stored with its ranges; name a file with --output, or choose --ranges model "
             "or another --dtype"
         )
-    files = bulk_options.find(inputs, output, of_files, field=of_files["field"] or FIELD)
-    meta = embed_files(files, Target(output=output, **of_output), choice)
-    bulk_options.report(output, meta, f"vectors of {meta.dimensions} dimensions", "texts")
+    meta = embed_files(*place.open(), choice)
+    bulk_options.report(place.output, meta, f"vectors of {meta.dimensions} dimensions", "texts")
+
+
+def _embed_sparse(
+    texts: tuple[str, ...],
+    place: _Place | None,
+    configuration: "Settings",
+    of_model: dict[str, Any],
+    max_active_dims: int | None,
+) -> None:
+    from embed_onnx.bulk.sparse import Choice, embed_files, embed_texts
+
+    others = [name for name, default in DENSE.items() if of_model.pop(name) != default]
+    if others:
+        raise SetupError(f"--{others[0]} is for dense vectors; leave it out, or --sparse")
+    choice = Choice(settings=configuration, max_active_dims=max_active_dims, **of_model)
+    if place is None:
+        embed_texts(texts, choice)
+        return
+    meta = embed_files(*place.open(), choice)
+    bulk_options.report(place.output, meta, f"sparse vectors over {meta.entries:,} entries", "texts")

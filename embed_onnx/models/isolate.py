@@ -13,6 +13,7 @@ from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.request_pairs import ScoreOptions
 from embed_onnx.models.scoring import Scored
+from embed_onnx.models.sparse import SparseEmbedded
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Outcome)
@@ -34,6 +35,18 @@ def embed(model: Model, texts: Sequence[str], options: Options) -> Isolated[Embe
     """
     return _isolated(
         texts, partial(model.embed_now, options=options), lambda text: model.tokenize([text], options)
+    )
+
+
+def embed_sparse(model: Model, texts: Sequence[str], options: Options) -> Isolated[SparseEmbedded]:
+    """The sparse vectors of texts, as ``embed`` has dense ones.
+
+    Raises:
+        InvalidRequest: It is not the texts: an option is wrong.
+        InferenceFailed: The model fails on each of several texts.
+    """
+    return _isolated(
+        texts, partial(model.embed_sparse_now, options=options), lambda text: model.tokenize([text], options)
     )
 
 

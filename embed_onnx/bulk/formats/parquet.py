@@ -4,9 +4,9 @@ Rows on their way to a Parquet file wait as an Arrow stream, to which rows can b
 cut after any of them: a Parquet file is worth nothing before its last byte.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from embed_onnx.bulk import columns
 from embed_onnx.bulk.blocks import BLOCK_RECORDS, BLOCK_SIZE, Block, Position, fault, item
 from embed_onnx.bulk.inputs import STANDARD_INPUT, Column, File, Inputs
 from embed_onnx.engine.dtypes import DType, Stored
+from embed_onnx.engine.outputs.sparse import SparseVector
 from embed_onnx.errors import SetupError
 
 METADATA = b"embed_onnx"
@@ -33,6 +34,9 @@ ARROW: dict[DType, Any] = {
     "binary": pa.int8(),
     "ubinary": pa.uint8(),
 }
+
+Value = TypeVar("Value")
+"""The values of some rows."""
 
 
 def check(inputs: Inputs) -> None:
@@ -177,36 +181,70 @@ def _rows_of(file: Any, names: Sequence[str], size: int) -> int:
     return max(1, rows)
 
 
-class Rows:
+class Rows(Generic[Value]):
     """Rows as messages of an Arrow stream. ``fields`` are names and types of all columns but the last.
 
-    That one has the values of rows: lists of ``width`` numbers, or without it single ones.
+    That one, of a name and a type, has the values of rows, which ``array`` makes a column.
     """
 
-    def __init__(self, fields: Sequence[tuple[str, Any]], name: str, dtype: DType, width: int | None) -> None:
-        self._numbers = ARROW[dtype]
-        kind = self._numbers
-        if width is not None:
-            kind = pa.list_(pa.field("element", kind, nullable=False), width)
+    def __init__(
+        self, fields: Sequence[tuple[str, Any]], name: str, kind: Any, array: Callable[[Value], Any]
+    ) -> None:
         self._schema = pa.schema([*fields, pa.field(name, kind, nullable=False)])
+        self._array = array
 
     def start(self) -> bytes:
         """How the stream begins."""
         head: bytes = self._schema.serialize().to_pybytes()
         return head
 
-    def encode(self, columns: Sequence[Column], values: Stored) -> bytes:
-        """A message of rows: their columns, and values [rows, width] or [rows]."""
+    def encode(self, columns: Sequence[Column], values: Value) -> bytes:
+        """A message of rows: their columns, and values."""
         kept = [
             column if isinstance(column, pa.Array) else pa.array(column, field.type)
             for column, field in zip(columns, self._schema, strict=False)
         ]
-        last = pa.array(np.ascontiguousarray(values).reshape(-1), self._numbers)
-        if values.ndim > 1:
-            last = pa.FixedSizeListArray.from_arrays(last, type=self._schema.types[-1])
-        batch = pa.RecordBatch.from_arrays([*kept, last], schema=self._schema)
+        batch = pa.RecordBatch.from_arrays([*kept, self._array(values)], schema=self._schema)
         message: bytes = batch.serialize().to_pybytes()
         return message
+
+
+class DenseRows(Rows[Stored]):
+    """Rows whose values are lists of ``width`` numbers, [rows, width], or without it single ones, [rows]."""
+
+    def __init__(self, fields: Sequence[tuple[str, Any]], name: str, dtype: DType, width: int | None) -> None:
+        numbers = ARROW[dtype]
+        kind = numbers
+        if width is not None:
+            kind = pa.list_(pa.field("element", numbers, nullable=False), width)
+
+        def array(values: Stored) -> Any:
+            flat = pa.array(np.ascontiguousarray(values).reshape(-1), numbers)
+            return flat if width is None else pa.FixedSizeListArray.from_arrays(flat, type=kind)
+
+        super().__init__(fields, name, kind, array)
+
+
+class SparseRows(Rows[Sequence[SparseVector]]):
+    """Rows whose values are sparse vectors: lists of an ``index`` and a ``value``."""
+
+    ENTRY = pa.struct(
+        [pa.field("index", pa.int32(), nullable=False), pa.field("value", pa.float32(), nullable=False)]
+    )
+
+    def __init__(self, fields: Sequence[tuple[str, Any]], name: str) -> None:
+        kind = pa.list_(pa.field("element", self.ENTRY, nullable=False))
+
+        def array(vectors: Sequence[SparseVector]) -> Any:
+            ends = np.cumsum([0, *(len(vector.indices) for vector in vectors)], dtype=np.int32)
+            indices = np.concatenate([np.empty(0, np.int32), *(vector.indices for vector in vectors)])
+            weights = np.concatenate([np.empty(0, np.float32), *(vector.weights for vector in vectors)])
+            entries = pa.StructArray.from_arrays(
+                [pa.array(indices), pa.array(weights)], fields=list(self.ENTRY)
+            )
+            return pa.ListArray.from_arrays(pa.array(ends), entries, type=kind)
+
+        super().__init__(fields, name, kind, array)
 
 
 def write(stream: Path, target: Path, metadata: bytes) -> None:
