@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.http import vectors, work
 from embed_onnx.http.body import documents, inputs, reading
+from embed_onnx.http.body.documents import TEXT_OR_TEXTS
 from embed_onnx.http.body.inputs import Field
 from embed_onnx.http.body.options import EmbeddingOptions
 from embed_onnx.http.cohere.answers import ERRORS, ApiVersion
@@ -28,7 +29,6 @@ EMBED_BODY = Body(
     media_type=RequestEncodingType.JSON,
     examples=[Example(value={"texts": ["Hello", "world"], "input_type": "search_document"})],
 )
-TEXTS_SCHEMA = {"type": "array", "minItems": 1, "items": {"type": "string"}}
 INPUTS_SCHEMA = {
     "type": "array",
     "minItems": 1,
@@ -105,7 +105,7 @@ class EmbedRequest(EmbedOptions, frozen=True, kw_only=True):
 
     texts: Annotated[
         msgspec.Raw,
-        msgspec.Meta(description="The texts.", extra_json_schema={"extra": TEXTS_SCHEMA}),
+        msgspec.Meta(description="A text or a list of texts.", extra_json_schema={"extra": TEXT_OR_TEXTS}),
     ]
 
 
@@ -114,7 +114,7 @@ class EmbedV2Request(EmbedOptions, frozen=True, kw_only=True):
 
     texts: Annotated[
         msgspec.Raw | UnsetType,
-        msgspec.Meta(description="The texts.", extra_json_schema={"extra": TEXTS_SCHEMA}),
+        msgspec.Meta(description="A text or a list of texts.", extra_json_schema={"extra": TEXT_OR_TEXTS}),
     ] = UNSET
     inputs: Annotated[
         msgspec.Raw | UnsetType,
