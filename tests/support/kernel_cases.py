@@ -372,8 +372,15 @@ MASKS = {
     "a row of padding": [[1, 1, 1], [0, 0, 0], [1, 1, 0]],
     "only padding": [[0, 0, 0], [0, 0, 0]],
     "sequences of a row": [[1] * 7 + [2] * 20 + [3] + [4] * 12],
-    "numbers in any order": [[5, 5, -3, 0, -3, 5, 9, -3], [2, 1, 2, 1, 2, 1, 0, 7]],
-    "extreme numbers": [[HIGHEST, LOWEST, HIGHEST, -1, LOWEST + 1, LOWEST, 0, HIGHEST - 1]],
+    "numbers in any order": [[5, 5, 3, 0, 3, 5, 9, 3], [2, 1, 2, 1, 2, 1, 0, 7]],
+    "extreme numbers": [[HIGHEST, 1, HIGHEST, 1 << 32, HIGHEST - 1, 1, 0, HIGHEST - 1]],
+    "tokens that none attends to": [
+        [1] * 7 + [-1] * 2 + [3] + [2] * 9 + [-2],
+        [5, 4, -5, 4, -4, 0, -4, 7, 7, -5] + [8] * 10,
+    ],
+    "extreme numbers that none attends to": [
+        [HIGHEST, 1, 1 << 32, LOWEST + 1, -1, -(1 << 32), 0, LOWEST + 1]
+    ],
     "no tokens": np.zeros((2, 0)),
     "no rows": np.zeros((0, 5)),
 }
@@ -468,7 +475,7 @@ def random_cases(count: int) -> dict[str, Case]:
             hidden=int(rng.integers(1, 150)),
             positions=int(positions) * int(rng.integers(0, 2)),
         )
-        mask = rng.integers(-1, 3, (rng.integers(0, 3), rng.integers(0, positions + 1)))
+        mask = rng.integers(0, 4, (rng.integers(0, 3), rng.integers(0, positions + 1)))
         activation = list(ACTIVATIONS)[number % 4]
         result[f"layer {number}"] = layer_case(shape, mask, activation=activation, seed=number)
         rotary = replace(shape, head_size=2 * shape.head_size, positions=int(positions))

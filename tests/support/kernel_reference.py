@@ -37,8 +37,8 @@ ACTIVATIONS: dict[str, Callable[[Floats], Floats]] = {
 def sequences(mask: Array) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """For each sequence its row of the mask, and where in the row its tokens are."""
     for row, numbers in enumerate(mask):
-        for number in np.unique(numbers[numbers != 0]):
-            yield row, np.flatnonzero(numbers == number)
+        for number in np.unique(np.abs(numbers[numbers != 0])):
+            yield row, np.flatnonzero(np.abs(numbers) == number)
 
 
 def quantize(x: Floats) -> tuple[Floats, Floats, Floats]:
@@ -82,9 +82,12 @@ def attention(
     relative_bias: Array | None = None,
     angles: tuple[Array, Array] | None = None,
     window: float = math.inf,
+    *,
+    seen: int,
 ) -> Floats:
     """The context of one sequence, [tokens, 3 * heads * size] to [tokens, heads * size].
 
+    Its first ``seen`` tokens are those that all attend to.
     Heads whose size is no multiple of 16 are followed by zeros, which count for a row's range.
     """
     tokens = len(qkv)
@@ -93,9 +96,10 @@ def attention(
         queries, keys = rotated(queries, *angles), rotated(keys, *angles)
     padded = queries.shape[-1] + -queries.shape[-1] % 16
     largest = math.floor(math.sqrt(2147483000 / padded))
-    queries, keys, values = stepped(queries, largest), stepped(keys, largest), stepped(values, LARGEST_16)
+    queries = stepped(queries, largest)
+    keys, values = stepped(keys[:, :seen], largest), stepped(values[:, :seen], LARGEST_16)
     scores = queries @ keys.transpose(0, 2, 1) / math.sqrt(queries.shape[-1])
-    distances = np.arange(tokens)[None] - np.arange(tokens)[:, None]
+    distances = np.arange(seen)[None] - np.arange(tokens)[:, None]
     if relative_bias is not None:
         scores = scores + relative_bias[:, distances + relative_bias.shape[1] // 2]
     scores = np.where(np.abs(distances) > window, -np.inf, scores)
@@ -135,7 +139,13 @@ def layer(
         x = states[row, places].astype(np.float64)
         qkv = product(balanced(x, weights, "qkv"), weights, "qkv").astype(np.float32).astype(np.float64)
         context, padded = pad_heads(
-            attention(qkv, attributes["num_heads"], weights.get("relative_bias")), weights
+            attention(
+                qkv,
+                attributes["num_heads"],
+                weights.get("relative_bias"),
+                seen=(attention_mask[row, places] > 0).sum(),
+            ),
+            weights,
         )
         around = x + product(context, padded, "output")
         x = layer_norm(around, weights["attention_gamma"], weights["attention_beta"])
@@ -158,7 +168,8 @@ def rotary_layer(
     for row, places in sequences(attention_mask):
         qkv = product(normal[row, places].astype(np.float64), weights, "qkv")
         qkv = qkv.astype(np.float32).astype(np.float64)
-        context, padded = pad_heads(attention(qkv, heads, angles=angles, window=window), weights)
+        seen = (attention_mask[row, places] > 0).sum()
+        context, padded = pad_heads(attention(qkv, heads, angles=angles, window=window, seen=seen), weights)
         around = states[row, places].astype(np.float64) + product(context, padded, "output")
         x = layer_norm(around, weights["attention_gamma"], weights["attention_beta"])
         raised, factor = np.split(product(x, weights, "up"), 2, axis=-1)

@@ -11,6 +11,7 @@ struct Head {
   size_t stride;
   int size;           // padded
   int length;         // of the sequence
+  int seen;           // how many of its tokens, the first, are keys
   const float* bias;  // null, or by key position - query position
   int window;         // how far from its own position a query sees
 };
@@ -38,9 +39,9 @@ size_t score_bytes(int size, size_t padded) {
 
 // What takes the largest of a head's queries, keys or values, either sign, to `largest`; not a number if one of them is not
 // finite.
-float factor_to(float largest, const float* x, const Head& head) {
+float factor_to(float largest, const float* x, const Head& head, int tokens) {
   Float low = Isa::zero(), high = Isa::zero(), differences[kRegisters] = {};
-  for (int i = 0; i < head.length; i++)
+  for (int i = 0; i < tokens; i++)
     for (int d = 0; d < head.size; d += kLanes) {
       const Float v = Isa::load(x + i * head.stride + d);
       low = Isa::min(low, v);
@@ -64,21 +65,21 @@ int32_t pair_at(const int16_t* p) {
 }
 
 void lay_out_keys(const Head& head, const Scores& to) {
-  for (int i = 0; i < head.length; i++) {
+  for (int i = 0; i < head.seen; i++) {
     narrow(head.keys + i * head.stride, head.size, to.key_factor, to.queries);
     for (int d = 0; d < head.size; d += 2) to.keys[d / 2 * to.stride + i] = pair_at(to.queries + d);
   }
-  for (size_t i = head.length; i < to.stride; i++)
+  for (size_t i = head.seen; i < to.stride; i++)
     for (int d = 0; d < head.size; d += 2) to.keys[d / 2 * to.stride + i] = 0;
 }
 
 void lay_out_values(const Head& head, const Scores& to) {
   const Float factor = Isa::all(to.value_factor);
-  for (int i = 0; i < head.length; i += 2)
+  for (int i = 0; i < head.seen; i += 2)
     for (int d = 0; d < head.size; d += kLanes) {
       const float* v = head.values + i * head.stride + d;
       const Int first = Isa::to_int(Isa::load(v) * factor);
-      const Int second = i + 1 < head.length ? Isa::to_int(Isa::load(v + head.stride) * factor) : Isa::all(0);
+      const Int second = i + 1 < head.seen ? Isa::to_int(Isa::load(v + head.stride) * factor) : Isa::all(0);
       Isa::store_pairs(to.values + i / 2 * head.size + d, first, second);
     }
 }
@@ -133,7 +134,7 @@ struct Keys {
 
   Keys(const Head& head, int first, int last)
       : begin(head.window < first ? (first - head.window) / kParts * kParts : 0),
-        end(head.window < head.length - 1 - last ? last + head.window + 1 : head.length) {}
+        end(head.window < head.seen - 1 - last ? last + head.window + 1 : head.seen) {}
 };
 
 // Takes the scores of keys that are too far from the query, but not from others of its tile.
@@ -182,7 +183,7 @@ void attend_head(const Head& head, char* memory, float* out, size_t out_stride) 
   using Part = void (*)(const Head&, int, const Scores&, float*, size_t);
   static constexpr Part of_rows[kTileRows] = {attend_tile<1>, attend_tile<2>, attend_tile<3>,
                                               attend_tile<4>, attend_tile<5>, attend_tile<6>};
-  const size_t padded = up_to(head.length, kLanes);
+  const size_t padded = up_to(head.seen, kLanes);
   Scores scores;
   scores.stride = padded;
   scores.keys = reinterpret_cast<int32_t*>(memory);
@@ -193,9 +194,9 @@ void attend_head(const Head& head, char* memory, float* out, size_t out_stride) 
   // No sum over the channels of a query and a key exceeds 32 bits. Nor does one over the tokens: weights sum to kLargest16
   // and half a step for each token, and there are fewer than 65,000.
   const float largest = __builtin_floorf(__builtin_sqrtf(kLargest32 / head.size));
-  scores.query_factor = factor_to(largest, head.queries, head);
-  scores.key_factor = factor_to(largest, head.keys, head);
-  scores.value_factor = factor_to(kLargest16, head.values, head);
+  scores.query_factor = factor_to(largest, head.queries, head, head.length);
+  scores.key_factor = factor_to(largest, head.keys, head, head.seen);
+  scores.value_factor = factor_to(kLargest16, head.values, head, head.seen);
   lay_out_keys(head, scores);
   lay_out_values(head, scores);
   for_each_tile(head.length, kTileRows, [&](int first, int rows) {
@@ -258,6 +259,7 @@ void attend(const Pass& pass, int group, char* memory) {
                          stride,
                          layer.head_size,
                          pass.pack.length(sequence),
+                         pass.pack.seen[sequence],
                          layer.relative_bias ? layer.relative_bias + number * static_cast<size_t>(layer.relative_stride) +
                                                    layer.positions - 1
                                              : nullptr,

@@ -94,6 +94,7 @@ struct Rotation {
 struct Pack {
   const int32_t* rows;    // [tokens]
   const int32_t* starts;  // [sequences + 1], in tokens
+  const int32_t* seen;    // [sequences], how many tokens of each, the first, others attend to
   int sequences;
 
   int tokens() const { return starts[sequences]; }

@@ -60,6 +60,13 @@ void check_length(const Sequences& sequences, int64_t positions) {
                                 " tokens and the model takes " + std::to_string(positions) + "; cut it");
 }
 
+void check_window(const Sequences& sequences, int window) {
+  if (sequences.most_unseen() > window)
+    throw std::invalid_argument("a sequence ends with " + std::to_string(sequences.most_unseen()) +
+                                " tokens that none attends to, and a token sees " + std::to_string(window) +
+                                " before it; have fewer");
+}
+
 // Rows a task, so that every worker has as many: a row of a tile that is not full takes hardly longer.
 int rows_a_task(int rows, int workers) { return (rows + workers - 1) / workers; }
 
@@ -83,6 +90,7 @@ void run_layer(const Engine& engine, const Layer& layer, const Sequences& sequen
                float* output) {
   if (layer.relative_bias) check_length(sequences, layer.positions);
   if (layer.rotated) check_length(sequences, inputs.positions);
+  check_window(sequences, inputs.window);
   clear_padding(sequences, layer.width, output);
   const Pack pack = sequences.pack();
   const int tokens = pack.tokens();

@@ -17,7 +17,8 @@ integers are exact, and the same, on every CPU: also on those that add two produ
 
 **Masks.** 0 is padding. Equal numbers other than 0 are one sequence of their row: its tokens see each other
 and nothing else, and count their positions (0, 1, ...) by rank among themselves. Ones and zeros are the case
-of one sequence a row. The states of padding are zeros.
+of one sequence a row. The states of padding are zeros. Tokens of the negative of a number are of that sequence
+as well, after its others: they attend to those, and none attends to them.
 
 **Padding ids in texts.** A padding id that is written in a text is a token like any other, except in models
 whose positions start after the padding id: there it has a position of its own, and those after it count as if
@@ -101,15 +102,18 @@ def linear(*, quantized: bool) -> list[str]:
     return [LINEAR_INT8, QUANTIZE_TOKENS, MATMUL_TOKENS] if quantized else [LINEAR_FLOAT32]
 
 
-# attention_mask int64 [batch, tokens] -> same, whether two tokens are of one sequence, [batch, tokens,
-# tokens]; ranks int64 [batch, tokens], 0 for padding, of which there may be more than positions.
+# attention_mask int64 [batch, tokens] -> seen, whether the first of two tokens attends to the second, [batch,
+# tokens, tokens]; ranks int64 [batch, tokens], 0 for padding, of which there may be more than positions.
 SEQUENCES = f"""{HEADER}
-    Sequences (attention_mask) => (same, ranks) {{
+    Sequences (attention_mask) => (seen, ranks) {{
         middle = Constant <value_ints = [1]> ()
         last = Constant <value_ints = [2]> ()
+        numbers = Abs (attention_mask)
+        queries = Unsqueeze (numbers, last)
         keys = Unsqueeze (attention_mask, middle)
-        queries = Unsqueeze (attention_mask, last)
-        same = Equal (queries, keys)
+        seen = Equal (queries, keys)
+        others = Unsqueeze (numbers, middle)
+        same = Equal (queries, others)
         ones = Cast <to = 7> (same)
         previous = Constant <value_int = -1> ()
         earlier = Trilu <upper = 0> (ones, previous)
@@ -132,9 +136,9 @@ ONLY_TOKENS = f"""{HEADER}
 # that leaves nothing of a weight. Padding sees padding, so that no row of the softmax is empty.
 ATTENTION_BIAS = f"""{HEADER}
     AttentionBias (attention_mask) => (bias) {{
-        same, ranks = {DOMAIN}.Sequences (attention_mask)
+        pairs, ranks = {DOMAIN}.Sequences (attention_mask)
         heads_axis = Constant <value_ints = [1]> ()
-        seen = Unsqueeze (same, heads_axis)
+        seen = Unsqueeze (pairs, heads_axis)
         nothing = Constant <value = float {{0.0}}> ()
         never = Constant <value = float {{-3.4e38}}> ()
         bias = Where (seen, nothing, never)
@@ -143,7 +147,7 @@ ATTENTION_BIAS = f"""{HEADER}
 # relative_bias [heads, 2P - 1] -> bias [batch, heads, tokens, tokens]
 RELATIVE_ATTENTION_BIAS = f"""{HEADER}
     RelativeAttentionBias (attention_mask, relative_bias) => (bias) {{
-        same, ranks = {DOMAIN}.Sequences (attention_mask)
+        pairs, ranks = {DOMAIN}.Sequences (attention_mask)
         middle = Constant <value_ints = [1]> ()
         last = Constant <value_ints = [2]> ()
         key_ranks = Unsqueeze (ranks, middle)
@@ -161,12 +165,12 @@ RELATIVE_ATTENTION_BIAS = f"""{HEADER}
 
 # A row of ``positions`` for each token, [batch, tokens].
 PLACES = f"""
-        same, places = {DOMAIN}.Sequences (attention_mask)"""
+        pairs, places = {DOMAIN}.Sequences (attention_mask)"""
 PLACES_AFTER_PADDING = f"""
         zero = Constant <value_int = 0> ()
         is_padding = Equal (input_ids, padding_id)
         counted = Where (is_padding, zero, attention_mask)
-        same, ranks = {DOMAIN}.Sequences (counted)
+        pairs, ranks = {DOMAIN}.Sequences (counted)
         is_counted = Cast <to = 9> (counted)
         one = Cast <to = 7> (is_counted)
         places = Add (ranks, one)"""
@@ -174,7 +178,7 @@ PLACES_AFTER_PADDING = f"""
 
 # The same where the second half of ``positions`` are those of token type 1.
 PLACES_BY_TYPE = f"""
-        same, ranks = {DOMAIN}.Sequences (attention_mask)
+        pairs, ranks = {DOMAIN}.Sequences (attention_mask)
         rows = Shape <start = 0, end = 1> (positions)
         two = Constant <value_int = 2> ()
         a_type = Div (rows, two)
