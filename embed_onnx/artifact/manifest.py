@@ -8,7 +8,8 @@ nothing is guessed from the names of files. An artifact is a folder:
     model.onnx.data  the weights of a model of more than 2 GB
     head.onnx        what comes after the pooling, if anything: pooled [1, width] -> vector [1, dimensions],
                      or [1, labels] of a model that scores; of a sparse model, states [batch, tokens, width],
-                     attention_mask -> a number for each entry [sequences, entries]
+                     attention_mask -> a number for each entry [sequences, entries]; of a model of token
+                     vectors, states of one text [tokens, width] -> vectors [tokens, dimensions]
     query_weights.npy  of a sparse model whose queries take no inference: a weight for each entry
     tokenizer.json   the tokenizer, as the ``tokenizers`` library saves it
     ranges.json      of a model of vectors: how large their numbers are, for int8
@@ -197,6 +198,18 @@ class SparseParity(Fidelity, frozen=True, kw_only=True):
     weight_difference: Annotated[float, Meta(description="The largest difference of a weight.")]
 
 
+class TokenParity(Fidelity, frozen=True, kw_only=True):
+    """How far an artifact's token vectors are from its original's, measured as Parity is.
+
+    Cosines are those of single token vectors. Scores are MaxSim of queries with documents.
+    """
+
+    spearman: Annotated[
+        float, Meta(description="The correlation of the ranks of a query's documents, the mean of queries.")
+    ]
+    score_difference: Annotated[float, Meta(description="The largest difference of a score.")]
+
+
 class Dense(Record, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
     """One vector a text: states are pooled, go through the head if there is one, and are normalised and cut.
 
@@ -243,21 +256,69 @@ class Sparse(Record, frozen=True, kw_only=True, tag_field="kind", tag="sparse"):
     query_tokens: Positive | None = None
 
 
-Output = Dense | Scores | Sparse
+class Expansion(Record, frozen=True, kw_only=True):
+    """What is put after a text that has fewer than ``length`` tokens, so that it has as many.
+
+    ``attended``: the text's tokens attend to them; otherwise they attend to the text, and nothing to them.
+    """
+
+    token_id: Annotated[int, Meta(ge=0)]
+    length: Positive
+    attended: bool
+
+
+Similarity = Literal["maxsim", "meanmaxsim"]
+"""The sum over a query's tokens of the maximum over a document's, of their products; or the mean of those."""
+
+
+class TokenRole(Record, frozen=True, kw_only=True):
+    """How a query or a document is read, and which of its tokens have vectors.
+
+    Those of ``skipped_ids`` have none, and if there are ``kept_ids`` no other token has. ``max_tokens`` is
+    the limit of a text with its prompt.
+    """
+
+    max_tokens: Positive
+    expansion: Expansion | None = None
+    skipped_ids: tuple[int, ...] = ()
+    kept_ids: tuple[int, ...] | None = None
+
+
+class TokenVectors(Record, frozen=True, kw_only=True, tag_field="kind", tag="token_vectors"):
+    """A vector a token, as ColBERT has them: states go through the head if there is one, and are normalised.
+
+    A text is a query where the request says so, and otherwise a document; the prompts of these names are put
+    before it.
+    """
+
+    dimensions: Positive
+    normalize: bool
+    query: TokenRole
+    document: TokenRole
+    similarity: Similarity = "maxsim"
+
+
+Output = Dense | Scores | Sparse | TokenVectors
 """What comes out of a model, by ``kind``: the union of a struct for each kind."""
 
 DOES: dict[type[Output], str] = {
     Dense: "makes dense vectors",
     Scores: "scores texts",
     Sparse: "makes sparse vectors",
+    TokenVectors: "makes token vectors",
 }
 """What a model of each kind does, in words."""
 
-PARITIES: dict[type[Output], str] = {Dense: "parity", Scores: "score_parity", Sparse: "sparse_parity"}
+PARITIES: dict[type[Output], str] = {
+    Dense: "parity",
+    Scores: "score_parity",
+    Sparse: "sparse_parity",
+    TokenVectors: "token_parity",
+}
 """The field of ``Facts`` that is measured of each kind; that of the kernels has ``kernel_`` before it."""
 
-Measured = Parity | ScoreParity | SparseParity
-Kind = TypeVar("Kind", Dense, Scores, Sparse)
+Measured = Parity | ScoreParity | SparseParity | TokenParity
+Kind = TypeVar("Kind", Dense, Scores, Sparse, TokenVectors)
 
 
 class Facts(Record, frozen=True, kw_only=True):
@@ -271,7 +332,8 @@ class Facts(Record, frozen=True, kw_only=True):
     ``parity`` is that of standard operators; ``kernel_parity`` that of the native kernels, where they can run
     the model and the machine that exported it had them. Both are None until they are measured, and of models
     that make no vectors of their own: those that score have ``score_parity`` and ``kernel_score_parity``,
-    sparse ones ``sparse_parity`` and ``kernel_sparse_parity``.
+    sparse ones ``sparse_parity`` and ``kernel_sparse_parity``, those of token vectors ``token_parity`` and
+    ``kernel_token_parity``.
 
     ``exporter`` is the name of the ``Exporter`` that wrote the graph, perhaps one of a later version.
     ``reference`` is what parity was measured against: "sentence-transformers" with its version, or "float32
@@ -304,6 +366,8 @@ class Facts(Record, frozen=True, kw_only=True):
     kernel_score_parity: ScoreParity | None = None
     sparse_parity: SparseParity | None = None
     kernel_sparse_parity: SparseParity | None = None
+    token_parity: TokenParity | None = None
+    kernel_token_parity: TokenParity | None = None
     float32_bytes: int
 
     def __post_init__(self) -> None:
@@ -341,6 +405,15 @@ class Facts(Record, frozen=True, kw_only=True):
             TaskNotSupported: Something else comes out.
         """
         return self._of_kind(Sparse)
+
+    @property
+    def token_vectors(self) -> TokenVectors:
+        """What comes out, of a model of token vectors.
+
+        Raises:
+            TaskNotSupported: Something else comes out.
+        """
+        return self._of_kind(TokenVectors)
 
     def measured(self, *, kernels: bool) -> Measured | None:
         """How far it is from its original, by standard operators or by kernels, where that was measured."""

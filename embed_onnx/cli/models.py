@@ -55,7 +55,7 @@ def listed(configuration: "Settings") -> list[dict[str, Any]]:
 def _described(entry: "Entry", configuration: "Settings", kernels: "Kernels") -> dict[str, Any]:
     """What a listed model is, as JSON has it; without an artifact, little more than its name."""
     from embed_onnx.artifact import manifest
-    from embed_onnx.artifact.manifest import Dense
+    from embed_onnx.artifact.manifest import Dense, TokenVectors
     from embed_onnx.models import registry, tasks
 
     folder = configuration.artifacts / entry.name
@@ -68,7 +68,7 @@ def _described(entry: "Entry", configuration: "Settings", kernels: "Kernels") ->
     return listed | {
         "exported": True,
         "tasks": tasks.of(output),
-        "dimensions": output.dimensions if isinstance(output, Dense) else None,
+        "dimensions": output.dimensions if isinstance(output, Dense | TokenVectors) else None,
         "max_tokens": described.max_tokens,
         "precision": described.precision,
         "exporter": described.exporter,
@@ -94,7 +94,7 @@ def row(model: dict[str, Any]) -> list[str]:
     return [
         model["name"],
         ", ".join(model["aliases"]),
-        ", ".join(model["tasks"]) if model["dimensions"] is None else str(model["dimensions"]),
+        _gives(model["tasks"], model["dimensions"]),
         "no limit" if model["max_tokens"] is None else str(model["max_tokens"]),
         model["precision"],
         model["exporter"] or "not recorded",
@@ -103,6 +103,13 @@ def row(model: dict[str, Any]) -> list[str]:
         model["reference"] or "not recorded",
         model["runs_on"],
     ]
+
+
+def _gives(tasks: list[str], dimensions: int | None) -> str:
+    """A cell for the length of a model's vectors, or for what else it can do."""
+    if dimensions is None:
+        return ", ".join(tasks)
+    return f"{dimensions} a token" if "embed_tokens" in tasks else str(dimensions)
 
 
 def megabytes(size: int) -> str:
@@ -120,11 +127,11 @@ def cosine_columns() -> "list[Column]":
 
 def cosines(parity: Any) -> tuple[str, str, str, str]:
     """The cells of ``cosine_columns`` for a parity of any kind, or None."""
-    from embed_onnx.artifact.manifest import ScoreParity, SparseParity
+    from embed_onnx.artifact.manifest import ScoreParity, SparseParity, TokenParity
 
     if isinstance(parity, ScoreParity):
         return f"ranks {parity.spearman:.4f}", f"scores within {parity.score_difference:.4f}", "", ""
-    if isinstance(parity, SparseParity):
+    if isinstance(parity, SparseParity | TokenParity):
         return (*_cells(parity), "", "")
     short = None if parity is None else parity.short
     return (*_cells(parity), *_cells(short))

@@ -88,6 +88,19 @@ class Encoder:
             raise InferenceFailed(f"the head failed on a vector of {len(pooled)} numbers: {err}") from err
         return vector
 
+    def through_head_by_token(self, states: States) -> Vector:
+        """The states of one sequence, [tokens, width], through the head; as they are where there is none.
+
+        Raises:
+            InferenceFailed: ONNX Runtime failed.
+        """
+        if self._head is None:
+            return states
+        try:
+            return _run(self._head, {"states": states})
+        except Exception as err:
+            raise InferenceFailed(f"the head failed on {len(states)} tokens: {err}") from err
+
     def through_vocabulary(self, states: States, pack: Sequence[TokenSequence]) -> Vector:
         """A number for each entry of the vocabulary, [sequences, entries], from the states of a pack.
 
@@ -117,8 +130,16 @@ class Encoder:
 
 
 def _mask(pack: Sequence[TokenSequence]) -> NDArray[np.int64]:
-    """The sequence of each token of a pack, [tokens]: equal numbers are one sequence."""
-    return np.repeat(np.arange(1, len(pack) + 1), [len(sequence) for sequence in pack])
+    """The sequence of each token of a pack, [tokens]: equal numbers are one sequence.
+
+    The negative of a number is a token of its sequence that no other attends to.
+    """
+    mask, end = np.repeat(np.arange(1, len(pack) + 1), [len(sequence) for sequence in pack]), 0
+    for sequence in pack:
+        end += len(sequence)
+        if sequence.unattended:
+            mask[end - sequence.unattended : end] *= -1
+    return mask
 
 
 def _types(pack: Sequence[TokenSequence], ids: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -16,7 +16,15 @@ import msgspec
 from msgspec.structs import replace
 
 from embed_onnx import settings
-from embed_onnx.artifact.manifest import SHORT_TOKENS, Facts, Fidelity, Measured, ScoreParity, SparseParity
+from embed_onnx.artifact.manifest import (
+    SHORT_TOKENS,
+    Facts,
+    Fidelity,
+    Measured,
+    ScoreParity,
+    SparseParity,
+    TokenParity,
+)
 from embed_onnx.errors import SetupError
 from embed_onnx.system import cpu
 
@@ -66,6 +74,8 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         line = f"{self.runs_on}, cosine to the original {_figures(self.parity)}"
         if isinstance(self.parity, SparseParity):
             return f"{line}; of the greatest weights {self.parity.top_terms:.1%} are the same"
+        if isinstance(self.parity, TokenParity):
+            return f"{line}; ranks by MaxSim {self.parity.spearman:.4f}"
         short = self.parity.short
         return line if short is None else f"{line}; of texts under {SHORT_TOKENS} tokens {_figures(short)}"
 

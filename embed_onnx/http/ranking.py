@@ -16,7 +16,8 @@ from embed_onnx.http.body.scoring import ModelName, NotServed, RawScores, Scorin
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.work import ScoreAsk
 from embed_onnx.models import scoring
-from embed_onnx.models.scoring import Ranked, Scored
+from embed_onnx.models.outcome import Scored
+from embed_onnx.models.scoring import Ranked
 from embed_onnx.settings import Settings
 
 DOCUMENTS = Field("documents")

@@ -135,7 +135,7 @@ async def score(data: Annotated[ScoreRequest, SCORE_BODY], request: ApiRequest) 
     pairs = list(zip(first * len(second) if len(first) == 1 else first, second, strict=True))
     ask = ScoreAsk(task="rerank", model=data.model, items=pairs, options=data.cut(), field=SECOND.name)
     manifest, scored = await work.score(request, ask)
-    scores = scoring.relevances(scored.logits, raw_scores=bool(data.raw_scores))
+    scores = scoring.relevances(scored, raw_scores=bool(data.raw_scores))
     return ScoreResponse(
         id=str(uuid.uuid4()),
         created=int(time.time()),

@@ -22,10 +22,9 @@ from embed_onnx.models import sparse
 from embed_onnx.models.inputs import Item
 from embed_onnx.models.model import Embedded, Model
 from embed_onnx.models.options import Options
-from embed_onnx.models.outcome import Outcome
+from embed_onnx.models.outcome import Outcome, Scored
 from embed_onnx.models.registry import Registry
 from embed_onnx.models.request_pairs import ScoreOptions
-from embed_onnx.models.scoring import Scored
 from embed_onnx.models.sparse import SparseEmbedded
 from embed_onnx.models.tasks import Task
 from embed_onnx.observe.record import Record, Stages

@@ -87,7 +87,7 @@ class Distinct:
     def _source(self, item: Tokens) -> int | bytes:
         """Where the result of an input comes from."""
         types = 0 if item.second is None else item.second + 1
-        key = array("I", [item.prompt, types, *item.ids]).tobytes()
+        key = array("I", [item.prompt, types, item.unattended, *item.ids]).tobytes()
         if self._cache is not None:
             key = self._cache.key(key)
         source = self._sources.get(key)
@@ -95,7 +95,7 @@ class Distinct:
             source = self._cache.get(key)
         if source is None:
             source = len(self.sequences)
-            self.sequences.append(TokenSequence(item.ids, item.prompt, item.second))
+            self.sequences.append(TokenSequence(item.ids, item.prompt, item.second, item.unattended))
             self.num_tokens += item.num_tokens
         self._sources[key] = source
         return source

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from embed_onnx.artifact import manifest, ranges
-from embed_onnx.artifact.manifest import RANGES, Dense, Manifest, Scores, Sparse
+from embed_onnx.artifact.manifest import RANGES, Dense, Manifest, Scores, Sparse, TokenVectors
 from embed_onnx.artifact.ranges import Sizes
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.inference import Inference
@@ -17,6 +17,7 @@ from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.outputs.dense import DenseFinish
 from embed_onnx.engine.outputs.scores import ScoresFinish
 from embed_onnx.engine.outputs.sparse import SparseFinish
+from embed_onnx.engine.outputs.token_vectors import TokenVectorsFinish
 from embed_onnx.models.pairs import PairTokenizer
 from embed_onnx.models.query_table import QueryTable
 from embed_onnx.models.tokenizer import Tokenizer
@@ -28,7 +29,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     tokenizer: Tokenizer
     vectors: Inference[Any]
-    """Of a model that scores, they are logits; of a sparse one, sparse vectors."""
+    """Of a model that scores, they are logits; of a sparse one, sparse vectors; or those of tokens."""
     raw_vectors: Inference[Any]
     pairs: PairTokenizer | None = None
     """Of a model that scores pairs of texts."""
@@ -115,14 +116,16 @@ class ModelFiles:
         self.parts = None
 
     def _read(self) -> Parts:
+        output = self._manifest.output
         tokenizer = Tokenizer(
             self.folder / manifest.TOKENIZER,
             max_tokens=self._manifest.max_tokens,
             truncation_side=self._manifest.truncation_side,
             literal_special_tokens=self.literal_special_tokens,
+            prompts=self._manifest.prompts.values() if isinstance(output, TokenVectors) else (),
         )
         encoder = Encoder(self.folder / manifest.MODEL, self._manifest, self._kernels)
-        output, head = self._manifest.output, encoder.through_head
+        head = encoder.through_head
         match output:
             case Scores():
                 logits = Inference(encoder, ScoresFinish(output, head))
@@ -131,6 +134,9 @@ class ModelFiles:
                 sparse = Inference(encoder, SparseFinish(output, encoder.through_vocabulary))
                 queries = QueryTable.read(self.folder, self._manifest, tokenizer)
                 return Parts(tokenizer, sparse, sparse, queries=queries)
+            case TokenVectors():
+                token_vectors = Inference(encoder, TokenVectorsFinish(output, encoder.through_head_by_token))
+                return Parts(tokenizer, token_vectors, token_vectors)
             case Dense():
                 vectors = Inference(encoder, DenseFinish(output, head))
                 raw_vectors = Inference(encoder, DenseFinish(output, head, normalize=False))

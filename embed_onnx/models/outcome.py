@@ -1,9 +1,10 @@
-"""What a model did for one request, besides its results."""
+"""What a model did for one request."""
 
 from typing import Any
 
 import msgspec
 
+from embed_onnx.engine.vectors import Vector
 from embed_onnx.models.tokenizer import Tokens
 from embed_onnx.scheduling.jobs import Job
 
@@ -24,7 +25,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return sum(item.num_tokens for item in self.tokens)
 
 
-def stages(job: Job[Any], started: float) -> dict[str, float]:
+class Scored(Outcome, frozen=True, kw_only=True):
+    """Logits, float32 [items, labels]."""
+
+    logits: Vector
+    bounded: bool = True
+    """Whether scores from 0 to 1 are made of them. False: they are sums of maxima, and stay as they are."""
+
+
+def stages(job: Job[Any], started: float) -> dict[str, Any]:
     """The seconds of an outcome, of a finished job whose request began at that time."""
     return {
         "tokenize_seconds": job.submitted - started,

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from embed_onnx.artifact.manifest import Dense, Manifest
+from embed_onnx.artifact.manifest import Dense, Manifest, TokenRole, TokenVectors
 from embed_onnx.errors import InvalidRequest, TextTooLong
 from embed_onnx.models import prompts, windows
 from embed_onnx.models.inputs import Inputs
@@ -55,6 +55,8 @@ class RequestTokenizer:
         self._resolved_prompt: str | None = None
         self._resolved_prompt_tokens: int | None = None
         self._resolved_limit: Limit | None = None
+        output = manifest.output
+        self._role = role_of(output, options) if isinstance(output, TokenVectors) else None
 
     @property
     def prompt(self) -> str:
@@ -90,8 +92,16 @@ class RequestTokenizer:
                 f"at least {special + 1}",
                 param="max_tokens",
             )
-        self._resolved_limit = self._tokenizer.limit(max_tokens=limit, side=self._options.truncation_side)
+        limits = [each for each in (limit, self._own_limit) if each is not None]
+        self._resolved_limit = self._tokenizer.limit(
+            max_tokens=min(limits, default=None), side=self._options.truncation_side
+        )
         return self._resolved_limit
+
+    @property
+    def _own_limit(self) -> int | None:
+        """The model's limit for texts of this role."""
+        return self._manifest.max_tokens if self._role is None else self._role.max_tokens
 
     async def tokens_async(self, inputs: Inputs, *, first: int = 0) -> list[Tokens]:
         """``tokens``, off the event loop; a few words take less time than the way to another thread."""
@@ -131,6 +141,8 @@ class RequestTokenizer:
                 param="add_special_tokens",
             )
         tokens = self._tokenizer.encode([self.prompt + text for text in texts], limit)
+        if self._role is not None:
+            tokens = [expanded(item, self._role) for item in tokens]
         if self._options.zeros:
             tokens = [item if text else Tokens([], 0) for item, text in zip(tokens, texts, strict=True)]
         if self._prompt_tokens:
@@ -218,13 +230,32 @@ class RequestTokenizer:
     def _too_long(self, tokens: Tokens, index: int) -> TextTooLong:
         """Clients know a text that is too long for a model by OpenAI's words for it."""
         length = f"input[{index}] has {'' if tokens.exact else 'at least '}{tokens.full_length} tokens"
-        most, own = self._manifest.max_tokens, self._options.max_tokens
+        most, own = self._own_limit, self._options.max_tokens
         limit = f"this model's maximum context length is {most} tokens"
         if own is not None and (most is None or own < most):
             limit = f"max_tokens is {own}"
         return TextTooLong(
             f"{length}, and {limit}; shorten it, or send truncate=true to have it cut", param="input"
         )
+
+
+def role_of(output: TokenVectors, options: Options) -> TokenRole:
+    """How a model of token vectors reads the texts of a request."""
+    return output.query if prompts.are_queries(options) else output.document
+
+
+def expanded(tokens: Tokens, role: TokenRole) -> Tokens:
+    """The tokens of a text with those that are put after it."""
+    expansion = role.expansion
+    missing = 0 if expansion is None else expansion.length - len(tokens.ids)
+    if expansion is None or missing <= 0:
+        return tokens
+    return msgspec.structs.replace(
+        tokens,
+        ids=tokens.ids + [expansion.token_id] * missing,
+        full_length=tokens.full_length + missing,
+        unattended=0 if expansion.attended else missing,
+    )
 
 
 def _described(tokenizer: Tokenizer) -> str:

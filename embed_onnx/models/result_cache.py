@@ -15,7 +15,7 @@ import msgspec
 
 from embed_onnx.artifact.manifest import Manifest
 
-Kind = Literal["vectors", "raw_vectors", "logits", "sparse"]
+Kind = Literal["vectors", "raw_vectors", "logits", "sparse", "token_vectors"]
 """Of results. Raw vectors are those before the Normalize at a model's end."""
 
 DIGEST_BYTES = 32

@@ -16,17 +16,19 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from embed_onnx.artifact.manifest import Activation, Manifest, Scores
+from embed_onnx.artifact.manifest import Activation, Manifest, Scores, TokenVectors
 from embed_onnx.engine.outputs.scores import activated
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models import inputs, outcome, tasks
 from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.inputs import Item
+from embed_onnx.models.late_interaction import Pairs
 from embed_onnx.models.model_files import ModelFiles
-from embed_onnx.models.outcome import Outcome
+from embed_onnx.models.outcome import Scored
 from embed_onnx.models.request_pairs import RequestPairs, ScoreOptions, length
 from embed_onnx.models.result_cache import ModelCache
+from embed_onnx.models.token_vectors import TokenEncoding
 from embed_onnx.models.tokenizer import Tokens
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import Scheduler
@@ -48,12 +50,6 @@ class Prediction(msgspec.Struct, frozen=True):
     score: Annotated[float, Meta(description="From 0 to 1; a logit with `raw_scores`.")]
 
 
-class Scored(Outcome, frozen=True, kw_only=True):
-    """Logits, float32 [items, labels]."""
-
-    logits: Vector
-
-
 class RankOptions(TypedDict, total=False):
     """The keywords of ``Scoring.rank``; see there."""
 
@@ -63,8 +59,11 @@ class RankOptions(TypedDict, total=False):
     truncate: bool
 
 
-class Scoring:
-    """The part of a model that scores. Thread-safe, and blocks or awaits as the rest of ``Model`` does."""
+class Scoring(TokenEncoding):
+    """The part of a model that scores, be it by token vectors.
+
+    Thread-safe, and blocks or awaits as the rest of ``Model`` does.
+    """
 
     manifest: Manifest
     files: ModelFiles
@@ -82,7 +81,7 @@ class Scoring:
             options: ``top_n``: So many of the best; without it, all.
                 ``return_documents``: Each result has its text.
                 ``raw_scores``: Scores are logits; otherwise they are 0 to 1, their sigmoids, whatever
-                activation the checkpoint has.
+                activation the checkpoint has. Those of a model of token vectors are always sums of maxima.
                 ``truncate``: Cut pairs that are longer than the model takes (the default), or refuse them.
 
         Raises:
@@ -136,6 +135,8 @@ class Scoring:
 
         Blocks. An interrupt takes what still waits out of the queue.
         """
+        if isinstance(self.manifest.output, TokenVectors):
+            return Pairs(self, items, options).score_now(first)
         started = time.perf_counter()
         tokens = self.item_tokens(items, options, first=first)
         parts = self.files.load()
@@ -165,6 +166,8 @@ class Scoring:
         Cancelling it takes what still waits out of the queue. Tenants have equal shares of the lanes. What
         cannot be done within so many seconds is refused, or given up as soon as that is clear.
         """
+        if isinstance(self.manifest.output, TokenVectors):
+            return await Pairs(self, items, options).score(tenant=tenant, seconds=seconds)
         started = time.perf_counter()
         parts = await self.files.load_async()
         tokenizer = RequestPairs(parts, self.manifest, options)
@@ -206,7 +209,7 @@ def ranked(
 ) -> list[Ranked]:
     """The documents by their scores, the best first, of equal ones the first; all without ``top_n``."""
     logits = scored.logits[:, 0]
-    scores = relevances(scored.logits, raw_scores=raw_scores)
+    scores = relevances(scored, raw_scores=raw_scores)
     order = np.argsort(-logits, kind="stable")[:top_n]
     return [
         Ranked(
@@ -219,12 +222,13 @@ def ranked(
     ]
 
 
-def relevances(logits: Vector, *, raw_scores: bool) -> Vector:
+def relevances(scored: Scored, *, raw_scores: bool) -> Vector:
     """A score for each item of a model of one label, float32 [items].
 
-    Scores are 0 to 1 whatever activation the checkpoint has, as clients compare them with thresholds.
+    Scores are 0 to 1 whatever activation the checkpoint has, as clients compare them with thresholds; but
+    those of a model of token vectors are sums over the query's tokens, which no activation was trained for.
     """
-    scores: Vector = activated(logits, "none" if raw_scores else "sigmoid")[:, 0]
+    scores: Vector = activated(scored.logits, "none" if raw_scores or not scored.bounded else "sigmoid")[:, 0]
     return scores
 
 

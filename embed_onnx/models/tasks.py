@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from embed_onnx.artifact.manifest import Dense, Manifest, Output, Scores, Sparse
+from embed_onnx.artifact.manifest import Dense, Manifest, Output, Scores, Sparse, TokenVectors
 from embed_onnx.errors import TaskNotSupported
 
-Task = Literal["embed", "embed_sparse", "rerank", "classify"]
+Task = Literal["embed", "embed_sparse", "embed_tokens", "rerank", "classify"]
 
 CAN: dict[Task, Callable[[Output], bool]] = {
     "embed": lambda output: isinstance(output, Dense),
     "embed_sparse": lambda output: isinstance(output, Sparse),
-    "rerank": lambda output: isinstance(output, Scores) and output.pairs and len(output.labels) == 1,
+    "embed_tokens": lambda output: isinstance(output, TokenVectors),
+    "rerank": lambda output: (
+        isinstance(output, TokenVectors)
+        or (isinstance(output, Scores) and output.pairs and len(output.labels) == 1)
+    ),
     "classify": lambda output: isinstance(output, Scores),
 }
 """Of each task, whether a kind of ``Manifest.output`` can do it. A rank takes one number a document."""

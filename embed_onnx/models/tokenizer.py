@@ -4,7 +4,7 @@ import copy
 import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
@@ -36,7 +36,8 @@ class Tokens(msgspec.Struct, frozen=True):
 
     ``full_length`` counts its tokens before the cut. Of a text far over the limit only as much is
     tokenized as the limit needs; ``full_length`` is then a lower bound and not ``exact``. Its first
-    ``prompt`` tokens are those of a prompt that is not pooled. From ``second`` on, tokens are of type 1.
+    ``prompt`` tokens are those of a prompt that is not pooled. From ``second`` on, tokens are of type 1. The
+    last ``unattended`` ones are an expansion that nothing attends to.
     """
 
     ids: list[int]
@@ -44,6 +45,7 @@ class Tokens(msgspec.Struct, frozen=True):
     exact: bool = True
     prompt: int = 0
     second: int | None = None
+    unattended: int = 0
 
     @property
     def num_tokens(self) -> int:
@@ -127,7 +129,8 @@ def num_ids(tokenizer: tokenizers.Tokenizer) -> int:
 class Tokenizer:
     """A model's tokenizer and its limit of ``max_tokens``, special tokens included, if any. Thread-safe.
 
-    ``literal_special_tokens``: special tokens that are written in a text are ordinary text.
+    ``literal_special_tokens``: special tokens that are written in a text are ordinary text, but for those
+    that ``prompts`` begin with.
     """
 
     def __init__(
@@ -137,6 +140,7 @@ class Tokenizer:
         max_tokens: int | None,
         truncation_side: TruncationSide = "right",
         literal_special_tokens: bool = False,
+        prompts: Collection[str] = (),
     ) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
@@ -151,7 +155,12 @@ class Tokenizer:
             for token_id in self._special_ids.union(self.template.before, self.template.after)
         }
         if literal_special_tokens:
-            renamed = literal_tokens.rename(path.read_bytes(), self._special_words.values())
+            words = [
+                word
+                for word in self._special_words.values()
+                if not any(prompt.startswith(word) for prompt in prompts)
+            ]
+            renamed = literal_tokens.rename(path.read_bytes(), words)
             self._tokenizer = tokenizers.Tokenizer.from_buffer(renamed)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embed_onnx.artifact.manifest import Exporter, Module
 from embed_onnx.models.inputs import Item
-from embed_onnx_export.checkpoint import original_scores, original_sparse, tokenizer
+from embed_onnx_export.checkpoint import original_scores, original_sparse, original_token_vectors, tokenizer
 from embed_onnx_export.checkpoint.cross_encoder import CrossEncoder
 from embed_onnx_export.checkpoint.description import with_quadratic
 from embed_onnx_export.checkpoint.original import Original, load_original
@@ -21,6 +21,7 @@ from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare, states
 from embed_onnx_export.parity import Embed
 from embed_onnx_export.score_parity import Score
+from embed_onnx_export.token_parity import EmbedTokens
 
 REFERENCE = f"sentence-transformers {version('sentence-transformers')}"
 """What artifacts are compared with, for the manifest."""
@@ -111,6 +112,24 @@ def embed_queries(checkpoint: Checkpoint) -> Callable[[str], NDArray[np.float32]
             [text], prompt="", show_progress_bar=False, convert_to_sparse_tensor=False
         )
         return np.asarray(vector, np.float32)
+
+    return one
+
+
+def embed_tokens(checkpoint: Checkpoint, max_tokens: int) -> EmbedTokens:
+    """A MultiVectorEncoder in PyTorch, for one text at a time.
+
+    Raises:
+        ExportError: It cannot be loaded.
+    """
+    model = original_token_vectors.load(checkpoint, max_tokens)
+    encode = {"query": model.encode_query, "document": model.encode_document}
+
+    def one(role: str, text: str) -> tuple[list[int], NDArray[np.float32]]:
+        prompt = model.prompts.get(role)
+        ids = model.preprocess([text], prompt=prompt, task=role)["input_ids"].flatten().tolist()
+        (vectors,) = encode[role]([text], convert_to_numpy=True, show_progress_bar=False)
+        return ids, np.asarray(vectors, np.float32)
 
     return one
 

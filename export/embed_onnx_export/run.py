@@ -13,7 +13,13 @@ from embed_onnx.engine import native
 from embed_onnx.errors import SetupError
 from embed_onnx_export import artifact, progress
 from embed_onnx_export.calibration import Texts
-from embed_onnx_export.checkpoint import cross_encoder, overrides, sources, sparse_encoder
+from embed_onnx_export.checkpoint import (
+    cross_encoder,
+    multi_vector_settings,
+    overrides,
+    sources,
+    sparse_encoder,
+)
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.progress import Show
 
@@ -76,7 +82,7 @@ def _export(entry: Entry, folder: Path, show: "_Stages", force: bool, samples: T
     if present is not None:
         show("up to date")
         return Export(present, model_bytes(folder), None)
-    from embed_onnx_export import build, build_scores, build_sparse  # noqa: PLC0415 - torch takes seconds to import, and is not needed until here
+    from embed_onnx_export import build, build_scores, build_sparse, build_token_vectors  # noqa: PLC0415 - torch takes seconds to import, and is not needed until here
 
     waited = []
 
@@ -93,6 +99,8 @@ def _export(entry: Entry, folder: Path, show: "_Stages", force: bool, samples: T
         make = build.build
         if sparse_encoder.is_one(changed, entry.overrides):
             make = build_sparse.make
+        elif multi_vector_settings.is_one(changed.folder):
+            make = build_token_vectors.make
         elif cross_encoder.is_one(changed):
             make = build_scores.make
         manifest = present or make(entry, changed, new, show, samples)

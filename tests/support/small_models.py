@@ -1,5 +1,6 @@
 """Small models with random weights, saved by sentence-transformers itself; nothing is downloaded."""
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 import torch
 import transformers
-from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Dense, Router, Transformer
+from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
 from tokenizers import (
@@ -31,6 +33,8 @@ SHAPE = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2,
 AFTER_PADDING = {"max_position_embeddings": MAX_TOKENS + 2, "pad_token_id": 1}
 """Where positions start after the padding id."""
 PROMPTS = {"query": "search for: ", "document": "text: "}
+TOKENS = "token_embeddings"
+"""What modules between the transformer and token vectors read and write."""
 CORPUS = [
     "a small model reads a few words and learns where they end",
     "numbers such as 12 and 345 stand beside letters, commas and dots.",
@@ -302,6 +306,40 @@ def save_router(
         default_route=default_route,
     )
     SparseEncoder(modules=[router], prompts=prompts or {}, device="cpu").save_pretrained(str(folder))
+    return folder
+
+
+def save_by_token(
+    folder: Path,
+    architecture: str = "bert",
+    *,
+    expansion: dict[str, Any] | None = None,
+    mask: dict[str, Any] | None = None,
+    widths: Sequence[int] = (16,),
+    lengths: dict[str, int] | None = None,
+    prompts: dict[str, str] = PROMPTS,
+    **changes: Any,
+) -> Path:
+    """Save a MultiVectorEncoder of that architecture, with a Dense for each of the widths.
+
+    ``expansion`` is of its queries, ``mask`` the options of a MultiVectorMask, ``lengths`` those of texts.
+    """
+    fast = fast_tokenizer("wordpiece", token_types=architecture in TOKEN_TYPES)
+    checkpoint = folder.with_name(folder.name + "-transformer")
+    build(architecture, len(fast), **changes).save_pretrained(checkpoint)
+    fast.save_pretrained(checkpoint)
+    torch.manual_seed(8)
+    transformer = Transformer(
+        str(checkpoint), max_seq_length=MAX_TOKENS, query_expansion=expansion, **(lengths or {})
+    )
+    layers = [
+        Dense(start, end, bias=False, activation_function=torch.nn.Identity(), module_input_name=TOKENS)
+        for start, end in itertools.pairwise((WIDTH, *widths))
+    ]
+    modules = [
+        transformer, *layers, MultiVectorMask(**(mask or {})), Normalize(module_input_name=TOKENS)
+    ]  # fmt: skip
+    MultiVectorEncoder(modules=modules, prompts=prompts, device="cpu").save_pretrained(str(folder))
     return folder
 
 

@@ -179,9 +179,9 @@ def test_a_manifest_of_the_fifth_format_is_read(tmp_path):
 
 
 def test_a_manifest_of_the_seventh_format_is_read(tmp_path):
-    """From before there were sparse models."""
+    """From before there were sparse models and token vectors."""
     old = msgspec.to_builtins(SAMPLE) | {"format": 7}
-    for name in ("sparse_parity", "kernel_sparse_parity"):
+    for name in ("sparse_parity", "kernel_sparse_parity", "token_parity", "kernel_token_parity"):
         del old[name]
     (tmp_path / manifest.MANIFEST).write_text(json.dumps(old))
 

@@ -6,7 +6,16 @@ import msgspec
 import pytest
 from native_model import MANIFEST
 
-from embed_onnx.artifact.manifest import Manifest, ScoreParity, Scores, Sparse, SparseParity
+from embed_onnx.artifact.manifest import (
+    Manifest,
+    ScoreParity,
+    Scores,
+    Sparse,
+    SparseParity,
+    TokenParity,
+    TokenRole,
+    TokenVectors,
+)
 from embed_onnx.errors import TaskNotSupported
 from embed_onnx.models import tasks
 
@@ -38,6 +47,18 @@ SPLADE = msgspec.structs.replace(
     ),
 )
 
+ROLE = TokenRole(max_tokens=512)
+COLBERT = msgspec.structs.replace(
+    MANIFEST,
+    name="colbert",
+    output=TokenVectors(dimensions=128, normalize=True, query=ROLE, document=ROLE),
+    parity=None,
+    kernel_parity=None,
+    token_parity=TokenParity(
+        texts=64, cosine_mean=0.999, cosine_min=0.99, spearman=0.999, score_difference=0.1
+    ),
+)
+
 
 def test_every_task_has_a_row():
     assert set(get_args(tasks.Task)) == tasks.CAN.keys()
@@ -50,8 +71,9 @@ def test_every_task_has_a_row():
         (RERANKER, ["rerank", "classify"]),
         (CLASSIFIER, ["classify"]),
         (SPLADE, ["embed_sparse"]),
+        (COLBERT, ["embed_tokens", "rerank"]),
     ],
-    ids=["dense", "one-label", "two-labels", "sparse"],
+    ids=["dense", "one-label", "two-labels", "sparse", "token-vectors"],
 )
 def test_what_a_model_can_do(manifest: Manifest, expected: list[str]):
     assert expected == tasks.of(manifest.output)

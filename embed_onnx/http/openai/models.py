@@ -14,7 +14,18 @@ from litestar.datastructures import State
 from litestar.params import PathParameter
 from msgspec import Meta
 
-from embed_onnx.artifact.manifest import Activation, Dense, Parity, ScoreParity, Scores, Sparse, SparseParity
+from embed_onnx.artifact.manifest import (
+    Activation,
+    Dense,
+    Output,
+    Parity,
+    ScoreParity,
+    Scores,
+    Sparse,
+    SparseParity,
+    TokenParity,
+    TokenVectors,
+)
 from embed_onnx.engine.native import Kernels
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.openai import clients
@@ -41,9 +52,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     root: Annotated[str, Meta(description="The model's own name: another than `id` where that is an alias.")]
     aliases: Annotated[list[str], Meta(description="Its other names.")]
     tasks: Annotated[list[Task], Meta(description="What it can do.")]
-    dimensions: Annotated[
-        int | None, Meta(description="The length of its dense vectors; null of other models.")
-    ]
+    dimensions: Annotated[int | None, Meta(description="The length of its vectors; null of other models.")]
     entries: Annotated[
         int | None, Meta(description="Of the vocabulary that a sparse model weighs; null of others.")
     ]
@@ -72,6 +81,9 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     ]
     score_parity: Annotated[ScoreParity | None, Meta(description="In its place, of a model that scores.")]
     sparse_parity: Annotated[SparseParity | None, Meta(description="In its place, of a sparse model.")]
+    token_parity: Annotated[
+        TokenParity | None, Meta(description="In its place, of a model of token vectors.")
+    ]
     prompts: Annotated[dict[str, str], Meta(description="Its stored prompts by name.")]
     default_prompt: Annotated[
         str | None, Meta(description="The one that is put before texts where none is named.")
@@ -169,12 +181,12 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
         root=match.served,
         aliases=catalog.aliases(match.served),
         tasks=tasks.of(output),
-        dimensions=dense.dimensions if dense else None,
+        dimensions=output.dimensions if isinstance(output, Dense | TokenVectors) else None,
         entries=sparse.entries if sparse else None,
         labels=list(scores.labels) if scores else None,
         activation=scores.activation if scores else None,
         max_tokens=manifest.max_tokens,
-        pooling=[sparse.pooling] if sparse else list(output.pooling),
+        pooling=_pooling(output),
         precision=manifest.precision,
         bytes=match.model.files.file_bytes,
         exporter=manifest.exporter,
@@ -183,7 +195,15 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
         parity=engine.parity if isinstance(engine.parity, Parity) else None,
         score_parity=engine.parity if isinstance(engine.parity, ScoreParity) else None,
         sparse_parity=engine.parity if isinstance(engine.parity, SparseParity) else None,
+        token_parity=engine.parity if isinstance(engine.parity, TokenParity) else None,
         prompts=manifest.prompts,
         default_prompt=manifest.default_prompt,
         matryoshka=dense.matryoshka if dense else (),
     )
+
+
+def _pooling(output: Output) -> list[str]:
+    """How the states of a text's tokens become one; of token vectors, they do not."""
+    if isinstance(output, TokenVectors):
+        return []
+    return [output.pooling] if isinstance(output, Sparse) else list(output.pooling)

@@ -4,7 +4,7 @@ import msgspec
 from litestar.datastructures import State
 
 from embed_onnx import __version__
-from embed_onnx.artifact.manifest import Dense, Output, Sparse
+from embed_onnx.artifact.manifest import Dense, Output, Sparse, TokenVectors
 from embed_onnx.http.request import read
 from embed_onnx.http.tei.errors import ERRORS
 from embed_onnx.models import tasks
@@ -15,7 +15,8 @@ from embed_onnx.settings import Settings
 POOLING = {"lasttoken": "last_token"}
 """Where its names are others than ours."""
 
-SPLADE = "splade"
+SPLADE, NONE = "splade", "none"
+"""Of sparse vectors, as text-embeddings-inference has it; of token vectors, of which it says nothing."""
 
 
 class Pooling(msgspec.Struct, frozen=True):
@@ -92,6 +93,8 @@ def _model_type(output: Output) -> ModelType:
         return ModelType(embedding=Pooling("+".join(POOLING.get(mode, mode) for mode in output.pooling)))
     if isinstance(output, Sparse):
         return ModelType(embedding=Pooling(SPLADE))
+    if isinstance(output, TokenVectors):
+        return ModelType(embedding=Pooling(NONE))
     labels = Labels(
         {str(place): label for place, label in enumerate(output.labels)},
         {label: place for place, label in enumerate(output.labels)},

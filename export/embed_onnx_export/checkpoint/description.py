@@ -103,7 +103,7 @@ class _NormConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dimension: Positive
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A module: the numbers that it takes, None for any, and gives; ``step`` if it could be of the head."""
 
     kind: str
@@ -170,8 +170,8 @@ def read_prompts(folder: Path) -> dict[str, str]:
     return prompts
 
 
-def _parts(folder: Path, chain: Sequence[modules.Module], first: First, *, plain: bool) -> list[_Part]:
-    parts = [_Part(kind=chain[0].kind, takes=None, gives=first.width, text=first.text)]
+def _parts(folder: Path, chain: Sequence[modules.Module], first: First, *, plain: bool) -> list[Part]:
+    parts = [Part(kind=chain[0].kind, takes=None, gives=first.width, text=first.text)]
     for module in chain[1:]:
         width = parts[-1].gives
         match module.kind:
@@ -180,16 +180,16 @@ def _parts(folder: Path, chain: Sequence[modules.Module], first: First, *, plain
             case "Pooling":
                 parts.append(_pooling(modules.decode(folder / module.path / CONFIG, _PoolingConfig)))
             case "Dense":
-                parts.append(_dense(folder / module.path))
+                parts.append(dense(folder / module.path))
             case "LayerNorm":
                 parts.append(_norm(folder / module.path))
             case kind:
                 step = Normalize() if kind == "Normalize" else None
-                parts.append(_Part(kind=kind, takes=None, gives=width, text=kind, step=step))
+                parts.append(Part(kind=kind, takes=None, gives=width, text=kind, step=step))
     return parts
 
 
-def _pooling(config: _PoolingConfig) -> _Part:
+def _pooling(config: _PoolingConfig) -> Part:
     width = config.embedding_dimension or config.word_embedding_dimension
     if width is None:
         raise ExportError(
@@ -197,7 +197,7 @@ def _pooling(config: _PoolingConfig) -> _Part:
         )
     modes = config.modes()
     prompt = "" if config.include_prompt else ", without the prompt"
-    return _Part(
+    return Part(
         kind="Pooling",
         takes=width,
         gives=width * len(modes),
@@ -207,12 +207,13 @@ def _pooling(config: _PoolingConfig) -> _Part:
     )
 
 
-def _dense(folder: Path) -> _Part:
+def dense(folder: Path) -> Part:
+    """The Dense in a folder that was checked."""
     config = modules.decode(folder / CONFIG, DenseConfig)
     arrays = tensors.read(folder)
     activation = config.activation()
     residual = ", residual" if config.use_residual else ""
-    return _Part(
+    return Part(
         kind="Dense",
         takes=config.in_features,
         gives=config.out_features,
@@ -228,7 +229,7 @@ def _dense(folder: Path) -> _Part:
     )
 
 
-def _norm(folder: Path) -> _Part:
+def _norm(folder: Path) -> Part:
     width = modules.decode(folder / CONFIG, _NormConfig).dimension
     arrays = tensors.read(folder)
     for name in ("norm.weight", "norm.bias"):
@@ -239,11 +240,11 @@ def _norm(folder: Path) -> _Part:
                 f"{(width,)}; correct dimension, or save it again"
             )
     step = LayerNorm(arrays["norm.weight"], arrays["norm.bias"])
-    return _Part(kind="LayerNorm", takes=width, gives=width, text="LayerNorm", step=step)
+    return Part(kind="LayerNorm", takes=width, gives=width, text="LayerNorm", step=step)
 
 
 def _described(
-    parts: Sequence[_Part], start: int, end: int, dimensions: int, *, plain: bool
+    parts: Sequence[Part], start: int, end: int, dimensions: int, *, plain: bool
 ) -> tuple[Module, ...]:
     """The chain for the manifest: ``start`` is after the pooling, ``end`` after the head."""
     described = [Module(parts[0].text, MODEL)]

@@ -20,7 +20,7 @@ from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph.head_graph import ACTIVATIONS, SLOPED
 
 KIND = re.compile(
-    r"sentence_transformers\.(?:models|sentence_transformer\.modules|base\.modules|cross_encoder\.modules|sparse_encoder\.(?:modules|models))(?:\.\w+)?\.(\w+)"
+    r"(?:sentence_transformers\.(?:models|(?:base|(?:sentence_transformer|(?:cross|sparse|multi_vector)_encoder))\.(?:modules|models))|pylate\.models)(?:\.\w+)?\.(\w+)"
 )
 """The types in modules.json: their paths have changed over the years, the last names have not."""
 FIRST = ("Transformer", "StaticEmbedding")
@@ -39,13 +39,18 @@ MASKED, SPLADE = ("Transformer", "MLMTransformer"), "SpladePooling"
 """The modules of a sparse model: what scores the vocabulary, and what makes weights of scores."""
 SPARSE_STATIC = "SparseStaticEmbedding"
 """The table that weighs the tokens of queries."""
+BY_TOKEN = ("Dense", "MultiVectorMask", "Normalize", "Dropout")
+"""The modules of a model of token vectors, after its Transformer."""
+TOKENS = "token_embeddings"
+"""What they read and write."""
 SENTENCE = "sentence_embedding"
 """What modules after the pooling read and write."""
 SCORES = "scores"
 """What the last Dense of a CrossEncoder writes."""
 SENTENCE_TRANSFORMER, CROSS_ENCODER = "SentenceTransformer", "CrossEncoder"
 SPARSE_ENCODER = "SparseEncoder"
-"""Types of models."""
+MULTI_VECTOR_ENCODERS = ("MultiVectorEncoder", "ColBERT")
+"""Types of models; of the last two, the second is what PyLate writes."""
 CONFIGS = (
     CONFIG, "sentence_bert_config.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json",
@@ -133,10 +138,10 @@ class DenseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return known[1]
 
 
-class _NormalizeConfig(msgspec.Struct):
-    """config.json of a Normalize, which has one since sentence-transformers 6."""
+class _Names(msgspec.Struct):
+    """What the config.json of a Dense or a Normalize says that it reads and writes; older ones do not."""
 
-    module_input_name: str = SENTENCE
+    module_input_name: str | None = None
     module_output_name: str | None = None
 
 
@@ -238,6 +243,28 @@ def _routes(folder: Path) -> tuple[list[_Listed], str]:
     return routes["document"], _path(folder, routes["query"][0])
 
 
+def read_by_token(checkpoint: Checkpoint) -> tuple[Module, ...]:
+    """The same of a model of token vectors; none of Stanford's ColBERT, which has no modules.json.
+
+    Raises:
+        ExportError: As of ``read``.
+    """
+    folder = checkpoint.folder
+    listed = decode(folder / MODULES, list[_Listed]) if (folder / MODULES).is_file() else []
+    kinds = [_kind(module) for module in listed]
+    others = [kind for kind in kinds[1:] if kind not in BY_TOKEN]
+    if listed and (kinds[0] != "Transformer" or others):
+        raise ExportError(
+            f"{folder.name} has the module {others[0] if others else kinds[0]}, which is not served in a "
+            "model of token vectors; save it without that, or serve it with sentence-transformers. Served is "
+            f"a Transformer, and then any of {', '.join(BY_TOKEN)}"
+        )
+    chain = tuple(Module(_kind(module), _path(folder, module)) for module in listed)
+    for module in chain or (Module("Transformer", ""),):
+        _check(module, checkpoint, reads=TOKENS, last=TOKENS)
+    return chain
+
+
 def read_settings(folder: Path) -> Settings:
     """config_sentence_transformers.json, or the defaults where it is absent."""
     path = folder / "config_sentence_transformers.json"
@@ -304,8 +331,8 @@ def _kind(listed: _Listed) -> str:
     return kind[1] if kind else listed.type
 
 
-def _check(module: Module, checkpoint: Checkpoint, *, last: str = SENTENCE) -> None:
-    """Refuse a module that is damaged, or is more than data; ``last`` is what a Dense writes."""
+def _check(module: Module, checkpoint: Checkpoint, *, reads: str = SENTENCE, last: str = SENTENCE) -> None:
+    """Refuse a module that is damaged, or is more than data; a Dense writes ``last``."""
     folder = checkpoint.folder / module.path
     if module.kind != "Normalize" and not folder.is_dir():
         raise ExportError(
@@ -321,9 +348,9 @@ def _check(module: Module, checkpoint: Checkpoint, *, last: str = SENTENCE) -> N
     if module.kind in WEIGHED:
         _check_weights(module, checkpoint)
     if module.kind == "Dense":
-        _check_dense(folder, last)
+        _check_dense(folder, reads, last)
     if module.kind == "Normalize" and (folder / CONFIG).is_file() and module.path:
-        _check_names(folder, decode(folder / CONFIG, _NormalizeConfig))
+        _check_names(folder, reads, reads)
 
 
 def _check_tokenizer(folder: Path) -> None:
@@ -394,9 +421,9 @@ def _no_weights(module: Module, checkpoint: Checkpoint) -> ExportError:
     )
 
 
-def _check_dense(folder: Path, last: str) -> None:
+def _check_dense(folder: Path, reads: str, last: str) -> None:
     config = decode(folder / CONFIG, DenseConfig)
-    _check_names(folder, config, last)
+    _check_names(folder, reads, last)
     expected: dict[str, tuple[int, ...]] = {"linear.weight": (config.out_features, config.in_features)}
     if config.bias:
         expected["linear.bias"] = (config.out_features,)
@@ -414,11 +441,13 @@ def _check_dense(folder: Path, last: str) -> None:
             )
 
 
-def _check_names(folder: Path, config: DenseConfig | _NormalizeConfig, last: str = SENTENCE) -> None:
-    written = config.module_output_name or config.module_input_name
-    for name, served in ((config.module_input_name, SENTENCE), (written, last)):
+def _check_names(folder: Path, reads: str, last: str) -> None:
+    config = decode(folder / CONFIG, _Names)
+    read = config.module_input_name or reads
+    written = config.module_output_name or read
+    for name, served in ((read, reads), (written, last)):
         if name != served:
             raise ExportError(
-                f"the module in {folder} reads or writes {name}, and only {served} is served; vectors of "
-                "tokens need a multi-vector server"
+                f"the module in {folder} reads or writes {name}, and only {served} is served in a model of "
+                "its type; save it as the model that it is, such as a MultiVectorEncoder"
             )

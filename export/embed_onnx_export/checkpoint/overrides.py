@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from embed_onnx.artifact.manifest import NO_OVERRIDES, TOKENIZER, Overrides
-from embed_onnx_export.checkpoint import cross_encoder, mirror, sparse_encoder
+from embed_onnx_export.checkpoint import cross_encoder, mirror, multi_vector_settings, sparse_encoder
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
 from embed_onnx_export.errors import ExportError
 
@@ -44,8 +44,11 @@ def applied(checkpoint: Checkpoint, overrides: Overrides) -> Iterator[Checkpoint
         yield checkpoint
         return
     sparse = sparse_encoder.is_one(checkpoint, overrides)
+    by_token = multi_vector_settings.is_one(checkpoint.folder)
     if sparse:
         _check_sparse(overrides, checkpoint.source.repo)
+    elif by_token:
+        _check_by_token(overrides, checkpoint)
     else:
         _check_task(overrides, checkpoint)
     if overrides.pooling and (checkpoint.folder / MODULES).is_file():
@@ -60,7 +63,7 @@ def applied(checkpoint: Checkpoint, overrides: Overrides) -> Iterator[Checkpoint
             _make_chain(folder, overrides, checkpoint.source.repo)
         _change_settings(folder, overrides, checkpoint.source.repo)
         if overrides.max_tokens is not None:
-            _change_limit(folder, overrides.max_tokens, checkpoint.source.repo)
+            _change_limit(folder, overrides.max_tokens, checkpoint.source.repo, by_token=by_token)
         yield replace(checkpoint, folder=folder)
 
 
@@ -83,6 +86,25 @@ def _check_sparse(overrides: Overrides, repo: str) -> None:
     if overrides.dimensions is not None or overrides.pooling:
         raise ExportError(
             f"{repo} makes sparse vectors, and takes neither dimensions= nor pooling=; take them away"
+        )
+
+
+def _check_by_token(overrides: Overrides, checkpoint: Checkpoint) -> None:
+    """Refuse options that a model of token vectors has no place for."""
+    repo = checkpoint.source.repo
+    if overrides.task is not None:
+        raise ExportError(
+            f"task={overrides.task}: {repo} makes token vectors, by which it ranks as well, and nothing "
+            "else; take task= away"
+        )
+    if overrides.dimensions is not None or overrides.pooling:
+        raise ExportError(
+            f"{repo} makes token vectors, and takes neither dimensions= nor pooling=; take them away"
+        )
+    if multi_vector_settings.is_stanford(checkpoint.folder):
+        raise ExportError(
+            f"{repo} is a model of Stanford's ColBERT, whose files have no place for options; take them "
+            "away, or save it with the MultiVectorEncoder of sentence-transformers and export that"
         )
 
 
@@ -161,8 +183,11 @@ def _change_settings(folder: Path, overrides: Overrides, repo: str) -> None:
     _write(path, settings)
 
 
-def _change_limit(folder: Path, max_tokens: int, repo: str) -> None:
-    """Write the limit of tokens: of the transformer, or of the tokenizer of a table of embeddings."""
+def _change_limit(folder: Path, max_tokens: int, repo: str, *, by_token: bool) -> None:
+    """Write the limit of tokens: of the transformer, or of the tokenizer of a table of embeddings.
+
+    ``by_token``: documents of a model of token vectors may have one of their own.
+    """
     first = _read(folder / MODULES)[0]
     module = folder / first.get("path", "")
     if first["type"].endswith("StaticEmbedding"):
@@ -175,7 +200,8 @@ def _change_limit(folder: Path, max_tokens: int, repo: str) -> None:
     if isinstance(positions, int) and 0 < positions < max_tokens:
         raise _too_much("max_tokens", max_tokens, positions, repo)
     limit = _read(module / LIMIT) if (module / LIMIT).is_file() else {}
-    _write(module / LIMIT, {**limit, "max_seq_length": max_tokens})
+    of_documents = {"document_length": max_tokens} if by_token else {}
+    _write(module / LIMIT, {**limit, "max_seq_length": max_tokens, **of_documents})
 
 
 def _read(path: Path) -> Any:

@@ -18,7 +18,16 @@ from embed_onnx_export.errors import ExportError
 
 MODULES, CONFIG = "modules.json", "config.json"
 """The chain of a Sentence-Transformers model; what each module, or a model of transformers, is made from."""
-READ = ("*.json", "*.txt", "*.safetensors", "*.model", "README.md", "LICENSE", "LICENSE.*")
+READ = (
+    "*.json",
+    "*.txt",
+    "*.safetensors",
+    "*.model",
+    "README.md",
+    "LICENSE",
+    "LICENSE.*",
+    "artifact.metadata",
+)
 """Files of a checkpoint; ``*.model`` are SentencePiece vocabularies."""
 NOT_READ = ("onnx/*", "openvino/*", ".*")
 

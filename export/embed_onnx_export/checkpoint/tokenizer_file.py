@@ -1,5 +1,6 @@
 """tokenizer.json as it is, with what else a checkpoint's files say of its tokenizer; no transformers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,20 +87,40 @@ class Own(msgspec.Struct, frozen=True):
     do_lower_case: bool = False
 
 
-def read_own(folder: Path, defaults: dict[str, Any] = DEFAULTS) -> Own:
+def read_own(folder: Path, defaults: dict[str, Any] = DEFAULTS, known: Sequence[str] = ()) -> Own:
     """The settings of sentence-transformers, or the defaults where there is no such file.
+
+    ``known`` are fields that the caller reads, by ``own_fields``.
 
     Raises:
         UnknownTokenizer: A setting is not known.
     """
-    path = next((path for name in OWN_FILES if (path := folder / name).is_file()), None)
+    path, served = _own_file(folder), (*Own.__struct_fields__, "unpad_inputs", *known)
     if path is None:
         return Own()
-    fields = modules.decode(path, dict[str, Any])
-    for name, value in fields.items():
-        if value and name not in (*Own.__struct_fields__, "unpad_inputs") and value != defaults.get(name):
+    for name, value in own_fields(folder).items():
+        if value and name not in served and value != defaults.get(name):
             raise UnknownTokenizer(f"its {path.name} sets {name}")
     return modules.decode(path, Own)
+
+
+def own_fields(folder: Path) -> dict[str, Any]:
+    """All that the file of ``Own`` says."""
+    path = _own_file(folder)
+    return {} if path is None else modules.decode(path, dict[str, Any])
+
+
+def _own_file(folder: Path) -> Path | None:
+    return next((path for name in OWN_FILES if (path := folder / name).is_file()), None)
+
+
+def special_token(folder: Path, name: str) -> str | None:
+    """The text of the special token that a field of a tokenizer's files names, such as mask_token."""
+    for path in (folder / "tokenizer_config.json", folder / "special_tokens_map.json"):
+        fields = modules.decode(path, dict[str, Any]) if path.is_file() else {}
+        for text in _contents(fields.get(name)):
+            return text
+    return None
 
 
 def read(folder: Path, own: Own, config: dict[str, Any]) -> tuple[tokenizers.Tokenizer, Settings]:

@@ -1,6 +1,7 @@
 """head.onnx: what comes between the pooling and the last Normalize, as one small float32 graph.
 
-pooled float32 [1, width] -> vector float32 [1, dimensions]
+pooled float32 [1, width] -> vector float32 [1, dimensions]; or, of a model of token vectors,
+states float32 [tokens, width] -> vectors float32 [tokens, dimensions]
 """
 
 from collections.abc import Sequence
@@ -84,21 +85,22 @@ class Normalize(msgspec.Struct, frozen=True):
 Step = Dense | LayerNorm | Normalize
 
 
-def write(steps: Sequence[Step], width: int, path: Path) -> None:
-    """Write the graph of steps that take vectors of ``width`` numbers."""
+def write(steps: Sequence[Step], width: int, path: Path, *, by_token: bool = False) -> None:
+    """Write the graph of steps that take vectors of ``width`` numbers: one, or one a token."""
     graph = _Graph()
-    x = "pooled"
+    x, vector, count = ("states", "vectors", "tokens") if by_token else ("pooled", "vector", 1)
+    start = helper.make_tensor_value_info(x, TensorProto.FLOAT, [count, width])
     for step in steps:
         x = graph.add(step, x)
-    graph.node("Identity", [x], "vector")
+    graph.node("Identity", [x], vector)
     dense = [step for step in steps if isinstance(step, Dense)]
     dimensions = len(dense[-1].weight) if dense else width
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "head",
-            [helper.make_tensor_value_info("pooled", TensorProto.FLOAT, [1, width])],
-            [helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, dimensions])],
+            [start],
+            [helper.make_tensor_value_info(vector, TensorProto.FLOAT, [count, dimensions])],
             graph.initializers,
         ),
         functions=[_function(name) for name in sorted({step.activation for step in dense})],

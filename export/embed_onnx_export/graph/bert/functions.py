@@ -17,8 +17,8 @@ integers are exact, and the same, on every CPU: also on those that add two produ
 
 **Masks.** 0 is padding. Equal numbers other than 0 are one sequence of their row: its tokens see each other
 and nothing else, and count their positions (0, 1, ...) by rank among themselves. Ones and zeros are the case
-of one sequence a row. The states of padding are zeros. Tokens of the negative of a number are of that sequence
-as well, after its others: they attend to those, and none attends to them.
+of one sequence a row. The states of padding are zeros. Tokens of the negative of a number are of that
+sequence as well, after its others: they attend to those, and none attends to them.
 
 **Padding ids in texts.** A padding id that is written in a text is a token like any other, except in models
 whose positions start after the padding id: there it has a position of its own, and those after it count as if

@@ -1,0 +1,104 @@
+"""The stages that make the artifact of a model of token vectors, in order; its manifest comes last."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from embed_onnx.artifact import manifest
+from embed_onnx.artifact.manifest import HEAD, Facts, Manifest
+from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.engine import native
+from embed_onnx_export import build, calibration, parity, token_parity
+from embed_onnx_export.artifact import RECIPE
+from embed_onnx_export.build import FLOAT32_GRAPH, NATIVE, PYTORCH
+from embed_onnx_export.calibration import Texts
+from embed_onnx_export.checkpoint import multi_vector_encoder, tokenizer_file
+from embed_onnx_export.checkpoint.multi_vector_encoder import MultiVectorEncoder
+from embed_onnx_export.checkpoint.sources import Checkpoint
+from embed_onnx_export.errors import ExportError
+from embed_onnx_export.graph import encoders, head_graph
+from embed_onnx_export.token_parity import Reference
+
+
+def make(
+    entry: Entry,
+    checkpoint: Checkpoint,
+    folder: Path,
+    show: Callable[[str], None],
+    samples: Texts | None = None,
+) -> Manifest:
+    """Fill an empty folder with an artifact, and call ``show`` with the name of each stage.
+
+    ``samples`` are texts to calibrate on in place of those of this package.
+
+    Raises:
+        ExportError: The checkpoint is not supported, or came out too far from the original.
+    """
+    show("loading")
+    if entry.exporter not in (None, NATIVE):
+        raise ExportError(
+            f"{checkpoint.source.repo} is a model of token vectors, which the exporter {entry.exporter} "
+            "cannot write; take exporter= away"
+        )
+    model = multi_vector_encoder.read(checkpoint)
+    show("exporting")
+    encoders.write_float32(model.encoder, folder / manifest.MODEL)
+    if model.head:
+        head_graph.write(model.head, model.encoder.words.shape[1], folder / HEAD, by_token=True)
+    tokenizer_file.write(model.tokenizer, folder)
+    build.copy_license(checkpoint, folder)
+    show("checking")
+    facts = _facts(entry, checkpoint, model, float32_bytes=manifest.model_bytes(folder))
+    name, embed = _original(checkpoint, model, folder, facts)
+    reference = token_parity.reference(model.tokenizer, embed)
+    facts = _measured(replace(facts, reference=name), reference, folder)
+    if entry.precision == "int8":
+        show("quantizing")
+        texts = samples or calibration.default()
+        tokenizer = parity.load_tokenizer(folder, facts)
+        ids = calibration.token_ids(texts, tokenizer, list(facts.prompts.values()))
+        quantization = build.write_int8(model.encoder, ids, texts, folder / manifest.MODEL)
+        facts = replace(facts, precision="int8", quantization=quantization, packed=True)
+        show("comparing")
+        facts = _measured(facts, reference, folder)
+    return build.write_manifest(facts, folder)
+
+
+def _original(
+    checkpoint: Checkpoint, model: MultiVectorEncoder, folder: Path, facts: Facts
+) -> tuple[str, token_parity.EmbedTokens]:
+    """What artifacts are compared with, and its name: the model in PyTorch, or the float32 artifact."""
+    if PYTORCH is None:
+        return FLOAT32_GRAPH, token_parity.of_artifact(folder, facts)
+    return PYTORCH.REFERENCE, PYTORCH.embed_tokens(checkpoint, model.max_tokens)
+
+
+def _facts(entry: Entry, checkpoint: Checkpoint, model: MultiVectorEncoder, *, float32_bytes: int) -> Facts:
+    """What is known of an artifact while it is float32 and was not measured."""
+    return Facts(
+        name=entry.name,
+        created=int(time.time()),
+        source=checkpoint.source,
+        overrides=entry.overrides,
+        recipe=RECIPE,
+        exporter=NATIVE,
+        output=model.output,
+        max_tokens=model.max_tokens,
+        modules=model.modules,
+        truncation_side=model.truncation_side,
+        prompts=model.prompts,
+        default_prompt=model.default_prompt,
+        precision="float32",
+        float32_bytes=float32_bytes,
+    )
+
+
+def _measured(facts: Facts, reference: Reference, folder: Path) -> Facts:
+    """The facts with the parity of standard operators, and of our kernels where they run the model."""
+    facts = replace(facts, token_parity=token_parity.measure(reference, folder, facts, native.find("off")))
+    kernels = native.find().of(facts)
+    if kernels.library is None:
+        return facts
+    return replace(facts, kernel_token_parity=token_parity.measure(reference, folder, facts, kernels))
