@@ -135,6 +135,22 @@ def sparse_server(sparse_home: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def tokens_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a models.txt and its artifacts: a small embedder, and a model of token vectors."""
+    folder = tmp_path_factory.mktemp("tokens") / "home"
+    shutil.copytree(kept.token_vectors(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokens_server(tokens_home: Path) -> Iterator[Server]:
+    with Server([], {}, tokens_home) as started:
+        started.wait_ready()
+        yield started
+        started.stop()
+
+
+@pytest.fixture(scope="session")
 def scoring_server(scoring_home: Path) -> Iterator[Server]:
     with Server([], {}, scoring_home) as started:
         started.wait_ready()

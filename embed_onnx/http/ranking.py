@@ -63,7 +63,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One document, by its place in the request; ``truncated``: it or the query was cut."""
 
     index: Annotated[int, Meta(description="The place of the document in the request.")]
-    relevance_score: Annotated[float, Meta(description="From 0 to 1; a logit with `raw_scores`.")]
+    relevance_score: Annotated[
+        float,
+        Meta(description="From 0 to 1; a logit with `raw_scores`; of token vectors, the sum of maxima."),
+    ]
     document: Annotated[
         Text | UnsetType, Meta(description="The document, with `return_documents`; else left out.")
     ] = UNSET

@@ -1,4 +1,4 @@
-"""vLLM's wire for scores of pairs and classes of texts; of the latter, Infinity's answer as well."""
+"""vLLM's wire for scores, classes and token vectors; of classes, Infinity's answer as well."""
 
 import time
 import uuid
@@ -13,16 +13,18 @@ from litestar.params import Body
 from msgspec import Meta
 
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import work
+from embed_onnx.http import vectors, work
 from embed_onnx.http.answers import Usage
-from embed_onnx.http.body import documents
+from embed_onnx.http.body import documents, inputs
 from embed_onnx.http.body.documents import TEXT_OR_TEXTS
 from embed_onnx.http.body.inputs import Field
+from embed_onnx.http.body.options import TextOptions
 from embed_onnx.http.body.scoring import ModelName, RawScores, ScoringOptions
 from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import ApiRequest
-from embed_onnx.http.work import ScoreAsk
+from embed_onnx.http.vectors import EncodingFormat, WireType
+from embed_onnx.http.work import Ask, ScoreAsk
 from embed_onnx.models import scoring
 from embed_onnx.models.scoring import Prediction
 from embed_onnx.settings import Settings
@@ -34,6 +36,11 @@ SCORE_BODY = Body(
 )
 CLASSIFY_BODY = Body(
     media_type=RequestEncodingType.JSON, examples=[Example(value={"input": ["What a splendid day"]})]
+)
+
+POOLING_BODY = Body(
+    media_type=RequestEncodingType.JSON,
+    examples=[Example(value={"input": ["Hello", "world"], "task": "token_embed"})],
 )
 
 Texts = Annotated[
@@ -56,7 +63,10 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
     index: Annotated[int, Meta(description="The place of the pair.")]
     object: Annotated[Literal["score"], Meta(description="Always `score`.")] = "score"
-    score: Annotated[float, Meta(description="From 0 to 1; a logit with `raw_scores`.")]
+    score: Annotated[
+        float,
+        Meta(description="From 0 to 1; a logit with `raw_scores`; of token vectors, the sum of maxima."),
+    ]
 
 
 class ScoreResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +123,52 @@ class InfinityResponse(msgspec.Struct, frozen=True, kw_only=True):
     usage: Annotated[Usage, Meta(description="Tokens of all texts.")]
     id: Annotated[str, Meta(description="A new one for each answer.")]
     created: Annotated[int, Meta(description="Unix time in seconds.")]
+
+
+class PoolingRequest(TextOptions, frozen=True, kw_only=True):
+    """POST /pooling, of which token vectors are served."""
+
+    input: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A text, a list of texts, or token ids of the model's own; documents, unless "
+            "`prompt_name` or `input_type` is `query`.",
+            extra_json_schema={"extra": inputs.schema()},
+        ),
+    ]
+    model: ModelName = None
+    task: Annotated[
+        Literal["token_embed"] | None, Meta(description="Of vLLM's tasks, the one that is served here.")
+    ] = None
+    encoding_format: Annotated[
+        EncodingFormat | None, Meta(description="`base64`: the bytes of float32, vector after vector.")
+    ] = None
+    user: Annotated[str | None, Meta(description="Accepted and ignored.")] = None
+
+
+class Pooled(msgspec.Struct, frozen=True, kw_only=True):
+    """One input's token vectors."""
+
+    index: Annotated[int, Meta(description="The place of the input in the request.")]
+    object: Annotated[Literal["pooling"], Meta(description="Always `pooling`.")] = "pooling"
+    data: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A list of vectors, each a list of numbers; or a base64 string.",
+            extra_json_schema={"extra": vectors.MATRIX_SCHEMA},
+        ),
+    ]
+
+
+class PoolingResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """``data`` keeps the order of ``input``."""
+
+    id: Annotated[str, Meta(description="A new one for each answer.")]
+    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    created: Annotated[int, Meta(description="Unix time in seconds.")]
+    model: Annotated[str, Meta(description="The name of the model.")]
+    data: Annotated[list[Pooled], Meta(description="The vectors, in the order of `input`.")]
+    usage: Annotated[Usage, Meta(description="Tokens of all texts.")]
 
 
 @post(
@@ -182,4 +238,35 @@ async def classify(
     )
 
 
-DIALECT = Dialect(handlers=(score, classify), errors=OPENAI)
+@post(
+    ["/pooling", "/v1/pooling"],
+    status_code=200,
+    tags=["embeddings"],
+    responses=OPENAI.responses(401, 404, 413, 415, 503),
+    summary="Make a vector of each token of texts, as vLLM does",
+)
+async def pooling(data: Annotated[PoolingRequest, POOLING_BODY], request: ApiRequest) -> PoolingResponse:
+    """The token vectors of each input, by the first model that makes them or the one that is named."""
+    settings: Settings = request.app.state.settings
+    ask = Ask(
+        task="embed_tokens",
+        model=data.model,
+        input=data.input,
+        options=data,
+        empty_inputs=settings.empty_texts,
+    )
+    manifest, embedded = await work.run_by_token(request, ask)
+    wire_type = WireType(base64=data.encoding_format == "base64")
+    return PoolingResponse(
+        id=str(uuid.uuid4()),
+        created=int(time.time()),
+        model=manifest.name,
+        data=[
+            Pooled(index=index, data=encoded)
+            for index, encoded in enumerate(await vectors.encode_by_token(embedded.vectors, wire_type))
+        ],
+        usage=Usage.of(embedded.num_tokens),
+    )
+
+
+DIALECT = Dialect(handlers=(score, classify, pooling), errors=OPENAI)

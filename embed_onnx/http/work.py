@@ -27,6 +27,7 @@ from embed_onnx.models.registry import Registry
 from embed_onnx.models.request_pairs import ScoreOptions
 from embed_onnx.models.sparse import SparseEmbedded
 from embed_onnx.models.tasks import Task
+from embed_onnx.models.token_vectors import TokensEmbedded
 from embed_onnx.observe.record import Record, Stages
 from embed_onnx.settings import Settings
 
@@ -114,6 +115,24 @@ async def run_sparse(
     _record(record, embedded)
     vectors = [sparse.greatest(vector, max_active_dims) for vector in embedded.vectors]
     return model, msgspec.structs.replace(embedded, vectors=vectors)
+
+
+async def run_by_token(request: ApiRequest, ask: Ask) -> tuple[Manifest, TokensEmbedded]:
+    """The token vectors of a request, and the manifest of the model that made them.
+
+    Raises:
+        EmbedError: The request is wrong, cannot be served now, or its client went away.
+    """
+    settings: Settings = request.app.state.settings
+    record = current_record(request.scope)
+
+    async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Manifest, TokensEmbedded]:
+        seconds = settings.request_timeout
+        return model.manifest, await model.embed_tokens(items, resolved, tenant=record.key, seconds=seconds)
+
+    manifest, embedded = await perform(request, ask, embed)
+    _record(record, embedded)
+    return manifest, embedded
 
 
 async def score(request: ApiRequest, ask: ScoreAsk) -> tuple[Manifest, Scored]:

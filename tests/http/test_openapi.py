@@ -12,6 +12,7 @@ TEI, OLLAMA = {"401", "422", "424"}, {"401"}
 BRIDGED = {
     "/embed": TEI,
     "/embed_sparse": TEI,
+    "/embed_all": TEI,
     "/similarity": TEI,
     "/info": TEI,
     "/predict": TEI,
@@ -21,7 +22,7 @@ BRIDGED = {
     "/api/version": OLLAMA,
 }
 """What other dialects answer besides; text-embeddings-inference has 422 and 424 for 400 and 500."""
-TEI_PATHS = ("/embed", "/embed_sparse", "/similarity", "/info", "/predict")
+TEI_PATHS = ("/embed", "/embed_sparse", "/embed_all", "/similarity", "/info", "/predict")
 ABSENT = {path: {"500"} for path in TEI_PATHS}
 SHAPES = {
     **dict.fromkeys(TEI_PATHS, "TeiError"),

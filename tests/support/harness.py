@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 """Of the checkout."""
 MINILM = "all-MiniLM-L6-v2"
 SMALL = "small"
-RERANKER, CLASSIFIER, SPARSE = "reranker", "classifier", "splade"
+RERANKER, CLASSIFIER, SPARSE, COLBERT = "reranker", "classifier", "splade", "colbert"
 PROGRAM = (sys.executable, "-m", "embed_onnx")
 WITHOUT_PYTORCH = {"PYTHONPATH": str(ROOT / "tests" / "support" / "without_pytorch")}
 """A variable of processes in which PyTorch's packages are not to be had: see there."""

@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from harness import CLASSIFIER, MINILM, RERANKER, ROOT, SMALL, SPARSE, run
+from harness import CLASSIFIER, COLBERT, MINILM, RERANKER, ROOT, SMALL, SPARSE, run
 
 CACHE = ROOT / ".cache" / "tests"
 SOURCES = (
@@ -74,6 +74,11 @@ def sparse() -> Path:
     return folder(_sparse)
 
 
+def token_vectors() -> Path:
+    """A folder with a models.txt and its artifacts: a small embedder, and a model of token vectors."""
+    return folder(_token_vectors)
+
+
 def export(folder: Path, models: str) -> None:
     """Write a models.txt, and export what it lists, in a process of its own."""
     (folder / "models.txt").write_text(models)
@@ -123,6 +128,18 @@ def _sparse(folder: Path) -> None:
     small_models.save(folder / "checkpoint", default_prompt="document")
     small_models.save_sparse(folder / "splade")
     export(folder, f"./checkpoint  name={SMALL}\n./splade  name={SPARSE}  alias=splade-v3\n")
+
+
+def _token_vectors(folder: Path) -> None:
+    import small_models  # it loads torch, as above
+
+    small_models.save(folder / "checkpoint", default_prompt="document")
+    small_models.save_by_token(
+        folder / "colbert",
+        expansion={"strategy": "fixed", "length": 16, "attend": False},
+        mask={"skiplist_words": [",", "."]},
+    )
+    export(folder, f"./checkpoint  name={SMALL}\n./colbert  name={COLBERT}  alias=colbertv2.0\n")
 
 
 def _remove_old(cache: Path, current: str) -> None:

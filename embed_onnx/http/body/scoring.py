@@ -8,7 +8,13 @@ from msgspec import Meta
 from embed_onnx.http.body.options import CutOptions
 
 ModelName = Annotated[str | None, Meta(description="Left out: the first model that can do this.")]
-RawScores = Annotated[bool | None, Meta(description="`true`: logits, in place of scores from 0 to 1.")]
+RawScores = Annotated[
+    bool | None,
+    Meta(
+        description="`true`: logits, in place of scores from 0 to 1. Those of a model of token vectors "
+        "are sums of maxima in any case."
+    ),
+]
 NotServed = Annotated[None, Meta(description="Not served: it would change a score.")]
 
 

@@ -46,7 +46,7 @@ class CohereResponse(RerankResponse, frozen=True, kw_only=True):
 async def rerank(data: Annotated[RerankRequest, RERANK_BODY], request: ApiRequest) -> RerankResponse:
     """The documents by how well they answer the query.
 
-    Scores are 0 to 1, and none depends on another document.
+    Scores are 0 to 1, or of a model of token vectors sums of maxima, and none depends on another document.
     """
     return await ranking.answer(request, data, data.query, data.documents)
 

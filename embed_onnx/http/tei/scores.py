@@ -118,7 +118,9 @@ class PredictRequest(ScoringOptions, frozen=True, kw_only=True):
 async def rerank(
     data: Annotated[TeiRerankRequest, RERANK_BODY], request: ApiRequest
 ) -> Response[RerankResponse | list[TeiRank]]:
-    """The texts by how well they answer the query. Scores are 0 to 1, or logits with `raw_scores`.
+    """The texts by how well they answer the query.
+
+    Scores are 0 to 1, or logits with `raw_scores`; of a model of token vectors, sums of maxima.
 
     With `documents` in place of `texts`, request, answer and errors are those of `POST /v1/rerank`.
     """

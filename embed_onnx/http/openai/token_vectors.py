@@ -1,0 +1,131 @@
+"""Token vectors in OpenAI's manner, on a route of this server's own: no API of theirs has any."""
+
+import time
+import uuid
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import post
+from litestar.enums import RequestEncodingType
+from litestar.openapi.spec import Example
+from litestar.params import Body
+from msgspec import UNSET, Meta, UnsetType
+
+from embed_onnx.http import vectors, work
+from embed_onnx.http.answers import Usage
+from embed_onnx.http.body import inputs
+from embed_onnx.http.body.options import TextOptions
+from embed_onnx.http.body.scoring import ModelName
+from embed_onnx.http.errors import OPENAI
+from embed_onnx.http.request import ApiRequest
+from embed_onnx.http.vectors import EncodingFormat, WireType
+from embed_onnx.http.work import Ask
+from embed_onnx.models.token_vectors import TokensEmbedded
+from embed_onnx.settings import Settings
+
+Floats = Literal["float32", "float16"]
+TOKENS_BODY = Body(
+    media_type=RequestEncodingType.JSON,
+    examples=[Example(value={"input": ["Hello", "world"], "prompt_name": "document"})],
+)
+
+
+class TokenRequest(TextOptions, frozen=True, kw_only=True):
+    """POST /v1/token_embeddings."""
+
+    input: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A text, a list of texts, or token ids of the model's own; documents, unless "
+            "`prompt_name` or `input_type` is `query`.",
+            extra_json_schema={"extra": inputs.schema()},
+        ),
+    ]
+    model: ModelName = None
+    encoding_format: Annotated[
+        EncodingFormat | None,
+        Meta(description="`base64`: the bytes of all numbers of a text, vector after vector, little-endian."),
+    ] = None
+    output_dtype: Annotated[
+        Literal["float"] | Floats | None,
+        Meta(description="The type of the numbers; default: `float`, which is float32."),
+    ] = None
+    user: Annotated[str | None, Meta(description="Accepted and ignored.")] = None
+
+
+class TokenEmbeddings(msgspec.Struct, frozen=True, kw_only=True):
+    """One input's vectors: of each token that the model does not skip, in their order."""
+
+    object: Annotated[Literal["token_embeddings"], Meta(description="Always `token_embeddings`.")] = (
+        "token_embeddings"
+    )
+    index: Annotated[int, Meta(description="The place of the input in the request.")]
+    embeddings: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="A list of vectors, each a list of numbers; or a base64 string.",
+            extra_json_schema={"extra": vectors.MATRIX_SCHEMA},
+        ),
+    ]
+    shape: Annotated[tuple[int, int], Meta(description="How many vectors, and how many numbers in each.")]
+    dtype: Annotated[Floats, Meta(description="The type of the numbers.")]
+    num_tokens: Annotated[int, Meta(description="Tokens that the model has read, special tokens included.")]
+    truncated: Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")] = (
+        UNSET
+    )
+
+
+class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """``data`` keeps the order of ``input``."""
+
+    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    data: Annotated[list[TokenEmbeddings], Meta(description="The vectors, in the order of `input`.")]
+    model: Annotated[str, Meta(description="The name of the model that made them.")]
+    usage: Annotated[Usage, Meta(description="Tokens of the whole request.")]
+    id: Annotated[str, Meta(description="A new one for each answer.")]
+    created: Annotated[int, Meta(description="Unix time in seconds.")]
+
+
+@post(
+    "/v1/token_embeddings",
+    status_code=200,
+    tags=["embeddings"],
+    responses=OPENAI.responses(401, 404, 413, 415, 503),
+    summary="Make a vector of each token of texts",
+)
+async def create_token_embeddings(
+    data: Annotated[TokenRequest, TOKENS_BODY], request: ApiRequest
+) -> TokenResponse:
+    """The token vectors of each input, by a model such as ColBERT, for search by late interaction."""
+    settings: Settings = request.app.state.settings
+    numbers: Floats = "float16" if data.output_dtype == "float16" else "float32"
+    ask = Ask(
+        task="embed_tokens",
+        model=data.model,
+        input=data.input,
+        options=data,
+        empty_inputs=settings.empty_texts,
+    )
+    manifest, embedded = await work.run_by_token(request, ask)
+    return TokenResponse(
+        data=await _items(embedded, WireType(numbers, base64=data.encoding_format == "base64"), numbers),
+        model=manifest.name,
+        usage=Usage.of(embedded.num_tokens),
+        id=str(uuid.uuid4()),
+        created=int(time.time()),
+    )
+
+
+async def _items(embedded: TokensEmbedded, wire_type: WireType, numbers: Floats) -> list[TokenEmbeddings]:
+    encoded = await vectors.encode_by_token(embedded.vectors, wire_type)
+    return [
+        TokenEmbeddings(
+            index=index,
+            embeddings=encoded[index],
+            shape=matrix.shape,
+            dtype=numbers,
+            num_tokens=tokens.num_tokens,
+            truncated=tokens.truncated or UNSET,
+        )
+        for index, (matrix, tokens) in enumerate(zip(embedded.vectors, embedded.tokens, strict=True))
+    ]
