@@ -12,7 +12,6 @@ from embed_onnx.models.model import Embedded, Model
 from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome, Scored
 from embed_onnx.models.request_pairs import ScoreOptions
-from embed_onnx.models.outcome import Scored
 from embed_onnx.models.sparse import SparseEmbedded
 
 T = TypeVar("T")

@@ -156,5 +156,5 @@ def test_what_is_served(client: httpx.Client) -> None:
     assert (["embed_tokens", "rerank"], 16, []) == (card["tasks"], card["dimensions"], card["pooling"])
     assert card["token_parity"]["cosine_mean"] > 0.99
     assert 200 == client.get("/info", params={"model": COLBERT}).status_code
-    shown = client.post("/tokenize", json={"input": "12", "model": COLBERT, "prompt_name": "query"}).json()
-    assert 16 == len(shown["tokens"])
+    tokens = client.post("/tokenize", json={"input": "12", "model": COLBERT, "prompt_name": "query"}).json()
+    assert 16 == len(tokens["data"][0]["tokens"])
