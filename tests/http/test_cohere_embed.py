@@ -185,3 +185,15 @@ def test_a_prompt_of_ours_in_place_of_an_input_type(client: httpx.Client, small:
 
     expected = small.encode(TEXTS, prompt="about: ")
     assert np.array_equal(expected, np.array(actual["embeddings"]["float"], np.float32))
+
+
+def test_long_texts_whole(client: httpx.Client) -> None:
+    """A field of ours, which other wires have as well: nothing is cut, so that there is no warning."""
+    actual = answer(client, "/v2/embed", texts=[LONG], long_texts="mean", embedding_types=["int8"])
+    items = client.post(
+        "/v1/embeddings",
+        json={"input": LONG, "model": MINILM, "long_texts": "mean", "output_dtype": "int8"},
+    ).json()["data"]
+
+    assert [item["embedding"] for item in items] == actual["embeddings"]["int8"]
+    assert "warnings" not in actual["meta"]

@@ -27,7 +27,7 @@ SPARSE_BODY = Body(
 )
 
 
-class SparseRequest(TextOptions, frozen=True, kw_only=True):
+class TeiSparseRequest(TextOptions, frozen=True, kw_only=True):
     """POST /embed_sparse."""
 
     inputs: Annotated[
@@ -61,7 +61,7 @@ class Weight(msgspec.Struct, frozen=True):
     summary="Make sparse vectors of texts, as text-embeddings-inference does",
 )
 async def embed_sparse(
-    data: Annotated[SparseRequest, SPARSE_BODY], request: ApiRequest
+    data: Annotated[TeiSparseRequest, SPARSE_BODY], request: ApiRequest
 ) -> Response[list[msgspec.Raw]]:
     """The weights that the first sparse model, or the one that is named, gives for each input."""
     ask = Ask(
