@@ -136,6 +136,7 @@ class RoutesContract:
         ("method", "path", "status"),
         [
             pytest.param("GET", "/v2/embeddings", 404, id="unknown-route"),
+            pytest.param("POST", "/v1/decisions", 404, id="decisions"),
             pytest.param("PUT", "/", 405, id="root"),
             pytest.param("GET", "/v1/embeddings", 405, id="wrong-method"),
             pytest.param("DELETE", "/models", 405, id="wrong-method-on-models"),
