@@ -5,7 +5,7 @@ from pathlib import Path
 
 import client_programs
 import pytest
-from harness import ROOT, Server
+from harness import ROOT, WEB, Server
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 GUIDES = ("docs/migration.md", "docs/recipes.md")
@@ -48,6 +48,21 @@ def test_the_snippet_of_sparse_vectors(sparse_server: Server, tmp_path: Path) ->
     code = code.replace("http://127.0.0.1:8000", sparse_server.url)
 
     assert f"{MONEY}\n" == client_programs.python("qdrant", ["-c", code], tmp_path)
+
+
+def test_the_snippets_of_token_vectors(tokens_server: Server, tmp_path: Path) -> None:
+    """What Qdrant finds is what this server ranks best."""
+    outputs = []
+    for package in ("base64", "qdrant_client"):
+        (code,) = snippets("docs/token-vectors.md", package)
+        code = code.replace("http://127.0.0.1:8000", tokens_server.url)
+        outputs.append(client_programs.python("qdrant", ["-c", code], tmp_path))
+
+    assert 3 == outputs[0].count(", 16)")
+    texts = ["The cat sleeps on the sofa.", MONEY, "The soup needs more salt."]
+    fields = {"query": "interest rates", "documents": texts}
+    (best, *_) = WEB.post(f"{tokens_server.url}/v1/rerank", json=fields).json()["results"]
+    assert f"{texts[best['index']]}\n" == outputs[1]
 
 
 def test_versions() -> None:
