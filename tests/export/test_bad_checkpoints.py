@@ -61,7 +61,10 @@ def test_the_right_one_is_loaded(saved: Path) -> None:
         ("sentence_transformers.models.CLIPModel", "images are not served"),
         ("sentence_transformers.models.Asym", "save the route that you need"),
         ("sentence_transformers.base.modules.router.Router", "save the route that you need"),
-        ("sentence_transformers.sparse_encoder.models.Dense", "serve it with sentence-transformers"),
+        (
+            "sentence_transformers.sparse_encoder.models.SparseAutoEncoder",
+            "serve it with sentence-transformers",
+        ),
         ("custom_st.Transformer", "serve it with sentence-transformers"),
         ("os.system", "serve it with sentence-transformers"),
     ],

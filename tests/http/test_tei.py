@@ -127,8 +127,14 @@ def test_left_is_taken_where_nothing_is_cut(client: httpx.Client) -> None:
 
 
 def test_what_is_not_here_is_a_404(client: httpx.Client) -> None:
-    for path in ("/embed_all", "/embed_sparse", "/decode"):
-        assert "there is no route" in ask(client, path, inputs="x").json()["error"]["message"]
+    assert "there is no route" in ask(client, "/decode", inputs="x").json()["error"]["message"]
+
+
+def test_what_no_model_here_does(client: httpx.Client) -> None:
+    for path, task in (("/embed_all", "embed_tokens"), ("/embed_sparse", "embed_sparse")):
+        answer = ask(client, path, inputs="x")
+        assert 422 == answer.status_code
+        assert f"no model that is served here does {task}" in answer.json()["error"]
 
 
 def test_the_root_tells_its_methods(client: httpx.Client) -> None:
