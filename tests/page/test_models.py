@@ -21,16 +21,18 @@ def test_embedders(visit: Callable[..., Visit], client: httpx.Client) -> None:
     expect(seen.page.locator(".card")).to_have_count(2)
     cards = {card["id"]: card for card in client.get("/v1/models").json()["data"]}
 
-    shown, parity = facts(seen, MINILM), cards[MINILM]["parity"]
+    described, parity = facts(seen, MINILM), cards[MINILM]["parity"]
     assert ("384", "256 tokens", "int8", "mean") == tuple(
-        shown[name] for name in ("Dimensions", "Longest text", "Precision", "Pooling")
+        described[name] for name in ("Dimensions", "Longest text", "Precision", "Pooling")
     )
-    assert ", ".join(cards[MINILM]["aliases"]) == shown["Aliases"]
-    assert f"{cards[MINILM]['bytes'] / 1e6:.0f} MB" == shown["Size on disk"]
-    assert cards[MINILM]["runs_on"] == shown["Runs on"]
-    assert f"over {parity['texts']} texts" in shown["Fidelity"]
+    assert ", ".join(cards[MINILM]["aliases"]) == described["Aliases"]
+    assert f"{cards[MINILM]['bytes'] / 1e6:.0f} MB" == described["Size on disk"]
+    assert cards[MINILM]["runs_on"] == described["Runs on"]
+    assert f"over {parity['texts']} texts" in described["Fidelity"]
     mean, least = (
-        float(word) for word in shown["Fidelity"].replace(",", "").split() if word.startswith(("0.", "1."))
+        float(word)
+        for word in described["Fidelity"].replace(",", "").split()
+        if word.startswith(("0.", "1."))
     )
     assert 0 <= parity["cosine_mean"] - mean < 1e-4
     assert 0 <= parity["cosine_min"] - least < 1e-4
