@@ -44,8 +44,8 @@ def test_hits_are_the_nearest_texts(seen: Visit, client: httpx.Client) -> None:
     cosines = cosines_of(client, QUERY, TEXTS)
     order = np.argsort(-cosines, kind="stable")
     assert [TEXTS[place] for place in order] == seen.texts("#hits .text")
-    shown = [float(text.replace("\N{MINUS SIGN}", "-")) for text in seen.texts("#hits .value")]
-    assert np.allclose(cosines[order], shown, atol=0.0051)
+    values = [float(text.replace("\N{MINUS SIGN}", "-")) for text in seen.texts("#hits .value")]
+    assert np.allclose(cosines[order], values, atol=0.0051)
     assert seen.texts("#hits-note")[0].startswith(
         f"{SMALL} reads “search for:” before the query, and “text:”"
     )

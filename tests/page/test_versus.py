@@ -58,8 +58,8 @@ def test_agreement(seen: Visit, client: httpx.Client) -> None:
     expect(seen.page.locator("#versus-hits")).to_be_hidden()
     for side, product in zip(("left", "right"), products, strict=True):
         cells = seen.texts(f"#{side}-heat td:not(:empty)")
-        shown = np.array([text.replace("\N{MINUS SIGN}", "-") for text in cells], float).reshape(5, 5)
-        assert np.allclose(product, shown, atol=0.0051)
+        table = np.array([text.replace("\N{MINUS SIGN}", "-") for text in cells], float).reshape(5, 5)
+        assert np.allclose(product, table, atol=0.0051)
     assert [] == seen.complaints
 
 
