@@ -190,11 +190,7 @@ def vocabulary_maxima(
     raised = product(states.astype(np.float64), weights, "transform")
     active = ACTIVATIONS[str(attributes["activation"])](raised)
     scores = product(layer_norm(active, weights["gamma"], weights["beta"]), weights, "scores")
-    of_sequences = [
-        scores[row, attention_mask[row] == number].max(axis=0)
-        for row in range(len(attention_mask))
-        for number in np.unique(attention_mask[row][attention_mask[row] != 0])
-    ]
+    of_sequences = [scores[row, places].max(axis=0) for row, places in sequences(attention_mask)]
     entries = scores.shape[-1]
     return np.maximum(np.array(of_sequences).reshape(-1, entries), 0)
 
