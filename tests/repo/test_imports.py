@@ -16,7 +16,7 @@ FLOORS = [
     [("artifact",)],
     [("engine",), ("scheduling",)],
     [("models",)],
-    [("adapters", "sparse_adapter"), ("observe",)],
+    [("adapters", "sparse_adapter", "token_adapter"), ("observe",)],
     [("bulk",), ("http",)],
     [("ray",)],
     [("cli", "__main__")],
