@@ -14,7 +14,14 @@ PACKAGE = "axe-core@4"
 RUN = """async () => (await axe.run()).violations.map(
   ({ id, nodes }) => [id, ...nodes.map((node) => node.html)]
 )"""
-BUTTONS = {"search": "Search", "compare": "Embed", "versus": "Compare", "rank": "Rank", "models": None}
+BUTTONS = {
+    "search": "Search",
+    "compare": "Embed",
+    "versus": "Compare",
+    "rank": "Rank",
+    "terms": "Show terms",
+    "models": None,
+}
 LOOKS = [
     {"color_scheme": "light"},
     {"color_scheme": "dark"},
@@ -29,23 +36,29 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return Path(folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
+@pytest.fixture
+def urls(server: Server, scoring_server: Server, sparse_server: Server) -> dict[str, str]:
+    """A server for each view."""
+    servers = dict.fromkeys(BUTTONS, server) | {"rank": scoring_server, "terms": sparse_server}
+    return {view: each.url for view, each in servers.items()}
+
+
 @pytest.mark.parametrize("options", LOOKS, ids=["light", "dark", "phone"])
 @pytest.mark.parametrize("view", BUTTONS)
 def test_no_violation(
     visit: Callable[..., Visit],
-    server: Server,
-    scoring_server: Server,
+    urls: dict[str, str],
     axe: str,
     view: str,
     options: dict[str, Any],
 ) -> None:
     """Of any rule of axe-core, with results that are marked as old."""
-    url = scoring_server.url if view == "rank" else server.url
-    seen = visit(url, view, **options)
+    seen = visit(urls[view], view, **options)
     if (button := BUTTONS[view]) is None:
         expect(seen.page.locator(".card")).to_have_count(2)
     else:
-        expect(seen.page.get_by_label("Reranker" if view == "rank" else "Model")).to_be_enabled()
+        label = {"rank": "Reranker", "terms": "Sparse model"}.get(view, "Model")
+        expect(seen.page.get_by_label(label, exact=True)).to_be_enabled()
         seen.send(button, None, None)
         seen.type(["changed", "since"])
         expect(seen.page.locator("#stale")).to_be_visible()

@@ -60,6 +60,12 @@ export async function rerank(body, signal) {
   return { results: answer.results, tokens: answer.usage.total_tokens, ...timings };
 }
 
+/** Make sparse vectors: what `post` gives, and the answer's items, its tokens, and the entries of the vocabulary. */
+export async function sparse(body, signal) {
+  const { answer, ...timings } = await post("v1/sparse_embeddings", body, signal);
+  return { items: answer.data, tokens: answer.usage.total_tokens, entries: answer.entries, ...timings };
+}
+
 /**
  * Send JSON.
  * @returns the answer, and milliseconds: the round trip, and each stage of the server by name.

@@ -3,11 +3,13 @@
 import { find, make, number, options } from "./dom.js";
 import { isRestored, restore } from "./kept.js";
 
+const DESCRIBED = ["model", "other", "reranker", "weigher"]; // choices with a line of what the model is
+
 let models = [];
 
 /** Let the choice of a model show what it is. */
 export function start() {
-  for (const id of ["model", "other", "reranker"]) find(id).addEventListener("change", () => describe(id));
+  for (const id of DESCRIBED) find(id).addEventListener("change", () => describe(id));
   find("model").addEventListener("change", offerOptions);
 }
 
@@ -20,7 +22,8 @@ export function fill(served) {
   offer("reranker", options(able("rerank").map(({ id }) => id)));
   offer("embedder", [...options(embedders), make("option", { value: "" }, "None")]);
   find("embedder-field").classList.toggle("none", !embedders.length);
-  for (const id of ["model", "other", "reranker"]) describe(id);
+  offer("weigher", options(able("embed_sparse").map(({ id }) => id)));
+  for (const id of DESCRIBED) describe(id);
   if (!card(find("model").value)) return;
   const same = isRestored("model");
   offerOptions();
@@ -56,10 +59,11 @@ function offer(id, choices) {
 function describe(id) {
   const model = card(find(id).value);
   if (!model) return;
-  const { dimensions, max_tokens: limit, precision, runs_on: engine } = model;
-  const input = dimensions === null ? "pair" : "text";
+  const { dimensions, entries, max_tokens: limit, precision, runs_on: engine, tasks } = model;
+  const input = tasks.includes("rerank") ? "pair" : "text";
   const tokens = limit === null ? `any number of tokens a ${input}` : `${number(limit)} tokens a ${input}`;
-  const length = dimensions === null ? [] : [`${dimensions} dimensions`];
+  const width = entries === null ? `${dimensions} dimensions` : `${number(entries)} entries`;
+  const length = dimensions === entries ? [] : [width]; // both are null of a model that scores
   find(`${id}-about`).textContent = [...length, tokens, `${precision} on ${engine}`].join(", ");
 }
 

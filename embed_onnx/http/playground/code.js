@@ -102,6 +102,25 @@ export function ofModels({ models, texts }, withKey) {
   return titled(shell.join("\n"), python.join("\n"), script.join("\n"));
 }
 
+/** Programs that make sparse vectors, which give `vectors`; Python's by an HTTP client, as OpenAI's has none. */
+export function ofSparse(body, withKey) {
+  const path = "v1/sparse_embeddings";
+  const python = [
+    ...(withKey ? ["import os", ""] : []),
+    "import httpx",
+    "",
+    "response = httpx.post(",
+    `    ${literal(address(path))},`,
+    ...(withKey ? [`    headers={"Authorization": f"Bearer {${pythonKey}}"},`] : []),
+    `    json={"model": ${literal(body.model)},`,
+    ...list('          "input": ', body.input, "]},"),
+    ")",
+    'vectors = response.raise_for_status().json()["data"]  # of each, indices and values',
+  ];
+  const script = [...javascript(path, withKey), `const { data: vectors } = await post(${literal(body, 2)});`];
+  return titled(curl(path, body, withKey), python.join("\n"), script.join("\n"), "httpx");
+}
+
 /** Programs that rank, which give `results`; Python's by an HTTP client, as OpenAI's has no ranks. */
 export function ofRank(body, withKey) {
   const path = "v1/rerank";

@@ -12,13 +12,20 @@ import { watch } from "./load.js";
 import { showModels } from "./models.js";
 import * as rank from "./rank.js";
 import * as search from "./search.js";
+import * as terms from "./terms.js";
 import * as texts from "./texts.js";
 import * as versus from "./versus.js";
 
 // What the form does, where so many models can do a task; and what shows the models. The address ends with the name of
 // a view; no element has that as its id, or the browser would scroll to it.
-const VIEWS = { search, compare, versus, rank };
-const NEEDS = { search: ["embed", 1], compare: ["embed", 1], versus: ["embed", 2], rank: ["rerank", 1] };
+const VIEWS = { search, compare, versus, rank, terms };
+const NEEDS = {
+  search: ["embed", 1],
+  compare: ["embed", 1],
+  versus: ["embed", 2],
+  rank: ["rerank", 1],
+  terms: ["embed_sparse", 1],
+};
 const MODELS = "models";
 
 let models = [];

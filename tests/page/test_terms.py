@@ -1,0 +1,58 @@
+"""The view of sparse terms, by a real browser at a real server."""
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from browsing import Visit
+from harness import SPARSE, START_SECONDS, Server
+from playwright.sync_api import expect
+
+TEXTS = ["a few words", "<b>numbers</b> such as 12", "word " * 100]
+
+
+@pytest.fixture
+def seen(visit: Callable[..., Visit], sparse_server: Server) -> Visit:
+    visited = visit(sparse_server.url, "terms")
+    expect(visited.page.get_by_label("Sparse model")).to_be_enabled()
+    return visited
+
+
+@pytest.fixture
+def api(sparse_server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=sparse_server.url, timeout=START_SECONDS) as opened:
+        yield opened
+
+
+def test_terms_by_their_weights(seen: Visit, api: httpx.Client) -> None:
+    """The API's, the greatest first; a text that was cut says so, and markup in a text stays text."""
+    seen.send("Show terms", None, TEXTS)
+
+    body = {"model": SPARSE, "input": TEXTS, "max_active_dims": 30, "return_terms": True}
+    answer = api.post("/v1/sparse_embeddings", json=body).raise_for_status().json()
+    for place, item in enumerate(answer["data"]):
+        pairs = sorted(zip(item["terms"], item["values"], strict=True), key=lambda pair: -pair[1])
+        row = seen.page.locator("#terms-list tbody tr").nth(place)
+        assert [f"{word} {weight:.2f}" for word, weight in pairs] == row.locator(
+            ".terms span"
+        ).all_inner_texts()
+        assert item.get("truncated", False) == (row.locator("mark").count() == 1)
+    assert TEXTS[1] == seen.texts("#terms-list .text")[1]
+    assert [SPARSE, "3"] == seen.texts("#terms-figures dd")[:2]
+    assert [] == seen.complaints
+
+
+def test_the_program_gives_the_same(seen: Visit) -> None:
+    seen.send("Show terms", None, TEXTS[:2])
+
+    assert "/v1/sparse_embeddings" in seen.texts("#terms-code pre")[0]
+
+
+def test_the_view_is_there_only_with_a_sparse_model(
+    visit: Callable[..., Visit], sparse_server: Server
+) -> None:
+    with_one, without = visit(sparse_server.url, "terms"), visit(view="terms")
+
+    expect(with_one.page.get_by_role("link", name="Sparse terms")).to_be_visible()
+    expect(without.page.get_by_role("link", name="Search")).to_be_visible()
+    expect(without.page.get_by_role("link", name="Sparse terms")).to_be_hidden()
