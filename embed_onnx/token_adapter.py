@@ -78,9 +78,7 @@ class MultiVectorTextEncoder:
     def similarity(self, embeddings1: Sequence[Any], embeddings2: Sequence[Any]) -> Any:
         """A score of each query with each document, a tensor [queries, documents]."""
         queries, documents = _arrays(embeddings1), _arrays(embeddings2)
-        return _tensor(
-            np.array([[self._score(query, rows) for rows in documents] for query in queries], np.float32)
-        )
+        return _tensor(np.array([self._scores(query, documents) for query in queries], np.float32))
 
     def similarity_pairwise(self, embeddings1: Sequence[Any], embeddings2: Sequence[Any]) -> Any:
         """A score of each query with the document at its place, a tensor [queries].
@@ -93,12 +91,12 @@ class MultiVectorTextEncoder:
             raise InvalidRequest(
                 f"there are {len(queries)} queries and {len(documents)} documents; give as many of both"
             )
-        scores = [self._score(*pair) for pair in zip(queries, documents, strict=True)]
-        return _tensor(np.array(scores, np.float32))
+        pairs = zip(queries, documents, strict=True)
+        return _tensor(np.array([self._scores(query, [rows])[0] for query, rows in pairs], np.float32))
 
-    def _score(self, query: Vector, document: Vector) -> float:
-        score = maxsim.score(query, document)
-        return score / max(1, len(query)) if self.similarity_fn_name == "meanmaxsim" else score
+    def _scores(self, query: Vector, documents: Sequence[Vector]) -> Vector:
+        scores = maxsim.scores(query, documents)
+        return scores / np.float32(max(1, len(query))) if self.similarity_fn_name == "meanmaxsim" else scores
 
     def _prompt(self, name: str) -> str:
         if name not in self.prompts:

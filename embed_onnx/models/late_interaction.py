@@ -71,9 +71,11 @@ class Pairs:
         )
 
     def _scored(self, queries: TokensEmbedded, documents: TokensEmbedded) -> Scored:
-        pairs = zip(self._places, documents.vectors, strict=True)
-        scores = [maxsim.score(queries.vectors[place], vectors) for place, vectors in pairs]
-        logits: Vector = np.array(scores, np.float32).reshape(-1, 1)
+        places = np.array(self._places)
+        logits: Vector = np.empty((len(places), 1), np.float32)
+        for place, query in enumerate(queries.vectors):
+            of_query = np.flatnonzero(places == place)
+            logits[of_query, 0] = maxsim.scores(query, [documents.vectors[each] for each in of_query])
         if self._model.manifest.token_vectors.similarity == "meanmaxsim":
             counts = [max(1, len(queries.vectors[place])) for place in self._places]
             logits /= np.array(counts, np.float32)[:, None]

@@ -107,7 +107,7 @@ def compared(vectors: list[Vector], expected: Reference) -> TokenParity:
     """The record of the vectors of the texts."""
     cosines = similarity.cosines(np.concatenate(vectors), np.concatenate(expected.vectors))
     scores, others = _scores(vectors, expected), _scores(expected.vectors, expected)
-    ranks = [score_parity.spearman(*rows) for rows in zip(scores, others, strict=True)]
+    ranks = [_agreement(*rows) for rows in zip(scores, others, strict=True)]
     return TokenParity(
         texts=len(vectors),
         cosine_mean=float(cosines.mean()),
@@ -117,15 +117,16 @@ def compared(vectors: list[Vector], expected: Reference) -> TokenParity:
     )
 
 
+def _agreement(scores: Vector, others: Vector) -> float:
+    """Spearman's correlation; where scores of one side are all equal and have no ranks, whether both are."""
+    equal = [bool(np.ptp(row) == 0) for row in (scores, others)]
+    return float(all(equal)) if any(equal) else score_parity.spearman(scores, others)
+
+
 def _scores(vectors: list[Vector], expected: Reference) -> Vector:
     """MaxSim of the compared queries with the documents, [queries, documents]."""
-    return np.array(
-        [
-            [maxsim.score(vectors[query], vectors[document]) for document in expected.documents]
-            for query in expected.queries
-        ],
-        np.float32,
-    )
+    documents = [vectors[place] for place in expected.documents]
+    return np.array([maxsim.scores(vectors[place], documents) for place in expected.queries])
 
 
 def _check_floor(record: TokenParity, facts: Facts) -> None:

@@ -158,6 +158,19 @@ def test_sums_of_maxima() -> None:
     assert 0 == maxsim.score(query[:0], document)
 
 
+def test_a_sum_of_maxima_does_not_depend_on_other_documents() -> None:
+    """Nor on their number, to the bit; empty ones and those of many tokens are among them."""
+    rng = np.random.default_rng(4)
+    query = rng.normal(size=(7, 33)).astype(np.float32)
+    lengths = [0, 300, 1, 900, 0, 2000, 5, *rng.integers(0, 90, 60), 0]
+    documents = [rng.normal(size=(length, 33)).astype(np.float32) for length in lengths]
+
+    assert [maxsim.score(query, document) for document in documents] == maxsim.scores(
+        query, documents
+    ).tolist()
+    assert [] == maxsim.scores(query, []).tolist()
+
+
 def test_what_is_not_finite_is_an_error() -> None:
     role = TokenRole(max_tokens=8)
     output = TokenVectors(dimensions=2, normalize=True, query=role, document=role)
