@@ -93,6 +93,7 @@ def export(
     entries = [replace(entry, exporter=entry.exporter or exporter) for entry in _listed(names, configuration)]
     with _packages():
         from embed_onnx_export import calibration
+        from embed_onnx_export.errors import ExportError
         from embed_onnx_export.report import card
         from embed_onnx_export.run import ExportsFailed, export_all
 
@@ -109,12 +110,20 @@ def export(
             show(exports, as_json=as_json)
             _show_uncalibrated(exports, calibrate)
         if report:
+            from embed_onnx_export.report.report import check_kind
+
             manifests = {item.manifest.name: item.manifest for item in exports}
             for entry in entries:
                 described = manifests.get(entry.name)
-                if described is not None and not card.exists(configuration.artifacts / entry.name):
-                    path = _write_report(entry, configuration, data.fitting(described.output))
-                    click.echo(path, err=as_json)
+                if described is None or card.exists(configuration.artifacts / entry.name):
+                    continue
+                try:
+                    check_kind(described)
+                except ExportError as err:
+                    click.echo(f"no report card: {err}", err=True)
+                    continue
+                path = _write_report(entry, configuration, data.fitting(described.output))
+                click.echo(path, err=as_json)
         if failure is not None:
             raise failure
 

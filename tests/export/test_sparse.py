@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import small_models
-from harness import WITHOUT_PYTORCH
+from harness import SMALL, SPARSE, WITHOUT_PYTORCH
 from harness import run as run_command
 from sentence_transformers import SparseEncoder
 from stacks import edit
@@ -257,3 +258,19 @@ def test_it_makes_no_dense_vectors(saved: Path) -> None:
             model.encode(["text"])
         with pytest.raises(TaskNotSupported, match="is a model for embed_sparse and does not rerank"):
             model.rank("query", ["text"])
+
+
+def test_no_report_card(sparse_home: Path, tmp_path: Path) -> None:
+    """It is refused in a sentence, and the cards of models listed after it are written."""
+    home = tmp_path / "home"
+    shutil.copytree(sparse_home, home)
+    (home / "models.txt").write_text(f"./splade  name={SPARSE}\n./checkpoint  name={SMALL}\n")
+    alone = run_command("report", SPARSE, cwd=home)
+    every = run_command("export", "--report", cwd=home)
+
+    sentence = f"{SPARSE} makes sparse vectors, and report cards are for models that make one dense vector"
+    assert 0 != alone.returncode
+    assert sentence in " ".join(alone.stderr.split())
+    assert 0 == every.returncode, every.stderr
+    assert sentence in " ".join(every.stderr.split())
+    assert (home / "artifacts" / SMALL / "report.md").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from embed_onnx.artifact.manifest import Precision, Scores
+from embed_onnx.artifact.manifest import DOES, Dense, Manifest, Precision, Scores
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
 from embed_onnx_export import artifact, progress
@@ -18,11 +18,24 @@ from embed_onnx_export.report.datasets import Datasets
 OTHER: dict[Precision, Precision] = {"int8": "float32", "float32": "int8"}
 
 
+def check_kind(manifest: Manifest) -> None:
+    """Refuse what has no report card.
+
+    Raises:
+        ExportError: The model makes sparse vectors or token vectors.
+    """
+    if not isinstance(manifest.output, Dense | Scores):
+        raise ExportError(
+            f"{manifest.name} {DOES[type(manifest.output)]}, and report cards are for models that make one "
+            "dense vector of a text or score; `embed-onnx models` shows how near it is to its original"
+        )
+
+
 def write(entry: Entry, artifacts: Path, data: Datasets) -> Path:
     """Write the report card of an artifact; says where.
 
     Raises:
-        ExportError: The artifact is absent or out of date, or cannot be measured.
+        ExportError: The artifact is absent or out of date, has no report card, or cannot be measured.
         DatasetError: A dataset is not for models of its kind.
         SetupError: The environment names kernels that cannot be used here.
     """
@@ -38,6 +51,7 @@ def write(entry: Entry, artifacts: Path, data: Datasets) -> Path:
                 f"{folder} holds no artifact of {entry.name} as it is listed now; "
                 f"run `embed-onnx export {entry.name}` first"
             )
+        check_kind(manifest)
         data.check(manifest)
         # They import torch, which takes seconds.
         from embed_onnx_export import build, build_scores  # noqa: PLC0415
