@@ -14,7 +14,7 @@ TEXTS = ["a few words", "<b>numbers</b> such as 12", "word " * 100]
 @pytest.fixture
 def seen(visit: Callable[..., Visit], sparse_server: Server) -> Visit:
     visited = visit(sparse_server.url, "terms")
-    expect(visited.page.get_by_label("Sparse model")).to_be_enabled()
+    expect(visited.page.get_by_label("Weighed by")).to_be_enabled()
     return visited
 
 

@@ -100,4 +100,4 @@ class OpenAIClientContract:
             response = client.embeddings.create(model=SMALL, input=numbered("tiny text", 2048))
 
         assert 2048 == len(response.data)
-        assert 1 == len({tuple(item.embedding) for item in response.data})
+        assert list(range(2048)) == [item.index for item in response.data]
