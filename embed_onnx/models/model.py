@@ -354,6 +354,7 @@ class Model(Scoring, SparseEncoding):
 
     def _check(self, options: Options) -> None:
         """Refuse options that this model does not take, before anything is computed."""
+        dense = self.manifest.dense  # first, so that a model of other vectors says that it has no dense ones
         if options.ranged and manifest.RANGES not in self.manifest.sha256:
             raise InvalidRequest(
                 f"{self.manifest.name} has no ranges for int8 and uint8, as it was exported by an older "
@@ -364,9 +365,9 @@ class Model(Scoring, SparseEncoding):
                 f"long_texts is {options.long_texts!r}; it is one of {', '.join(get_args(LongTexts))}",
                 param="long_texts",
             )
-        dimensions, most = options.dimensions, self.manifest.dense.dimensions
+        dimensions, most = options.dimensions, dense.dimensions
         if dimensions is not None and not 1 <= dimensions <= most:
-            trained = ", ".join(map(str, self.manifest.dense.matryoshka))
+            trained = ", ".join(map(str, dense.matryoshka))
             best = f", and was trained for {trained}" if trained else ""
             raise InvalidRequest(
                 f"dimensions is {dimensions}; this model takes 1 to {most}{best}", param="dimensions"

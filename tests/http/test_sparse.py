@@ -120,3 +120,16 @@ def test_the_list_of_models(client: httpx.Client, model: Model) -> None:
     assert model.manifest.sparse.entries == card["entries"]
     assert card["sparse_parity"]["cosine_mean"] > 0.99
     assert client.get("/ready").is_success
+
+
+@pytest.mark.parametrize("path", [PATH, "/embed_sparse"])
+@pytest.mark.parametrize("field", ["dimensions", "output_dimension", "normalize", "pooling"])
+def test_what_dense_vectors_alone_have_is_refused(client: httpx.Client, path: str, field: str) -> None:
+    """And not ignored: who sends it expects another vector."""
+    value = {"normalize": True, "pooling": "mean"}.get(field, 9)
+    texts = "input" if path == PATH else "inputs"
+
+    answer = client.post(path, json={texts: "text", field: value})
+
+    assert answer.status_code in {400, 422}
+    assert field in answer.text

@@ -79,8 +79,9 @@ def test_no_texts(model: Model) -> None:
 def test_what_is_refused(model: Model) -> None:
     with pytest.raises(TextTooLong):
         model.encode_sparse("word " * 100, truncate=False)
-    with pytest.raises(TaskNotSupported):
-        model.encode("text")
+    for call in (lambda: model.encode("text"), model.ranges):
+        with pytest.raises(TaskNotSupported, match="makes sparse vectors"):
+            call()
     with pytest.raises(TaskNotSupported, match="does not classify"):
         model.classify("text")
 

@@ -89,6 +89,17 @@ class EmbeddingOptions(TextOptions, frozen=True, kw_only=True):
     pooling: Annotated[str | None, Meta(description="Refused unless it is the model's own.")] = None
 
 
+NotServed = Annotated[None, Meta(description="Not served: it would change a vector.")]
+
+
+class UncutOptions(TextOptions, frozen=True, kw_only=True):
+    """Those of requests for sparse vectors and token vectors, which are as long as the model makes them."""
+
+    dimensions: NotServed = None
+    normalize: NotServed = None
+    pooling: NotServed = None
+
+
 NO_VECTORS = EmbeddingOptions()
 """Of requests without vectors."""
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 from embed_onnx.engine.outputs.sparse import SparseVector
 from embed_onnx.http import work
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import TextOptions
+from embed_onnx.http.body.options import UncutOptions
 from embed_onnx.http.body.scoring import ModelName
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.response import ApiResponse
@@ -27,7 +27,7 @@ SPARSE_BODY = Body(
 )
 
 
-class TeiSparseRequest(TextOptions, frozen=True, kw_only=True):
+class TeiSparseRequest(UncutOptions, frozen=True, kw_only=True):
     """POST /embed_sparse."""
 
     inputs: Annotated[
