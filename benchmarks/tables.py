@@ -81,8 +81,8 @@ def headline(files: dict[str, Results], results: list[Results]) -> str:
     parts = [
         speed_tables.speed(speed, speed_tables.HEADLINE),
         f"The int8 model has {size['int8']} MB (float32: {size['float32']}); its vectors have a cosine of "
-        f"{cosine['mean']:.4f} to the original's on average, {cosine['min']:.4f} at the least, over the texts "
-        "of STS-B dev; an export prints the same of its own texts, odd ones among them. The server "
+        f"{cosine['mean']:.4f} to the original's on average, {cosine['min']:.4f} at the least, over the "
+        "texts of STS-B dev; an export prints the same of its own texts, odd ones among them. The server "
         f"answers {start} s after its start, from {server['resident MB when ready']} MB of memory.",
         f"{_where(headed)}; {speed_tables.LEGEND}. All figures, those over HTTP among them, and the commands "
         "behind them are in [benchmarks](docs/benchmarks.md).",
