@@ -13,6 +13,7 @@ import contextlib
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,16 @@ def _engines(threads: int, instructions: list[str]) -> dict[str, Engine]:
     pytorch = {"folder": str(peers.checkpoint(NAME)), "threads": threads, "batch": SENTENCE_BATCH}
     onnx = options | {"batch": ONNX_BATCH, "file": f"onnx/model_{preset}.onnx"}
     fastembed = options | {"batch": FASTEMBED_BATCH, "file": f"onnx/{INT8}"}
-    artifact = str(peers.artifact(NAME))
-    return {
-        engines.OURS: Engine("sparse_own.py", None, {"artifact": artifact, "threads": threads}),
+    own = Engine("sparse_own.py", None, {"artifact": str(peers.artifact(NAME)), "threads": threads})
+    rows = {
+        engines.OURS: own,
         engines.PYTORCH: Engine("sparse_sentence.py", "sentence", pytorch),
         f"{engines.ONNX} ({preset.partition('_')[2]})": Engine("sparse_sentence.py", "onnx", onnx),
         "fastembed, int8": Engine("sparse_fastembed.py", "fastembed", fastembed),
     }
+    if set(instructions) & {"avx512f", "avx_vnni"}:
+        rows[engines.AVX2] = replace(own, variables={"EMBED_ONNX_KERNELS": "avx2"})
+    return rows
 
 
 def _agreement(workers: dict[str, Worker], documents: list[str]) -> dict[str, float]:
