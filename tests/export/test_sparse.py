@@ -112,6 +112,14 @@ def test_options_of_a_line(saved: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["plain", "router"])
+def test_a_limit_where_no_modules_list_the_transformer(saved: Path, tmp_path: Path, kind: str) -> None:
+    """Of a plain model of transformers, and of a Router's documents."""
+    folder = saved / "plain" if kind == "plain" else small_models.save_router(tmp_path / "router")
+
+    assert 9 == export(folder, overrides=Overrides(task="sparse", max_tokens=9)).max_tokens
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -188,9 +188,9 @@ def _change_limit(folder: Path, max_tokens: int, repo: str, *, by_token: bool) -
 
     ``by_token``: documents of a model of token vectors may have one of their own.
     """
-    first = _read(folder / MODULES)[0]
-    module = folder / first.get("path", "")
-    if first["type"].endswith("StaticEmbedding"):
+    kind, path = _first(folder)
+    module = folder / path
+    if kind.endswith("StaticEmbedding"):
         tokenizer = _read(module / TOKENIZER)
         whole = tokenizer.get("truncation") or {"direction": "Right", "strategy": "LongestFirst", "stride": 0}
         tokenizer["truncation"] = {**whole, "max_length": max_tokens}
@@ -202,6 +202,18 @@ def _change_limit(folder: Path, max_tokens: int, repo: str, *, by_token: bool) -
     limit = _read(module / LIMIT) if (module / LIMIT).is_file() else {}
     of_documents = {"document_length": max_tokens} if by_token else {}
     _write(module / LIMIT, {**limit, "max_seq_length": max_tokens, **of_documents})
+
+
+def _first(folder: Path) -> tuple[str, str]:
+    """The class and the folder of what reads the texts; of a Router, those of documents."""
+    if not (folder / MODULES).is_file():
+        return "Transformer", ""
+    first = _read(folder / MODULES)[0]
+    if not first["type"].endswith("Router"):
+        return first["type"], first.get("path", "")
+    router = _read(folder / first.get("path", "") / "router_config.json")
+    path = router["structure"]["document"][0]
+    return router["types"][path], path
 
 
 def _read(path: Path) -> Any:
