@@ -242,11 +242,22 @@ std::string run_norm_case(const Engine& engine, const Case& given, const Sequenc
   return floats(output.get(), count);
 }
 
+std::string run_vocabulary_case(const Engine& engine, const Case& given, const Sequences& sequences) {
+  const VocabularyTensors tensors{product(given, "transform"), product(given, "scores"), tensor(given, "gamma"),
+                                  tensor(given, "beta")};
+  const PackedVocabulary packed(tensors, *held(given, "epsilon").as<float>(), text(held(given, "activation")), engine.layout);
+  const size_t count = static_cast<size_t>(sequences.pack().sequences) * packed.head().entries;
+  const auto output = block<float>(count);
+  run_vocabulary(engine, packed.head(), sequences, held(given, "states").as<float>(), output.get());
+  return floats(output.get(), count);
+}
+
 std::string run_case(const Engine& engine, const Case& given) try {
   const Held& mask = held(given, "attention_mask");
   const Sequences sequences(mask.as<int64_t>(), mask.shape.at(0), mask.shape.at(1));
   const std::string name = text(held(given, "operator"));
   if (name == "TokenEmbeddings") return run_embeddings_case(engine, given, sequences);
+  if (name == "VocabularyMaxima") return run_vocabulary_case(engine, given, sequences);
   return name == "TokenNorm" ? run_norm_case(engine, given, sequences) : run_layer_case(engine, given, sequences);
 } catch (const std::invalid_argument& error) {
   const std::string sentence = error.what();
