@@ -35,7 +35,10 @@ class Sizes(Record, frozen=True, kw_only=True):
         To normalise a cut again divides by the length that is left, on average its mean: no number of a
         vector of length 1 is above 1.
         """
-        return min(self.unit / self.norms[dimensions - 1], 1.0) if normalized else self.raw
+        if not normalized:
+            return self.raw
+        length = self.norms[dimensions - 1]
+        return min(self.unit / length, 1.0) if length else 1.0  # a model may leave its first numbers zero
 
 
 def read(folder: Path) -> Sizes:

@@ -6,16 +6,17 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from embed_onnx import install
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import Facts, Manifest, Module, Quantization
+from embed_onnx.artifact.manifest import PARITIES, Facts, Manifest, Measured, Module, Quantization
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.engine import native
+from embed_onnx.engine.native import Kernels
 from embed_onnx_export import calibration, extras, parity, ranges
 from embed_onnx_export.artifact import RECIPE
 from embed_onnx_export.calibration import Texts
@@ -30,7 +31,6 @@ from embed_onnx_export.graph.exporters import lookup
 from embed_onnx_export.graph.int8 import Floats
 from embed_onnx_export.graph.long_texts.branches import SHORT
 from embed_onnx_export.kinds import dense
-from embed_onnx_export.parity import Reference
 
 if TYPE_CHECKING:
     from embed_onnx_export.checkpoint.original import Original
@@ -46,6 +46,10 @@ NO_BLOCKS = "a float32 graph of the weights alone has no blocks"
 """Why attention to long texts needs much memory there; the int8 kernels need none of it."""
 FLOAT32_GRAPH = "float32 graph"
 """What artifacts are compared with where there is no PyTorch."""
+
+R = TypeVar("R")
+Measure = Callable[[R, Path, Facts, Kernels], Measured]
+"""Compares an artifact folder, as some kernels run it, with what its original gave."""
 
 
 class _Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,20 +95,20 @@ def build(
         tokenizer_file.write(model.description.tokenizer, folder)
         copy_license(checkpoint, folder)
         show("checking")
-        facts = _facts(entry, checkpoint, model.description, float32_bytes=manifest.model_bytes(folder))
+        facts = _facts(entry, checkpoint, model.description, folder)
         facts = replace(facts, exporter=exporter, modules=chain)
         reference_name, embed = _original(model, folder, facts)
         reference = parity.reference(model.description.prompts, model.description.tokenizer, embed)
         facts = replace(facts, reference=reference_name)
         if entry.precision == "float32" or model.original is not None:
-            facts = _measured(facts, reference, folder)
+            facts = measured(facts, reference, folder, parity.measure)
         if entry.precision == "int8":
             show("quantizing")
             quantization = _quantize(model, graph, folder, facts, samples)
             packed = isinstance(model.states, Encoder)
             facts = replace(facts, precision="int8", quantization=quantization, packed=packed)
             show("comparing")
-            facts = _measured(facts, reference, folder)
+            facts = measured(facts, reference, folder, parity.measure)
         ranges.write(folder, facts, samples)
     return write_manifest(facts, folder)
 
@@ -211,14 +215,33 @@ def write_int8(encoder: Encoder, ids: Sequence[Sequence[int]], samples: Texts, o
     return replace(encoders.write_int8(encoder, ids, output), calibration=record)
 
 
-def _facts(entry: Entry, checkpoint: Checkpoint, described: Description, *, float32_bytes: int) -> Facts:
-    """What is known of an artifact while it is float32 and was not measured."""
+def float32_facts(entry: Entry, checkpoint: Checkpoint, **fields: Any) -> Facts:
+    """What is known of an artifact while it is float32 and was not measured; ``fields`` are the model's."""
     return Facts(
         name=entry.name,
         created=int(time.time()),
         source=checkpoint.source,
         overrides=entry.overrides,
         recipe=RECIPE,
+        precision="float32",
+        **fields,
+    )
+
+
+def measured(facts: Facts, reference: R, folder: Path, measure: Measure[R]) -> Facts:
+    """The facts with the parity of standard operators, and of our kernels where they run the model."""
+    field = PARITIES[type(facts.output)]
+    facts = replace(facts, **{field: measure(reference, folder, facts, native.find("off"))})
+    kernels = native.find().of(facts)
+    if kernels.library is None:
+        return facts
+    return replace(facts, **{f"kernel_{field}": measure(reference, folder, facts, kernels)})
+
+
+def _facts(entry: Entry, checkpoint: Checkpoint, described: Description, folder: Path) -> Facts:
+    return float32_facts(
+        entry,
+        checkpoint,
         output=dense.output(described),
         max_tokens=described.max_tokens,
         modules=described.modules,
@@ -226,18 +249,8 @@ def _facts(entry: Entry, checkpoint: Checkpoint, described: Description, *, floa
         truncation_side=described.truncation_side,
         prompts=described.prompts,
         default_prompt=described.default_prompt,
-        precision="float32",
-        float32_bytes=float32_bytes,
+        float32_bytes=manifest.model_bytes(folder),
     )
-
-
-def _measured(facts: Facts, reference: Reference, folder: Path) -> Facts:
-    """The facts with the parity of standard operators, and of our kernels where they run the model."""
-    facts = replace(facts, parity=parity.measure(reference, folder, facts, native.find("off")))
-    kernels = native.find().of(facts)
-    if kernels.library is None:
-        return facts
-    return replace(facts, kernel_parity=parity.measure(reference, folder, facts, kernels))
 
 
 def write_manifest(facts: Facts, folder: Path) -> Manifest:

@@ -1,7 +1,6 @@
 """The stages that make the artifact of a model that scores texts, in order; its manifest comes last."""
 
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,8 @@ from msgspec.structs import replace
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import HEAD, Facts, Manifest, Quantization, Scores
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx.engine import native
 from embed_onnx.models import pairs, tasks
 from embed_onnx_export import build, calibration, parity, score_parity
-from embed_onnx_export.artifact import RECIPE
 from embed_onnx_export.build import FLOAT32_GRAPH, NATIVE, PYTORCH
 from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import cross_encoder, tokenizer_file
@@ -26,7 +23,6 @@ from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import encoders, head_graph, onnx_file, quantize
 from embed_onnx_export.graph.bert.families import UnknownFamily
 from embed_onnx_export.graph.head_graph import Dense
-from embed_onnx_export.score_parity import Reference
 
 
 def make(
@@ -60,20 +56,20 @@ def make(
         tokenizer_file.write(model.tokenizer, folder)
         build.copy_license(checkpoint, folder)
         show("checking")
-        facts = _facts(entry, checkpoint, model, float32_bytes=manifest.model_bytes(folder))
+        facts = _facts(entry, checkpoint, model, folder)
         if pairs.template(parity.load_tokenizer(folder, facts)) is None:
             facts = replace(facts, output=replace(facts.scores, pairs=False))
         _check_task(entry, facts.scores)
         name, score = _original(checkpoint, folder, facts)
         reference = score_parity.reference(facts.scores, score)
-        facts = _measured(replace(facts, reference=name), reference, folder)
+        facts = build.measured(replace(facts, reference=name), reference, folder, score_parity.measure)
         if entry.precision == "int8":
             show("quantizing")
             quantization = _quantize(model, graph, folder, facts, samples or calibration.default())
             packed = not isinstance(model.encoder, str)
             facts = replace(facts, precision="int8", quantization=quantization, packed=packed)
             show("comparing")
-            facts = _measured(facts, reference, folder)
+            facts = build.measured(facts, reference, folder, score_parity.measure)
     return build.write_manifest(facts, folder)
 
 
@@ -135,28 +131,14 @@ def _original(checkpoint: Checkpoint, folder: Path, facts: Facts) -> tuple[str, 
     return PYTORCH.REFERENCE, PYTORCH.score(checkpoint)
 
 
-def _facts(entry: Entry, checkpoint: Checkpoint, model: CrossEncoder, *, float32_bytes: int) -> Facts:
-    """What is known of an artifact while it is float32 and was not measured."""
-    return Facts(
-        name=entry.name,
-        created=int(time.time()),
-        source=checkpoint.source,
-        overrides=entry.overrides,
-        recipe=RECIPE,
+def _facts(entry: Entry, checkpoint: Checkpoint, model: CrossEncoder, folder: Path) -> Facts:
+    return build.float32_facts(
+        entry,
+        checkpoint,
         exporter="torch" if isinstance(model.encoder, str) else NATIVE,
         output=model.scores,
         max_tokens=model.max_tokens,
         modules=model.modules,
         truncation_side=model.truncation_side,
-        precision="float32",
-        float32_bytes=float32_bytes,
+        float32_bytes=manifest.model_bytes(folder),
     )
-
-
-def _measured(facts: Facts, reference: Reference, folder: Path) -> Facts:
-    """The facts with the parity of standard operators, and of our kernels where they run the model."""
-    facts = replace(facts, score_parity=score_parity.measure(reference, folder, facts, native.find("off")))
-    kernels = native.find().of(facts)
-    if kernels.library is None:
-        return facts
-    return replace(facts, kernel_score_parity=score_parity.measure(reference, folder, facts, kernels))

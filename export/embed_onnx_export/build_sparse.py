@@ -1,6 +1,5 @@
 """The stages that make the artifact of a sparse model, in order; its manifest comes last."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +9,7 @@ from msgspec.structs import replace
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import HEAD, QUERY_WEIGHTS, Facts, Manifest
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx.engine import native
 from embed_onnx_export import build, calibration, parity, sparse_parity
-from embed_onnx_export.artifact import RECIPE
 from embed_onnx_export.build import FLOAT32_GRAPH, NATIVE, PYTORCH
 from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import sparse_encoder, tokenizer_file
@@ -20,7 +17,6 @@ from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.checkpoint.sparse_encoder import SparseEncoder
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import encoders, vocabulary_graph
-from embed_onnx_export.parity import Reference
 
 
 def make(
@@ -52,10 +48,10 @@ def make(
         np.save(folder / QUERY_WEIGHTS, model.query_weights)
     build.copy_license(checkpoint, folder)
     show("checking")
-    facts = _facts(entry, checkpoint, model, float32_bytes=manifest.model_bytes(folder))
+    facts = _facts(entry, checkpoint, model, folder)
     name, embed = _original(checkpoint, model, folder, facts)
     reference = parity.reference(model.prompts, model.tokenizer, embed)
-    facts = _measured(replace(facts, reference=name), reference, folder)
+    facts = build.measured(replace(facts, reference=name), reference, folder, sparse_parity.measure)
     if model.query_weights is not None and PYTORCH is not None:
         sparse_parity.check_queries(folder, facts, PYTORCH.embed_queries(checkpoint))
     if entry.precision == "int8":
@@ -67,7 +63,7 @@ def make(
         vocabulary_graph.write(model.head, folder / HEAD, output=model.output, quantized=True)
         facts = replace(facts, precision="int8", quantization=quantization, packed=True)
         show("comparing")
-        facts = _measured(facts, reference, folder)
+        facts = build.measured(facts, reference, folder, sparse_parity.measure)
     return build.write_manifest(facts, folder)
 
 
@@ -80,14 +76,10 @@ def _original(
     return PYTORCH.REFERENCE, PYTORCH.embed_sparse(checkpoint, model.max_tokens)
 
 
-def _facts(entry: Entry, checkpoint: Checkpoint, model: SparseEncoder, *, float32_bytes: int) -> Facts:
-    """What is known of an artifact while it is float32 and was not measured."""
-    return Facts(
-        name=entry.name,
-        created=int(time.time()),
-        source=checkpoint.source,
-        overrides=entry.overrides,
-        recipe=RECIPE,
+def _facts(entry: Entry, checkpoint: Checkpoint, model: SparseEncoder, folder: Path) -> Facts:
+    return build.float32_facts(
+        entry,
+        checkpoint,
         exporter=NATIVE,
         output=model.output,
         max_tokens=model.max_tokens,
@@ -95,15 +87,5 @@ def _facts(entry: Entry, checkpoint: Checkpoint, model: SparseEncoder, *, float3
         truncation_side=model.truncation_side,
         prompts=model.prompts,
         default_prompt=model.default_prompt,
-        precision="float32",
-        float32_bytes=float32_bytes,
+        float32_bytes=manifest.model_bytes(folder),
     )
-
-
-def _measured(facts: Facts, reference: Reference, folder: Path) -> Facts:
-    """The facts with the parity of standard operators, and of our kernels where they run the model."""
-    facts = replace(facts, sparse_parity=sparse_parity.measure(reference, folder, facts, native.find("off")))
-    kernels = native.find().of(facts)
-    if kernels.library is None:
-        return facts
-    return replace(facts, kernel_sparse_parity=sparse_parity.measure(reference, folder, facts, kernels))

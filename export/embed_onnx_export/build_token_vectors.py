@@ -1,6 +1,5 @@
 """The stages that make the artifact of a model of token vectors, in order; its manifest comes last."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +8,7 @@ from msgspec.structs import replace
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import HEAD, Facts, Manifest
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx.engine import native
 from embed_onnx_export import build, calibration, parity, token_parity
-from embed_onnx_export.artifact import RECIPE
 from embed_onnx_export.build import FLOAT32_GRAPH, NATIVE, PYTORCH
 from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import multi_vector_encoder, tokenizer_file
@@ -19,7 +16,6 @@ from embed_onnx_export.checkpoint.multi_vector_encoder import MultiVectorEncoder
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import encoders, head_graph
-from embed_onnx_export.token_parity import Reference
 
 
 def make(
@@ -50,10 +46,10 @@ def make(
     tokenizer_file.write(model.tokenizer, folder)
     build.copy_license(checkpoint, folder)
     show("checking")
-    facts = _facts(entry, checkpoint, model, float32_bytes=manifest.model_bytes(folder))
+    facts = _facts(entry, checkpoint, model, folder)
     name, embed = _original(checkpoint, model, folder, facts)
     reference = token_parity.reference(model.tokenizer, embed)
-    facts = _measured(replace(facts, reference=name), reference, folder)
+    facts = build.measured(replace(facts, reference=name), reference, folder, token_parity.measure)
     if entry.precision == "int8":
         show("quantizing")
         texts = samples or calibration.default()
@@ -62,7 +58,7 @@ def make(
         quantization = build.write_int8(model.encoder, ids, texts, folder / manifest.MODEL)
         facts = replace(facts, precision="int8", quantization=quantization, packed=True)
         show("comparing")
-        facts = _measured(facts, reference, folder)
+        facts = build.measured(facts, reference, folder, token_parity.measure)
     return build.write_manifest(facts, folder)
 
 
@@ -75,14 +71,10 @@ def _original(
     return PYTORCH.REFERENCE, PYTORCH.embed_tokens(checkpoint, model.max_tokens)
 
 
-def _facts(entry: Entry, checkpoint: Checkpoint, model: MultiVectorEncoder, *, float32_bytes: int) -> Facts:
-    """What is known of an artifact while it is float32 and was not measured."""
-    return Facts(
-        name=entry.name,
-        created=int(time.time()),
-        source=checkpoint.source,
-        overrides=entry.overrides,
-        recipe=RECIPE,
+def _facts(entry: Entry, checkpoint: Checkpoint, model: MultiVectorEncoder, folder: Path) -> Facts:
+    return build.float32_facts(
+        entry,
+        checkpoint,
         exporter=NATIVE,
         output=model.output,
         max_tokens=model.max_tokens,
@@ -90,15 +82,5 @@ def _facts(entry: Entry, checkpoint: Checkpoint, model: MultiVectorEncoder, *, f
         truncation_side=model.truncation_side,
         prompts=model.prompts,
         default_prompt=model.default_prompt,
-        precision="float32",
-        float32_bytes=float32_bytes,
+        float32_bytes=manifest.model_bytes(folder),
     )
-
-
-def _measured(facts: Facts, reference: Reference, folder: Path) -> Facts:
-    """The facts with the parity of standard operators, and of our kernels where they run the model."""
-    facts = replace(facts, token_parity=token_parity.measure(reference, folder, facts, native.find("off")))
-    kernels = native.find().of(facts)
-    if kernels.library is None:
-        return facts
-    return replace(facts, kernel_token_parity=token_parity.measure(reference, folder, facts, kernels))

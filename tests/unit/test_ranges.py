@@ -27,6 +27,13 @@ def test_the_size_for_each_kind_of_vector(dimensions: int, normalized: bool, exp
     assert expected == SIZES.greatest(dimensions, normalized=normalized)
 
 
+def test_first_numbers_that_are_always_zero() -> None:
+    """A cut to them has no length to divide by."""
+    zeros = msgspec.structs.replace(SIZES, norms=(0.0, 0.8, 1.0))
+
+    assert 1.0 == zeros.greatest(1, normalized=True)
+
+
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     ranges.write(SIZES, tmp_path)
 

@@ -126,7 +126,7 @@ class EmbedV2Request(EmbedOptions, frozen=True, kw_only=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A part of an input; of an image, there is no text."""
+    """A part of an input; an image has no text."""
 
     type: str
     text: str | None = None
