@@ -11,6 +11,8 @@ REQUIREMENTS = Path(__file__).parent / "requirements"
 GUIDES = ("docs/migration.md", "docs/recipes.md")
 MONEY = "Interest rates rose again."
 """What the recipes find for money and banks."""
+TEXTS = ["The cat sleeps on the sofa.", MONEY, "The soup needs more salt."]
+"""What the snippets of sparse and token vectors index."""
 
 
 def snippets(path: str, package: str) -> list[str]:
@@ -44,10 +46,20 @@ def test_a_snippet(
 
 
 def test_the_snippet_of_sparse_vectors(sparse_server: Server, tmp_path: Path) -> None:
+    """What Qdrant finds has the largest product with the query, whatever the model's random weights say."""
     (code,) = snippets("docs/sparse.md", "qdrant_client")
     code = code.replace("http://127.0.0.1:8000", sparse_server.url)
+    query, *documents = (
+        dict(zip(item["indices"], item["values"], strict=True))
+        for side, texts in (("query", ["interest rates"]), ("document", TEXTS))
+        for item in WEB.post(
+            f"{sparse_server.url}/v1/sparse_embeddings", json={"input": texts, "prompt_name": side}
+        ).json()["data"]
+    )
+    products = [sum(query[index] * document.get(index, 0) for index in query) for document in documents]
+    best = TEXTS[products.index(max(products))]
 
-    assert f"{MONEY}\n" == client_programs.python("qdrant", ["-c", code], tmp_path)
+    assert f"{best}\n" == client_programs.python("qdrant", ["-c", code], tmp_path)
 
 
 def test_the_snippets_of_token_vectors(tokens_server: Server, tmp_path: Path) -> None:
@@ -59,10 +71,9 @@ def test_the_snippets_of_token_vectors(tokens_server: Server, tmp_path: Path) ->
         outputs.append(client_programs.python("qdrant", ["-c", code], tmp_path))
 
     assert 3 == outputs[0].count(", 16)")
-    texts = ["The cat sleeps on the sofa.", MONEY, "The soup needs more salt."]
-    fields = {"query": "interest rates", "documents": texts}
+    fields = {"query": "interest rates", "documents": TEXTS}
     (best, *_) = WEB.post(f"{tokens_server.url}/v1/rerank", json=fields).json()["results"]
-    assert f"{texts[best['index']]}\n" == outputs[1]
+    assert f"{TEXTS[best['index']]}\n" == outputs[1]
 
 
 def test_versions() -> None:
