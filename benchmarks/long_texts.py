@@ -1,32 +1,28 @@
 """Texts up to a model's own limit, on one core: a ModernBERT of base size with random weights.
 
     python -m benchmarks.long_texts --folder long [--tokens 512 2048 4096 8192] [--rounds 1]
-
-Each figure is of a process of its own. Engines take turns; int8 and float32 have attention in blocks, and
-"without blocks" is the int8 graph without that. What the folder has already is not made again.
+Each figure is of a process of its own, and engines take turns. The native kernels run the artifact. The
+graphs of operators are those of architectures without kernels, with attention in blocks and, to compare,
+without. What the folder has already is not made again.
+"""
 """
 
 import argparse
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from benchmarks import record, stats
+from benchmarks import modern, record, stats
 from embed_onnx_export.graph import quantize, states
 from embed_onnx_export.graph.long_texts import attention
 
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
-import small_models
-
 WORKER = Path(__file__).parent / "workers" / "long_text.py"
-LIMIT = 8192
-INT8, FLOAT32, OLD, PYTORCH = "int8", "float32", "int8, without blocks", "sentence-transformers, PyTorch"
+NATIVE, PYTORCH = "int8, native kernels", "sentence-transformers, PyTorch"
+INT8, FLOAT32, OLD = "int8, operators", "float32, operators", "int8, operators, without blocks"
 ENGINES = {
+    NATIVE: ("native", "artifacts/model"),
     INT8: ("onnx", "int8.onnx"),
     FLOAT32: ("onnx", "float32.onnx"),
     OLD: ("onnx", "old.onnx"),
@@ -61,8 +57,10 @@ def _make(folder: Path) -> None:
     """Write the checkpoint and the graphs that are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "checkpoint").exists():
-        _checkpoint(folder / "checkpoint")
-    for name, short in (("int8.onnx", attention.SHORT), ("old.onnx", LIMIT)):
+        modern.modernbert(folder / "checkpoint")
+    if not (folder / "artifacts").exists():
+        modern.export(folder / "checkpoint", folder / "artifacts")
+    for name, short in (("int8.onnx", attention.SHORT), ("old.onnx", modern.LIMIT)):
         if not (folder / name).exists():
             attention.SHORT = short
             _graphs(folder, name)
@@ -73,27 +71,8 @@ def _graphs(folder: Path, name: str) -> None:
 
     module = SentenceTransformer(str(folder / "checkpoint"), device="cpu")[0]
     float32 = folder / ("float32.onnx" if name == "int8.onnx" else "old_float32.onnx")
-    states.write(module, float32, max_tokens=LIMIT)
+    states.write(module, float32, max_tokens=modern.LIMIT)
     quantize.quantize(float32, folder / name)
-
-
-def _checkpoint(folder: Path) -> None:
-    """ModernBERT with its config's defaults: local attention of 128, and global in every third layer."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    from transformers import ModernBertConfig, ModernBertModel
-
-    torch.manual_seed(0)
-    config = ModernBertConfig(**small_models.SPECIAL_IDS)
-    with tempfile.TemporaryDirectory() as scratch:
-        ModernBertModel(config).save_pretrained(scratch)
-        small_models.fast_tokenizer("wordpiece", max_tokens=LIMIT).save_pretrained(scratch)
-        modules = [
-            Transformer(scratch, max_seq_length=LIMIT),
-            Pooling(config.hidden_size, "mean"),
-            Normalize(),
-        ]
-        SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder))
 
 
 def _round(folder: Path, tokens: int) -> dict[str, dict[str, float]]:

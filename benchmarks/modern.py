@@ -89,9 +89,7 @@ def _make(home: Path, model: str) -> None:
     if not (folder / "checkpoint").exists():
         CHECKPOINTS[model](folder / "checkpoint")
     if not (folder / "artifacts").exists():
-        line = f"{folder.absolute() / 'checkpoint'} name=model"
-        command = [sys.executable, "-m", "embed_onnx", "export", "--model", line]
-        subprocess.run([*command, "--artifacts", folder / "artifacts"], check=True)
+        export(folder / "checkpoint", folder / "artifacts")
     if not (files / "onnx").exists():
         _write_onnx(folder / "checkpoint", files)
     if not (files / "openvino").exists():
@@ -103,6 +101,12 @@ def _make(home: Path, model: str) -> None:
         ]
         texts = "\n".join([" ".join(["a"] * 60)] * CALIBRATION_TEXTS)
         subprocess.run(command, input=texts, text=True, check=True)
+
+
+def export(checkpoint: Path, artifacts: Path) -> None:
+    """Write the int8 artifact of a checkpoint, by the name "model"."""
+    command = [sys.executable, "-m", "embed_onnx", "export", "--model", f"{checkpoint.absolute()} name=model"]
+    subprocess.run([*command, "--artifacts", artifacts], check=True)
 
 
 def _write_onnx(checkpoint: Path, files: Path) -> None:
@@ -122,8 +126,8 @@ def _write_onnx(checkpoint: Path, files: Path) -> None:
     )
 
 
-def _modernbert(folder: Path) -> None:
-    """With its config's defaults: local attention of 128, and global in every third layer."""
+def modernbert(folder: Path) -> None:
+    """Write a checkpoint with its config's defaults: local attention of 128, global in every third layer."""
     from transformers import ModernBertConfig, ModernBertModel
 
     _save(ModernBertModel(ModernBertConfig(**small_models.SPECIAL_IDS)), "mean", folder, limit=LIMIT)
@@ -150,7 +154,7 @@ def _qwen(folder: Path) -> None:
     _save(Qwen3Model(config), "lasttoken", folder, limit=512)
 
 
-CHECKPOINTS: dict[str, Callable[[Path], None]] = {MODERNBERT: _modernbert, QWEN: _qwen}
+CHECKPOINTS: dict[str, Callable[[Path], None]] = {MODERNBERT: modernbert, QWEN: _qwen}
 
 
 def _save(model: Any, pooling: str, folder: Path, *, limit: int) -> None:

@@ -12,6 +12,14 @@ from collections.abc import Callable
 import numpy as np
 
 
+def native(path: str) -> Callable[[np.ndarray], object]:
+    """An artifact, with one lane."""
+    from embed_onnx import Model
+
+    model = Model.load(path, threads=1)
+    return lambda ids: model.encode(ids.tolist())
+
+
 def onnx(path: str) -> Callable[[np.ndarray], object]:
     """A graph, in a session like those of ``embed_onnx.engine.encoder``."""
     import onnxruntime
@@ -42,7 +50,7 @@ def pytorch(path: str) -> Callable[[np.ndarray], object]:
 
 def main(engine: str, path: str, tokens: str) -> None:
     """Run a short text, and then the long one."""
-    run = {"onnx": onnx, "pytorch": pytorch}[engine](path)
+    run = {"native": native, "onnx": onnx, "pytorch": pytorch}[engine](path)
     ids = np.random.default_rng(0).integers(5, 60, (1, int(tokens)))
     run(ids[:, :8])
     before, wall, cpu = _most(), time.perf_counter(), time.process_time()

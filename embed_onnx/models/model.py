@@ -31,7 +31,7 @@ from embed_onnx.engine.vectors import Vector, cut, unit
 from embed_onnx.errors import ArtifactError, InvalidRequest
 from embed_onnx.models import outcome, windows
 from embed_onnx.models.distinct import Distinct
-from embed_onnx.models.inputs import Inputs, OneOrMore, listed, slices
+from embed_onnx.models.inputs import Inputs, OneOrMore, listed
 from embed_onnx.models.model_files import ModelFiles, Parts
 from embed_onnx.models.options import LongTexts, Options
 from embed_onnx.models.outcome import Outcome
@@ -40,6 +40,7 @@ from embed_onnx.models.result_cache import Kind, ResultCache
 from embed_onnx.models.scoring import Scoring
 from embed_onnx.models.sparse import SparseEncoding
 from embed_onnx.models.tokenizer import Piece, Tokenizer, Tokens
+from embed_onnx.models.work import Work
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import LANE_TIMEOUT, Scheduler
 from embed_onnx.system import cpu
@@ -225,13 +226,10 @@ class Model(Scoring, SparseEncoding):
         started = time.perf_counter()
         self._check(options)
         parts = self.files.load()
+        tokenizer = self._tokenizer(parts, options)
         distinct = Distinct(self._cache, _kind(options))
-        distinct.add(self._tokenizer(parts, options).tokens(inputs, first=first))
-        job = self._scheduler.submit(_inference(parts, options), distinct.sequences)
-        try:
-            job.future.result()
-        finally:
-            job.future.cancel()  # of no effect, unless this wait was interrupted
+        inference = _inference(parts, options)
+        job = Work(self._scheduler, tokenizer, distinct).run(inference, inputs, first=first)
         return self._embedded(job, parts, distinct, options, started)
 
     async def embed(
@@ -247,15 +245,9 @@ class Model(Scoring, SparseEncoding):
         parts = await self.files.load_async()
         tokenizer = self._tokenizer(parts, options)
         distinct = Distinct(self._cache, _kind(options), tenant)
-        for part in slices(inputs, len(tokenizer.prompt)):
-            # A list that will not fit is refused before it costs more.
-            self._scheduler.check_room(max(1, distinct.num_tokens), tenant)
-            distinct.add(await tokenizer.tokens_async(part, first=len(distinct.inputs)))
-        remaining = started + seconds - time.perf_counter()
-        job = self._scheduler.submit(
-            _inference(parts, options), distinct.sequences, tenant=tenant, timeout=remaining
-        )
-        await asyncio.wrap_future(job.future)
+        inference = _inference(parts, options)
+        work = Work(self._scheduler, tokenizer, distinct)
+        job = await work.run_async(inference, inputs, tenant=tenant, end=started + seconds)
         return self._embedded(job, parts, distinct, options, started)
 
     async def probe(self) -> None:
@@ -278,7 +270,7 @@ class Model(Scoring, SparseEncoding):
         tokenizer = self._tokenizer(parts, options)
         entries: list[tuple[Tokens, list[str]]] = []
         num_tokens = 0
-        for part in slices(inputs, len(tokenizer.prompt)):
+        for part in tokenizer.slices(inputs):
             items = await tokenizer.tokens_async(part, first=len(entries))
             num_tokens += sum(item.num_tokens for item in items)
             self._check_answer(num_tokens)

@@ -1,6 +1,6 @@
 """From the texts and pairs of texts of one request to the tokens that a model which scores sees of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -8,7 +8,7 @@ import msgspec
 
 from embed_onnx.artifact.manifest import Manifest, TruncationSide
 from embed_onnx.errors import InvalidRequest, TextTooLong
-from embed_onnx.models.inputs import Item
+from embed_onnx.models.inputs import Item, slices
 from embed_onnx.models.model_files import Parts
 from embed_onnx.models.pairs import PairTokenizer
 from embed_onnx.models.request_tokenizer import LENGTH_AT_ONCE, in_tokenizer_thread
@@ -57,6 +57,10 @@ class RequestPairs:
                 f"send at least {least}",
                 param="max_tokens",
             )
+
+    def slices(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        """The items, parted into lists for one go each."""
+        return slices(items, 0, length)
 
     async def tokens_async(self, items: Sequence[Item], *, first: int = 0) -> list[Tokens]:
         """``tokens``, off the event loop; a few words take less time than the way to another thread."""

@@ -5,7 +5,7 @@ Texts are tokenized in threads of their own, as an event loop must not wait for 
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import msgspec
 from embed_onnx.artifact.manifest import Dense, Manifest, TokenRole, TokenVectors
 from embed_onnx.errors import InvalidRequest, TextTooLong
 from embed_onnx.models import prompts, windows
-from embed_onnx.models.inputs import Inputs
+from embed_onnx.models.inputs import Inputs, slices
 from embed_onnx.models.options import Options
 from embed_onnx.models.tokenizer import NO_TEMPLATE, Limit, Tokenizer, Tokens
 from embed_onnx.system import cpu, forks
@@ -102,6 +102,10 @@ class RequestTokenizer:
     def _own_limit(self) -> int | None:
         """The model's limit for texts of this role."""
         return self._manifest.max_tokens if self._role is None else self._role.max_tokens
+
+    def slices(self, inputs: Inputs) -> Iterator[Inputs]:
+        """The inputs, parted into lists for one go each."""
+        return slices(inputs, len(self.prompt))
 
     async def tokens_async(self, inputs: Inputs, *, first: int = 0) -> list[Tokens]:
         """``tokens``, off the event loop; a few words take less time than the way to another thread."""

@@ -6,7 +6,6 @@
         best = model.rank("how tall is the tower", documents, top_n=3)
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -26,10 +25,11 @@ from embed_onnx.models.inputs import Item
 from embed_onnx.models.late_interaction import Pairs
 from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.outcome import Scored
-from embed_onnx.models.request_pairs import RequestPairs, ScoreOptions, length
+from embed_onnx.models.request_pairs import RequestPairs, ScoreOptions
 from embed_onnx.models.result_cache import ModelCache
 from embed_onnx.models.token_vectors import TokenEncoding
 from embed_onnx.models.tokenizer import Tokens
+from embed_onnx.models.work import Work
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import Scheduler
 
@@ -138,15 +138,10 @@ class Scoring(TokenEncoding):
         if isinstance(self.manifest.output, TokenVectors):
             return Pairs(self, items, options).score_now(first)
         started = time.perf_counter()
-        tokens = self.item_tokens(items, options, first=first)
         parts = self.files.load()
+        tokenizer = RequestPairs(parts, self.manifest, options)
         distinct = Distinct(self._cache, "logits")
-        distinct.add(tokens)
-        job = self._scheduler.submit(parts.vectors, distinct.sequences)
-        try:
-            job.future.result()
-        finally:
-            job.future.cancel()  # of no effect, unless this wait was interrupted
+        job = Work(self._scheduler, tokenizer, distinct).run(parts.vectors, items, first=first)
         return _scored(job, distinct, started)
 
     def item_tokens(self, items: Sequence[Item], options: ScoreOptions, *, first: int = 0) -> list[Tokens]:
@@ -172,13 +167,8 @@ class Scoring(TokenEncoding):
         parts = await self.files.load_async()
         tokenizer = RequestPairs(parts, self.manifest, options)
         distinct = Distinct(self._cache, "logits", tenant)
-        for part in inputs.slices(items, 0, length):
-            # A list that will not fit is refused before it costs more.
-            self._scheduler.check_room(max(1, distinct.num_tokens), tenant)
-            distinct.add(await tokenizer.tokens_async(part, first=len(distinct.inputs)))
-        remaining = started + seconds - time.perf_counter()
-        job = self._scheduler.submit(parts.vectors, distinct.sequences, tenant=tenant, timeout=remaining)
-        await asyncio.wrap_future(job.future)
+        work = Work(self._scheduler, tokenizer, distinct)
+        job = await work.run_async(parts.vectors, items, tenant=tenant, end=started + seconds)
         return _scored(job, distinct, started)
 
     def _pairs(self, query: str, documents: Iterable[str], options: RankOptions) -> list[tuple[str, str]]:

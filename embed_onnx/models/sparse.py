@@ -6,7 +6,6 @@
         documents = model.encode_sparse(["Hello", "world"], prompt_name="document")
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models import outcome, prompts, tasks
 from embed_onnx.models.distinct import Distinct
-from embed_onnx.models.inputs import Inputs, OneOrMore, listed, slices
+from embed_onnx.models.inputs import Inputs, OneOrMore, listed
 from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome
@@ -30,6 +29,7 @@ from embed_onnx.models.query_table import QueryTable
 from embed_onnx.models.request_tokenizer import RequestTokenizer
 from embed_onnx.models.result_cache import ModelCache
 from embed_onnx.models.tokenizer import Tokens
+from embed_onnx.models.work import Work
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import Scheduler
 
@@ -131,13 +131,9 @@ class SparseEncoding:
         if parts.queries is not None and prompts.are_queries(options):
             tokenizer = RequestTokenizer(parts.queries.tokenizer, self.manifest, options)
             return _weighed(parts.queries, tokenizer.tokens(inputs, first=first), started)
+        tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
         distinct = Distinct(self._cache, "sparse")
-        distinct.add(RequestTokenizer(parts.tokenizer, self.manifest, options).tokens(inputs, first=first))
-        job = self._scheduler.submit(parts.vectors, distinct.sequences)
-        try:
-            job.future.result()
-        finally:
-            job.future.cancel()  # of no effect, unless this wait was interrupted
+        job = Work(self._scheduler, tokenizer, distinct).run(parts.vectors, inputs, first=first)
         return _embedded(job, distinct, started)
 
     async def embed_sparse(
@@ -156,13 +152,8 @@ class SparseEncoding:
             return _weighed(parts.queries, await tokenizer.tokens_async(inputs), started)
         tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
         distinct = Distinct(self._cache, "sparse", tenant)
-        for part in slices(inputs, len(tokenizer.prompt)):
-            # A list that will not fit is refused before it costs more.
-            self._scheduler.check_room(max(1, distinct.num_tokens), tenant)
-            distinct.add(await tokenizer.tokens_async(part, first=len(distinct.inputs)))
-        remaining = started + seconds - time.perf_counter()
-        job = self._scheduler.submit(parts.vectors, distinct.sequences, tenant=tenant, timeout=remaining)
-        await asyncio.wrap_future(job.future)
+        work = Work(self._scheduler, tokenizer, distinct)
+        job = await work.run_async(parts.vectors, inputs, tenant=tenant, end=started + seconds)
         return _embedded(job, distinct, started)
 
     def terms(self, indices: Sequence[int]) -> list[str]:

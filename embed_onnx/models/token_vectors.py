@@ -9,7 +9,6 @@
 How well a document answers the query is ``maxsim.score(query, document)``; ``Model.rank`` does all of it.
 """
 
-import asyncio
 import math
 import time
 from typing import Any, TypedDict, Unpack
@@ -20,13 +19,14 @@ from embed_onnx.artifact.manifest import Manifest, TokenRole
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.models import outcome, request_tokenizer, tasks
 from embed_onnx.models.distinct import Distinct
-from embed_onnx.models.inputs import Inputs, OneOrMore, listed, slices
+from embed_onnx.models.inputs import Inputs, OneOrMore, listed
 from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.options import InputType, Options
 from embed_onnx.models.outcome import Outcome
 from embed_onnx.models.request_tokenizer import RequestTokenizer
 from embed_onnx.models.result_cache import ModelCache
 from embed_onnx.models.tokenizer import Tokens
+from embed_onnx.models.work import Work
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import Scheduler
 
@@ -91,13 +91,9 @@ class TokenEncoding:
         started = time.perf_counter()
         tasks.check(TASK, self.manifest)
         parts = self.files.load()
+        tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
         distinct = Distinct(self._cache, "token_vectors")
-        distinct.add(RequestTokenizer(parts.tokenizer, self.manifest, options).tokens(inputs, first=first))
-        job = self._scheduler.submit(parts.vectors, distinct.sequences)
-        try:
-            job.future.result()
-        finally:
-            job.future.cancel()  # of no effect, unless this wait was interrupted
+        job = Work(self._scheduler, tokenizer, distinct).run(parts.vectors, inputs, first=first)
         return self._tokens_embedded(job, distinct, options, started)
 
     async def embed_tokens(
@@ -113,13 +109,8 @@ class TokenEncoding:
         parts = await self.files.load_async()
         tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
         distinct = Distinct(self._cache, "token_vectors", tenant)
-        for part in slices(inputs, len(tokenizer.prompt)):
-            # A list that will not fit is refused before it costs more.
-            self._scheduler.check_room(max(1, distinct.num_tokens), tenant)
-            distinct.add(await tokenizer.tokens_async(part, first=len(distinct.inputs)))
-        remaining = started + seconds - time.perf_counter()
-        job = self._scheduler.submit(parts.vectors, distinct.sequences, tenant=tenant, timeout=remaining)
-        await asyncio.wrap_future(job.future)
+        work = Work(self._scheduler, tokenizer, distinct)
+        job = await work.run_async(parts.vectors, inputs, tenant=tenant, end=started + seconds)
         return self._tokens_embedded(job, distinct, options, started)
 
     def _tokens_embedded(
