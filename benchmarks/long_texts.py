@@ -1,10 +1,10 @@
 """Texts up to a model's own limit, on one core: a ModernBERT of base size with random weights.
 
     python -m benchmarks.long_texts --folder long [--tokens 512 2048 4096 8192] [--rounds 1]
+
 Each figure is of a process of its own, and engines take turns. The native kernels run the artifact. The
 graphs of operators are those of architectures without kernels, with attention in blocks and, to compare,
 without. What the folder has already is not made again.
-"""
 """
 
 import argparse
