@@ -1,8 +1,9 @@
 """Scores of pairs by a model of token vectors: both texts by themselves, and the sums of their maxima."""
 
+import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import numpy as np
@@ -38,30 +39,36 @@ class Pairs:
 
     def score_now(self, first: int) -> Scored:
         """The scores; errors count pairs from ``first``. Blocks."""
-        with _named("query"):
-            queries = self._model.embed_tokens_now(self._queries, self._of("query"))
-        with _named(self._options.field):
-            documents = self._model.embed_tokens_now(self._documents, self._of("document"), first=first)
+        special = len(self._model.files.load().tokenizer.template)
+        with self._queries_named(first):
+            queries = self._model.embed_tokens_now(self._queries, self._of("query", special))
+        with self._documents_named():
+            documents = self._model.embed_tokens_now(
+                self._documents, self._of("document", special), first=first
+            )
         return self._scored(queries, documents)
 
     async def score(self, *, tenant: str, seconds: float) -> Scored:
         """The same for an event loop."""
         end = time.perf_counter() + seconds
-        with _named("query"):
+        special = len((await self._model.files.load_async()).tokenizer.template)
+        with self._queries_named(0):
             queries = await self._model.embed_tokens(
-                self._queries, self._of("query"), tenant=tenant, seconds=seconds
+                self._queries, self._of("query", special), tenant=tenant, seconds=end - time.perf_counter()
             )
-        with _named(self._options.field):
+        with self._documents_named():
             documents = await self._model.embed_tokens(
-                self._documents, self._of("document"), tenant=tenant, seconds=end - time.perf_counter()
+                self._documents,
+                self._of("document", special),
+                tenant=tenant,
+                seconds=end - time.perf_counter(),
             )
         return await in_tokenizer_thread(partial(self._scored, queries, documents))
 
-    def _of(self, role: str) -> Options:
-        """The options of the request for texts of a role."""
+    def _of(self, role: str, special: int) -> Options:
+        """The options of the request for texts of a role, which get so many special tokens."""
         limits = [self._options.max_tokens]
         if role == "document" and self._options.max_tokens_per_doc is not None:
-            special = len(self._model.files.load().tokenizer.template)
             limits.append(self._options.max_tokens_per_doc + special)
         return Options(
             prompt_name=role,
@@ -69,6 +76,17 @@ class Pairs:
             truncation_side=self._options.truncation_side,
             max_tokens=min((limit for limit in limits if limit is not None), default=None),
         )
+
+    def _queries_named(self, first: int) -> AbstractContextManager[None]:
+        """Have errors name a query by itself, or by the first pair that has it where there are several."""
+        if len(self._queries) == 1:
+            return _named("query", lambda _: "query")
+        field = self._options.field
+        return _named(field, lambda place: f"the query of {field}[{first + self._places.index(place)}]")
+
+    def _documents_named(self) -> AbstractContextManager[None]:
+        field = self._options.field
+        return _named(field, lambda place: f"{field}[{place}]")
 
     def _scored(self, queries: TokensEmbedded, documents: TokensEmbedded) -> Scored:
         places = np.array(self._places)
@@ -103,13 +121,13 @@ def _together(query: Tokens, document: Tokens) -> Tokens:
 
 
 @contextmanager
-def _named(field: str) -> Iterator[None]:
-    """Call the inputs by another name in errors: a list of texts, or the query."""
+def _named(field: str, name_of: Callable[[int], str]) -> Iterator[None]:
+    """Call the inputs of a field by other names in errors, by their places in the list."""
     try:
         yield
     except InvalidRequest as err:
         if err.param == "input":
-            name = "input[0]" if field == "query" else "input"
-            err.args = (str(err).replace(name, field, 1),)
+            message = re.sub(r"\binput\[(\d+)\]", lambda match: name_of(int(match[1])), str(err))
+            err.args = (message,)
             err.param = field
         raise

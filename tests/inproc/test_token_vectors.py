@@ -141,6 +141,15 @@ def test_limits_of_a_rank(model: Model) -> None:
         model.rank(QUERY, ["12", long * 20], truncate=False)
     with pytest.raises(TextTooLong, match=r"^query has at least"):
         model.rank(long, ["12"], truncate=False)
+    pairs = [(QUERY, "12"), (long, "12"), ("12", long * 20), (long, "a")]
+    options = ScoreOptions(truncate=False, field="text_2")
+    with pytest.raises(TextTooLong, match=r"^the query of text_2\[41\] has at least") as refusal:
+        model.score_now(pairs, options, first=40)
+    assert "text_2" == refusal.value.param
+    with pytest.raises(TextTooLong, match=r"^the query of text_2\[1\] has at least"):
+        asyncio.run(model.score(pairs, options))
+    with pytest.raises(TextTooLong, match=r"^text_2\[1\] has at least"):
+        asyncio.run(model.score([(QUERY, "12"), ("12", long * 20)], options))
     with pytest.raises(InvalidRequest, match="input has a single text, and colbert scores pairs; send pairs"):
         model.score_now(["12"], ScoreOptions())
 
