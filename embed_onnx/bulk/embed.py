@@ -1,7 +1,6 @@
 """Vectors of files of texts, or of a few texts as JSON lines on standard output."""
 
 import contextlib
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,12 +10,12 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from embed_onnx.bulk import run, writers
-from embed_onnx.bulk.blocks import Block, fault
+from embed_onnx.bulk import loading, run, stream, writers
+from embed_onnx.bulk.blocks import Block
 from embed_onnx.bulk.inputs import Inputs
 from embed_onnx.bulk.journal import Plan, State
 from embed_onnx.bulk.run import Result, Target
-from embed_onnx.bulk.writers import Meta, Rows, Values, Writer
+from embed_onnx.bulk.writers import Meta, Values, Writer
 from embed_onnx.engine import dtypes
 from embed_onnx.engine.dtypes import DType, Stored
 from embed_onnx.engine.vectors import Vector
@@ -84,20 +83,11 @@ def embed_texts(texts: Sequence[str], choice: Choice) -> None:
             f"{choice.dtype} takes ranges over many texts; embed a file, or choose --ranges model or another "
             "--dtype"
         )
-    for number, text in enumerate(texts, start=1):
-        if reason := fault(text):
-            raise SetupError(f"text {number}: {reason}; leave it out")
+    stream.check_texts(texts)
     with _engine(choice) as (model, options, _):
         result = model.embed_now(texts, options)
-    writer = writers.json_lines(Inputs(files=(), kind="txt"), Values(name=writers.EMBEDDING))
-    rows = Rows(
-        indexes=range(len(texts)),
-        columns=[],
-        tokens=[item.num_tokens for item in result.tokens],
-        truncated=[item.truncated for item in result.tokens],
-        values=dtypes.convert(result.vectors, choice.dtype, result.ranges),
-    )
-    sys.stdout.buffer.writelines(writer.encode(rows))
+    vectors = dtypes.convert(result.vectors, choice.dtype, result.ranges)
+    stream.write_texts(result.tokens, vectors, Values(name=writers.EMBEDDING))
 
 
 def embed_files(inputs: Inputs, target: Target, choice: Choice) -> EmbedMeta:
@@ -113,7 +103,7 @@ def embed_files(inputs: Inputs, target: Target, choice: Choice) -> EmbedMeta:
 @contextlib.contextmanager
 def _engine(choice: Choice) -> Iterator[tuple[Model, Options, int]]:
     """The model of a choice, its options, which have been tried, and the number of its lanes."""
-    with run.engine(choice.settings, choice.model, "embed") as (model, prompt_name, lanes):
+    with loading.engine(choice.settings, choice.model, "embed") as (model, prompt_name, lanes):
         options = Options(
             prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
             dimensions=choice.dimensions,

@@ -7,7 +7,6 @@ Blocks come out in the order they went in. What is in memory is a fixed number o
 
 import contextlib
 import hashlib
-import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +17,6 @@ import msgspec
 
 from embed_onnx import __version__, files
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.bulk import journal, readers, writers
 from embed_onnx.bulk.blocks import Block, Reject
 from embed_onnx.bulk.inputs import Inputs, belongs
@@ -27,11 +25,8 @@ from embed_onnx.bulk.progress import Progress
 from embed_onnx.bulk.stream import Stream
 from embed_onnx.bulk.writers import Meta, Rows, Writer
 from embed_onnx.errors import EmbedError, InferenceFailed, SetupError
-from embed_onnx.models import registry, tasks
 from embed_onnx.models.model import Model
-from embed_onnx.models.tasks import Task
 from embed_onnx.models.tokenizer import Tokens
-from embed_onnx.settings import Settings
 
 BLOCKS_BESIDE = 4
 """Blocks in flight besides one a lane: enough to keep the lanes busy while others are written."""
@@ -98,6 +93,20 @@ class Work(Protocol[M_co]):
         """What the result says of itself; ``fields`` are those of a ``Meta``."""
 
 
+class Immediate:
+    """The part of a ``Work`` whose values are written as they were computed, without waiting for others."""
+
+    def prepare(self, results: Iterator[Result], state: State) -> Iterator[Result]:
+        """The same results."""
+        del state
+        return results
+
+    def stored(self, values: Any, state: State) -> Any:
+        """The same values."""
+        del state
+        return values
+
+
 def run(
     inputs: Inputs, target: Target, opened: contextlib.AbstractContextManager[Work[M]], kind: type[M]
 ) -> M:
@@ -153,41 +162,6 @@ def _check_output(inputs: Inputs, output: Path) -> None:
     for file in inputs.files:
         if belongs(file.path, output):
             raise SetupError(f"{file.path} belongs to the output {output}; give inputs apart from it")
-
-
-@contextlib.contextmanager
-def engine(settings: Settings, name: str | None, task: Task) -> Iterator[tuple[Model, str | None, int]]:
-    """The model of a name, loaded alone, its prompt by that name, and the number of its lanes.
-
-    Without a name it is the first that can do the task.
-
-    Raises:
-        SetupError: Its artifact is not there.
-        TaskNotSupported: It cannot do the task.
-    """
-    settings = msgspec.structs.replace(settings, queue_tokens=sys.maxsize)
-    entries = _entries(registry.entries_to_serve(settings), name, task, settings.artifacts)
-    with registry.Registry(entries, settings) as models:
-        models.load()
-        with models.use(name, task) as (model, prompt_name):
-            yield model, prompt_name, models.scheduler.lanes
-
-
-def _entries(entries: list[Entry], name: str | None, task: Task, artifacts: Path) -> list[Entry]:
-    """The entry of that name, so that no other is loaded; all, if none has it."""
-    if name is None:
-        return [next((entry for entry in entries if _can(artifacts / entry.name, task)), entries[0])]
-    for variant in (name, name.rpartition(":")[0]):
-        matches = [entry for entry in entries if variant in (entry.name, *entry.aliases)]
-        matches = matches or [entry for entry in entries if variant in entry.names()]
-        if matches:
-            return matches[:1]
-    return entries
-
-
-def _can(folder: Path, task: Task) -> bool:
-    """Whether an artifact is there and can do a task."""
-    return (folder / manifest.MANIFEST).exists() and tasks.CAN[task](manifest.read(folder).output)
 
 
 def plan_fields(inputs: Inputs, model: Model) -> dict[str, Any]:

@@ -7,14 +7,12 @@ from typing import Any
 
 import msgspec
 
-from embed_onnx.bulk import run, writers
+from embed_onnx.bulk import loading, run, writers
 from embed_onnx.bulk.blocks import Block
 from embed_onnx.bulk.inputs import Inputs
 from embed_onnx.bulk.journal import Plan, State
-from embed_onnx.bulk.run import Result, Target
+from embed_onnx.bulk.run import Immediate, Result, Target
 from embed_onnx.bulk.writers import Meta, Values, Writer
-from embed_onnx.engine.dtypes import Stored
-from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import SetupError
 from embed_onnx.models import inputs as model_inputs
 from embed_onnx.models import isolate, scoring, tasks
@@ -68,7 +66,7 @@ def score_files(inputs: Inputs, target: Target, choice: Choice) -> ScoreMeta:
 @contextlib.contextmanager
 def _work(inputs: Inputs, choice: Choice) -> Iterator["_Scoring"]:
     """The model of a choice, whose options and kind of items have been tried."""
-    with run.engine(choice.settings, choice.model, "classify") as (model, _, lanes):
+    with loading.engine(choice.settings, choice.model, "classify") as (model, _, lanes):
         if choice.query is not None:
             tasks.check("rerank", model.manifest)
         elif not inputs.pairs and "rerank" in tasks.of(model.manifest.output):
@@ -88,7 +86,7 @@ def _work(inputs: Inputs, choice: Choice) -> Iterator["_Scoring"]:
         yield _Scoring(model, options, lanes, plan)
 
 
-class _Scoring:
+class _Scoring(Immediate):
     """The ``Work`` of scores."""
 
     def __init__(self, model: Model, options: ScoreOptions, lanes: int, plan: ScorePlan) -> None:
@@ -116,14 +114,17 @@ class _Scoring:
         return writers.writer(output, self.plan.inputs, values)
 
     def compute(self, block: Block) -> Result:
-        """A block's scores; an item that the model cannot take becomes a reject."""
+        """A block's scores [items], or [items, labels] of several labels.
+
+        An item that the model cannot take becomes a reject.
+        """
         isolated = isolate.score(self._model, self._items(block), self._options)
         logits, tokens = isolated.outcome.logits, isolated.outcome.tokens
         scores = scoring.probabilities(logits, self._output, raw_scores=self.plan.raw_scores)
         noun = "text" if self.plan.query is None and not self.plan.inputs.pairs else "pair"
-        result = run.result(block, isolated.failures, scores, tokens, noun)
         if self._alone:
-            return result
+            return run.result(block, isolated.failures, scores[:, 0], tokens, noun)
+        result = run.result(block, isolated.failures, scores, tokens, noun)
         best = [self._output.labels[place] for place in logits.argmax(axis=1)]
         labelled = msgspec.structs.replace(result.block, columns=[*result.block.columns, best])
         return msgspec.structs.replace(result, block=labelled)
@@ -133,16 +134,6 @@ class _Scoring:
         if query is None:
             return block.texts
         return [(query, text) for text in block.texts]
-
-    def prepare(self, results: Iterator[Result], state: State) -> Iterator[Result]:
-        """The same results: nothing must be known before they are written."""
-        del state
-        return results
-
-    def stored(self, values: Vector, state: State) -> Stored:
-        """Scores [items], or [items, labels] of several labels."""
-        del state
-        return values[:, 0] if self._alone else values
 
     def meta(self, state: State, fields: dict[str, Any]) -> ScoreMeta:
         """What the result says of itself."""

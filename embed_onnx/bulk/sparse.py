@@ -1,21 +1,18 @@
 """Sparse vectors of files of texts, or of a few texts as JSON lines on standard output."""
 
 import contextlib
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from embed_onnx.bulk import run, writers
-from embed_onnx.bulk.blocks import Block, fault
+from embed_onnx.bulk import loading, run, stream, writers
+from embed_onnx.bulk.blocks import Block
 from embed_onnx.bulk.inputs import Inputs
 from embed_onnx.bulk.journal import Plan, State
-from embed_onnx.bulk.run import Result, Target
-from embed_onnx.bulk.writers import SPARSE, Meta, Rows, Values, Writer
-from embed_onnx.engine.outputs.sparse import SparseVector
-from embed_onnx.errors import SetupError
+from embed_onnx.bulk.run import Immediate, Result, Target
+from embed_onnx.bulk.writers import SPARSE, Meta, Values, Writer
 from embed_onnx.models import isolate, prompts, sparse
 from embed_onnx.models.model import Model
 from embed_onnx.models.options import Options
@@ -56,20 +53,11 @@ def embed_texts(texts: Sequence[str], choice: Choice) -> None:
         SetupError: The model's artifact is not there, or a text is empty.
         InvalidRequest: A text or an option is wrong.
     """
-    for number, text in enumerate(texts, start=1):
-        if reason := fault(text):
-            raise SetupError(f"text {number}: {reason}; leave it out")
+    stream.check_texts(texts)
     with _engine(choice) as (model, options, _):
         result = model.embed_sparse_now(texts, options)
-    writer = writers.json_lines(Inputs(files=(), kind="txt"), _VALUES)
-    rows = Rows(
-        indexes=range(len(texts)),
-        columns=[],
-        tokens=[item.num_tokens for item in result.tokens],
-        truncated=[item.truncated for item in result.tokens],
-        values=[sparse.greatest(vector, choice.max_active_dims) for vector in result.vectors],
-    )
-    sys.stdout.buffer.writelines(writer.encode(rows))
+    vectors = [sparse.greatest(vector, choice.max_active_dims) for vector in result.vectors]
+    stream.write_texts(result.tokens, vectors, _VALUES)
 
 
 def embed_files(inputs: Inputs, target: Target, choice: Choice) -> SparseMeta:
@@ -82,17 +70,18 @@ def embed_files(inputs: Inputs, target: Target, choice: Choice) -> SparseMeta:
     return run.run(inputs, target, _work(inputs, choice), SparseMeta)
 
 
-_VALUES = Values(name=SPARSE, sparse=True)
+_VALUES = Values(name=SPARSE, kind="sparse_vectors")
 
 
 @contextlib.contextmanager
 def _engine(choice: Choice) -> Iterator[tuple[Model, Options, int]]:
     """The model of a choice, its options, which have been tried, and the number of its lanes."""
     sparse.check_active_dims(choice.max_active_dims)
-    with run.engine(choice.settings, choice.model, sparse.TASK) as (model, prompt_name, lanes):
+    with loading.engine(choice.settings, choice.model, sparse.TASK) as (model, prompt_name, lanes):
         options = Options(
             prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
             truncate=choice.settings.truncate,
+            long_texts=choice.settings.long_texts,
         )
         model.embed_sparse_now(["a"], options)
         yield model, options, lanes
@@ -112,7 +101,7 @@ def _work(inputs: Inputs, choice: Choice) -> Iterator["_Weighing"]:
         yield _Weighing(model, options, lanes, plan)
 
 
-class _Weighing:
+class _Weighing(Immediate):
     """The ``Work`` of sparse vectors."""
 
     def __init__(self, model: Model, options: Options, lanes: int, plan: SparsePlan) -> None:
@@ -135,16 +124,6 @@ class _Weighing:
         most = self.plan.max_active_dims
         vectors = [sparse.greatest(vector, most) for vector in isolated.outcome.vectors]
         return run.result(block, isolated.failures, vectors, isolated.outcome.tokens)
-
-    def prepare(self, results: Iterator[Result], state: State) -> Iterator[Result]:
-        """The same results: nothing must be known before they are written."""
-        del state
-        return results
-
-    def stored(self, values: Sequence[SparseVector], state: State) -> Sequence[SparseVector]:
-        """The same, as they are written."""
-        del state
-        return values
 
     def meta(self, state: State, fields: dict[str, Any]) -> SparseMeta:
         """What the result says of itself."""

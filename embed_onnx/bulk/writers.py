@@ -6,7 +6,7 @@ kind of file takes besides, a header or a footer, is made at the end.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -25,6 +25,10 @@ EMBEDDING = "embedding"
 """The column of vectors."""
 SPARSE = "sparse_embedding"
 """That of sparse ones: in Parquet a list of ``index`` and ``value``, in JSON ``indices`` and ``values``."""
+MATRIX = "token_embeddings"
+"""That of token vectors: a list of vectors a text."""
+Kind = Literal["numbers", "sparse_vectors", "token_vectors"]
+"""What the value of a row is: one number or ``width`` of them, a sparse vector, or [tokens, width]."""
 M = TypeVar("M", bound="Meta")
 STDOUT = Path("-")
 """Standard output, which takes JSON lines."""
@@ -55,17 +59,16 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Values(msgspec.Struct, frozen=True, kw_only=True):
-    """The column of what was computed: lists of ``width`` numbers, or single ones without it.
+    """The column of what was computed: of ``width`` numbers a vector, or of single ones without it.
 
-    ``beside`` are columns of strings that were computed as well, after those that are kept. ``sparse``: the
-    values are sparse vectors.
+    ``beside`` are columns of strings that were computed as well, after those that are kept.
     """
 
     name: str
+    kind: Kind = "numbers"
     dtype: DType = "float32"
     width: int | None = None
     beside: tuple[str, ...] = ()
-    sparse: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,7 +79,7 @@ class Values(msgspec.Struct, frozen=True, kw_only=True):
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """Rows to write; ``truncated`` says whether a text was cut.
 
-    ``values`` are [rows, width] or [rows], or a list of sparse vectors.
+    ``values`` are [rows, width] or [rows], or a list of sparse vectors, or of [tokens, width] each.
     """
 
     indexes: Sequence[int]
@@ -146,8 +149,9 @@ class _Npy:
     names = ("vectors.npy", "index.npy")
 
     def __init__(self, inputs: Inputs, values: Values) -> None:
-        if values.sparse:
-            raise SetupError("a .npy file holds no sparse vectors; write .parquet or .jsonl")
+        if values.kind != "numbers":
+            noun = values.kind.replace("_", " ")
+            raise SetupError(f"a .npy file holds no {noun}; write .parquet or .jsonl")
         if inputs.columns:
             raise SetupError("a .npy file holds numbers alone; write .parquet or .jsonl for --id and --keep")
         self._kinds: list[tuple[np.dtype[Any], tuple[int, ...]]] = [
@@ -212,10 +216,13 @@ class _Parquet:
             ("num_tokens", "int32"),
             ("truncated", "bool"),
         ]
-        if values.sparse:
-            self._rows = self._parquet.SparseRows(fields, values.name)
-        else:
-            self._rows = self._parquet.DenseRows(fields, values.name, values.dtype, values.width)
+        match values.kind:
+            case "sparse_vectors":
+                self._rows = self._parquet.SparseRows(fields, values.name)
+            case "token_vectors":
+                self._rows = self._parquet.TokenRows(fields, values.name, values.dtype, values.width)
+            case "numbers":
+                self._rows = self._parquet.DenseRows(fields, values.name, values.dtype, values.width)
 
     def start(self) -> list[bytes]:
         return [self._rows.start()]
@@ -253,7 +260,7 @@ def _write_meta(folder: Path, meta: Meta) -> str:
 
 
 def _json(value: Any) -> Any:
-    """A value as JSON has it: numbers, or a sparse vector."""
+    """A value as JSON has it: a number or lists of them, or a sparse vector."""
     if isinstance(value, SparseVector):
         return {"indices": value.indices.tolist(), "values": value.weights.tolist()}
     return value.tolist()

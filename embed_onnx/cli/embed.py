@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "float16", "int8", "uint8", "binary", "ubinary")
 RANGED = ("int8", "uint8")
+FLOATS = ("float16", "float32")
+"""What token vectors may be."""
 OF_MODEL = ("model", "prompt_name", "dimensions", "dtype", "ranges")
-OF_SPARSE = ("sparse", "max_active_dims")
-DENSE = {"dimensions": None, "dtype": "float32", "ranges": "rows"}
-"""Options of dense vectors alone, and their defaults."""
+OF_KIND = ("sparse", "max_active_dims", "token_vectors")
+DEFAULTS = {"dimensions": None, "dtype": None, "ranges": "rows"}
+"""Of the options that not all kinds of vectors have."""
 OF_FILES = (*bulk_options.OF_FILES, "field")
 
 
@@ -36,7 +38,11 @@ OF_FILES = (*bulk_options.OF_FILES, "field")
 @bulk_options.of_files
 @click.option("--prompt-name", help="One of the model's prompts, put before each text.")
 @click.option("--dimensions", type=int, help="Cut vectors to this length and normalise again.")
-@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Of a number.")
+@click.option(
+    "--dtype",
+    type=click.Choice(DTYPES),
+    help="Of a number [default: float32; float16 with --token-vectors, which takes these two].",
+)
 @click.option(
     "--ranges",
     type=click.Choice(("rows", "model")),
@@ -46,6 +52,7 @@ OF_FILES = (*bulk_options.OF_FILES, "field")
 )
 @click.option("--sparse", is_flag=True, help="Sparse vectors, by a sparse model.")
 @click.option("--max-active-dims", type=int, help="With --sparse: so many of a text's greatest weights.")
+@click.option("--token-vectors", is_flag=True, help="A vector for each token, by a model such as ColBERT.")
 @bulk_options.of_output
 @options.of_settings(
     *("artifacts", "models", "threads", "kernels"),
@@ -59,9 +66,9 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
 
     With --text, JSON lines go to standard output.
     """
-    of_model, of_sparse, of_output, of_files = (
+    of_model, of_kind, of_output, of_files = (
         {name: words.pop(name) for name in names}
-        for names in (OF_MODEL, OF_SPARSE, bulk_options.OF_OUTPUT, OF_FILES)
+        for names in (OF_MODEL, OF_KIND, bulk_options.OF_OUTPUT, OF_FILES)
     )
     configuration = settings.from_words(words)
     if bool(inputs) == bool(texts):
@@ -74,12 +81,16 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
             "(to embed a text itself, use --text)"
         )
     place = None if output is None else _Place(inputs, output, of_output, of_files)
-    if of_sparse["sparse"]:
-        _embed_sparse(texts, place, configuration, of_model, of_sparse["max_active_dims"])
-        return
-    if of_sparse["max_active_dims"] is not None:
+    if of_kind["max_active_dims"] is not None and not of_kind["sparse"]:
         raise SetupError("--max-active-dims is for sparse vectors; give --sparse with it, or leave it out")
-    _embed_dense(texts, place, configuration, of_model)
+    if of_kind["sparse"] and of_kind["token_vectors"]:
+        raise SetupError("--sparse and --token-vectors are for two kinds of model; give one of them")
+    if of_kind["sparse"]:
+        _embed_sparse(texts, place, configuration, of_model, of_kind["max_active_dims"])
+    elif of_kind["token_vectors"]:
+        _embed_tokens(texts, place, configuration, of_model)
+    else:
+        _embed_dense(texts, place, configuration, of_model)
 
 
 class _Place(NamedTuple):
@@ -106,7 +117,7 @@ def _embed_dense(
     from embed_onnx.bulk.embed import Choice, embed_files, embed_texts
     from embed_onnx.bulk.writers import STDOUT
 
-    choice = Choice(settings=configuration, **of_model)
+    choice = Choice(settings=configuration, **of_model | {"dtype": of_model["dtype"] or "float32"})
     if place is None:
         embed_texts(texts, choice)
         return
@@ -128,12 +139,39 @@ def _embed_sparse(
 ) -> None:
     from embed_onnx.bulk.sparse import Choice, embed_files, embed_texts
 
-    others = [name for name, default in DENSE.items() if of_model.pop(name) != default]
-    if others:
-        raise SetupError(f"--{others[0]} is for dense vectors; leave it out, or --sparse")
-    choice = Choice(settings=configuration, max_active_dims=max_active_dims, **of_model)
+    others = _without(of_model, tuple(DEFAULTS), "--sparse")
+    choice = Choice(settings=configuration, max_active_dims=max_active_dims, **others)
     if place is None:
         embed_texts(texts, choice)
         return
     meta = embed_files(*place.open(), choice)
     bulk_options.report(place.output, meta, f"sparse vectors over {meta.entries:,} entries", "texts")
+
+
+def _embed_tokens(
+    texts: tuple[str, ...], place: _Place | None, configuration: "Settings", of_model: dict[str, Any]
+) -> None:
+    from embed_onnx.bulk.token_vectors import Choice, embed_files, embed_texts
+
+    others = _without(of_model, ("dimensions", "ranges"), "--token-vectors")
+    others["dtype"] = others["dtype"] or "float16"
+    if others["dtype"] not in FLOATS:
+        raise SetupError(f"--dtype {others['dtype']} is for dense vectors; choose {' or '.join(FLOATS)}")
+    choice = Choice(settings=configuration, **others)
+    if place is None:
+        embed_texts(texts, choice)
+        return
+    meta = embed_files(*place.open(), choice)
+    bulk_options.report(place.output, meta, f"texts' token vectors of {meta.dimensions} dimensions", "texts")
+
+
+def _without(of_model: dict[str, Any], names: tuple[str, ...], kind: str) -> dict[str, Any]:
+    """The options of a model but for those that a kind of vectors does not have.
+
+    Raises:
+        SetupError: One of these is not its default.
+    """
+    for name in names:
+        if of_model[name] != DEFAULTS[name]:
+            raise SetupError(f"--{name} is for dense vectors; leave it out, or {kind}")
+    return {name: value for name, value in of_model.items() if name not in names}

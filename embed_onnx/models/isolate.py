@@ -13,6 +13,7 @@ from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome, Scored
 from embed_onnx.models.request_pairs import ScoreOptions
 from embed_onnx.models.sparse import SparseEmbedded
+from embed_onnx.models.token_vectors import TokensEmbedded
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Outcome)
@@ -46,6 +47,18 @@ def embed_sparse(model: Model, texts: Sequence[str], options: Options) -> Isolat
     """
     return _isolated(
         texts, partial(model.embed_sparse_now, options=options), lambda text: model.tokenize([text], options)
+    )
+
+
+def embed_tokens(model: Model, texts: Sequence[str], options: Options) -> Isolated[TokensEmbedded]:
+    """The token vectors of texts, as ``embed`` has dense ones.
+
+    Raises:
+        InvalidRequest: It is not the texts: an option is wrong.
+        InferenceFailed: The model fails on each of several texts.
+    """
+    return _isolated(
+        texts, partial(model.embed_tokens_now, options=options), lambda text: model.tokenize([text], options)
     )
 
 

@@ -97,6 +97,8 @@ def test_texts_of_the_command_line(home: Path, model: Model) -> None:
         (["--sparse", "-o", "out.jsonl", "--model", SMALL], f"{SMALL} is a model for embed and does not"),
         (["--sparse", "-o", "out.jsonl", "--max-active-dims", "0"], "max_active_dims is 0; send at least 1"),
         (["-o", "out.jsonl", "--max-active-dims", "9"], "--max-active-dims is for sparse vectors"),
+        (["-o", "out.jsonl", "--model", SPARSE], "`embed-onnx embed --sparse` is for it"),
+        (["--sparse", "-o", "out.jsonl", "--long-texts", "mean"], "long_texts is mean, and"),
     ],
 )
 def test_what_is_refused(home: Path, tmp_path: Path, words: list[str], sentence: str) -> None:

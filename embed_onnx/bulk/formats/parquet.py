@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from embed_onnx.bulk import columns
 from embed_onnx.bulk.blocks import BLOCK_RECORDS, BLOCK_SIZE, Block, Position, fault, item
 from embed_onnx.bulk.inputs import STANDARD_INPUT, Column, File, Inputs
-from embed_onnx.engine.dtypes import DType, Stored
+from embed_onnx.engine.dtypes import NUMPY, DType, Stored
 from embed_onnx.engine.outputs.sparse import SparseVector
 from embed_onnx.errors import SetupError
 
@@ -213,16 +213,37 @@ class DenseRows(Rows[Stored]):
     """Rows whose values are lists of ``width`` numbers, [rows, width], or without it single ones, [rows]."""
 
     def __init__(self, fields: Sequence[tuple[str, Any]], name: str, dtype: DType, width: int | None) -> None:
-        numbers = ARROW[dtype]
-        kind = numbers
-        if width is not None:
-            kind = pa.list_(pa.field("element", numbers, nullable=False), width)
+        kind = _kind(dtype, width)
+        super().__init__(fields, name, kind, lambda values: _array(values, kind))
 
-        def array(values: Stored) -> Any:
-            flat = pa.array(np.ascontiguousarray(values).reshape(-1), numbers)
-            return flat if width is None else pa.FixedSizeListArray.from_arrays(flat, type=kind)
+
+class TokenRows(Rows[Sequence[Stored]]):
+    """Rows whose values are lists of vectors, [tokens, width] each."""
+
+    def __init__(self, fields: Sequence[tuple[str, Any]], name: str, dtype: DType, width: int) -> None:
+        vector = _kind(dtype, width)
+        kind = pa.list_(pa.field("element", vector, nullable=False))
+
+        def array(matrices: Sequence[Stored]) -> Any:
+            ends = np.cumsum([0, *map(len, matrices)], dtype=np.int32)
+            vectors = np.concatenate([np.empty((0, width), NUMPY[dtype]), *matrices])
+            return pa.ListArray.from_arrays(pa.array(ends), _array(vectors, vector), type=kind)
 
         super().__init__(fields, name, kind, array)
+
+
+def _kind(dtype: DType, width: int | None) -> Any:
+    """Arrow's type of ``width`` numbers, or of one number without it."""
+    numbers = ARROW[dtype]
+    return numbers if width is None else pa.list_(pa.field("element", numbers, nullable=False), width)
+
+
+def _array(values: Stored, kind: Any) -> Any:
+    """Values [rows, width], or [rows] of single numbers, as an array of such a type."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    if not pa.types.is_fixed_size_list(kind):
+        return pa.array(flat, kind)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat, kind.value_type), type=kind)
 
 
 class SparseRows(Rows[Sequence[SparseVector]]):
