@@ -5,7 +5,7 @@ from typing import Any
 
 import browsing
 import pytest
-from browsing import Visit
+from browsing import BUTTONS, Visit
 from harness import Server
 from playwright.sync_api import Browser
 
@@ -28,3 +28,10 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
     yield open_page
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def urls(server: Server, scoring_server: Server, sparse_server: Server) -> dict[str, str]:
+    """A server for each view."""
+    servers = dict.fromkeys(BUTTONS, server) | {"rank": scoring_server, "terms": sparse_server}
+    return {view: each.url for view, each in servers.items()}

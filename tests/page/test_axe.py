@@ -6,22 +6,13 @@ from typing import Any
 
 import npm
 import pytest
-from browsing import Visit
-from harness import Server
+from browsing import BUTTONS, Visit
 from playwright.sync_api import expect
 
 PACKAGE = "axe-core@4"
 RUN = """async () => (await axe.run()).violations.map(
   ({ id, nodes }) => [id, ...nodes.map((node) => node.html)]
 )"""
-BUTTONS = {
-    "search": "Search",
-    "compare": "Embed",
-    "versus": "Compare",
-    "rank": "Rank",
-    "terms": "Show terms",
-    "models": None,
-}
 LOOKS = [
     {"color_scheme": "light"},
     {"color_scheme": "dark"},
@@ -34,13 +25,6 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The checker's program."""
     folder = npm.install(tmp_path_factory.mktemp("axe"), PACKAGE)
     return Path(folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
-
-
-@pytest.fixture
-def urls(server: Server, scoring_server: Server, sparse_server: Server) -> dict[str, str]:
-    """A server for each view."""
-    servers = dict.fromkeys(BUTTONS, server) | {"rank": scoring_server, "terms": sparse_server}
-    return {view: each.url for view, each in servers.items()}
 
 
 @pytest.mark.parametrize("options", LOOKS, ids=["light", "dark", "phone"])

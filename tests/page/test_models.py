@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 from browsing import Visit
 from harness import CLASSIFIER, MINILM, RERANKER, SMALL, Server
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 
 def facts(seen: Visit, name: str) -> dict[str, str]:
@@ -48,6 +48,16 @@ def test_models_that_score(visit: Callable[..., Visit], scoring_server: Server) 
     assert "Dimensions" not in facts(seen, CLASSIFIER)
     assert facts(seen, CLASSIFIER)["Labels"]
     assert ["embeds", "reranks", "classifies", "classifies"] == seen.texts(".tasks span")
+
+
+def test_models_that_cannot_be_listed(browser: Browser, server: Server) -> None:
+    """The view says why."""
+    context = browser.new_context()
+    context.route("**/v1/models", lambda route: route.fulfill(status=503, body=""))
+    seen = Visit(context, f"{server.url}/#models")
+
+    expect(seen.page.locator("#models-note")).to_contain_text("The server answered 503")
+    context.close()
 
 
 def test_a_model_leads_back(visit: Callable[..., Visit]) -> None:

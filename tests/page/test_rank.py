@@ -130,22 +130,23 @@ def test_a_server_that_only_ranks(visit: Callable[..., Visit], scoring_home: Pat
     (tmp_path / RERANKER).symlink_to(scoring_home / "artifacts" / RERANKER)
     with Server(["--artifacts", str(tmp_path)], {}, tmp_path) as server:
         server.wait_ready()
-        seen = visit(server.url, "search")
+        seen = visit(server.url, view="")
         seen.rank(QUERY, DOCUMENTS)
 
         assert 5 == len(seen.texts("#reranked-list .text"))
-        expect(seen.page.get_by_label("Beside the order of")).to_be_hidden()
-        assert ["Rerank", "Models"] == seen.texts("#views a:not([hidden])")
+        assert ["None"] == seen.texts("#embedder option")
         assert [] == seen.complaints
 
 
 def test_a_server_that_does_not_rank(visit: Callable[..., Visit], server: Server) -> None:
-    """The address of the absent view shows the first one that there is."""
+    """The view says what it takes, and the other views work."""
     seen = visit(server.url, "rank")
+    expect(seen.page.locator("#lacking")).to_contain_text("This view needs a reranker; this server has none.")
+    expect(seen.page.get_by_label("Reranker")).to_be_hidden()
+    seen.page.get_by_role("link", name="Search").click()
     seen.search("one", ["two"])
 
-    expect(seen.page.get_by_role("link", name="Rerank")).to_be_hidden()
-    expect(seen.page.get_by_label("Reranker")).to_be_hidden()
+    expect(seen.page.locator("#lacking")).to_be_hidden()
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,8 @@ def test_the_shown_programs(seen: Visit, client: httpx.Client) -> None:
 
 
 def test_a_server_of_one_embedder(visit: Callable[..., Visit], scoring_server: Any) -> None:
-    seen = visit(scoring_server.url, "search")
-    expect(seen.page.get_by_label("Model")).to_be_enabled()
+    seen = visit(scoring_server.url, "versus")
 
-    expect(seen.page.get_by_role("link", name="Compare models")).to_be_hidden()
+    sentence = "This view needs two models that embed texts; this server has one."
+    expect(seen.page.locator("#lacking")).to_contain_text(sentence)
+    expect(seen.page.locator("#form")).to_be_hidden()

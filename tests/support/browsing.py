@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,6 +12,15 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SECONDS = 60
 """A hang is a failure, not a timing: far more than the page ever takes."""
+BUTTONS = {
+    "search": "Search",
+    "compare": "Embed",
+    "versus": "Compare",
+    "rank": "Rank",
+    "terms": "Show terms",
+    "models": None,
+}
+"""By the name of a view: the button that sends."""
 COLOURS = """([selector, property]) => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   return [...document.querySelectorAll(selector)].map((element) => {
@@ -53,7 +62,7 @@ def chromium() -> Iterator[Browser]:
 class Visit:
     """A browser's visit of the page, with all that it asked for and complained about."""
 
-    def __init__(self, context: BrowserContext, url: str) -> None:
+    def __init__(self, context: BrowserContext, url: str, until: Literal["commit", "load"] = "load") -> None:
         self.requests: list[Request] = []
         self.complaints: list[str] = []
         self.context = context
@@ -62,7 +71,7 @@ class Visit:
         context.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         self.page: Page = context.new_page()
-        self.page.goto(url)
+        self.page.goto(url, wait_until=until)
 
     def note(self, request: Request) -> None:
         self.requests.append(request)

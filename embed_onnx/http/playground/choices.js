@@ -21,7 +21,6 @@ export function fill(served) {
   offer("other", options([...embedders.slice(1), ...embedders.slice(0, 1)]));
   offer("reranker", options(able("rerank").map(({ id }) => id)));
   offer("embedder", [...options(embedders), make("option", { value: "" }, "None")]);
-  find("embedder-field").classList.toggle("none", !embedders.length);
   offer("weigher", options(able("embed_sparse").map(({ id }) => id)));
   for (const id of DESCRIBED) describe(id);
   if (!card(find("model").value)) return;
@@ -64,7 +63,8 @@ function describe(id) {
   const tokens = limit === null ? `any number of tokens a ${input}` : `${number(limit)} tokens a ${input}`;
   const width = entries === null ? `${dimensions} dimensions` : `${number(entries)} entries`;
   const length = dimensions === entries ? [] : [width]; // both are null of a model that scores
-  find(`${id}-about`).textContent = [...length, tokens, `${precision} on ${engine}`].join(", ");
+  const facts = [...length, tokens, `${precision} on ${engine}`].join(", ");
+  find(`${id}-about`).textContent = find(`${id}-about`).title = facts;
 }
 
 /** The prompts and lengths that the model has. */

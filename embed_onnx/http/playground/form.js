@@ -136,7 +136,7 @@ const explain = (err) => (err instanceof Failure ? err.message : `The page has a
 
 /** Show a failure's sentence under the form and mark its field; null removes both. */
 function showError(err) {
-  const field = { ...FIELDS, model: view.MODEL }[err?.param];
+  const field = { ...FIELDS, model: view?.MODEL }[err?.param];
   for (const marked of find("form").querySelectorAll("[aria-invalid]")) marked.removeAttribute("aria-invalid");
   find("error").hidden = err === null;
   find("error").textContent = err === null ? "" : sentence(explain(err));

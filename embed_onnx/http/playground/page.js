@@ -4,7 +4,7 @@ import { listModels } from "./api.js";
 import * as choices from "./choices.js";
 import * as compare from "./compare.js";
 import * as copy from "./copy.js";
-import { find } from "./dom.js";
+import { find, sentence } from "./dom.js";
 import * as form from "./form.js";
 import * as kept from "./kept.js";
 import * as key from "./key.js";
@@ -16,15 +16,15 @@ import * as terms from "./terms.js";
 import * as texts from "./texts.js";
 import * as versus from "./versus.js";
 
-// What the form does, where so many models can do a task; and what shows the models. The address ends with the name of
-// a view; no element has that as its id, or the browser would scroll to it.
+// What the form does, and how many models of which task that takes; and what shows the models. The address ends with
+// the name of a view; no element has that as its id, or the browser would scroll to it.
 const VIEWS = { search, compare, versus, rank, terms };
 const NEEDS = {
-  search: ["embed", 1],
-  compare: ["embed", 1],
-  versus: ["embed", 2],
-  rank: ["rerank", 1],
-  terms: ["embed_sparse", 1],
+  search: ["embed", 1, "a model that embeds texts"],
+  compare: ["embed", 1, "a model that embeds texts"],
+  versus: ["embed", 2, "two models that embed texts"],
+  rank: ["rerank", 1, "a reranker"],
+  terms: ["embed_sparse", 1, "a sparse model"],
 };
 const MODELS = "models";
 
@@ -54,6 +54,7 @@ async function loadModels() {
     form.fail(null);
   } catch (err) {
     form.fail(err, loadModels);
+    find("models-note").textContent = sentence(err.message);
   }
 }
 
@@ -66,31 +67,39 @@ async function ready() {
   showView();
 }
 
-/** The views that the served models can fill; while these are not known, all that the form serves. */
-function usable() {
-  if (!models.length) return Object.keys(VIEWS);
-  const able = ([task, count]) => choices.able(task).length >= count;
-  return [...Object.keys(VIEWS).filter((name) => able(NEEDS[name])), MODELS];
+/** Whether the served models can fill a view; while these are not known, all views are taken to be of use. */
+function isUsable(name) {
+  if (!models.length || name === MODELS) return true;
+  const [task, count] = NEEDS[name];
+  return choices.able(task).length >= count;
 }
 
-/** The name of the view to show: that of the address, or the first. */
+/** The name of the view to show: that of the address, or the first that the served models can fill. */
 function currentView() {
+  const names = [...Object.keys(VIEWS), MODELS];
   const name = location.hash.slice(1);
-  return usable().includes(name) ? name : usable()[0];
+  return names.includes(name) ? name : names.find(isUsable);
 }
 
 function showView() {
   const current = currentView();
   for (const link of find("views").children) {
-    const name = link.hash.slice(1);
-    link.hidden = !usable().includes(name);
-    if (name === current) link.setAttribute("aria-current", "page");
+    if (link.hash.slice(1) === current) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  find("work").hidden = current === MODELS;
+  const works = current in VIEWS && isUsable(current);
+  find("work").hidden = !works;
   find("models-view").hidden = current !== MODELS;
+  find("lacking").hidden = works || current === MODELS;
   for (const name of Object.keys(VIEWS)) find(`${name}-view`).hidden = name !== current;
-  if (current !== MODELS) form.serve(current, VIEWS[current]);
+  if (works) form.serve(current, VIEWS[current]);
+  else if (current !== MODELS) find("lacking-what").textContent = `This view needs ${lacking(current)}.`;
+}
+
+/** What a view takes that this server does not have. */
+function lacking(name) {
+  const [task, , words] = NEEDS[name];
+  return `${words}; this server has ${choices.able(task).length ? "one" : "none"}`;
 }
 
 start();
