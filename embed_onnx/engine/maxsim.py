@@ -2,21 +2,27 @@
 
     score = sum over the query's tokens i of the maximum over the document's tokens j of q_i . d_j
 
-In numpy, one dimension after the other: every product and sum is of single numbers, in an order that is thus
-defined, whatever documents are beside each other. The last bits of a matrix product depend on its library and
-on the sizes of its matrices.
+A product is the sum of its terms in the order of the dimensions, each multiplied and added as single numbers:
+so a score has the same bits whatever documents are beside each other, on every processor, by the native
+kernel and without it. The last bits of a matrix product depend on its library and on the sizes of its
+matrices. Numbers must be finite.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from embed_onnx.engine import native
 from embed_onnx.engine.vectors import Vector
+from embed_onnx.errors import InvalidRequest
 
 NO_TOKENS = -1e9
 """The score of a document without vectors, below all others, as Sentence-Transformers has it."""
 TOKENS_AT_ONCE = 1024
-"""Of documents: of fewer, the calls of numpy cost more than what they do; more do not stay in its cache."""
+"""Of documents, without the kernel: of fewer, the calls of numpy cost more than what they do; more do not
+stay in its cache."""
+DOCUMENT = np.dtype([("vectors", np.uintp), ("count", np.intc)], align=True)
+"""What the kernel takes of each document: the address of its numbers, and how many vectors they are."""
 
 
 def score(query: Vector, document: Vector) -> float:
@@ -25,16 +31,44 @@ def score(query: Vector, document: Vector) -> float:
 
 
 def scores(query: Vector, documents: Sequence[Vector]) -> Vector:
-    """The score of each document, float32 [documents], of vectors as ``score`` takes them."""
+    """The score of each document, float32 [documents], of vectors as ``score`` takes them.
+
+    Releases the GIL, and helpers of the native kernels share the work where nothing else runs.
+
+    Raises:
+        InvalidRequest: A document's vectors have other dimensions than the query's.
+    """
+    for place, document in enumerate(documents):
+        if document.shape[1:] != query.shape[1:]:
+            raise InvalidRequest(
+                f"vectors of documents[{place}] are {list(document.shape)} and those of the query "
+                f"{list(query.shape)}; give as many dimensions to both"
+            )
     if not len(query):
         return np.zeros(len(documents), np.float32)
     results = np.full(len(documents), NO_TOKENS, np.float32)
+    kernel = native.maxsim()
+    if kernel is None:
+        _score(query, documents, results)
+        return results
+    query, documents = _floats(query), [_floats(document) for document in documents]
+    table = np.array([(document.ctypes.data, len(document)) for document in documents], DOCUMENT)
+    if not kernel(query.ctypes.data, *query.shape, table.ctypes.data, len(table), results.ctypes.data):
+        raise MemoryError(f"there is no memory to score {len(documents)} documents")
+    return results
+
+
+def _floats(vectors: Vector) -> Vector:
+    return np.ascontiguousarray(vectors, np.float32)
+
+
+def _score(query: Vector, documents: Sequence[Vector], results: Vector) -> None:
+    """The same in numpy, for documents that have vectors."""
     for places in _together(documents):
         products = _products(query, np.concatenate([documents[place] for place in places]))
         lengths = [len(documents[place]) for place in places]
         maxima = np.maximum.reduceat(products, np.cumsum([0, *lengths[:-1]]), axis=1)
         results[places] = np.add.accumulate(maxima, axis=0, dtype=np.float64)[-1]
-    return results
 
 
 def _products(query: Vector, document: Vector) -> Vector:

@@ -8,6 +8,7 @@ import ctypes
 import functools
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -150,6 +151,16 @@ def int8_peak(seconds: float) -> float | None:
     measure = _load().embed_onnx_int8_peak
     measure.argtypes, measure.restype = [ctypes.c_double], ctypes.c_double
     return float(measure(seconds))
+
+
+def maxsim() -> Callable[..., int] | None:
+    """The kernel of ``engine.maxsim``, as run.h has it; None without kernels."""
+    if find().library is None:
+        return None
+    kernel = _load().embed_onnx_maxsim
+    pointer, number = ctypes.c_void_p, ctypes.c_int
+    kernel.argtypes = [pointer, number, number, pointer, number, pointer]
+    return kernel
 
 
 def _figures(fidelity: Fidelity) -> str:

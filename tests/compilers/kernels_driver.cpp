@@ -252,7 +252,27 @@ std::string run_vocabulary_case(const Engine& engine, const Case& given, const S
   return floats(output.get(), count);
 }
 
+std::string run_maxsim_case(const Engine& engine, const Case& given) {
+  const Held& query = held(given, "query");
+  const int width = query.shape.at(1);
+  const int64_t* lengths = held(given, "lengths").as<int64_t>();
+  const size_t count = held(given, "lengths").shape.at(0);
+  const float* vectors = held(given, "documents").as<float>();
+  std::vector<Block<float>> blocks;
+  std::vector<Document> documents;
+  for (size_t i = 0; i < count; vectors += lengths[i++] * width) {
+    const size_t numbers = lengths[i] * width;
+    blocks.push_back(block<float>(numbers));
+    std::memcpy(blocks[i].get(), vectors, numbers * sizeof(float));
+    documents.push_back({blocks[i].get(), static_cast<int>(lengths[i])});
+  }
+  const auto scores = block<float>(count);
+  run_maxsim(engine, query.as<float>(), query.shape.at(0), width, documents.data(), count, scores.get());
+  return floats(scores.get(), count);
+}
+
 std::string run_case(const Engine& engine, const Case& given) try {
+  if (text(held(given, "operator")) == "MaxSim") return run_maxsim_case(engine, given);
   const Held& mask = held(given, "attention_mask");
   const Sequences sequences(mask.as<int64_t>(), mask.shape.at(0), mask.shape.at(1));
   const std::string name = text(held(given, "operator"));

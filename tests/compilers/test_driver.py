@@ -28,6 +28,7 @@ from kernel_cases import (
 from kernel_reference import Array
 from kernel_sessions import ENGINES, run_case
 
+from embed_onnx.engine import maxsim
 from embed_onnx.engine.kernels import build
 
 SOURCE = Path(__file__).with_name("kernels_driver.cpp")
@@ -162,6 +163,33 @@ def wrong_cases() -> list[tuple[str, Case]]:
     return result
 
 
+def maxsim_cases() -> list[Case]:
+    """Queries and documents of sizes around what fills registers; no document is empty."""
+    rng = np.random.default_rng(5)
+    lengths = np.array([1, 4, 5, 6, 8, 9, 33])
+    return [
+        Case(
+            operator="MaxSim",
+            weights={},
+            attributes={"epsilon": 0.0},
+            inputs={
+                "query": rng.normal(size=(vectors, width)).astype(np.float32),
+                "documents": rng.normal(size=(lengths.sum(), width)).astype(np.float32),
+                "lengths": lengths,
+            },
+        )
+        for vectors, width in ((1, 1), (16, 7), (33, 24), (47, 128))
+    ]
+
+
+def assert_maxsim(command: list[str], engine: str, folder: Path, *, threads: int = 1) -> None:
+    """The bits are those of this machine."""
+    cases = maxsim_cases()
+    for case, actual in zip(cases, run(command, engine, cases, folder, threads=threads), strict=True):
+        documents = np.split(case.inputs["documents"], np.cumsum(case.inputs["lengths"])[:-1])
+        np.testing.assert_array_equal(maxsim.scores(case.inputs["query"], documents), actual)
+
+
 engines = pytest.mark.parametrize("engine", build.INSTRUCTION_SETS.get(platform.machine(), ()))
 ARM_LIBRARIES = "/usr/aarch64-linux-gnu"
 """Debian's, of libc6-arm64-cross."""
@@ -175,6 +203,12 @@ def test_no_step_beyond_memory(programs: Callable[..., Path], tmp_path: Path, en
 
     assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
     assert_golden(command, engine, tmp_path)
+
+
+@engines
+@pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["address", "thread"])
+def test_maxsim(programs: Callable[..., Path], tmp_path: Path, engine: str, flags: str) -> None:
+    assert_maxsim([str(programs("", flags))], engine, tmp_path, threads=3)
 
 
 @engines
@@ -240,6 +274,7 @@ def test_clang(programs: Callable[..., Path], tmp_path: Path, engine: str) -> No
 
     assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
     assert_golden(command, engine, tmp_path)
+    assert_maxsim(command, engine, tmp_path)
 
 
 @engines
@@ -249,6 +284,7 @@ def test_zig(programs: Callable[..., Path], tmp_path: Path, engine: str) -> None
 
     assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
     assert_golden(command, engine, tmp_path)
+    assert_maxsim(command, engine, tmp_path)
 
 
 def test_zig_for_macos(tmp_path: Path) -> None:
@@ -277,6 +313,7 @@ def test_arm(programs: Callable[..., Path], tmp_path: Path, compiler: str, flags
 
     assert_all_near(CASES, results)
     assert_golden(command, "neon", tmp_path)
+    assert_maxsim(command, "neon", tmp_path)
     if "avx2" in ENGINES:
         for case, result in zip(CASES.values(), results, strict=True):
             np.testing.assert_array_equal(run_case(case, "avx2").reshape(-1), result)

@@ -19,6 +19,7 @@ int up_to(int value, int multiple) { return (value + multiple - 1) / multiple * 
 #include "functions.h"
 #include "product.h"
 #include "attention.h"
+#include "maxsim.h"
 #include "peak.h"
 
 // ---- the stages of a layer: quantize; attend, which is in attention.h; transform
@@ -205,6 +206,7 @@ constexpr Engine engine(const char* name) {
           prepare_scratch,
           prepare,
           maximize,
+          find_maxima,
           embed,
           normalize,
           peak};

@@ -162,6 +162,13 @@ struct Scoring {
   Rows quantized;       // [tokens, head.scores.inputs]
 };
 
+// The vectors of a query for MaxSim, one number of all of them after the other.
+struct Query {
+  const float* columns;  // [width, stride]
+  int width;
+  int stride;  // vectors, padded with zeros to a multiple of kParts
+};
+
 // Rows that `transform` takes through the rest of a layer at a time, so that what lies between stays in the cache.
 constexpr int kChunk = 48;
 // The most rows of the micro-kernel's tile.
@@ -181,6 +188,8 @@ struct Engine {
   size_t (*prepare_scratch)(const VocabularyHead&);
   void (*prepare)(const Scoring&, int first, int last, char* scratch);
   void (*maximize)(const Scoring&, int first, int last);
+  // The greatest product of each of a query's vectors, [query.stride], with the `count` of a document, [count, query.width].
+  void (*find_maxima)(const Query&, const float* document, int count, float* maxima);
   // One token: its id and the row of its position, to its state, [width].
   void (*embed)(const Embeddings&, int64_t id, int position, float* state);
   // One row of states, normalized: [width] to [width].

@@ -461,3 +461,14 @@ EXPORTED int embed_onnx_set_threads(int threads) noexcept {
 
 // Multiply-adds a second of one core with nothing but the dot product instruction.
 EXPORTED double embed_onnx_int8_peak(double seconds) noexcept { return embed_onnx::engine_in_use().peak(seconds); }
+
+// See run_maxsim; 0 if there is no memory for it.
+EXPORTED int embed_onnx_maxsim(const float* query, int vectors, int width, const embed_onnx::Document* documents, int count,
+                               float* scores) noexcept {
+  try {
+    embed_onnx::run_maxsim(embed_onnx::engine_in_use(), query, vectors, width, documents, count, scores);
+    return 1;
+  } catch (const std::exception&) {
+    return 0;
+  }
+}

@@ -159,6 +159,31 @@ void run_vocabulary(const Engine& engine, const VocabularyHead& head, const Sequ
   });
 }
 
+void run_maxsim(const Engine& engine, const float* query, int vectors, int width, const Document* documents, int count,
+                float* scores) {
+  const int stride = (vectors + kParts - 1) / kParts * kParts;
+  Team::Call call(Team::instance());
+  const size_t columns = static_cast<size_t>(width) * stride;
+  Scratch scratch(Scratch::size_of<float>(columns) + call.workers() * Scratch::size_of<float>(stride));
+  float* transposed = scratch.take<float>(columns);
+  std::memset(transposed, 0, columns * sizeof(float));
+  for (int v = 0; v < vectors; v++)
+    for (int i = 0; i < width; i++) transposed[static_cast<size_t>(i) * stride + v] = query[static_cast<size_t>(v) * width + i];
+  const Query packed{transposed, width, stride};
+  const size_t a_worker = Scratch::size_of<float>(stride) / sizeof(float);
+  float* workers = scratch.take<float>(call.workers() * a_worker);
+
+  call.run(count, [&](int task, int worker) {
+    const Document& document = documents[task];
+    if (!document.count) return;
+    float* maxima = workers + worker * a_worker;
+    engine.find_maxima(packed, document.vectors, document.count, maxima);
+    double total = 0;
+    for (int v = 0; v < vectors; v++) total += maxima[v];
+    scores[task] = static_cast<float>(total);
+  });
+}
+
 void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,
                     float* states, const int64_t* types) {
   check_length(sequences, vocabulary.positions - vocabulary.first());

@@ -52,4 +52,15 @@ void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Se
 void run_vocabulary(const Engine& engine, const VocabularyHead& head, const Sequences& sequences, const float* states,
                     float* maxima);
 
+// Vectors of a document, [count, width].
+struct Document {
+  const float* vectors;
+  int count;
+};
+
+// query [vectors, width] -> scores [documents]: the sum over the query's vectors of the greatest product with one of a
+// document's. The score of a document without vectors stays as it is.
+void run_maxsim(const Engine& engine, const float* query, int vectors, int width, const Document* documents, int count,
+                float* scores);
+
 }  // namespace embed_onnx
