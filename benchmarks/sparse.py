@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import engines, gate, peers, record, stats, texts, turns
+from benchmarks import engines, gate, peers, record, texts, turns
 from benchmarks.engines import Engine, Worker
 from embed_onnx_export import similarity
 from embed_onnx_export.report import environment
@@ -55,7 +55,7 @@ def main() -> None:
             for name, engine in _engines(here.cores, here.instructions).items()
         }
         cosines = _agreement(workers, documents[:COMPARED])
-        rows = {cell: _measure(cell, inputs, workers, arguments) for cell, inputs in cells.items()}
+        rows = {cell: turns.compare(cell, inputs, workers, arguments) for cell, inputs in cells.items()}
         versions = {name: worker.versions for name, worker in workers.items()}
     record.write("sparse", {"cells": rows, "cosine": cosines, "engines": versions})
 
@@ -86,25 +86,6 @@ def _agreement(workers: dict[str, Worker], documents: list[str]) -> dict[str, fl
         vectors = {name: worker.results(documents, path) for name, worker in workers.items()}
     original = vectors[engines.PYTORCH]
     return {name: round(float(similarity.cosines(one, original).mean()), 5) for name, one in vectors.items()}
-
-
-def _measure(
-    cell: str, inputs: list[str], workers: dict[str, Worker], arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """Quartiles of milliseconds; ``ratio``: how many times as long as ours an engine takes."""
-    taken: dict[str, list[float]] = {name: [] for name in workers}
-    for medians in turns.rounds(workers, inputs, arguments):
-        for name, median in medians.items():
-            taken[name].append(median)
-    rows = {
-        name: {
-            "ms": stats.quartiles(np.array(times) * 1e3),
-            "ratio": stats.quartiles(np.array(times) / np.array(taken[engines.OURS])),
-        }
-        for name, times in taken.items()
-    }
-    print(cell, rows, flush=True)
-    return rows
 
 
 def _make(documents: list[str]) -> None:

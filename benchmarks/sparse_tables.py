@@ -14,7 +14,7 @@ def speed() -> str:
     cells, cosines = file["results"]["cells"], file["results"]["cosine"]
     head = ["", *(f"{cell}: ms, times ours" for cell in cells), "cosine to PyTorch's"]
     rows = (
-        [name, *(_figures(cell[name]) for cell in cells.values()), f"{cosine:.4f}"]
+        [name, *(figures(cell[name]) for cell in cells.values()), f"{cosine:.4f}"]
         for name, cosine in cosines.items()
     )
     where = f"`{file['command']}`, in turns, on {record.machine_and_instructions(file)}"
@@ -22,5 +22,6 @@ def speed() -> str:
     return f"{markdown.table(head, rows)}\n\nMedians; {where}. {batch}"
 
 
-def _figures(row: Results) -> str:
+def figures(row: Results) -> str:
+    """The median of an engine in a cell, and how many times as long as ours that is."""
     return f"{row['ms'][1]:,.1f}, {row['ratio'][1]:.1f}"

@@ -20,6 +20,7 @@ from benchmarks import (
     speed_tables,
     summary,
     text_tables,
+    token_tables,
 )
 from benchmarks.engines import OURS
 from benchmarks.load import DURING
@@ -61,6 +62,7 @@ def main() -> None:
         DOCS / "scaling.md": {"figures": scaling_tables.cost(), "cores": scaling_tables.cores()},
         DOCS / "ray.md": {"figures": on_ray()},
         DOCS / "sparse.md": {"speed": sparse_tables.speed()},
+        DOCS / "token-vectors.md": {"speed": token_tables.speed()},
         DOCS / "rerank.md": {"speed": rerank_tables.speed(), "beside": rerank_tables.beside()},
     }
     pages = {path: _filled(path.read_text(encoding="utf-8"), parts) for path, parts in places.items()}

@@ -3,11 +3,12 @@
 import argparse
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from benchmarks import gate
-from benchmarks.engines import Worker
+from benchmarks import gate, stats
+from benchmarks.engines import OURS, Worker
 
 PAUSE = 0.05
 """Threads of the engine before may spin for a moment."""
@@ -30,6 +31,25 @@ def rounds(
     for turn in range(arguments.rounds):
         first = turn % len(names)
         yield {name: _undisturbed(workers[name], inputs, arguments) for name in names[first:] + names[:first]}
+
+
+def compare(
+    cell: str, inputs: list[str], workers: Mapping[str, Worker], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Quartiles of milliseconds; ``ratio``: how many times as long as ours an engine takes."""
+    taken: dict[str, list[float]] = {name: [] for name in workers}
+    for medians in rounds(workers, inputs, arguments):
+        for name, median in medians.items():
+            taken[name].append(median)
+    rows = {
+        name: {
+            "ms": stats.quartiles(np.array(times) * 1e3),
+            "ratio": stats.quartiles(np.array(times) / np.array(taken[OURS])),
+        }
+        for name, times in taken.items()
+    }
+    print(cell, rows, flush=True)
+    return rows
 
 
 def _undisturbed(worker: Worker, inputs: list[str], arguments: argparse.Namespace) -> float:
