@@ -22,8 +22,8 @@ def speed() -> str:
     where = f"`{file['command']}`, in turns, on {record.machine_and_instructions(file)}"
     notes = (
         f"{engines.OURS} takes lists as they come; the others have the batch that is fastest for them. "
-        "MaxSim is of 32 vectors with those of stored documents, of mixed lengths, which PyTorch pads, and of one "
-        "length."
+        "MaxSim is of 32 vectors with those of stored documents: of mixed lengths, which PyTorch pads, or of "
+        "one."
     )
     tables = (
         markdown.table(head, vectors),

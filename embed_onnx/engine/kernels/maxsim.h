@@ -1,9 +1,9 @@
 // The greatest products of vectors with those of a document, in terms of `Isa`. Included by encoder.h.
 
 // Document vectors that are multiplied together: as many sums as fit the registers, beside the query's numbers.
-constexpr int kTokens = kLanes == 8 ? 5 : 8;
+constexpr int kTokens = kLanes == 8 ? 5 : 6;
 
-// T vectors of a document, by C registers of the query's: [width, stride] from the first of these on. Every product is a
+// Some vectors of a document, by C registers of the query's: [width, stride] from the first of these on. Every product is a
 // sum over the numbers of the two vectors in their order, a multiplication and an addition at a time.
 template <int C>
 inline __attribute__((always_inline)) void greatest_products(const float* query, size_t stride, int width,
@@ -13,15 +13,20 @@ inline __attribute__((always_inline)) void greatest_products(const float* query,
   for (int t = 0; t < kTokens; t++)
 #pragma GCC unroll 2
     for (int c = 0; c < C; c++) sums[t][c] = Isa::zero();
-  for (int i = 0; i < width; i++) {
-    Float numbers[C];
+  constexpr int kLine = kCacheLine / sizeof(float);
+  for (int start = 0; start < width; start += kLine) {
+    // The next vectors: what the processor fetches by itself ends with a page, and these are most of one.
+    for (int t = 0; t < kTokens; t++) __builtin_prefetch(tokens[t] + kTokens * width + start);
+    for (int i = start; i < least(start + kLine, width); i++) {
+      Float numbers[C];
 #pragma GCC unroll 2
-    for (int c = 0; c < C; c++) numbers[c] = Isa::load(query + i * stride + c * kLanes);
+      for (int c = 0; c < C; c++) numbers[c] = Isa::load(query + i * stride + c * kLanes);
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; t++) {
-      const Float number = Isa::all(tokens[t][i]);
+      for (int t = 0; t < kTokens; t++) {
+        const Float number = Isa::all(tokens[t][i]);
 #pragma GCC unroll 2
-      for (int c = 0; c < C; c++) sums[t][c] = sums[t][c] + number * numbers[c];
+        for (int c = 0; c < C; c++) sums[t][c] = sums[t][c] + number * numbers[c];
+      }
     }
   }
 #pragma GCC unroll 8
