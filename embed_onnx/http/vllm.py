@@ -255,12 +255,12 @@ async def pooling(data: Annotated[PoolingRequest, POOLING_BODY], request: ApiReq
         options=data,
         empty_inputs=settings.empty_texts,
     )
-    manifest, embedded = await work.run_by_token(request, ask)
+    model, embedded = await work.run_by_token(request, ask)
     wire_type = WireType(base64=data.encoding_format == "base64")
     return PoolingResponse(
         id=str(uuid.uuid4()),
         created=int(time.time()),
-        model=manifest.name,
+        model=model.manifest.name,
         data=[
             Pooled(index=index, data=encoded)
             for index, encoded in enumerate(await vectors.encode_by_token(embedded.vectors, wire_type))

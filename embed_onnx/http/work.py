@@ -117,8 +117,8 @@ async def run_sparse(
     return model, msgspec.structs.replace(embedded, vectors=vectors)
 
 
-async def run_by_token(request: ApiRequest, ask: Ask) -> tuple[Manifest, TokensEmbedded]:
-    """The token vectors of a request, and the manifest of the model that made them.
+async def run_by_token(request: ApiRequest, ask: Ask) -> tuple[Model, TokensEmbedded]:
+    """The token vectors of a request, and the model that made them.
 
     Raises:
         EmbedError: The request is wrong, cannot be served now, or its client went away.
@@ -126,13 +126,13 @@ async def run_by_token(request: ApiRequest, ask: Ask) -> tuple[Manifest, TokensE
     settings: Settings = request.app.state.settings
     record = current_record(request.scope)
 
-    async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Manifest, TokensEmbedded]:
+    async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Model, TokensEmbedded]:
         seconds = settings.request_timeout
-        return model.manifest, await model.embed_tokens(items, resolved, tenant=record.key, seconds=seconds)
+        return model, await model.embed_tokens(items, resolved, tenant=record.key, seconds=seconds)
 
-    manifest, embedded = await perform(request, ask, embed)
+    model, embedded = await perform(request, ask, embed)
     _record(record, embedded)
-    return manifest, embedded
+    return model, embedded
 
 
 async def score(request: ApiRequest, ask: ScoreAsk) -> tuple[Manifest, Scored]:

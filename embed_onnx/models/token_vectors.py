@@ -9,11 +9,14 @@
 How well a document answers the query is ``maxsim.score(query, document)``; ``Model.rank`` does all of it.
 """
 
+import itertools
 import math
 import time
-from typing import Any, TypedDict, Unpack
+from functools import partial
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embed_onnx.artifact.manifest import Manifest, TokenRole
 from embed_onnx.engine.vectors import Vector
@@ -23,9 +26,9 @@ from embed_onnx.models.inputs import Inputs, OneOrMore, listed
 from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.options import InputType, Options
 from embed_onnx.models.outcome import Outcome
-from embed_onnx.models.request_tokenizer import RequestTokenizer
+from embed_onnx.models.request_tokenizer import RequestTokenizer, in_tokenizer_thread
 from embed_onnx.models.result_cache import ModelCache
-from embed_onnx.models.tokenizer import Tokens
+from embed_onnx.models.tokenizer import Tokenizer, Tokens
 from embed_onnx.models.work import Work
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import Scheduler
@@ -47,6 +50,14 @@ class TokensEmbedded(Outcome, frozen=True, kw_only=True):
     """The vectors of each input's tokens, float32 [vectors, dimensions]; skipped tokens have none."""
 
     vectors: list[Vector]
+    role: TokenRole
+
+
+class TokenTexts(NamedTuple):
+    """The vocabulary's entry of each vector of an input; so many of the last ones are a query's expansion."""
+
+    entries: list[str]
+    expansion: int
 
 
 class TokenEncoding:
@@ -113,6 +124,11 @@ class TokenEncoding:
         job = await work.run_async(parts.vectors, inputs, tenant=tenant, end=started + seconds)
         return self._tokens_embedded(job, distinct, options, started)
 
+    async def token_texts(self, embedded: TokensEmbedded) -> list[TokenTexts]:
+        """What the vectors of each input stand for, in their order; for an event loop."""
+        tokenizer = (await self.files.load_async()).tokenizer
+        return await in_tokenizer_thread(partial(_texts, tokenizer, embedded))
+
     def _tokens_embedded(
         self, job: Job[Any], distinct: Distinct, options: Options, started: float
     ) -> TokensEmbedded:
@@ -128,6 +144,7 @@ class TokenEncoding:
         return TokensEmbedded(
             vectors=[scored(*pair, role) for pair in zip(vectors, distinct.inputs, strict=True)],
             tokens=distinct.inputs,
+            role=role,
             hits=distinct.hits,
             **outcome.stages(job, started),
         )
@@ -137,7 +154,26 @@ def scored(vectors: Vector, tokens: Tokens, role: TokenRole) -> Vector:
     """Of a text's vectors, those of tokens that the role does not skip."""
     if not role.skipped_ids and role.kept_ids is None:
         return vectors
+    return vectors[_are_scored(tokens, role)]
+
+
+def _are_scored(tokens: Tokens, role: TokenRole) -> NDArray[np.bool_]:
+    """Of each token of a text, whether the role does not skip it."""
     kept = ~np.isin(tokens.ids, role.skipped_ids)
     if role.kept_ids is not None:
         kept &= np.isin(tokens.ids, role.kept_ids)
-    return vectors[kept]
+    return kept
+
+
+def _texts(tokenizer: Tokenizer, embedded: TokensEmbedded) -> list[TokenTexts]:
+    role = embedded.role
+    lists = [list(itertools.compress(item.ids, _are_scored(item, role))) for item in embedded.tokens]
+    return [TokenTexts(tokenizer.words(ids), _expansion(ids, role)) for ids in lists]
+
+
+def _expansion(ids: list[int], role: TokenRole) -> int:
+    """How many of the last ids are those that a query is filled up with."""
+    expansion = role.expansion
+    if expansion is None:
+        return 0
+    return sum(1 for _ in itertools.takewhile(lambda each: each == expansion.token_id, reversed(ids)))

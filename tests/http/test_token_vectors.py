@@ -68,6 +68,21 @@ def test_queries(client: httpx.Client, model: Model, role: dict[str, str]) -> No
     assert_same(arrays(body["data"]), model.encode_tokens(TEXTS, prompt_name="query"))
 
 
+def test_tokens_of_the_vectors(client: httpx.Client) -> None:
+    """An entry each, without those that have no vector; of a query, the last ones are its expansion."""
+    for role, skipped in (("query", set()), ("document", {",", "."})):
+        fields = {"input": TEXTS[3:], "model": COLBERT, "prompt_name": role}
+        items = client.post(PATH, json={**fields, "return_tokens": True}).json()["data"]
+        read = client.post("/tokenize", json=fields).json()["data"]
+
+        for item, all_of_it in zip(items, read, strict=True):
+            assert [word for word in all_of_it["tokens"] if word not in skipped] == item["tokens"]
+            assert item["shape"][0] == len(item["tokens"])
+            assert item["tokens"].count("[MASK]") == item["expansion"]
+        assert (role == "query") == (items[-1]["expansion"] > 0)
+    assert "tokens" not in client.post(PATH, json={"input": "12"}).json()["data"][0]
+
+
 def test_a_text_that_is_cut_says_so(client: httpx.Client) -> None:
     long = client.post(PATH, json={"input": ["word " * 100, "word"]}).json()["data"]
 
@@ -154,6 +169,7 @@ def test_what_is_served(client: httpx.Client) -> None:
     card = client.get(f"/v1/models/{COLBERT}").json()
 
     assert (["embed_tokens", "rerank"], 16, []) == (card["tasks"], card["dimensions"], card["pooling"])
+    assert "maxsim" == card["similarity"]
     assert card["token_parity"]["cosine_mean"] > 0.99
     assert 200 == client.get("/info", params={"model": COLBERT}).status_code
     tokens = client.post("/tokenize", json={"input": "12", "model": COLBERT, "prompt_name": "query"}).json()

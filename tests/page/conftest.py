@@ -31,7 +31,9 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visit]]:
 
 
 @pytest.fixture
-def urls(server: Server, scoring_server: Server, sparse_server: Server) -> dict[str, str]:
+def urls(
+    server: Server, scoring_server: Server, sparse_server: Server, tokens_server: Server
+) -> dict[str, str]:
     """A server for each view."""
-    servers = dict.fromkeys(BUTTONS, server) | {"rank": scoring_server, "terms": sparse_server}
-    return {view: each.url for view, each in servers.items()}
+    others = {"rank": scoring_server, "terms": sparse_server, "matches": tokens_server}
+    return {view: each.url for view, each in (dict.fromkeys(BUTTONS, server) | others).items()}

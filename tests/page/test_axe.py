@@ -41,7 +41,7 @@ def test_no_violation(
     if (button := BUTTONS[view]) is None:
         expect(seen.page.locator(".card")).to_have_count(2)
     else:
-        label = {"rank": "Reranker", "terms": "Weighed by"}.get(view, "Model")
+        label = {"rank": "Reranker", "terms": "Weighed by", "matches": "Matched by"}.get(view, "Model")
         expect(seen.page.get_by_label(label, exact=True)).to_be_enabled()
         seen.send(button, None, None)
         seen.type(["changed", "since"])

@@ -47,13 +47,13 @@ def test_another_model_has_its_own_options(visit: Callable[..., Visit]) -> None:
 def test_examples_come_back_and_nothing_is_kept(visit: Callable[..., Visit]) -> None:
     seen = visit(view="search")
     expect(seen.page.get_by_label("Model")).to_be_enabled()
-    seen.page.get_by_label("Query").fill("mine")
+    seen.page.get_by_label("Query", exact=True).fill("mine")
     seen.type(TEXTS)
     seen.page.reload()
-    expect(seen.page.get_by_label("Query")).to_have_value("mine")
+    expect(seen.page.get_by_label("Query", exact=True)).to_have_value("mine")
     seen.page.get_by_role("button", name="Examples").click()
 
-    expect(seen.page.get_by_label("Query")).to_have_value("How do I reset my password?")
+    expect(seen.page.get_by_label("Query", exact=True)).to_have_value("How do I reset my password?")
     assert {} == stored(seen)
     seen.page.reload()
     assert ["8 texts"] == seen.texts("#count")

@@ -101,13 +101,13 @@ def test_by_keyboard(visit: Callable[..., Visit]) -> None:
     seen.embed(TEXTS)
     seen.page.get_by_role("link", name="API docs").focus()
     reached = []
-    for _ in range(19):
+    for _ in range(20):
         seen.page.keyboard.press("Tab")
         reached.append(
             seen.page.evaluate("() => document.activeElement.id || document.activeElement.textContent")
         )
 
-    views = ["Search", "Compare texts", "Compare models", "Rerank", "Sparse terms", "Models"]
+    views = ["Search", "Compare texts", "Compare models", "Rerank", "Sparse terms", "Token matches", "Models"]
     form = ["open", "examples", "texts", "model", "prompt", "dimensions", "send"]
     results = ["heat", "copy-vectors", "Save JSON", "Save CSV", "Save npy", "vectors"]
     assert [*views, *form, *results] == reached

@@ -65,7 +65,7 @@ def test_a_model_leads_back(visit: Callable[..., Visit]) -> None:
     seen = visit(view="search")
     expect(seen.page.get_by_label("Model")).to_be_enabled()
     seen.page.get_by_role("link", name="Models", exact=True).click()
-    expect(seen.page.get_by_label("Query")).to_be_hidden()
+    expect(seen.page.get_by_label("Query", exact=True)).to_be_hidden()
     seen.page.go_back()
 
-    expect(seen.page.get_by_label("Query")).to_be_visible()
+    expect(seen.page.get_by_label("Query", exact=True)).to_be_visible()

@@ -169,7 +169,7 @@ def test_bad_input(seen: Visit, query: str, documents: list[str], field: str, se
     seen.rank(query, documents)
 
     assert seen.texts("#error")[0].startswith(sentence)
-    assert "true" == seen.page.get_by_label(field).get_attribute("aria-invalid")
+    assert "true" == seen.page.get_by_label(field, exact=True).get_attribute("aria-invalid")
     expect(seen.page.locator("#rank-view .answer")).to_be_hidden()
     seen.rank(QUERY, DOCUMENTS)
     assert [""] == seen.texts("#error")

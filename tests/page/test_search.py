@@ -55,8 +55,8 @@ def test_hits_are_the_nearest_texts(seen: Visit, client: httpx.Client) -> None:
 
 
 def test_enter_in_the_query_searches(seen: Visit) -> None:
-    seen.page.get_by_label("Query").fill("a train at night")
-    seen.page.get_by_label("Query").press("Enter")
+    seen.page.get_by_label("Query", exact=True).fill("a train at night")
+    seen.page.get_by_label("Query", exact=True).press("Enter")
     seen.settle()
 
     assert 8 == len(seen.texts("#hits .text"))
@@ -162,7 +162,7 @@ def test_bad_input(seen: Visit, query: str, texts: list[str], field: str, senten
     seen.search(query, texts)
 
     assert seen.texts("#error")[0].startswith(sentence)
-    assert "true" == seen.page.get_by_label(field).get_attribute("aria-invalid")
+    assert "true" == seen.page.get_by_label(field, exact=True).get_attribute("aria-invalid")
     assert [] == seen.sent()
     seen.search(QUERY, TEXTS)
     assert [""] == seen.texts("#error")

@@ -18,6 +18,7 @@ BUTTONS = {
     "versus": "Compare",
     "rank": "Rank",
     "terms": "Show terms",
+    "matches": "Match",
     "models": None,
 }
 """By the name of a view: the button that sends."""
@@ -99,7 +100,7 @@ class Visit:
 
     def send(self, button: str, query: str | None, texts: list[str] | None) -> None:
         if query is not None:
-            self.page.get_by_label("Query").fill(query)
+            self.page.get_by_label("Query", exact=True).fill(query)
         if texts is not None:
             self.type(texts)
         self.page.get_by_role("button", name=button, exact=True).click()

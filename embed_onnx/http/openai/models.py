@@ -21,6 +21,7 @@ from embed_onnx.artifact.manifest import (
     Parity,
     ScoreParity,
     Scores,
+    Similarity,
     Sparse,
     SparseParity,
     TokenParity,
@@ -83,6 +84,13 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     sparse_parity: Annotated[SparseParity | None, Meta(description="In its place, of a sparse model.")]
     token_parity: Annotated[
         TokenParity | None, Meta(description="In its place, of a model of token vectors.")
+    ]
+    similarity: Annotated[
+        Similarity | None,
+        Meta(
+            description="How a model of token vectors ranks: by `maxsim`, or `meanmaxsim`, which is divided "
+            "by the number of the query's vectors; null of other models."
+        ),
     ]
     prompts: Annotated[dict[str, str], Meta(description="Its stored prompts by name.")]
     default_prompt: Annotated[
@@ -196,6 +204,7 @@ def _card(match: Match, catalog: Catalog, kernels: Kernels) -> ModelCard:
         score_parity=engine.parity if isinstance(engine.parity, ScoreParity) else None,
         sparse_parity=engine.parity if isinstance(engine.parity, SparseParity) else None,
         token_parity=engine.parity if isinstance(engine.parity, TokenParity) else None,
+        similarity=output.similarity if isinstance(output, TokenVectors) else None,
         prompts=manifest.prompts,
         default_prompt=manifest.default_prompt,
         matryoshka=dense.matryoshka if dense else (),

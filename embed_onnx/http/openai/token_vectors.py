@@ -50,6 +50,9 @@ class TokenRequest(UncutOptions, frozen=True, kw_only=True):
         Literal["float"] | Floats | None,
         Meta(description="The type of the numbers; default: `float`, which is float32."),
     ] = None
+    return_tokens: Annotated[
+        bool | None, Meta(description="`true`: each item has the texts of the tokens of its vectors.")
+    ] = None
     user: Annotated[str | None, Meta(description="Accepted and ignored.")] = None
 
 
@@ -69,6 +72,14 @@ class TokenEmbeddings(msgspec.Struct, frozen=True, kw_only=True):
     ]
     shape: Annotated[tuple[int, int], Meta(description="How many vectors, and how many numbers in each.")]
     dtype: Annotated[Floats, Meta(description="The type of the numbers.")]
+    tokens: Annotated[
+        list[str] | UnsetType,
+        Meta(description="The vocabulary's entry of each vector, with `return_tokens`; else left out."),
+    ] = UNSET
+    expansion: Annotated[
+        int | UnsetType,
+        Meta(description="How many of the last `tokens` are a query's expansion, which is not in its text."),
+    ] = UNSET
     num_tokens: Annotated[int, Meta(description="Tokens that the model has read, special tokens included.")]
     truncated: Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")] = (
         UNSET
@@ -106,10 +117,17 @@ async def create_token_embeddings(
         options=data,
         empty_inputs=settings.empty_texts,
     )
-    manifest, embedded = await work.run_by_token(request, ask)
+    model, embedded = await work.run_by_token(request, ask)
+    items = await _items(embedded, WireType(numbers, base64=data.encoding_format == "base64"), numbers)
+    if data.return_tokens:
+        texts = await model.token_texts(embedded)
+        items = [
+            msgspec.structs.replace(item, tokens=entries, expansion=expansion)
+            for item, (entries, expansion) in zip(items, texts, strict=True)
+        ]
     return TokenResponse(
-        data=await _items(embedded, WireType(numbers, base64=data.encoding_format == "base64"), numbers),
-        model=manifest.name,
+        data=items,
+        model=model.manifest.name,
         usage=Usage.of(embedded.num_tokens),
         id=str(uuid.uuid4()),
         created=int(time.time()),

@@ -1,5 +1,7 @@
 /* The server's API. The key lives in this module's memory and nowhere else. */
 
+import { decode } from "./base64.js";
+
 let key = null;
 
 /** A request that failed, with a sentence for the user. */
@@ -43,15 +45,22 @@ export async function listModels() {
   return (await (await call("v1/models")).json()).data.filter(({ id, root }) => id === root);
 }
 
-/** Embed texts: what `post` gives, and vectors as Float32Array, the answer's items, and its tokens. */
+/** Embed texts: what `post` gives, the answer's items, each with its vector as Float32Array, and its tokens. */
 export async function embed(body, signal) {
-  const { answer, ...timings } = await post("v1/embeddings", body, signal);
-  return {
-    vectors: answer.data.map((item) => decode(item.embedding)),
-    items: answer.data,
-    tokens: answer.usage.total_tokens,
-    ...timings,
-  };
+  const { answer, ...timings } = await post("v1/embeddings", { ...body, encoding_format: "base64" }, signal);
+  const items = answer.data.map(({ embedding, num_tokens, truncated = false }) => {
+    return { vector: decode(embedding), num_tokens, truncated };
+  });
+  return { items, tokens: answer.usage.total_tokens, ...timings };
+}
+
+/** Embed tokens of texts: the same, each item with its vectors in base64 and the texts of its tokens. */
+export async function embedTokens(body, signal) {
+  const { answer, ...timings } = await post("v1/token_embeddings", { ...body, encoding_format: "base64" }, signal);
+  const items = answer.data.map(({ embeddings, shape, dtype, tokens, expansion, truncated = false }) => {
+    return { vectors: { embeddings, shape, dtype }, tokens, expansion, truncated };
+  });
+  return { items, tokens: answer.usage.total_tokens, ...timings };
 }
 
 /** Rank documents: what `post` gives, and the answer's results, the best first, and its tokens. */
@@ -82,14 +91,6 @@ async function post(path, body, signal) {
   }
   const roundTrip = performance.now() - started;
   return { answer, roundTrip, stages: parseTimings(response.headers.get("server-timing") ?? "") };
-}
-
-/** A base64 string of little-endian float32, whatever this machine's own byte order. */
-export function decode(base64) {
-  const bytes = atob(base64);
-  const view = new DataView(new ArrayBuffer(bytes.length));
-  for (let index = 0; index < bytes.length; index++) view.setUint8(index, bytes.charCodeAt(index));
-  return Float32Array.from({ length: bytes.length / 4 }, (_, index) => view.getFloat32(index * 4, true));
 }
 
 /** "tokenize;dur=0.2, queue;dur=0.1" as milliseconds by name. */

@@ -3,7 +3,7 @@
 import { find, make, number, options } from "./dom.js";
 import { isRestored, restore } from "./kept.js";
 
-const DESCRIBED = ["model", "other", "reranker", "weigher"]; // choices with a line of what the model is
+const DESCRIBED = ["model", "other", "reranker", "weigher", "matcher"]; // choices with a line of what the model is
 
 let models = [];
 
@@ -22,6 +22,7 @@ export function fill(served) {
   offer("reranker", options(able("rerank").map(({ id }) => id)));
   offer("embedder", [...options(embedders), make("option", { value: "" }, "None")]);
   offer("weigher", options(able("embed_sparse").map(({ id }) => id)));
+  offer("matcher", options(able("embed_tokens").map(({ id }) => id)));
   for (const id of DESCRIBED) describe(id);
   if (!card(find("model").value)) return;
   const same = isRestored("model");
@@ -59,7 +60,7 @@ function describe(id) {
   const model = card(find(id).value);
   if (!model) return;
   const { dimensions, entries, max_tokens: limit, precision, runs_on: engine, tasks } = model;
-  const input = tasks.includes("rerank") ? "pair" : "text";
+  const input = tasks.includes("rerank") && !tasks.includes("embed_tokens") ? "pair" : "text";
   const tokens = limit === null ? `any number of tokens a ${input}` : `${number(limit)} tokens a ${input}`;
   const width = entries === null ? `${dimensions} dimensions` : `${number(entries)} entries`;
   const length = dimensions === entries ? [] : [width]; // both are null of a model that scores

@@ -1,7 +1,6 @@
 /* What a view did, as programs to copy: for a shell, for Python, and for JavaScript. */
 
-import { address } from "./api.js";
-import { curl, javascript, list, literal, openai, pythonKey } from "./programs.js";
+import { curl, httpx, javascript, list, literal, openai } from "./programs.js";
 
 const EMBEDDINGS = "v1/embeddings";
 
@@ -109,9 +108,7 @@ export function ofSparse(body, withKey) {
     ...(withKey ? ["import os", ""] : []),
     "import httpx",
     "",
-    "response = httpx.post(",
-    `    ${literal(address(path))},`,
-    ...(withKey ? [`    headers={"Authorization": f"Bearer {${pythonKey}}"},`] : []),
+    ...httpx(path, withKey),
     `    json={"model": ${literal(body.model)},`,
     ...list('          "input": ', body.input, "]},"),
     ")",
@@ -119,6 +116,56 @@ export function ofSparse(body, withKey) {
   ];
   const script = [...javascript(path, withKey), `const { data: vectors } = await post(${literal(body, 2)});`];
   return titled(curl(path, body, withKey), python.join("\n"), script.join("\n"), "httpx");
+}
+
+/** Programs that score texts for a query by their token vectors, which give `scores`: a number for each text. */
+export function ofTokens({ model, query, documents }, isMean, withKey) {
+  const path = "v1/token_embeddings";
+  const [ofTexts, ofQuery] = [
+    { model, input: documents, prompt_name: "document" },
+    { model, input: [query], prompt_name: "query" },
+  ];
+  const python = [
+    ...(withKey ? ["import os"] : []),
+    "from base64 import b64decode",
+    "",
+    "import httpx",
+    "import numpy as np",
+    "",
+    "",
+    "def embed(texts, prompt_name):",
+    ...httpx(path, withKey).map((line) => `    ${line}`),
+    "        json={",
+    `            "model": ${literal(model)},`,
+    '            "input": texts,',
+    '            "prompt_name": prompt_name,',
+    '            "encoding_format": "base64",',
+    "        },",
+    "    )",
+    "    vectors = []",
+    '    for item in response.raise_for_status().json()["data"]:',
+    '        numbers = np.frombuffer(b64decode(item["embeddings"]), item["dtype"])',
+    '        vectors.append(numbers.reshape(item["shape"]))',
+    "    return vectors",
+    "",
+    "",
+    ...list("texts = ", documents, "]"),
+    'documents = embed(texts, "document")  # keep them: another query needs only its own',
+    `(query,) = embed([${literal(query)}], "query")`,
+    `scores = [float((query @ rows.T).max(axis=1).${isMean ? "mean" : "sum"}()) for rows in documents]`,
+  ];
+  const script = [
+    ...javascript(path, withKey),
+    `const { data: documents } = await post(${literal(ofTexts, 2)});`,
+    `const { data: [query] } = await post(${literal(ofQuery, 2)});`,
+    "const dot = (one, other) => one.reduce((sum, value, at) => sum + value * other[at], 0);",
+    "const scores = documents.map(({ embeddings }) => {",
+    "  const maxima = query.embeddings.map((vector) => Math.max(...embeddings.map((other) => dot(vector, other))));",
+    `  return maxima.reduce((sum, value) => sum + value, 0)${isMean ? " / maxima.length" : ""};`,
+    "});",
+  ];
+  const shell = [ofTexts, ofQuery].map((body) => curl(path, body, withKey));
+  return titled(shell.join("\n"), python.join("\n"), script.join("\n"), "httpx");
 }
 
 /** Programs that rank, which give `results`; Python's by an HTTP client, as OpenAI's has no ranks. */
@@ -129,9 +176,7 @@ export function ofRank(body, withKey) {
     ...(withKey ? ["import os", ""] : []),
     "import httpx",
     "",
-    "response = httpx.post(",
-    `    ${literal(address(path))},`,
-    ...(withKey ? [`    headers={"Authorization": f"Bearer {${pythonKey}}"},`] : []),
+    ...httpx(path, withKey),
     "    json={",
     `        "model": ${literal(model)},`,
     `        "query": ${literal(query)},`,

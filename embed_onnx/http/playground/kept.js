@@ -5,7 +5,7 @@ import { find } from "./dom.js";
 const SECONDS = 0.4; // after the last change
 // Another server may live below another path of the same host.
 const PLACE = `embed-onnx ${new URL(".", document.baseURI).pathname}`;
-const FIELDS = ["query", "texts", "model", "other", "reranker", "embedder", "weigher", "prompt", "dimensions"];
+const FIELDS = ["query", "texts", "model", "other", "reranker", "embedder", "weigher", "matcher", "prompt", "dimensions"];
 
 const before = recall();
 let waiting = null;

@@ -2,7 +2,13 @@
 
 import { find, make, number } from "./dom.js";
 
-const DOES = { embed: "embeds", embed_sparse: "embeds sparsely", rerank: "reranks", classify: "classifies" };
+const DOES = {
+  embed: "embeds",
+  embed_sparse: "embeds sparsely",
+  embed_tokens: "embeds tokens",
+  rerank: "reranks",
+  classify: "classifies",
+};
 
 /** Show a card for each model. */
 export function showModels(models) {
@@ -44,9 +50,10 @@ function rows(model) {
 const size = (bytes) => (bytes < 1e6 ? `${number(bytes / 1e3)} kB` : `${number(bytes / 1e6, bytes < 1e7 ? 1 : 0)} MB`);
 
 /** What was measured at its export, on texts that are the same for all models. */
-function fidelity({ parity, sparse_parity: sparse, score_parity: scores }) {
-  if (parity ?? sparse) {
-    const { cosine_mean: mean, cosine_min: least, texts } = parity ?? sparse;
+function fidelity({ parity, sparse_parity: sparse, token_parity: tokens, score_parity: scores }) {
+  const vectors = parity ?? sparse ?? tokens;
+  if (vectors) {
+    const { cosine_mean: mean, cosine_min: least, texts } = vectors;
     return `cosine ${down(mean)} on average, at least ${down(least)}, over ${number(texts)} texts`;
   }
   if (scores) {

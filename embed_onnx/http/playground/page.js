@@ -9,6 +9,7 @@ import * as form from "./form.js";
 import * as kept from "./kept.js";
 import * as key from "./key.js";
 import { watch } from "./load.js";
+import * as matches from "./matches.js";
 import { showModels } from "./models.js";
 import * as rank from "./rank.js";
 import * as search from "./search.js";
@@ -18,13 +19,14 @@ import * as versus from "./versus.js";
 
 // What the form does, and how many models of which task that takes; and what shows the models. The address ends with
 // the name of a view; no element has that as its id, or the browser would scroll to it.
-const VIEWS = { search, compare, versus, rank, terms };
+const VIEWS = { search, compare, versus, rank, terms, matches };
 const NEEDS = {
   search: ["embed", 1, "a model that embeds texts"],
   compare: ["embed", 1, "a model that embeds texts"],
   versus: ["embed", 2, "two models that embed texts"],
   rank: ["rerank", 1, "a reranker"],
   terms: ["embed_sparse", 1, "a sparse model"],
+  matches: ["embed_tokens", 1, "a model of token vectors, such as ColBERT"],
 };
 const MODELS = "models";
 

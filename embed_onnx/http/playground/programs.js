@@ -6,7 +6,7 @@ import { address } from "./api.js";
 const UNSEEN = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 /** Python's expression for the key. */
-export const pythonKey = `os.environ['EMBED_ONNX_API_KEY']`;
+const pythonKey = `os.environ['EMBED_ONNX_API_KEY']`;
 
 /** A shell command. A here-document holds any JSON as it is: nothing in it is expanded, and its end is on no line. */
 export function curl(path, body, withKey) {
@@ -31,6 +31,13 @@ export function openai(withKey, imports = []) {
     `client = OpenAI(base_url=${literal(address("v1"))}, api_key=${key})`,
   ];
 }
+
+/** The start of a call of an HTTP client in Python, before its `json=`; for what OpenAI's client has no method for. */
+export const httpx = (path, withKey) => [
+  "response = httpx.post(",
+  `    ${literal(address(path))},`,
+  ...(withKey ? [`    headers={"Authorization": f"Bearer {${pythonKey}}"},`] : []),
+];
 
 /** A function `post` in JavaScript, for browsers, Node, Deno and Bun. */
 export function javascript(path, withKey) {

@@ -1,6 +1,7 @@
 /* Texts ranked for a query by a reranker; beside the order of an embedder, if one is served. */
 
 import { hasKey, rerank } from "./api.js";
+import { card } from "./choices.js";
 import * as code from "./code.js";
 import { showCode } from "./copy.js";
 import { counted, duration, find, number } from "./dom.js";
@@ -11,6 +12,8 @@ import { check, checkQuery, texts } from "./texts.js";
 
 export const LABEL = "Rank";
 export const MODEL = "reranker";
+
+const SUMS = "Scores are sums over the query’s tokens: compare those of one query only.";
 
 export const inputs = () => ({
   model: find("reranker").value,
@@ -44,11 +47,13 @@ function showRun(body, ranking, retrieved) {
   report("rank-", figures, ranking);
 }
 
-function showOrders({ documents }, { results }, retrieved) {
+function showOrders({ model, documents }, { results }, retrieved) {
+  const isSum = card(model).tasks.includes("embed_tokens");
+  const most = isSum ? Math.max(1e-9, results[0].relevance_score) : 1;
   const reranked = results.map(({ index, relevance_score: score, truncated }) => ({
     index,
     text: documents[index],
-    value: score,
+    value: score / most,
     label: number(score, 3),
     truncated,
   }));
@@ -59,5 +64,5 @@ function showOrders({ documents }, { results }, retrieved) {
   showOrder(find("reranked-list"), reranked, "Score", before);
   find("order-note").textContent = before
     ? `${moves(before, reranked)}.`
-    : "Scores are 0 to 1. None depends on the other texts.";
+    : `${isSum ? SUMS : "Scores are 0 to 1."} None depends on the other texts.`;
 }

@@ -1,19 +1,17 @@
 /* What an embedder retrieves: texts by their cosine with a query, with the model's prompts for both. */
 
-import { embedAll } from "./embedding.js";
+import { embedAll, sum } from "./embedding.js";
 import { compute } from "./maths.js";
 
 /**
  * Embed a query, and the texts that are not yet embedded.
  * @returns `documents` and `question` as embedAll gives them, the `vectors` of the documents, the `cosines` of these
- *     with the query, and `roundTrip` and `stages` of all requests.
+ *     with the query, and the `sum` of all requests.
  */
 export async function retrieve(model, query, texts, run) {
   const documents = await embedAll(texts, { model, prompt_name: "document" }, run);
   const question = await embedAll([query], { model, prompt_name: "query" }, { ...run, progress: () => {} });
   const vectors = documents.items.map(({ vector }) => vector);
   const cosines = await compute("cosines", question.items[0].vector, vectors);
-  const stages = { ...documents.stages };
-  for (const [name, value] of Object.entries(question.stages)) stages[name] = (stages[name] ?? 0) + value;
-  return { documents, question, vectors, cosines, stages, roundTrip: documents.roundTrip + question.roundTrip };
+  return { documents, question, vectors, cosines, ...sum([documents, question]) };
 }

@@ -2,7 +2,8 @@
 
 import { make } from "./dom.js";
 
-const STEP = 60;
+const STEP = 60; // rows drawn at once
+const ELEMENTS = 800; // or fewer rows that have so many elements: some rows have hundreds
 const AHEAD = 600; // pixels below the visible ones
 
 /**
@@ -16,7 +17,11 @@ export function showRows(place, columns, count, row) {
   const body = make("tbody");
   const more = () => {
     const end = Math.min(body.rows.length + STEP, count);
-    for (let index = body.rows.length; index < end; index++) body.append(row(index));
+    for (let drawn = 0; body.rows.length < end && drawn < ELEMENTS; ) {
+      const next = row(body.rows.length);
+      drawn += next.querySelectorAll("*").length;
+      body.append(next);
+    }
   };
   more();
   const head = make("thead", {}, make("tr", {}, ...columns));

@@ -43,14 +43,14 @@ export async function answer({ model, query, texts }, run) {
 }
 
 function showRun(model, retrieved) {
-  const { documents, question, roundTrip } = retrieved;
+  const { documents, requests, tokens, roundTrip } = retrieved;
   const total = documents.items.length;
   find("status").textContent = `Searched ${counted(total, "text")} in ${duration(roundTrip)}.`;
   const figures = [
     ["Model", model],
     ["Texts", number(total)],
-    ["Requests", number(documents.requests + question.requests)],
-    ["Tokens", number(documents.tokens + question.tokens)],
+    ["Requests", number(requests)],
+    ["Tokens", number(tokens)],
     ["Round trip", duration(roundTrip)],
   ];
   report("search-", figures, retrieved);

@@ -47,10 +47,11 @@ export function start(fail) {
 export const texts = () => lines(find("texts").value);
 
 /** Throw a Failure where there are no texts, or too many. */
-export function check(all) {
+export function check(all, most = MOST_TEXTS) {
   if (!all.length) throw new Failure("The texts are empty: type at least one line.", { param: "input" });
-  if (all.length > MOST_TEXTS) {
-    const rule = `There are ${number(all.length)} texts and this page takes ${number(MOST_TEXTS)}`;
+  if (all.length > most) {
+    const taker = most < MOST_TEXTS ? "view" : "page";
+    const rule = `There are ${number(all.length)} texts and this ${taker} takes ${number(most)}`;
     throw new Failure(`${rule}; leave some out, or use embed-onnx embed, which takes files of any size`, {
       param: "input",
     });

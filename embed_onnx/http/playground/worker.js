@@ -2,9 +2,10 @@
 
 import { agreement } from "./agreement.js";
 import { csv, json, npy } from "./formats.js";
+import { matches } from "./maxsim.js";
 import { cosines, project } from "./vectors.js";
 
-const OPERATIONS = { agreement, cosines, csv, json, npy, project };
+const OPERATIONS = { agreement, cosines, csv, json, matches, npy, project };
 
 self.addEventListener("message", ({ data: { id, name, values } }) => {
   try {
