@@ -1,6 +1,5 @@
 """The Python of the README and the guides, in the environments of the clients that it imports."""
 
-import re
 from pathlib import Path
 
 import client_programs
@@ -8,17 +7,11 @@ import pytest
 from harness import ROOT, WEB, Server
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
-GUIDES = ("docs/migration.md", "docs/recipes.md")
+GUIDES = ("docs/migration.md", "docs/recipes.md", "docs/sparse.md")
 MONEY = "Interest rates rose again."
 """What the recipes find for money and banks."""
 TEXTS = ["The cat sleeps on the sofa.", MONEY, "The soup needs more salt."]
 """What the snippets of sparse and token vectors index."""
-
-
-def snippets(path: str, package: str) -> list[str]:
-    """The blocks of a document that import from a package."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / path).read_text(), re.DOTALL | re.MULTILINE)
-    return [block for block in blocks if f"from {package} import" in block]
 
 
 @pytest.mark.parametrize(
@@ -39,34 +32,17 @@ def test_a_snippet(
     server: Server, tmp_path: Path, path: str, package: str, environment: str, expected: str
 ) -> None:
     """It runs as it is; only the server's port is another."""
-    (code,) = snippets(path, package)
+    (code,) = client_programs.snippets(path, package)
     code = code.replace("http://127.0.0.1:8000", server.url)
 
     assert expected == client_programs.python(environment, ["-c", code], tmp_path)
-
-
-def test_the_snippet_of_sparse_vectors(sparse_server: Server, tmp_path: Path) -> None:
-    """What Qdrant finds has the largest product with the query, whatever the model's random weights say."""
-    (code,) = snippets("docs/sparse.md", "qdrant_client")
-    code = code.replace("http://127.0.0.1:8000", sparse_server.url)
-    query, *documents = (
-        dict(zip(item["indices"], item["values"], strict=True))
-        for side, texts in (("query", ["interest rates"]), ("document", TEXTS))
-        for item in WEB.post(
-            f"{sparse_server.url}/v1/sparse_embeddings", json={"input": texts, "prompt_name": side}
-        ).json()["data"]
-    )
-    products = [sum(query[index] * document.get(index, 0) for index in query) for document in documents]
-    best = TEXTS[products.index(max(products))]
-
-    assert f"{best}\n" == client_programs.python("qdrant", ["-c", code], tmp_path)
 
 
 def test_the_snippets_of_token_vectors(tokens_server: Server, tmp_path: Path) -> None:
     """What Qdrant finds is what this server ranks best."""
     outputs = []
     for package in ("base64", "qdrant_client"):
-        (code,) = snippets("docs/token-vectors.md", package)
+        (code,) = client_programs.snippets("docs/token-vectors.md", package)
         code = code.replace("http://127.0.0.1:8000", tokens_server.url)
         outputs.append(client_programs.python("qdrant", ["-c", code], tmp_path))
 

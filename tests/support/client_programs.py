@@ -4,6 +4,7 @@ A program of ``clients/programs`` calls one of them in the ways its users do; wh
 vectors of the model in process.
 """
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from harness import ROOT
 
 PROGRAMS = Path(__file__).parents[1] / "clients" / "programs"
 ENVIRONMENTS = Path(__file__).parents[2] / ".venv" / "clients"
@@ -85,3 +87,9 @@ def offline() -> dict[str, str]:
         "MEM0_TELEMETRY": "False",
         "TIKTOKEN_CACHE_DIR": str(next(ENVIRONMENTS.glob(OPENAI_VOCABULARY), "")),
     }
+
+
+def snippets(path: str, package: str) -> list[str]:
+    """The blocks of Python in a document that import from a package."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / path).read_text(), re.DOTALL | re.MULTILINE)
+    return [block for block in blocks if f"from {package} import" in block]
