@@ -18,7 +18,7 @@ from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import documents, inputs
 from embed_onnx.http.body.documents import TEXT_OR_TEXTS
 from embed_onnx.http.body.inputs import Field
-from embed_onnx.http.body.options import TextOptions
+from embed_onnx.http.body.options import TokenOptions
 from embed_onnx.http.body.scoring import ModelName, RawScores, ScoringOptions
 from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.errors import OPENAI
@@ -125,7 +125,7 @@ class InfinityResponse(msgspec.Struct, frozen=True, kw_only=True):
     created: Annotated[int, Meta(description="Unix time in seconds.")]
 
 
-class PoolingRequest(TextOptions, frozen=True, kw_only=True):
+class PoolingRequest(TokenOptions, frozen=True, kw_only=True):
     """POST /pooling, of which token vectors are served."""
 
     input: Annotated[

@@ -113,7 +113,7 @@ async def run_sparse(
 
     model, embedded = await perform(request, ask, embed)
     _record(record, embedded)
-    vectors = [sparse.greatest(vector, max_active_dims) for vector in embedded.vectors]
+    vectors = await sparse.greatest_async(embedded.vectors, max_active_dims)
     return model, msgspec.structs.replace(embedded, vectors=vectors)
 
 

@@ -29,12 +29,13 @@ from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector, cut, unit
 from embed_onnx.errors import ArtifactError, InvalidRequest
-from embed_onnx.models import outcome, windows
+from embed_onnx.models import outcome, prompts, windows
 from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.inputs import Inputs, OneOrMore, listed
 from embed_onnx.models.model_files import ModelFiles, Parts
 from embed_onnx.models.options import LongTexts, Options
 from embed_onnx.models.outcome import Outcome
+from embed_onnx.models.query_table import QueryTokenizer
 from embed_onnx.models.request_tokenizer import RequestTokenizer, in_tokenizer_thread
 from embed_onnx.models.result_cache import Kind, ResultCache
 from embed_onnx.models.scoring import Scoring
@@ -286,8 +287,10 @@ class Model(Scoring, SparseEncoding):
             InvalidRequest: There are more tokens than would fit an empty queue.
         """
         parts = await self.files.load_async()
-        prompt = self._tokenizer(parts, options).prompt
-        split = partial(parts.tokenizer.pieces, add_special_tokens=options.add_special_tokens)
+        tokenizer = self._tokenizer(parts, options)
+        prompt = tokenizer.prompt
+        special = options.add_special_tokens and not isinstance(tokenizer, QueryTokenizer)
+        split = partial(parts.tokenizer.pieces, add_special_tokens=special)
         entries: list[list[Piece]] = []
         for text in texts:
             entries.append(await in_tokenizer_thread(partial(split, prompt + text)))
@@ -313,6 +316,8 @@ class Model(Scoring, SparseEncoding):
         return self._tokenizer(self.files.load(), options).tokens(inputs)
 
     def _tokenizer(self, parts: Parts, options: Options) -> RequestTokenizer:
+        if parts.queries is not None and prompts.are_queries(options):
+            return QueryTokenizer(parts.queries, self.manifest, options)
         return RequestTokenizer(
             parts.tokenizer, self.manifest, options, most_tokens=self._scheduler.queue_tokens
         )

@@ -6,10 +6,13 @@ from typing import Self
 
 import numpy as np
 
-from embed_onnx.artifact.manifest import QUERY_WEIGHTS, Facts
+from embed_onnx.artifact.manifest import QUERY_WEIGHTS, Facts, Manifest
 from embed_onnx.engine.outputs.sparse import SparseVector
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import ArtifactError
+from embed_onnx.models.inputs import Inputs
+from embed_onnx.models.options import Options
+from embed_onnx.models.request_tokenizer import RequestTokenizer
 from embed_onnx.models.tokenizer import Tokenizer, Tokens
 
 
@@ -52,3 +55,16 @@ class QueryTable:
         indices = np.unique(np.asarray(ids, np.int32))
         weights = self._weights[indices]
         return SparseVector(indices[weights != 0], weights[weights != 0])
+
+
+class QueryTokenizer(RequestTokenizer):
+    """Tokenizes queries that a table weighs: without the special tokens around them."""
+
+    def __init__(self, table: QueryTable, manifest: Manifest, options: Options) -> None:
+        super().__init__(table.tokenizer, manifest, options)
+        self._table = table
+
+    def tokens(self, inputs: Inputs, *, first: int = 0) -> list[Tokens]:
+        """As the base class has it."""
+        tokens = super().tokens(inputs, first=first)
+        return [self._table.contents(item) if item.ids else item for item in tokens]

@@ -8,8 +8,9 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, TypedDict, Unpack
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import msgspec
 import numpy as np
@@ -25,15 +26,17 @@ from embed_onnx.models.inputs import Inputs, OneOrMore, listed
 from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome
-from embed_onnx.models.query_table import QueryTable
-from embed_onnx.models.request_tokenizer import RequestTokenizer
+from embed_onnx.models.query_table import QueryTable, QueryTokenizer
+from embed_onnx.models.request_tokenizer import RequestTokenizer, off_loop
 from embed_onnx.models.result_cache import ModelCache
-from embed_onnx.models.tokenizer import Tokens
 from embed_onnx.models.work import Work
 from embed_onnx.scheduling.jobs import Job
 from embed_onnx.scheduling.scheduler import Scheduler
 
+T = TypeVar("T")
 TASK: tasks.Task = "embed_sparse"
+VECTORS_AT_ONCE = 8
+"""Whose weights are picked or named on the event loop, about 0.1 ms."""
 
 
 class SparseOptions(TypedDict, total=False):
@@ -129,8 +132,8 @@ class SparseEncoding:
         tasks.check(TASK, self.manifest)
         parts = self.files.load()
         if parts.queries is not None and prompts.are_queries(options):
-            tokenizer = RequestTokenizer(parts.queries.tokenizer, self.manifest, options)
-            return _weighed(parts.queries, tokenizer.tokens(inputs, first=first), started)
+            queries = QueryTokenizer(parts.queries, self.manifest, options)
+            return _weighed(parts.queries, queries, inputs, started, first=first)
         tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
         distinct = Distinct(self._cache, "sparse")
         job = Work(self._scheduler, tokenizer, distinct).run(parts.vectors, inputs, first=first)
@@ -148,8 +151,9 @@ class SparseEncoding:
         tasks.check(TASK, self.manifest)
         parts = await self.files.load_async()
         if parts.queries is not None and prompts.are_queries(options):
-            tokenizer = RequestTokenizer(parts.queries.tokenizer, self.manifest, options)
-            return _weighed(parts.queries, await tokenizer.tokens_async(inputs), started)
+            queries = QueryTokenizer(parts.queries, self.manifest, options)
+            weigh = partial(_weighed, parts.queries, queries, inputs, started)
+            return await off_loop(weigh, quick=queries.is_quick(inputs))
         tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
         distinct = Distinct(self._cache, "sparse", tenant)
         work = Work(self._scheduler, tokenizer, distinct)
@@ -159,6 +163,10 @@ class SparseEncoding:
     def terms(self, indices: Sequence[int]) -> list[str]:
         """The vocabulary's entries at some places."""
         return self.files.load().tokenizer.words(indices)
+
+    async def terms_async(self, vectors: Sequence[SparseVector]) -> list[list[str]]:
+        """The vocabulary's entries of each of some vectors, for an event loop."""
+        return await _off_loop(lambda vector: self.terms(vector.indices.tolist()), vectors)
 
     def _rows(self, vectors: Sequence[SparseVector], max_active_dims: int | None) -> SparseRows:
         kept = [greatest(vector, max_active_dims) for vector in vectors]
@@ -190,6 +198,18 @@ def greatest(vector: SparseVector, count: int | None) -> SparseVector:
     return SparseVector(vector.indices[places], vector.weights[places])
 
 
+async def greatest_async(vectors: Sequence[SparseVector], count: int | None) -> list[SparseVector]:
+    """``greatest`` of each of some vectors, for an event loop."""
+    if count is None:
+        return [*vectors]
+    return await _off_loop(lambda vector: greatest(vector, count), vectors)
+
+
+async def _off_loop(work: Callable[[SparseVector], T], vectors: Sequence[SparseVector]) -> list[T]:
+    """Do something with each vector, in another thread if there are many."""
+    return await off_loop(lambda: [*map(work, vectors)], quick=len(vectors) <= VECTORS_AT_ONCE)
+
+
 def _embedded(job: Job[Any], distinct: Distinct, started: float) -> SparseEmbedded:
     """The result of a finished job."""
     vectors = distinct.each(job.results, _packed, _unpacked, NOTHING)
@@ -198,14 +218,16 @@ def _embedded(job: Job[Any], distinct: Distinct, started: float) -> SparseEmbedd
     )
 
 
-def _weighed(table: QueryTable, tokens: list[Tokens], started: float) -> SparseEmbedded:
+def _weighed(
+    table: QueryTable, tokenizer: QueryTokenizer, inputs: Inputs, started: float, *, first: int = 0
+) -> SparseEmbedded:
     """The result of queries that take no inference."""
-    contents = [table.contents(item) if item.ids else item for item in tokens]
+    tokens = tokenizer.tokens(inputs, first=first)
     tokenized = time.perf_counter()
-    vectors = [table.vector(item.ids) for item in contents]
+    vectors = [table.vector(item.ids) for item in tokens]
     return SparseEmbedded(
         vectors=vectors,
-        tokens=contents,
+        tokens=tokens,
         hits=0,
         tokenize_seconds=tokenized - started,
         queue_seconds=0.0,

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
-import shutil
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import small_models
-from harness import SMALL, SPARSE, WITHOUT_PYTORCH
+from harness import WITHOUT_PYTORCH
 from harness import run as run_command
 from sentence_transformers import SparseEncoder
 from stacks import edit
@@ -19,6 +20,7 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import HEAD, Manifest, Overrides, Sparse
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import InvalidRequest, TaskNotSupported
+from embed_onnx.models import sparse
 from embed_onnx.models.options import Options
 from embed_onnx_export import run, sparse_parity
 from embed_onnx_export.errors import ExportError
@@ -158,6 +160,57 @@ def test_queries_that_take_no_inference(tmp_path: Path, prompts: dict[str, str])
     np.testing.assert_allclose(actual, expected, atol=1e-3)
 
 
+def test_the_tokens_of_queries_are_those_that_the_table_weighs(tmp_path: Path) -> None:
+    """Without special tokens, in each form of /tokenize; documents have theirs."""
+    folder = small_models.save_router(tmp_path / "router")
+    export(folder, precision="float32")
+    words = ["a", "small", "model"]
+    with Model.load(tmp_path / "artifacts" / "router", threads=1) as model:
+        for options, expected in (
+            (Options(prompt_name="query"), words),
+            (Options(input_type="search_query"), words),
+            (Options(), ["[CLS]", *words, "[SEP]"]),
+        ):
+            ((tokens, entries),) = asyncio.run(model.show_tokens(["a small model"], options))
+            (pieces,) = asyncio.run(model.show_pieces(["a small model"], options))
+
+            assert expected == entries == [piece.text for piece in pieces]
+            assert len(expected) == tokens.num_tokens
+            assert [tokens] == model.tokenize(["a small model"], options)
+            assert tokens.num_tokens == model.embed_sparse_now(["a small model"], options).num_tokens
+
+
+class Watched(list[Any]):
+    """A list that notes the threads that go through it."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        super().__init__(items)
+        self.threads: list[str] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        self.threads.append(threading.current_thread().name)
+        return super().__iter__()
+
+
+def test_many_weights_are_not_the_event_loops_work(tmp_path: Path) -> None:
+    """Queries by a table, their greatest weights and their terms; of a few, the way would take longer."""
+    folder = small_models.save_router(tmp_path / "router")
+    export(folder, precision="float32")
+    main = threading.current_thread().name
+    query = Options(prompt_name="query")
+    with Model.load(tmp_path / "artifacts" / "router", threads=1) as model:
+        for count, quick in ((2, True), (400, False)):
+            texts = Watched(["a small model"] * count)
+            vectors = Watched(asyncio.run(model.embed_sparse(texts, query)).vectors)
+            terms = asyncio.run(model.terms_async(vectors))
+            kept = asyncio.run(sparse.greatest_async(vectors, 1))
+
+            assert quick == all(name == main for name in (*texts.threads, *vectors.threads))
+            assert (2 if not quick else 0) == sum(name.startswith("tokenize") for name in vectors.threads)
+            assert [model.terms(vector.indices.tolist()) for vector in vectors] == terms
+            assert [1] * count == [len(vector.indices) for vector in kept]
+
+
 def test_a_table_of_words_in_json(tmp_path: Path) -> None:
     folder = small_models.save_router(tmp_path / "router")
     static = folder / "query_0_SparseStaticEmbedding"
@@ -266,19 +319,3 @@ def test_it_makes_no_dense_vectors(saved: Path) -> None:
             model.encode(["text"])
         with pytest.raises(TaskNotSupported, match="is a model for embed_sparse and does not rerank"):
             model.rank("query", ["text"])
-
-
-def test_no_report_card(sparse_home: Path, tmp_path: Path) -> None:
-    """It is refused in a sentence, and the cards of models listed after it are written."""
-    home = tmp_path / "home"
-    shutil.copytree(sparse_home, home)
-    (home / "models.txt").write_text(f"./splade  name={SPARSE}\n./checkpoint  name={SMALL}\n")
-    alone = run_command("report", SPARSE, cwd=home)
-    every = run_command("export", "--report", cwd=home)
-
-    sentence = f"{SPARSE} makes sparse vectors, and report cards are for models that make one dense vector"
-    assert 0 != alone.returncode
-    assert sentence in " ".join(alone.stderr.split())
-    assert 0 == every.returncode, every.stderr
-    assert sentence in " ".join(every.stderr.split())
-    assert (home / "artifacts" / SMALL / "report.md").exists()

@@ -123,10 +123,13 @@ def test_the_list_of_models(client: httpx.Client, model: Model) -> None:
 
 
 @pytest.mark.parametrize("path", [PATH, "/embed_sparse"])
-@pytest.mark.parametrize("field", ["dimensions", "output_dimension", "normalize", "pooling"])
+@pytest.mark.parametrize(
+    "field", ["dimensions", "output_dimension", "normalize", "pooling", "output_dtype", "encoding_format"]
+)
 def test_what_dense_vectors_alone_have_is_refused(client: httpx.Client, path: str, field: str) -> None:
     """And not ignored: who sends it expects another vector."""
-    value = {"normalize": True, "pooling": "mean"}.get(field, 9)
+    values = {"normalize": True, "pooling": "mean", "output_dtype": "float16", "encoding_format": "base64"}
+    value = values.get(field, 9)
     texts = "input" if path == PATH else "inputs"
 
     answer = client.post(path, json={texts: "text", field: value})

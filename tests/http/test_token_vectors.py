@@ -165,6 +165,29 @@ def test_other_routes_and_models(client: httpx.Client) -> None:
     assert 422 == client.post("/embed_all", json={"inputs": "text", "model": SMALL}).status_code
 
 
+@pytest.mark.parametrize("path", [PATH, "/embed_all", "/pooling"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dimensions", 8),
+        ("normalize", True),
+        ("max_active_dims", 8),
+        ("return_terms", True),
+        ("endianness", "big"),
+    ],
+)
+def test_what_other_vectors_alone_have_is_refused(
+    client: httpx.Client, path: str, field: str, value: object
+) -> None:
+    """And not ignored: who sends it expects another answer."""
+    texts = "inputs" if path == "/embed_all" else "input"
+
+    answer = client.post(path, json={texts: "text", field: value})
+
+    assert (422 if path == "/embed_all" else 400) == answer.status_code
+    assert f"{field} is " in answer.text
+
+
 def test_what_is_served(client: httpx.Client) -> None:
     card = client.get(f"/v1/models/{COLBERT}").json()
 

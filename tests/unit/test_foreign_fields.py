@@ -10,8 +10,13 @@ from embed_onnx.errors import InvalidRequest
 from embed_onnx.http.body import foreign, reading, words
 from embed_onnx.http.ollama import embed as ollama
 from embed_onnx.http.openai import embeddings as wire
+from embed_onnx.http.openai.sparse import SparseRequest
+from embed_onnx.http.openai.token_vectors import TokenRequest
 from embed_onnx.http.openai.tokenize import TokenizeRequest
 from embed_onnx.http.tei import embed as tei
+from embed_onnx.http.tei.sparse import TeiSparseRequest
+from embed_onnx.http.tei.token_vectors import AllRequest
+from embed_onnx.http.vllm import PoolingRequest
 
 OLLAMA_OPTIONS = """
 num_keep seed num_predict top_k top_p min_p tfs_z typical_p repeat_last_n temperature repeat_penalty
@@ -95,7 +100,7 @@ def test_what_it_means(fields: dict[str, Any], expected: dict[str, Any]) -> None
     ("fields", "sentence"),
     [
         pytest.param({"output_dtype": "int4"}, "int8, ubinary, uint8", id="voyage"),
-        pytest.param({"embedding_types": ["int4"]}, '["int4"], and this server takes "float"', id="cohere"),
+        pytest.param({"embedding_types": ["int4"]}, '["int4"], and this route takes "float"', id="cohere"),
         pytest.param({"embedding_types": ["float", "int8"]}, '["float", "int8"]', id="cohere-two"),
         pytest.param({"embed_dtype": "fp8_e4m3"}, 'embed_dtype is "fp8_e4m3"', id="vllm"),
         pytest.param({"endianness": "middle"}, "big, little, native", id="endianness"),
@@ -273,3 +278,88 @@ def test_halves_of_surrogate_pairs_where_values_are_looked_at() -> None:
             reading.read(b'{"input": "a", %s}' % fields.encode(), wire.EmbeddingRequest)
     for fields in (r'"\ud83d": 1', r'"options": {"\ud83d": {"\ud83d": 1}}', r'"x": ["\ude00"]'):
         reading.read(b'{"input": "a", %s}' % fields.encode(), wire.EmbeddingRequest)
+
+
+# Routes of sparse vectors and of token vectors
+OF_VECTORS = (
+    wire.EmbeddingRequest, tei.TeiRequest, ollama.OllamaRequest, SparseRequest, TeiSparseRequest,
+    TokenRequest, AllRequest, PoolingRequest,
+)  # fmt: skip
+
+
+def around(kind: type[msgspec.Struct], fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields beside a text."""
+    return {next(name for name in ("input", "inputs") if name in kind.__struct_fields__): "a", **fields}
+
+
+@pytest.mark.parametrize("kind", OF_VECTORS, ids=lambda kind: kind.__name__)
+def test_no_route_of_vectors_ignores_what_is_about_vectors(kind: type[msgspec.Struct]) -> None:
+    """A value that nothing takes is refused by its name, in snake case and in camel case."""
+    names = {*words.VECTOR_FIELDS, *(name for name, word in words.WORDS.items() if word.vectors)}
+    for name in sorted(names):
+        head, *rest = name.split("_")
+        for spelling in {name, head + "".join(map(str.capitalize, rest))}:
+            assert spelling in str(refusal(around(kind, {spelling: {"a": 1}}), kind)), (name, spelling)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "sentence"),
+    [
+        (wire.EmbeddingRequest, {"max_active_dims": 9}, "POST /v1/sparse_embeddings takes it"),
+        (tei.TeiRequest, {"return_terms": True}, "POST /v1/sparse_embeddings takes it"),
+        (SparseRequest, {"encoding_format": "base64"}, "this route sends lists of numbers"),
+        (SparseRequest, {"output_dtype": "float16"}, "weights are float32"),
+        (SparseRequest, {"embedding_types": ["int8"]}, "weights are float32"),
+        (SparseRequest, {"dimensions": 256}, "keeps fewer weights by max_active_dims"),
+        (SparseRequest, {"truncate_dim": 256}, "truncate_dim is 256, and this route does not take it"),
+        (SparseRequest, {"return_dense": True}, "each text has one sparse vector here"),
+        (TeiSparseRequest, {"max_active_dims": 9}, "POST /v1/sparse_embeddings takes it"),
+        (TeiSparseRequest, {"return_terms": True}, "POST /v1/sparse_embeddings takes it"),
+        (TeiSparseRequest, {"parameters": {"max_active_dims": 9}}, "parameters.max_active_dims is 9"),
+        (TokenRequest, {"max_active_dims": 9}, "POST /v1/sparse_embeddings takes it"),
+        (TokenRequest, {"endianness": "big"}, "bytes are little-endian"),
+        (TokenRequest, {"output_dtype": "int8"}, "it is one of float, float16, float32"),
+        (TokenRequest, {"normalize": True}, "the model normalises token vectors, or does not"),
+        (AllRequest, {"output_dtype": "float16"}, "POST /v1/token_embeddings takes it"),
+        (AllRequest, {"encoding_format": "base64"}, "POST /v1/token_embeddings takes it"),
+        (AllRequest, {"return_sparse": True}, "each token of a text has a vector here"),
+        (AllRequest, {"return_tokens": True}, "POST /v1/token_embeddings takes it"),
+        (SparseRequest, {"return_tokens": True}, "POST /v1/token_embeddings takes it"),
+        (PoolingRequest, {"dimensions": 64}, "token vectors are not cut"),
+        (PoolingRequest, {"embed_dtype": "float16"}, "POST /v1/token_embeddings takes it"),
+        (PoolingRequest, {"endianness": "big"}, "bytes are little-endian"),
+        (PoolingRequest, {"normalize": False}, "the model normalises token vectors, or does not"),
+        (PoolingRequest, {"max_active_dims": 9}, "POST /v1/sparse_embeddings takes it"),
+    ],
+)
+def test_what_a_route_has_no_meaning_for(
+    kind: type[msgspec.Struct], fields: dict[str, Any], sentence: str
+) -> None:
+    assert sentence in str(refusal(around(kind, fields), kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "expected"),
+    [
+        (SparseRequest, {"output_dtype": "float32", "encoding_format": "float", "return_sparse": True}, {}),
+        (SparseRequest, {"return_dense": False, "output_type": "sparse", "dimensions": None}, {}),
+        (TokenRequest, {"embed_dtype": "half"}, {"output_dtype": "float16"}),
+        (TokenRequest, {"embedding_type": "base64"}, {"encoding_format": "base64"}),
+        (TokenRequest, {"return_colbert_vecs": True, "endianness": "little"}, {}),
+        (AllRequest, {"output_dtype": "fp32", "return_terms": False}, {}),
+        (PoolingRequest, {"embed_dtype": "float32", "endianness": "native"}, {}),
+        (PoolingRequest, {"embedding_type": "base64"}, {"encoding_format": "base64"}),
+    ],
+)
+def test_what_a_route_does_anyway_is_taken(
+    kind: type[msgspec.Struct], fields: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert expected == read(around(kind, fields), kind)
+
+
+def test_such_fields_count_among_very_many() -> None:
+    fields = b",".join(b'"%d":1' % number for number in range(100_000))
+
+    for name in ("dimensions", "max_active_dims"):
+        with pytest.raises(InvalidRequest, match=f"{name} is 3"):
+            reading.read(b'{"inputs": "a", %s, "%s": 3}' % (fields, name.encode()), TeiSparseRequest)

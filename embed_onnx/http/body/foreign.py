@@ -7,6 +7,7 @@ expect another vector. Misspelt fields of our own are refused, too.
 import difflib
 import functools
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -34,7 +35,12 @@ LONG_WORDS = tuple(word for word in WORDS if len(word) >= WORD_LENGTH)
 """Those that are recognised when misspelt."""
 
 NAMES = tuple(
-    sorted({*NESTED, *WORDS, *(re.sub(r"_(.)", lambda match: match[1].upper(), name) for name in WORDS)})
+    sorted(
+        {
+            *(*NESTED, *VECTOR_FIELDS, *WORDS),
+            *(re.sub(r"_(.)", lambda match: match[1].upper(), name) for name in WORDS),
+        }
+    )
 )
 """All words in snake case and in camel case, and the objects in which they may be."""
 
@@ -60,8 +66,8 @@ class Translation(msgspec.Struct, frozen=True):
     names: dict[str, str]
 
 
-def translate(fields: Fields, own: tuple[str, ...]) -> Translation:
-    """The fields of a request as those of its route; what changes no vector is left out.
+def translate(fields: Fields, own: tuple[str, ...], words: Mapping[str, Word | None]) -> Translation:
+    """The fields of a request as those of its route, whose ``words`` others mean; the rest is left out.
 
     Raises:
         InvalidRequest: One has a value that is not served, is one of ours misspelt, or contradicts another.
@@ -78,14 +84,14 @@ def translate(fields: Fields, own: tuple[str, ...]) -> Translation:
             _set(ours, names, field.name, field)
             continue
         plain = _snake(field.name)
-        if plain in own or plain not in WORDS:
+        if plain in own or plain not in words:
             unknown.append(field)
             continue
-        word = WORDS[plain]
-        if word.vectors and VECTOR_FIELDS[0] not in own:
+        word = words[plain]
+        if word is None:
             continue
         cut |= word.cuts
-        name, meant = _meaning(field.path, word, field.value, own)
+        name, meant = _meaning(field, word, own, words)
         if name is not None:
             _set(ours, names, name, field._replace(value=meant))
     for field in unknown[:FIELDS_COMPARED]:
@@ -140,33 +146,36 @@ def _set(ours: Fields, names: dict[str, str], name: str, field: _Field) -> None:
 
 
 def _meaning(
-    name: str, word: Word, value: msgspec.Raw, own: tuple[str, ...]
+    field: _Field, word: Word, own: tuple[str, ...], words: Mapping[str, Word | None]
 ) -> tuple[str | None, msgspec.Raw]:
     """The field of ours that a word sets, None if its value changes nothing here, and the value for it."""
+    value = field.value
     if word.cuts and value == msgspec.Raw(b"-1"):
         return word.field, NULL  # of vLLM: the model's own limit
     if word.values is None:
-        return word.field, value
+        other = None if word.field in own else words.get(str(word.field))
+        return (word.field, value) if other is None else _meaning(field, other, own, words)
     decoded = msgspec.json.decode(value)
     alone = decoded[0] if isinstance(decoded, list) and len(decoded) == 1 else decoded
     if alone in EMPTY or alone is None:
         return None, NULL
     plain = alone.lower() if isinstance(alone, str) else alone
     if isinstance(plain, (list, dict)) or plain not in word.values:
-        raise _not_served(name, word, value)
+        raise _not_served(field.path, word, value)
     ours = word.elsewhere.get(plain, word.field)
     if ours is None or word.values[plain] is None:
         return None, NULL
     meant = msgspec.Raw(msgspec.json.encode(word.values[plain]))
     if ours in own:
         return ours, meant
-    return _meaning(name, WORDS[ours], meant, own)
+    other = words[ours]
+    return (None, NULL) if other is None else _meaning(field._replace(value=meant), other, own, words)
 
 
 def _not_served(name: str, word: Word, value: msgspec.Raw) -> InvalidRequest:
     """Names the field, the value, and what can be done."""
     taken = ", ".join(msgspec.json.encode(each).decode() for each in word.values or ())
-    there = f"this server takes {taken}" if taken else "this server does not take it"
+    there = f"this route takes {taken}" if taken else "this route does not take it"
     return InvalidRequest(
         f"{name} is {_excerpt(value)}, and {there}: {word.remedy}, or leave it out", param=name
     )

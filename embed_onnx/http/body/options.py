@@ -1,12 +1,14 @@
 """The options that requests on every wire share; other APIs' names for them are in ``words``."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
 from embed_onnx.artifact.manifest import TruncationSide
 from embed_onnx.errors import InvalidRequest
+from embed_onnx.http.body.words import SPARSE_WORDS, TEXT_WORDS, TOKEN_WORDS, WORDS, Word
 from embed_onnx.models.options import InputType, LongTexts, Options
 from embed_onnx.settings import Settings
 
@@ -43,8 +45,10 @@ class TextOptions(CutOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What decides the tokens of texts; None leaves a thing to the model.
 
     The words of enums are taken in any case. A decoder stops at a field that it does not know; ``reading``
-    decides what becomes of such a field, and tolerates most.
+    decides what becomes of such a field, by the route's ``words``, and tolerates most.
     """
+
+    words: ClassVar[Mapping[str, Word | None]] = TEXT_WORDS
 
     prompt_name: Annotated[
         str | None, Meta(description="One of the model's prompts, put before each text.")
@@ -66,7 +70,9 @@ class TextOptions(CutOptions, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class EmbeddingOptions(TextOptions, frozen=True, kw_only=True):
-    """The fields that requests for vectors have in common, on every wire."""
+    """The fields that requests for dense vectors have in common, on every wire."""
+
+    words = WORDS
 
     dimensions: Annotated[
         Annotated[int, Meta(ge=1)] | None,
@@ -89,15 +95,16 @@ class EmbeddingOptions(TextOptions, frozen=True, kw_only=True):
     pooling: Annotated[str | None, Meta(description="Refused unless it is the model's own.")] = None
 
 
-NotServed = Annotated[None, Meta(description="Not served: it would change a vector.")]
+class SparseOptions(TextOptions, frozen=True, kw_only=True):
+    """Those of requests for sparse vectors."""
+
+    words = SPARSE_WORDS
 
 
-class UncutOptions(TextOptions, frozen=True, kw_only=True):
-    """Those of requests for sparse vectors and token vectors, which are as long as the model makes them."""
+class TokenOptions(TextOptions, frozen=True, kw_only=True):
+    """Those of requests for token vectors."""
 
-    dimensions: NotServed = None
-    normalize: NotServed = None
-    pooling: NotServed = None
+    words = TOKEN_WORDS
 
 
 NO_VECTORS = EmbeddingOptions()

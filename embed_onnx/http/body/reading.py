@@ -49,7 +49,7 @@ def _read_again(body: bytes, kind: type[T]) -> T:
         return decode(body, decoder)
     body = surrogates.replace_lone(body)  # in all of it, as ``foreign`` decodes values
     own = kind.__struct_fields__
-    translation = foreign.translate(_fields(body, own), own)
+    translation = foreign.translate(_fields(body, own), own, kind.words)
     spellings = _spellings(kind)
     for name in spellings.keys() & translation.fields:
         word = bytes(translation.fields[name])

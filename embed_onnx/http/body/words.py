@@ -1,7 +1,8 @@
 """Fields of other APIs that would change a vector: what they mean here, or why they are refused.
 
 ``WORDS`` has all of them: the field of ours that does the same, if there is one; the values that change
-nothing here; and what a client can do about all other values.
+nothing here; and what a client can do about all other values. It is for routes of dense vectors; those of
+others have ``SPARSE_WORDS``, ``TOKEN_WORDS`` or ``TEXT_WORDS``, with the fields that only dense vectors have.
 
 APIs: vLLM's, Infinity's, text-embeddings-inference's, Ollama's and llama.cpp's servers; Cohere's, Voyage's,
 Jina's, Google's, NVIDIA's, Mistral's, Amazon's and Alibaba's; and the words of Sentence-Transformers.
@@ -88,6 +89,11 @@ ONE_TYPE = "send one of these"
 FLOAT32 = "POST /v1/embeddings takes it as output_dtype, and POST /v2/embed as embedding_types"
 TEXTS_ALONE = "only texts are embedded here"
 DENSE = "each text has one dense vector here"
+SPARSE = "each text has one sparse vector here"
+TOKENS = "each token of a text has a vector here"
+OF_SPARSE = "POST /v1/sparse_embeddings takes it"
+OF_TOKENS = "POST /v1/token_embeddings takes it"
+FLOATS = ("float", "float32", "fp32")
 NO_PREFIX = "send the whole prefix as prompt, or the name of one of the model's prompts as prompt_name"
 
 WORDS: dict[str, Word] = {
@@ -146,7 +152,7 @@ WORDS: dict[str, Word] = {
         Word(field="output_dtype", values=NUMBERS, vectors=True, remedy=ONE_TYPE),
     ),
     **_vectors("encoding_format", ["float"], "this route sends lists of numbers"),
-    **_vectors("output_dtype", ["float", "float32", "fp32"], FLOAT32),
+    **_vectors("output_dtype", FLOATS, FLOAT32),
     **_vectors("endianness", ["little", "native", "big"], "this route sends lists of numbers"),
     **_vectors("quantization", ["none"], "send output_dtype"),
     # What is embedded.
@@ -159,5 +165,47 @@ WORDS: dict[str, Word] = {
     **_vectors("output_value", ["sentence_embedding"], DENSE),
     **_vectors("return_multivector return_sparse return_colbert return_colbert_vecs", [False], DENSE),
     **_vectors("return_dense", [True], DENSE),
+    **_vectors("max_active_dims", (), OF_SPARSE),
+    **_vectors("return_terms", [False], OF_SPARSE),
+    **_vectors("return_tokens", [False], OF_TOKENS),
 }
 """By name in snake case; their camel case is understood as well."""
+
+TEXT_WORDS: dict[str, Word | None] = {
+    **{name: None if word.vectors else word for name, word in WORDS.items()},
+    **dict.fromkeys(VECTOR_FIELDS),
+}
+"""Of routes whose answers are not vectors: None is about vectors alone, and changes nothing."""
+
+SPARSE_WORDS: dict[str, Word | None] = {
+    **WORDS,
+    **_vectors(
+        "dimensions",
+        (),
+        "sparse vectors are not cut; POST /v1/sparse_embeddings keeps fewer weights by max_active_dims",
+    ),
+    **_vectors("normalize", (), "weights are sent as the model makes them"),
+    **_vectors("pooling", (), "the model has its own"),
+    **_vectors("output_dtype", FLOATS, "weights are float32"),
+    **_vectors("endianness", ["little", "native", "big"], "this route sends lists of weights"),
+    **_vectors("output_type", ["sparse"], SPARSE),
+    **_vectors("output_value", (), SPARSE),
+    **_vectors("return_sparse", [True], SPARSE),
+    **_vectors("return_dense return_multivector return_colbert return_colbert_vecs", [False], SPARSE),
+}
+"""Of routes of sparse vectors."""
+
+TOKEN_WORDS: dict[str, Word | None] = {
+    **WORDS,
+    **_vectors("dimensions", (), "token vectors are not cut"),
+    **_vectors("normalize", (), "the model normalises token vectors, or does not"),
+    **_vectors("pooling", (), "token vectors are not pooled"),
+    **_vectors("output_dtype", FLOATS, OF_TOKENS),
+    **_vectors("encoding_format", ["float"], OF_TOKENS),
+    **_vectors("endianness", ["little", "native"], "bytes are little-endian"),
+    **_vectors("output_type", (), TOKENS),
+    **_vectors("output_value", ["token_embeddings"], TOKENS),
+    **_vectors("return_multivector return_colbert return_colbert_vecs", [True], TOKENS),
+    **_vectors("return_dense return_sparse", [False], TOKENS),
+}
+"""Of routes of token vectors."""

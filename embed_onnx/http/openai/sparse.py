@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from embed_onnx.http import vectors, work
 from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import UncutOptions
+from embed_onnx.http.body.options import SparseOptions
 from embed_onnx.http.body.scoring import ModelName
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import ApiRequest
@@ -32,7 +32,7 @@ INTEGERS = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 NUMBERS = {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}}
 
 
-class SparseRequest(UncutOptions, frozen=True, kw_only=True):
+class SparseRequest(SparseOptions, frozen=True, kw_only=True):
     """POST /v1/sparse_embeddings."""
 
     input: Annotated[
@@ -125,12 +125,13 @@ async def create_sparse_embeddings(
 async def _items(model: Model, embedded: SparseEmbedded, *, terms: bool) -> list[SparseEmbedding]:
     indices = await vectors.encode_values(vector.indices.tolist() for vector in embedded.vectors)
     values = await vectors.encode_values(vector.weights.tolist() for vector in embedded.vectors)
+    words = await model.terms_async(embedded.vectors) if terms else [UNSET] * len(embedded.vectors)
     return [
         SparseEmbedding(
             index=index,
             indices=indices[index],
             values=values[index],
-            terms=model.terms(embedded.vectors[index].indices.tolist()) if terms else UNSET,
+            terms=words[index],
             num_tokens=tokens.num_tokens,
             truncated=tokens.truncated or UNSET,
         )

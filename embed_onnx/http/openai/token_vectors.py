@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from embed_onnx.http import vectors, work
 from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import UncutOptions
+from embed_onnx.http.body.options import TokenOptions
 from embed_onnx.http.body.scoring import ModelName
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import ApiRequest
@@ -30,7 +30,7 @@ TOKENS_BODY = Body(
 )
 
 
-class TokenRequest(UncutOptions, frozen=True, kw_only=True):
+class TokenRequest(TokenOptions, frozen=True, kw_only=True):
     """POST /v1/token_embeddings."""
 
     input: Annotated[

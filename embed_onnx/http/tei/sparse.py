@@ -11,9 +11,9 @@ from litestar.params import Body
 from msgspec import Meta
 
 from embed_onnx.engine.outputs.sparse import SparseVector
-from embed_onnx.http import work
+from embed_onnx.http import vectors, work
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import UncutOptions
+from embed_onnx.http.body.options import SparseOptions
 from embed_onnx.http.body.scoring import ModelName
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.response import ApiResponse
@@ -27,7 +27,7 @@ SPARSE_BODY = Body(
 )
 
 
-class TeiSparseRequest(UncutOptions, frozen=True, kw_only=True):
+class TeiSparseRequest(SparseOptions, frozen=True, kw_only=True):
     """POST /embed_sparse."""
 
     inputs: Annotated[
@@ -73,9 +73,8 @@ async def embed_sparse(
         empty_inputs="embed",
     )
     _, embedded = await work.run_sparse(request, ask, max_active_dims=None)
-    return ApiResponse(
-        [_weights(vector) for vector in embedded.vectors], headers=headers.of(request, embedded)
-    )
+    weights = await vectors.encode_values(map(_weights, embedded.vectors))
+    return ApiResponse(weights, headers=headers.of(request, embedded))
 
 
 def _weights(vector: SparseVector) -> list[Weight]:

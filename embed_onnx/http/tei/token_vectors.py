@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from embed_onnx.http import vectors, work
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import UncutOptions
+from embed_onnx.http.body.options import TokenOptions
 from embed_onnx.http.body.scoring import ModelName
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.response import ApiResponse
@@ -24,7 +24,7 @@ from embed_onnx.http.work import Ask
 ALL_BODY = Body(media_type=RequestEncodingType.JSON, examples=[Example(value={"inputs": ["Hello", "world"]})])
 
 
-class AllRequest(UncutOptions, frozen=True, kw_only=True):
+class AllRequest(TokenOptions, frozen=True, kw_only=True):
     """POST /embed_all."""
 
     inputs: Annotated[
