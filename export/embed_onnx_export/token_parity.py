@@ -40,22 +40,28 @@ FLOORS: dict[Precision, Floor] = {"float32": Floor(0.99999, 0.99999), "int8": Fl
 """The least of int8 is that of one odd token among thousands; it is there to refuse what is broken."""
 
 
-class Reference(msgspec.Struct, frozen=True):
-    """What the original gives for texts, each a query or a document: ids, and vectors [vectors, dimensions].
+class Cases(msgspec.Struct, frozen=True):
+    """Texts, each a query or a document.
 
     ``queries`` and ``documents`` are the places of those whose scores are compared.
     """
 
     roles: list[str]
     texts: list[str]
-    ids: list[list[int]]
-    vectors: list[Vector]
     queries: range
     documents: range
 
 
-def reference(tokenizer: tokenizers.Tokenizer, embed: EmbedTokens) -> Reference:
-    """Run the texts through what artifacts are compared with, once for all of them."""
+class Reference(msgspec.Struct, frozen=True):
+    """What the original gives for the texts of cases: ids, and vectors [vectors, dimensions]."""
+
+    cases: Cases
+    ids: list[list[int]]
+    vectors: list[Vector]
+
+
+def cases(tokenizer: tokenizers.Tokenizer) -> Cases:
+    """What every artifact is compared on."""
     pairs = score_parity.pairs()
     queries = list(dict.fromkeys(query for query, _ in pairs))
     answers = list(dict.fromkeys(answer for _, answer in pairs))
@@ -64,17 +70,20 @@ def reference(tokenizer: tokenizers.Tokenizer, embed: EmbedTokens) -> Reference:
         "query": [*queries, *messages[:: parity.PROMPTED]],
         "document": [*answers, *sentences, *messages],
     }
-    cases = [(role, text) for role, texts in of_roles.items() for text in texts]
-    results = [embed(role, text) for role, text in cases]
     first = len(of_roles["query"])
-    return Reference(
-        roles=[role for role, _ in cases],
-        texts=[text for _, text in cases],
-        ids=[ids for ids, _ in results],
-        vectors=[vectors for _, vectors in results],
+    return Cases(
+        roles=[role for role, texts in of_roles.items() for _ in texts],
+        texts=[text for texts in of_roles.values() for text in texts],
         queries=range(len(queries)),
         documents=range(first, first + len(answers)),
     )
+
+
+def reference(tokenizer: tokenizers.Tokenizer, embed: EmbedTokens) -> Reference:
+    """Run the texts through what artifacts are compared with, once for all of them."""
+    compared = cases(tokenizer)
+    results = [embed(role, text) for role, text in zip(compared.roles, compared.texts, strict=True)]
+    return Reference(compared, [ids for ids, _ in results], [vectors for _, vectors in results])
 
 
 def of_artifact(folder: Path, facts: Facts) -> EmbedTokens:
@@ -89,25 +98,26 @@ def measure(expected: Reference, folder: Path, facts: Facts, kernels: Kernels) -
         ExportError: A text has other token ids, or vectors of other tokens, or they are too far apart.
     """
     embed = _embed(folder, facts, kernels)
-    results = [embed(role, text) for role, text in zip(expected.roles, expected.texts, strict=True)]
-    parity.check_tokens(expected.texts, [ids for ids, _ in results], expected.ids)
+    roles, texts = expected.cases.roles, expected.cases.texts
+    results = [embed(role, text) for role, text in zip(roles, texts, strict=True)]
+    parity.check_tokens(texts, [ids for ids, _ in results], expected.ids)
     vectors = [vectors for _, vectors in results]
-    for text, actual, right in zip(expected.texts, vectors, expected.vectors, strict=True):
+    for text, actual, right in zip(texts, vectors, expected.vectors, strict=True):
         if len(actual) != len(right):
             raise ExportError(
                 f"{facts.name} has {len(actual)} vectors for {text[:60]!r}, and the original has {len(right)}"
                 "; report this as a bug"
             )
-    record = compared(vectors, expected)
+    record = compared(expected.cases, vectors, expected.vectors)
     _check_floor(record, facts)
     return record
 
 
-def compared(vectors: list[Vector], expected: Reference) -> TokenParity:
+def compared(cases: Cases, vectors: list[Vector], originals: list[Vector]) -> TokenParity:
     """The record of the vectors of the texts."""
-    cosines = similarity.cosines(np.concatenate(vectors), np.concatenate(expected.vectors))
-    scores, others = _scores(vectors, expected), _scores(expected.vectors, expected)
-    ranks = [_agreement(*rows) for rows in zip(scores, others, strict=True)]
+    cosines = similarity.cosines(np.concatenate(vectors), np.concatenate(originals))
+    scores, others = _scores(vectors, cases), _scores(originals, cases)
+    ranks = [agreement(*rows) for rows in zip(scores, others, strict=True)]
     return TokenParity(
         texts=len(vectors),
         cosine_mean=float(cosines.mean()),
@@ -117,16 +127,16 @@ def compared(vectors: list[Vector], expected: Reference) -> TokenParity:
     )
 
 
-def _agreement(scores: Vector, others: Vector) -> float:
+def agreement(scores: Vector, others: Vector) -> float:
     """Spearman's correlation; where scores of one side are all equal and have no ranks, whether both are."""
     equal = [bool(np.ptp(row) == 0) for row in (scores, others)]
     return float(all(equal)) if any(equal) else score_parity.spearman(scores, others)
 
 
-def _scores(vectors: list[Vector], expected: Reference) -> Vector:
+def _scores(vectors: list[Vector], cases: Cases) -> Vector:
     """MaxSim of the compared queries with the documents, [queries, documents]."""
-    documents = [vectors[place] for place in expected.documents]
-    return np.array([maxsim.scores(vectors[place], documents) for place in expected.queries])
+    documents = [vectors[place] for place in cases.documents]
+    return np.array([maxsim.scores(vectors[place], documents) for place in cases.queries])
 
 
 def _check_floor(record: TokenParity, facts: Facts) -> None:

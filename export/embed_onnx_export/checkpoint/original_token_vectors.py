@@ -9,7 +9,7 @@ from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError, is_exhausted
 
 
-def load(checkpoint: Checkpoint, max_tokens: int) -> MultiVectorEncoder:
+def load(checkpoint: Checkpoint, max_tokens: int | None) -> MultiVectorEncoder:
     """The model as sentence-transformers loads it, in float32, with this limit for what has none of its own.
 
     Raises:

@@ -7,16 +7,16 @@ import msgspec
 import numpy as np
 
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import Dense
+from embed_onnx.artifact.manifest import DOES, Dense
 from embed_onnx.engine.vectors import normalize
 from embed_onnx.models.inputs import Pair
 from embed_onnx.models.model import Model
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.report import measure, scores
+from embed_onnx_export.report import measure, scores, workload
 from embed_onnx_export.report.datasets import Retrieval
-from embed_onnx_export.report.measure import Workload
 from embed_onnx_export.report.score_card import Ranking
 from embed_onnx_export.report.scores import Floats, Places
+from embed_onnx_export.report.workload import Workload
 
 CANDIDATES = 100
 """Documents a query."""
@@ -69,10 +69,12 @@ def find(task: Retrieval, folder: Path, advance: Callable[[int], None]) -> Candi
     """
     output = manifest.read(folder).output
     if not isinstance(output, Dense):
-        raise ExportError(f"--first-stage {folder.name} scores texts; name the artifact of an embedder")
+        raise ExportError(
+            f"--first-stage {folder.name} {DOES[type(output)]}; name the artifact of an embedder"
+        )
     work = Workload({"query": task.queries, "document": task.documents}, "")
     with Model.load(folder) as model:
-        vectors = measure.vectors(measure.of_artifact(model), work, advance)
+        vectors = workload.vectors(measure.of_artifact(model), work, advance, np.concatenate)
     queries, documents = (normalize(vectors[kind]) for kind in ("query", "document"))
     ranked = scores.nearest(queries, documents, task.same, CANDIDATES)
     return Candidates(

@@ -93,17 +93,22 @@ class Measured(Conditions, frozen=True, kw_only=True):
     neighbours: str
 
 
-class Scores(Record, frozen=True, kw_only=True):
-    """Of vectors cut to so many dimensions, each at most 1; None where there was nothing to measure it with.
+class Ranks(Record, frozen=True, kw_only=True):
+    """What vectors find, each at most 1; None where there was nothing to measure it with.
 
-    ``neighbours`` is the share of the original's ten nearest, in all dimensions, that are found.
+    ``neighbours`` is the share of the ten nearest by the original's whole vectors that are among the ten.
     """
 
-    dimensions: int
     neighbours: float
     spearman: float | None
     ndcg: float | None
     recall: float | None
+
+
+class Scores(Ranks, frozen=True, kw_only=True):
+    """What vectors find that are cut to so many dimensions."""
+
+    dimensions: int
 
 
 class Row(Way, frozen=True, kw_only=True):

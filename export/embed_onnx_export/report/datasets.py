@@ -1,6 +1,7 @@
 """Files to measure with: pairs of texts with scores, and a retrieval task in BEIR's layout.
 
-    FILE.csv       score,sentence1,sentence2 of an embedder; score,text1,text2 of a model that scores
+    FILE.csv       score,sentence1,sentence2 of a model of dense or sparse vectors; score,text1,text2 of a
+                   model that scores
     FOLDER/        corpus.jsonl   {"_id": "d1", "title": "perhaps", "text": "..."} a line
                    queries.jsonl  {"_id": "q1", "text": "..."} a line
                    qrels.tsv      query-id, corpus-id, score; or qrels/test.tsv
@@ -18,7 +19,7 @@ from typing import NoReturn
 import msgspec
 from msgspec.structs import replace
 
-from embed_onnx.artifact.manifest import Dense, Manifest, Output
+from embed_onnx.artifact.manifest import Dense, Manifest, Output, Sparse, TokenVectors
 from embed_onnx.models import tasks
 from embed_onnx_export.errors import DatasetError
 
@@ -55,8 +56,8 @@ class Retrieval(msgspec.Struct, frozen=True):
 class Datasets(msgspec.Struct, frozen=True):
     """What a report measures with, besides the texts of its own.
 
-    ``sts`` are pairs for embedders and ``pairs`` those for models that score. ``first_stage`` names the
-    artifact of the embedder whose best documents a reranker ranks.
+    ``sts`` are pairs for models of one vector a text, dense or sparse, and ``pairs`` those for models that
+    score. ``first_stage`` names the artifact of the embedder whose best documents a reranker ranks.
     """
 
     sts: Pairs | None = None
@@ -66,8 +67,10 @@ class Datasets(msgspec.Struct, frozen=True):
 
     def fitting(self, output: Output) -> "Datasets":
         """The same without what is not for models of such an output."""
-        if isinstance(output, Dense):
+        if isinstance(output, Dense | Sparse):
             return Datasets(sts=self.sts, retrieval=self.retrieval)
+        if isinstance(output, TokenVectors):
+            return Datasets(retrieval=self.retrieval)
         if "rerank" not in tasks.of(output):
             return Datasets()
         if self.retrieval is None or self.first_stage is None:
@@ -80,7 +83,13 @@ class Datasets(msgspec.Struct, frozen=True):
         Raises:
             DatasetError: Its output is of another kind, or a part is missing.
         """
-        if isinstance(model.output, Dense):
+        if isinstance(model.output, TokenVectors):
+            if self != self.fitting(model.output):
+                raise DatasetError(
+                    f"--sts, --pairs and --first-stage are not for models of token vectors, and {model.name} "
+                    "is one, which ranks all documents by itself; measure it with --beir"
+                )
+        elif isinstance(model.output, Dense | Sparse):
             if self.pairs is not None or self.first_stage:
                 raise DatasetError(
                     f"--pairs and --first-stage are for models that score texts, and {model.name} makes "

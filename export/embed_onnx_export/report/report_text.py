@@ -1,25 +1,18 @@
 """report.md of an embedder, for people. First what to pick and why, then what was measured."""
 
-import json
 from collections.abc import Callable
-
-import numpy as np
 
 from embed_onnx.artifact.manifest import SHORT_TOKENS, Fidelity
 from embed_onnx.engine.dtypes import DType
-from embed_onnx_export.report import histogram, sections
+from embed_onnx_export.report import sections
 from embed_onnx_export.report.card import Card, Row, Scores
 from embed_onnx_export.report.markdown import literal, table
-from embed_onnx_export.report.sections import LARGEST_LOSS, Quality, points
-
-LEAST_NEIGHBOURS = 0.9
-"""The share of nearest neighbours that int8 must keep where nothing else was measured."""
+from embed_onnx_export.report.sections import points
 
 FORMULAS = (
     "Spearman: of cosines with people's scores. nDCG and recall: as trec_eval has them. Queries and "
     "documents have the prompts of `encode_query` and `encode_document`."
 )
-NAMES = {"spearman": "Spearman", "ndcg": "nDCG@10", "recall": "recall@10"}
 
 TYPES: dict[DType, str] = {
     "float32": "float32",
@@ -48,58 +41,23 @@ def markdown(card: Card) -> str:
         "## How it was measured",
         sections.how(card, "made-up texts of mixed length", FORMULAS),
         "## Distance to the original",
-        _distance(card),
+        sections.distance(card, card.artifacts[card.precision].cosines, "texts"),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def advice(card: Card) -> str:
     """Which precision to pick on this machine, and why."""
-    more = "" if _judged(card) else " `--sts` and `--beir` measure it on texts of your own."
-    if card.refused is not None:
-        return sections.advice(card, None, more)
-    int8 = card.artifacts["int8"]
-    quality = Quality(_is_faithful(card, int8), _losses(card.original.scores[0], int8.scores[0]))
+    more = "" if sections.judged(card) else " `--sts` and `--beir` measure it on texts of your own."
+    int8 = card.artifacts.get("int8")
+    quality = None
+    if card.refused is None and int8 is not None:
+        quality = sections.quality(card.original.scores[0], int8.scores[0])
     return sections.advice(card, quality, more)
-
-
-def _judged(card: Card) -> bool:
-    """Whether there were datasets of people's judgements."""
-    return card.measured.pairs is not None or card.measured.retrieval is not None
-
-
-def _is_faithful(card: Card, int8: Row) -> bool:
-    expected, actual = card.original.scores[0], int8.scores[0]
-    losses = [
-        loss for loss in (_loss(expected, actual, name) for name in ("spearman", "ndcg")) if loss is not None
-    ]
-    return max(losses) <= LARGEST_LOSS if losses else actual.neighbours >= LEAST_NEIGHBOURS
-
-
-def _loss(expected: Scores, actual: Scores, name: str) -> float | None:
-    return sections.loss(getattr(expected, name), getattr(actual, name))
-
-
-def _losses(expected: Scores, actual: Scores) -> str:
-    words = []
-    for name, label in NAMES.items():
-        loss = _loss(expected, actual, name)
-        if loss is not None:
-            words.append(sections.change(label, loss))
-    words.append(f"{10 * actual.neighbours:.1f} of the ten nearest neighbours are the original's")
-    return ", ".join(words)
-
-
-def ways(card: Card) -> dict[str, Row]:
-    """Every row, by what a person calls it; the original comes first."""
-    rows = {label: card.artifacts[name] for name, label in sections.columns(card).items()}
-    return {"original in PyTorch": card.original, **rows}
 
 
 def summary(card: Card) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of the first table."""
-    rows = ways(card)
-    measured = card.measured
     lines: dict[str, Callable[[Row], str]] = {
         "tokens a second": lambda row: f"{row.speed.median:,.0f}",
         "model, MB": lambda row: f"{row.megabytes:.1f}",
@@ -109,13 +67,13 @@ def summary(card: Card) -> tuple[list[str], list[list[str]]]:
         "short texts, cosine: least": lambda row: _cosine(row.parity.short, "cosine_min"),
         "nearest ten that are the original's, %": lambda row: f"{100 * row.scores[0].neighbours:.1f}",
     }
-    if measured.pairs is not None:
-        lines[f"Spearman x 100, {literal(measured.pairs)}"] = lambda row: points(row.scores[0].spearman)
-    if measured.retrieval is not None:
-        lines[f"nDCG@10 x 100, {literal(measured.retrieval)}"] = lambda row: points(row.scores[0].ndcg)
-        lines[f"recall@10 x 100, {literal(measured.retrieval)}"] = lambda row: points(row.scores[0].recall)
+    lines |= sections.ranks(card.measured, _scores)
     lines["runs on"] = lambda row: literal(row.runs_on)
-    return ["", *rows], [[name, *(cell(row) for row in rows.values())] for name, cell in lines.items()]
+    return sections.cells(sections.ways(card.original, card.artifacts, card), lines)
+
+
+def _scores(row: Row) -> Scores:
+    return row.scores[0]
 
 
 def _cosine(fidelity: Fidelity | None, name: str) -> str:
@@ -137,7 +95,7 @@ def _data(card: Card) -> str:
 def _cuts(card: Card) -> str:
     """What is lost with fewer dimensions, by the original and by this artifact."""
     pairs = list(zip(card.original.scores, card.artifacts[card.precision].scores, strict=True))
-    present = _columns(pairs[0][0])
+    present = sections.figures(pairs[0][0])
     lines = [
         [
             str(expected.dimensions),
@@ -154,15 +112,9 @@ def _cuts(card: Card) -> str:
     return f"{words}\n\n{table(head, lines, numbers=True)}"
 
 
-def _columns(measured: Scores) -> dict[str, str]:
-    """The scores that were measured, by the name of their field, as a table calls them."""
-    labels = {"neighbours": "nearest ten, %", **{name: f"{label} x 100" for name, label in NAMES.items()}}
-    return {name: column for name, column in labels.items() if getattr(measured, name) is not None}
-
-
 def _types(card: Card) -> str:
     """What is lost with smaller numbers, by this artifact."""
-    present = _columns(card.types[0].scores)
+    present = sections.figures(card.types[0].scores)
     lines = [
         [TYPES[row.dtype], f"{row.bytes:,}", *(points(getattr(row.scores, name)) for name in present)]
         for row in card.types
@@ -177,26 +129,11 @@ def _types(card: Card) -> str:
 
 def _model(card: Card) -> str:
     model = card.model
-    prompts = [
-        f"{literal(name)} {literal(json.dumps(text, ensure_ascii=False))}"
-        for name, text in model.prompts.items()
-        if text
-    ]
     rows = {
         **sections.origin(card),
         "dimensions": f"{model.dimensions:,}",
         "pooling": literal(", ".join(model.pooling)),
-        "prompts": "; ".join(prompts) or "none",
+        "prompts": sections.prompts(model.prompts),
         "default prompt": literal(model.default_prompt or "none"),
     }
     return table(["", literal(model.name)], rows.items())
-
-
-def _distance(card: Card) -> str:
-    cosines = card.artifacts[card.precision].cosines
-    title = f"{card.model.name}, {card.precision}: {len(cosines)} texts by their cosine to the original"
-    names = ("least", "5th percentile", "median", "greatest")
-    values = np.percentile(cosines, [0, 5, 50, 100])
-    figures = ", ".join(f"{name} {value:.5f}" for name, value in zip(names, values, strict=True))
-    words = f"All {len(cosines)} texts, the short ones as well: {figures}."
-    return f"{words}\n\n{histogram.svg(title, cosines)}"

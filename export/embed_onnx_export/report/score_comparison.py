@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
 
-from embed_onnx.artifact.manifest import Precision, Scores, model_bytes
+from embed_onnx.artifact.manifest import Precision, Scores
 from embed_onnx.engine.outputs.scores import activated
 from embed_onnx.models.inputs import Item
 from embed_onnx.models.model import Model
@@ -19,13 +19,13 @@ from embed_onnx.system import cpu
 from embed_onnx_export import score_parity
 from embed_onnx_export.checkpoint import original_scores
 from embed_onnx_export.progress import Show
-from embed_onnx_export.report import candidates, comparison, measure, scores, texts, timing
+from embed_onnx_export.report import candidates, scores, subject, texts, timing, workload
 from embed_onnx_export.report.candidates import Candidates
 from embed_onnx_export.report.card import Conditions, Speed
-from embed_onnx_export.report.comparison import MB, ORIGINAL, Engine, Subject
 from embed_onnx_export.report.datasets import Datasets
 from embed_onnx_export.report.score_card import ScoreCard, ScoreFacts, ScoreRow
 from embed_onnx_export.report.scores import Floats
+from embed_onnx_export.report.subject import ORIGINAL, Engine, Subject
 
 Kind = Literal["compared", "pairs", "ranked"]
 """Items: those of parity, the pairs of a file, and queries with their candidates."""
@@ -35,7 +35,7 @@ QUERY = "who repairs the wooden fence behind the school"
 """What the texts that are timed are paired with, as a query is with its documents."""
 
 
-def card_of(subject: Subject, data: Datasets, artifacts: Path, show: Show) -> ScoreCard:
+def card_of(about: Subject, data: Datasets, show: Show) -> ScoreCard:
     """Run the items through every engine, in this process, and judge and time them.
 
     Raises:
@@ -44,43 +44,44 @@ def card_of(subject: Subject, data: Datasets, artifacts: Path, show: Show) -> Sc
     """
     show("loading")
     torch.set_num_threads(cpu.usable_cores())
-    output = subject.manifest.scores
-    first_stage = _first_stage(data, artifacts, show)
+    output = about.manifest.scores
+    first_stage = _first_stage(data, about.artifacts, show)
     items = _items(output, data, first_stage)
-    original = original_scores.load(subject.checkpoint)
+    original = original_scores.load(about.checkpoint)
     timed_of = _paired if output.pairs else texts.mixed
-    show.expect(sum(map(len, items.values())) * (1 + len(subject.folders)))
+    show.expect(sum(map(len, items.values())) * (1 + len(about.folders)))
     with contextlib.ExitStack() as stack:
-        models = {name: stack.enter_context(Model.load(path)) for name, path in subject.folders.items()}
-        engines = _engines(subject, original, models, timed_of(timing.SAMPLE))
+        models = {name: stack.enter_context(Model.load(path)) for name, path in about.folders.items()}
+        engines = _engines(about, original, models, timed_of(timing.SAMPLE))
         logits: dict[str, dict[Kind, Floats]] = {}
         for name, engine in engines.items():
             show(f"scoring, {name}")
             logits[name] = {
-                kind: measure.in_steps(engine.run, some, length, show.advance) for kind, some in items.items()
+                kind: workload.in_steps(engine.run, some, length, show.advance, np.concatenate)
+                for kind, some in items.items()
             }
         show("timing")
         runs = {name: engine.run for name, engine in engines.items()}
-        timed = timing.timed_items(runs[ORIGINAL], timed_of)
-        num_tokens = models[subject.manifest.precision].score_now(timed, ScoreOptions()).num_tokens
-        speeds = timing.speeds(runs, timed, num_tokens)
+        this = models[about.manifest.precision]
+        timed = timing.timed(
+            runs, ORIGINAL, timed_of, lambda items: this.score_now(items, ScoreOptions()).num_tokens
+        )
     rows = {
-        name: _row(engine, speeds[name], logits[name], logits[ORIGINAL], data, first_stage)
+        name: _row(engine, timed.speeds[name], logits[name], logits[ORIGINAL], data, first_stage)
         for name, engine in engines.items()
     }
-    conditions = comparison.conditions(data, len(items["compared"]), len(timed), num_tokens)
     return ScoreCard(
-        **comparison.report_fields(subject, data),
+        **subject.report_fields(about, data),
         model=ScoreFacts(
-            **comparison.model_facts(subject.manifest),
+            **subject.model_facts(about.manifest),
             labels=list(output.labels),
             activation=output.activation,
             pairs=output.pairs,
         ),
-        measured=Conditions(**conditions),
+        measured=Conditions(**subject.conditions(data, len(items["compared"]), timed)),
         ranking=None if first_stage is None else first_stage.ranking(str(data.first_stage)),
         original=rows.pop(ORIGINAL),
-        artifacts={name: rows[name] for name in subject.folders},
+        artifacts={name: rows[name] for name in about.folders},
     )
 
 
@@ -108,28 +109,16 @@ def _paired(count: int) -> list[Item]:
 
 
 def _engines(
-    subject: Subject, original: CrossEncoder, models: Mapping[Precision, Model], sample: Sequence[Item]
+    about: Subject, original: CrossEncoder, models: Mapping[Precision, Model], sample: Sequence[Item]
 ) -> dict[str, Engine[Score]]:
-    """The original, and every precision in the order of their names."""
+    """The original, and every precision."""
 
     def of_batch(batch: int) -> Score:
         return partial(original_scores.logits, original, batch=batch)
 
     batch = timing.best_batch(of_batch, sample)
-    pytorch = Engine(
-        of_batch(batch),
-        comparison.in_pytorch(original, batch),
-        comparison.checkpoint_megabytes(subject.checkpoint),
-    )
-    artifacts: dict[str, Engine[Score]] = {
-        name: Engine(
-            _of_artifact(models[name]),
-            models[name].kernels.runs_on,
-            model_bytes(subject.folders[name]) / MB,
-        )
-        for name in sorted(models)
-    }
-    return {ORIGINAL: pytorch, **artifacts}
+    pytorch = subject.in_pytorch(about, original, batch, of_batch(batch))
+    return subject.engines(about, pytorch, models, _of_artifact)
 
 
 def _of_artifact(model: Model) -> Score:

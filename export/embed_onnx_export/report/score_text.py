@@ -60,8 +60,6 @@ def _losses(card: ScoreCard) -> dict[str, float]:
 
 def summary(card: ScoreCard) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of the first table."""
-    rows = {label: card.artifacts[name] for name, label in sections.columns(card).items()}
-    rows = {"original in PyTorch": card.original, **rows}
     measured = card.measured
     lines: dict[str, Callable[[ScoreRow], str]] = {
         "tokens a second": lambda row: f"{row.speed.median:,.0f}",
@@ -81,7 +79,7 @@ def summary(card: ScoreCard) -> tuple[list[str], list[list[str]]]:
     if measured.retrieval is not None:
         lines[f"nDCG@10 x 100, {literal(measured.retrieval)}"] = lambda row: points(row.ndcg)
     lines["runs on"] = lambda row: literal(row.runs_on)
-    return ["", *rows], [[name, *(cell(row) for row in rows.values())] for name, cell in lines.items()]
+    return sections.cells(sections.ways(card.original, card.artifacts, card), lines)
 
 
 def _data(card: ScoreCard) -> str:

@@ -1,6 +1,6 @@
 """Scores of rankings: Spearman, neighbours that are shared, nDCG, recall."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,18 +37,31 @@ def average_precision(values: NDArray[np.float32], labels: Sequence[float]) -> f
 
 
 def nearest(queries: Floats, documents: Floats, leave_out: Sequence[int], at: int = 10) -> Places:
-    """The ``at`` documents with the largest products with each query; of equal ones, the first.
+    """The ``at`` documents with the largest products with each query, as ``best`` has them."""
+    products = (queries[block] @ documents.T for block in query_blocks(len(queries)))
+    return best(products, leave_out, at)
 
-    ``leave_out`` has a document for each query that is not ranked, or -1.
+
+def best(blocks: Iterable[Floats], leave_out: Sequence[int], at: int = 10) -> Places:
+    """The ``at`` documents with the largest scores for each query; of equal ones, the first.
+
+    ``blocks`` are scores [queries, documents] of some queries, which are written to, one block after the
+    other. ``leave_out`` has a document for each query that is not ranked, or -1.
     """
-    blocks = []
-    for first in range(0, len(queries), QUERIES_A_BLOCK):
-        products = queries[first : first + QUERIES_A_BLOCK] @ documents.T
-        for row, document in zip(products, leave_out[first : first + QUERIES_A_BLOCK], strict=True):
+    remaining = iter(leave_out)
+    ranked = []
+    for block in blocks:
+        for row in block:
+            document = next(remaining)
             if document >= 0:
                 row[document] = -np.inf
-        blocks.append(np.argsort(-products, axis=1, kind="stable")[:, :at])
-    return np.concatenate(blocks)
+        ranked.append(np.argsort(-block, axis=1, kind="stable")[:, :at])
+    return np.concatenate(ranked)
+
+
+def query_blocks(count: int) -> Iterator[slice]:
+    """The slices of so many queries that are ranked in one go."""
+    return (slice(first, first + QUERIES_A_BLOCK) for first in range(0, count, QUERIES_A_BLOCK))
 
 
 def overlap(one: Places, other: Places) -> float:

@@ -1,15 +1,26 @@
 """Parts of report.md that are the same for every kind of output."""
 
+import json
 import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
+import numpy as np
 
 from embed_onnx.artifact.manifest import Precision
-from embed_onnx_export.report.card import Report, Way
+from embed_onnx_export.report import histogram
+from embed_onnx_export.report.card import Conditions, Ranks, Report, Way
 from embed_onnx_export.report.markdown import literal
+
+AnyWay = TypeVar("AnyWay", bound=Way)
 
 LARGEST_LOSS = 0.5
 """Points of a quality on people's data that int8 may lose and still be the one to pick."""
+LEAST_NEIGHBOURS = 0.9
+"""The share of nearest neighbours that int8 must keep where nothing else was measured."""
+NAMES = {"spearman": "Spearman", "ndcg": "nDCG@10", "recall": "recall@10"}
+"""Of ``Ranks``, the figures that people's judgements give."""
 LEAST_GAIN = 1.1
 """Times as fast as float32 below which int8 counts as no faster."""
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
@@ -40,6 +51,11 @@ def advice(card: Report, quality: Quality | None, more: str) -> str:
     return f"**Pick {picked}.** {reason} {switch}.{more}"
 
 
+def judged(card: Report) -> bool:
+    """Whether there were datasets of people's judgements."""
+    return card.measured.pairs is not None or card.measured.retrieval is not None
+
+
 def _picked(card: Report, quality: Quality) -> tuple[Precision, str]:
     int8, float32 = card.artifacts["int8"], card.artifacts["float32"]
     faster, than_pytorch = (int8.speed.median / row.speed.median for row in (float32, card.original))
@@ -52,6 +68,20 @@ def _picked(card: Report, quality: Quality) -> tuple[Precision, str]:
     if faster < LEAST_GAIN:
         return "float32", f"{speed} Pick int8 where memory is short: its quality would do ({quality.words})."
     return "int8", f"{speed} Its quality is nearly the original's: {quality.words}."
+
+
+def quality(expected: Ranks, actual: Ranks) -> Quality:
+    """That of int8 by what its vectors find, beside the original's."""
+    losses = {
+        name: lost
+        for name in NAMES
+        if (lost := loss(getattr(expected, name), getattr(actual, name))) is not None
+    }
+    words = [change(NAMES[name], lost) for name, lost in losses.items()]
+    words.append(f"{10 * actual.neighbours:.1f} of the ten nearest neighbours are the original's")
+    judged = [lost for name, lost in losses.items() if name != "recall"]
+    faithful = max(judged) <= LARGEST_LOSS if judged else actual.neighbours >= LEAST_NEIGHBOURS
+    return Quality(faithful, ", ".join(words))
 
 
 def loss(before: float | None, after: float | None) -> float | None:
@@ -69,6 +99,43 @@ def change(label: str, points: float) -> str:
 def points(share: float | None) -> str:
     """A cell for a share, times 100; empty without one."""
     return "" if share is None else f"{100 * share:.2f}"
+
+
+def ranks(measured: Conditions, scores_of: Callable[[AnyWay], Ranks]) -> dict[str, Callable[[AnyWay], str]]:
+    """Rows of the first table: what was measured on the datasets, and how a cell has it."""
+    rows: dict[str, Callable[[AnyWay], str]] = {}
+    if measured.pairs is not None:
+        rows[f"Spearman x 100, {literal(measured.pairs)}"] = lambda way: points(scores_of(way).spearman)
+    if measured.retrieval is not None:
+        rows[f"nDCG@10 x 100, {literal(measured.retrieval)}"] = lambda way: points(scores_of(way).ndcg)
+        rows[f"recall@10 x 100, {literal(measured.retrieval)}"] = lambda way: points(scores_of(way).recall)
+    return rows
+
+
+def figures(scores: Ranks) -> dict[str, str]:
+    """The figures that were measured, by the name of their field, as a table calls them."""
+    labels = {"neighbours": "nearest ten, %", **{name: f"{label} x 100" for name, label in NAMES.items()}}
+    return {name: column for name, column in labels.items() if getattr(scores, name) is not None}
+
+
+def ways(original: AnyWay, artifacts: Mapping[Precision, AnyWay], card: Report) -> dict[str, AnyWay]:
+    """Every row of a card, by what a person calls it; the original comes first."""
+    return {
+        "original in PyTorch": original,
+        **{label: artifacts[name] for name, label in columns(card).items()},
+    }
+
+
+def cells(
+    rows: Mapping[str, AnyWay], lines: Mapping[str, Callable[[AnyWay], str]]
+) -> tuple[list[str], list[list[str]]]:
+    """The head and the rows of the first table."""
+    return ["", *rows], [[name, *(cell(row) for row in rows.values())] for name, cell in lines.items()]
+
+
+def texts_a_second(card: Report, way: Way) -> str:
+    """A cell for the speed of texts such as those that were timed."""
+    return f"{way.speed.median * card.measured.timed_texts / card.measured.timed_tokens:,.0f}"
 
 
 def columns(card: Report) -> dict[Precision, str]:
@@ -110,8 +177,7 @@ def task(card: Report) -> list[str]:
 def how(card: Report, items: str, formulas: str) -> str:
     """The command, the machine and the versions; ``items`` are what was timed, ``formulas`` a sentence."""
     machine, measured = card.machine, card.measured
-    rows: dict[str, Way] = {"original in PyTorch": card.original}
-    rows |= {label: card.artifacts[name] for name, label in columns(card).items()}
+    rows = ways(card.original, card.artifacts, card)
     spread = "; ".join(
         f"{name} {row.speed.least:,.0f} to {row.speed.most:,.0f}" for name, row in rows.items()
     )
@@ -140,3 +206,22 @@ def origin(card: Report) -> dict[str, str]:
         "most tokens": "no limit" if model.max_tokens is None else f"{model.max_tokens:,}",
         "modules": literal(", ".join(model.modules)),
     }
+
+
+def prompts(by_name: Mapping[str, str]) -> str:
+    """A cell for the prompts of a model."""
+    words = [
+        f"{literal(name)} {literal(json.dumps(text, ensure_ascii=False))}"
+        for name, text in by_name.items()
+        if text
+    ]
+    return "; ".join(words) or "none"
+
+
+def distance(card: Report, cosines: Sequence[float], texts: str) -> str:
+    """The cosines of this artifact's texts to the original's, in words and drawn; ``texts`` are "texts"."""
+    title = f"{card.model.name}, {card.precision}: {len(cosines)} {texts} by their cosine to the original"
+    names = ("least", "5th percentile", "median", "greatest")
+    values = np.percentile(cosines, [0, 5, 50, 100])
+    listed = ", ".join(f"{name} {value:.5f}" for name, value in zip(names, values, strict=True))
+    return f"All {len(cosines)} {texts}, the short ones as well: {listed}.\n\n{histogram.svg(title, cosines)}"

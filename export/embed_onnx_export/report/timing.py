@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from embed_onnx_export.report.card import Speed
@@ -21,6 +22,26 @@ SAMPLE = 32
 """Items by which the number of those is estimated."""
 PAUSE = 0.05
 """Threads of the engine before may spin for a moment."""
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """So many items, of so many tokens together, and the speed of each engine by its name."""
+
+    items: int
+    tokens: int
+    speeds: Mapping[str, Speed]
+
+
+def timed(
+    engines: Mapping[str, Run[T]],
+    first: str,
+    items_of: Callable[[int], Sequence[T]],
+    num_tokens: Callable[[Sequence[T]], int],
+) -> Timing:
+    """Time the engines on as many items as the ``first`` computes in one turn."""
+    items = timed_items(engines[first], items_of)
+    tokens = num_tokens(items)
+    return Timing(len(items), tokens, speeds(engines, items, tokens))
 
 
 def best_batch(run_of: Callable[[int], Run[T]], items: Sequence[T]) -> int:
