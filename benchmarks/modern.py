@@ -9,6 +9,8 @@ int8 of NNCF. The cells are of the engines alone: peers without a framework pool
 """
 
 import argparse
+import random
+import string
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 import onnxruntime.quantization
 
-from benchmarks import engines, peers, record, stats, texts
+from benchmarks import engines, peers, record, stats
 from benchmarks.engines import Engine, Worker
 from embed_onnx_export.graph.exporters import torch_export
 
@@ -30,6 +32,8 @@ MODERNBERT, QWEN = "modernbert-base", "qwen3-0.6b, 7 of 28 layers"
 CELLS = {"1x32": (1, 32), "1x512": (1, 512), "16x128": (16, 128)}
 """Texts and their tokens."""
 LIMIT = 8192
+SPECIAL = 2
+"""Tokens around a text."""
 THREADS = 2
 ONNX = "ONNX Runtime int8"
 CALIBRATION_TEXTS = 20
@@ -56,12 +60,18 @@ def _measure(folder: Path, model: str, rounds: int, seconds: float) -> dict[str,
     for name, engine in _engines(folder).items():
         with Worker(engine) as worker:
             for cell, (count, tokens) in CELLS.items():
-                inputs = texts.of_words(count, tokens - 2)  # not equal ones, of which one would be computed
+                inputs = _texts(count, tokens - SPECIAL)
                 worker.time(inputs, 0)
                 times = [time for _ in range(rounds) for time in worker.time(inputs, seconds)]
                 taken[name][cell] = stats.quartiles(np.array(times) * 1e3)
                 print(model, name, cell, taken[name][cell], flush=True)
     return taken
+
+
+def _texts(count: int, tokens: int) -> list[str]:
+    """Texts of letters, which the small vocabulary has; no two equal, or one of them would be computed."""
+    rng = random.Random(0)
+    return [" ".join(rng.choices(string.ascii_lowercase, k=tokens)) for _ in range(count)]
 
 
 def _engines(folder: Path) -> dict[str, Engine]:

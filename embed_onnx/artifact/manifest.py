@@ -120,9 +120,9 @@ class Quantization(Record, frozen=True, kw_only=True):
     ``weight_pair_sum`` is the most that weights 2i and 2i + 1 of a channel sum to: where 255 times that fits
     16 signed bits, products are exact on every CPU. ``activation_bits`` are those of the file itself, which
     any runtime runs; ``kernel_activation_bits`` those of our native kernels, which take the place of its
-    functions; ``no_kernel`` says why they cannot. ``calibration`` is None where weights were rounded to the
-    nearest. A table of embeddings alone has no weights of products and
-    no activations.
+    functions; ``no_kernel`` says why they cannot, and with ``kernel_products`` why they compute the products
+    alone. ``calibration`` is None where weights were rounded to the nearest. A table of embeddings alone has
+    no weights of products and no activations.
     """
 
     weight_bits: int
@@ -131,6 +131,7 @@ class Quantization(Record, frozen=True, kw_only=True):
     activation_bits: int | None
     kernel_activation_bits: int | None = None
     no_kernel: str | None = None
+    kernel_products: bool = False
     activation_scales: Literal["token"] | None
     embedding_scales: Literal["row"]
     calibration: Calibration | None = None

@@ -38,8 +38,8 @@ class Encoder:
 
     A call uses its caller's core; the kernels use the idle ones as well if nobody else calls.
 
-    With the kernels, sequences run together in one row, without padding. Without them, each runs by
-    itself: the shape of a matrix product decides the order of its sums, so a text's last bits would
+    With kernels for all of a model, sequences run together in one row, without padding. Otherwise, each runs
+    by itself: the shape of a matrix product decides the order of its sums, so a text's last bits would
     depend on its neighbours otherwise. Looking up embeddings has no sums, and heads always run alone.
 
     ``path`` is that of model.onnx, beside which its head lies if it has one.
@@ -49,9 +49,9 @@ class Encoder:
         kernels = native.find() if kernels is None else kernels
         self.kernels = kernels.of(manifest)
         """What runs the model."""
-        packed = (
-            PACK_TOKENS.get(self.kernels.instruction_set, PACK_TOKENS_OTHERS) if self.kernels.library else 0
-        )
+        packed = 0
+        if self.kernels.library is not None and manifest.packed:
+            packed = PACK_TOKENS.get(self.kernels.instruction_set, PACK_TOKENS_OTHERS)
         self.pack_tokens = PACK_TOKENS_STATIC if manifest.static else packed
         """The most tokens of several sequences in one pack; 0: one sequence a pack."""
         self._session = self._open(path)

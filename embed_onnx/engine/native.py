@@ -1,7 +1,8 @@
 """The native kernels: whether they are here, which instruction set they use and, if not, why.
 
-An int8 model of the BERT family, or a ModernBERT, runs anywhere: its operators are defined in model.onnx
-itself, by standard ones. Where this library is registered with ONNX Runtime, its kernels take their place.
+An int8 model runs anywhere: what is no standard operator is defined in model.onnx itself, by standard ones.
+Where this library is registered with ONNX Runtime, its kernels take their place: they run all of a model of
+the BERT family or a ModernBERT, and the products of any other transformer.
 """
 
 import ctypes
@@ -41,7 +42,7 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
     """``library`` is what a session registers, None without kernels; ``reason`` then says why.
 
     Those ``of`` a model have its ``parity`` with them, if it was measured, and a ``remedy``, if there is one
-    for what it loses by them.
+    for what it loses by them. ``rest`` says why they run its products alone; empty, they run all of it.
     """
 
     library: Path | None = None
@@ -49,12 +50,15 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     parity: Measured | None = None
     remedy: str = ""
+    rest: str = ""
 
     @property
     def runs_on(self) -> str:
         """For people: what runs the model, and why."""
         if self.library is None:
             return f"standard operators ({'; '.join(filter(None, (self.reason, self.remedy)))})"
+        if self.rest:
+            return f"{self.instruction_set} kernels for products, standard operators else ({self.rest})"
         return f"{self.instruction_set} kernels"
 
     @property
@@ -81,10 +85,13 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         return line if short is None else f"{line}; of texts under {SHORT_TOKENS} tokens {_figures(short)}"
 
     def of(self, manifest: Facts) -> Self:
-        """These, or none with the reason, for a model that they cannot run."""
-        if manifest.packed and self.library is not None:
-            return replace(self, parity=manifest.measured(kernels=True))
+        """These, for all of a model or its products, or none with the reason where they cannot run it."""
         quantization, reason, remedy = manifest.quantization, self.reason, ""
+        if self.library is not None and manifest.packed:
+            return replace(self, parity=manifest.measured(kernels=True))
+        if self.library is not None and quantization and quantization.kernel_products:
+            rest = quantization.no_kernel or "there are no others for its architecture"
+            return replace(self, parity=manifest.measured(kernels=True), rest=rest)
         if not manifest.packed:
             unfit = quantization.no_kernel if quantization else "its precision is float32"
             reason = unfit or "there are none for its architecture"

@@ -271,11 +271,37 @@ std::string run_maxsim_case(const Engine& engine, const Case& given) {
   return floats(scores.get(), count);
 }
 
+// What run_linear does, with a block for each piece of memory, and tasks of one tile and one panel.
+void run_linear_stages(const Engine& engine, const PackedLinear& linear, int rows, const float* x, float* output) {
+  const Product& product = linear.product();
+  const auto values = block<char>(static_cast<size_t>(rows) * product.inputs * engine.layout.activation_bytes);
+  const auto scale = block<float>(rows), minimum = block<float>(rows);
+  const LinearPass pass{&product, linear.width(), linear.channels(), rows, x, output,
+                        {values.get(), scale.get(), minimum.get()}};
+  backwards(rows, kTileRows, [&](int first, int last) { engine.quantize_rows(pass, first, last); });
+  backwards(product.outputs / engine.layout.panel, 1,
+            [&](int first, int last) { engine.multiply_panels(pass, first, last); });
+}
+
+std::string run_linear_case(const Engine& engine, const Case& given) {
+  const PackedLinear packed(product(given, "linear"), engine.layout);
+  const Held& x = held(given, "x");
+  int64_t rows = 1;
+  for (size_t axis = 0; axis + 1 < x.shape.size(); axis++) rows *= x.shape[axis];
+  const size_t count = static_cast<size_t>(rows) * packed.channels();
+  const auto output = block<float>(count), again = block<float>(count);
+  run_linear(engine, packed, static_cast<int>(rows), x.as<float>(), output.get());
+  if (rows) run_linear_stages(engine, packed, static_cast<int>(rows), x.as<float>(), again.get());
+  check_equal(output.get(), again.get(), count);
+  return floats(output.get(), count);
+}
+
 std::string run_case(const Engine& engine, const Case& given) try {
-  if (text(held(given, "operator")) == "MaxSim") return run_maxsim_case(engine, given);
+  const std::string name = text(held(given, "operator"));
+  if (name == "MaxSim") return run_maxsim_case(engine, given);
+  if (name == "Linear") return run_linear_case(engine, given);
   const Held& mask = held(given, "attention_mask");
   const Sequences sequences(mask.as<int64_t>(), mask.shape.at(0), mask.shape.at(1));
-  const std::string name = text(held(given, "operator"));
   if (name == "TokenEmbeddings") return run_embeddings_case(engine, given, sequences);
   if (name == "VocabularyMaxima") return run_vocabulary_case(engine, given, sequences);
   return name == "TokenNorm" ? run_norm_case(engine, given, sequences) : run_layer_case(engine, given, sequences);

@@ -53,7 +53,7 @@ def encoded(case: Case) -> bytes:
     }
     tensors = dict(case.weights) | case.inputs
     tensors |= {name: np.frombuffer(text.encode(), np.int8) for name, text in texts.items()}
-    tensors["epsilon"] = np.float32([case.attributes["epsilon"]])
+    tensors["epsilon"] = np.float32([case.attributes.get("epsilon", 0)])
     tensors["window"] = np.int64([case.attributes.get("window", 0)])
     tensors["num_heads"] = np.int64([case.attributes.get("num_heads", 1)])
     return b"".join(_tensor(name, array) for name, array in tensors.items()) + struct.pack("<q", 0)

@@ -9,7 +9,12 @@ from native_model import KERNELS
 
 pytestmark = pytest.mark.skipif(KERNELS.library is None, reason=KERNELS.reason)
 
-CASES = kernel_cases.every_case() | kernel_cases.vocabulary_cases() | kernel_cases.random_cases(60)
+CASES = (
+    kernel_cases.every_case()
+    | kernel_cases.vocabulary_cases()
+    | kernel_cases.linear_cases()
+    | kernel_cases.random_cases(60)
+)
 GOLDEN = kernel_golden.cases()
 
 

@@ -166,6 +166,24 @@ def test_of_another_model(changes: dict[str, object], reason: str) -> None:
     assert f"standard operators ({reason})" == kernels.runs_on
 
 
+@needs_kernels
+@pytest.mark.parametrize(
+    ("no_kernel", "rest"),
+    [("it is too wide", "it is too wide"), (None, "there are no others for its architecture")],
+)
+def test_of_a_model_whose_products_they_compute(no_kernel: str | None, rest: str) -> None:
+    quantization = msgspec.structs.replace(MANIFEST.quantization, no_kernel=no_kernel, kernel_products=True)
+    other = msgspec.structs.replace(MANIFEST, packed=False, quantization=quantization)
+
+    kernels = KERNELS.of(other)
+
+    assert msgspec.structs.replace(KERNELS, parity=MANIFEST.kernel_parity, rest=rest) == kernels
+    assert kernels == kernels.of(other)
+    sentence = f"{KERNELS.instruction_set} kernels for products, standard operators else ({rest})"
+    assert sentence == kernels.runs_on
+    assert f"standard operators (kernels are off; {rest})" != native.find("off").of(other).runs_on
+
+
 def test_off_stays_off() -> None:
     kernels = native.find("off").of(MANIFEST)
 

@@ -12,6 +12,7 @@ from kernel_reference import (
     Floats,
     embeddings,
     layer,
+    product,
     rotary_layer,
     token_norm,
     vocabulary_maxima,
@@ -22,6 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from embed_onnx_export.graph import int8
 
 DOMAIN = "embed_onnx"
+LINEAR = "Linear"
 VOCABULARY_MAXIMA = "VocabularyMaxima"
 VOCABULARY = 53
 PADDING_ID = 1
@@ -54,7 +56,7 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One operator with its weights, and its inputs: ``states`` or ``input_ids`` first, and a mask."""
+    """One operator with its weights, and its inputs: ``x``, or ``states`` or ``input_ids`` and a mask."""
 
     operator: str
     weights: dict[str, Array]
@@ -73,6 +75,8 @@ class Case:
             return token_norm(self.weights, **self.inputs)
         if self.operator == "RotaryLayer":
             return rotary_layer(self.weights, self.attributes, **self.inputs)
+        if self.operator == LINEAR:
+            return product(self.inputs["x"].astype(np.float64), self.weights, "linear")
         if self.operator == VOCABULARY_MAXIMA:
             return vocabulary_maxima(self.weights, self.attributes, **self.inputs)
         return layer(self.weights, self.attributes, **self.inputs)
@@ -193,6 +197,17 @@ def vocabulary_case(
             "states": rng.normal(size=(*mask.shape, width)).astype(np.float32),
             "attention_mask": mask.astype(np.int64),
         },
+    )
+
+
+def linear_case(width: int, channels: int, shape: tuple[int, ...], *, seed: int = 0) -> Case:
+    """A product by itself of inputs [*shape, width]."""
+    rng = np.random.default_rng(seed)
+    return Case(
+        operator=LINEAR,
+        weights=linear(rng, "linear", width, channels),
+        attributes={},
+        inputs={"x": rng.normal(size=(*shape, width)).astype(np.float32)},
     )
 
 
@@ -459,6 +474,23 @@ def vocabulary_cases() -> dict[str, Case]:
         "vocabulary of narrower states": vocabulary_case(7, 33, 70, mixed),
         "vocabulary of wider states": limits,
         "vocabulary, pairs of weights within the limit": replace(limits, weights=limited(limits.weights)),
+    }
+
+
+def linear_cases() -> dict[str, Case]:
+    """By name, products of sizes about whole panels and tiles, and numbers of rows about whole chunks."""
+    result = {
+        f"linear, {width} to {channels}": linear_case(width, channels, (2, 5), seed=width + channels)
+        for width in (1, 7, 64, 65)
+        for channels in (1, 31, 48, 63, 64, 65, 192, 500)
+    }
+    result |= {
+        f"linear, {rows} rows": linear_case(40, 70, (1, rows), seed=rows)
+        for rows in (0, 1, 6, 7, 48, 49, 200)
+    }
+    limits = linear_case(96, 70, (1, 9))
+    return result | {
+        "linear, pairs of weights within the limit": replace(limits, weights=limited(limits.weights))
     }
 
 

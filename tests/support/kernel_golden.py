@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from kernel_cases import (
+    LINEAR,
     ROTARY_SHAPES,
     SHAPES,
     VOCABULARY,
@@ -53,6 +54,7 @@ def cases() -> dict[str, Case]:
     result |= {f"norm {width}": _norm_case(width, mask) for width in (7, 33, 192)}
     result |= {f"embeddings {width}": _embeddings(width, mask) for width in (7, 33, 52, 384)}
     result |= {f"vocabulary {entries}": _vocabulary(33, entries, mask) for entries in (7, 192, 333)}
+    result |= {f"linear {channels}": _linear(52, channels) for channels in (7, 192, 333)}
     return result | {
         f"embeddings {width}, factors": _embeddings(width, mask, factors=True) for width in (33, 384)
     }
@@ -154,6 +156,16 @@ def _vocabulary(width: int, entries: int, mask: NDArray[np.int64]) -> Case:
         weights=weights,
         attributes={"epsilon": EPSILON, "activation": "gelu"},
         inputs={"states": _floats(f"{name} states", *mask.shape, width, spread=2.0), "attention_mask": mask},
+    )
+
+
+def _linear(width: int, channels: int) -> Case:
+    name = f"linear {channels}"
+    return Case(
+        operator=LINEAR,
+        weights=_product(name, "linear", width, channels),
+        attributes={},
+        inputs={"x": _floats(f"{name} x", 1, 55, width, spread=2.0)},
     )
 
 

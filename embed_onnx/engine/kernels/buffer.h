@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -33,6 +34,11 @@ class Buffer {
     return *this;
   }
   ~Buffer() { std::free(data_); }
+
+  // Whether both have the same bytes.
+  bool operator==(const Buffer& other) const {
+    return size_ == other.size_ && (!size_ || !std::memcmp(data_, other.data_, size_ * sizeof(T)));
+  }
 
   T* data() { return data_; }
   const T* data() const { return data_; }

@@ -194,6 +194,34 @@ void maximize(const Scoring& scoring, int first, int last) {
   }
 }
 
+// ---- the stages of a product by itself: quantize_rows, multiply_panels
+
+void quantize_rows(const LinearPass& pass, int first, int last) {
+  quantize_chunk(pass.inputs + static_cast<size_t>(first) * pass.width, nullptr, pass.width, pass.width, last - first,
+                 *pass.product, row_of(pass.quantized, first, *pass.product));
+}
+
+// Channels of a panel that is not whole go through a chunk of whole ones.
+void multiply_last_panel(const LinearPass& pass, int channel) {
+  const int channels = pass.channels - channel;
+  alignas(kCacheLine) float chunk[kChunk * kPanel];
+  for (int row = 0; row < pass.rows; row += kChunk) {
+    const int count = least(kChunk, pass.rows - row);
+    multiply<Store>(*pass.product, channel, kPanel, pass.quantized, row, count, chunk, kPanel);
+    for (int r = 0; r < count; r++)
+      std::memcpy(pass.output + static_cast<size_t>(row + r) * pass.channels + channel, chunk + r * kPanel,
+                  channels * sizeof(float));
+  }
+}
+
+void multiply_panels(const LinearPass& pass, int first, int last) {
+  const int end = least(last, pass.channels / kPanel);
+  if (first < end)
+    multiply<Store>(*pass.product, first * kPanel, (end - first) * kPanel, pass.quantized, 0, pass.rows,
+                    pass.output + first * kPanel, pass.channels);
+  if (end < last) multiply_last_panel(pass, end * kPanel);
+}
+
 constexpr Engine engine(const char* name) {
   return {name,
           {kPanel, Isa::group, Isa::input_multiple, sizeof(Quantized), Isa::offset, Isa::pair_sum},
@@ -207,6 +235,8 @@ constexpr Engine engine(const char* name) {
           prepare,
           maximize,
           find_maxima,
+          quantize_rows,
+          multiply_panels,
           embed,
           normalize,
           peak};

@@ -169,6 +169,17 @@ struct Query {
   int stride;  // vectors, padded with zeros to a multiple of kParts
 };
 
+// A product by itself, over rows that lie one after the other. `quantize_rows` leaves what `multiply_panels` takes.
+struct LinearPass {
+  const Product* product;
+  int width;        // of the inputs, without padding
+  int channels;     // of the output, without padding
+  int rows;
+  const float* inputs;  // [rows, width]
+  float* output;        // [rows, channels]
+  Rows quantized;       // [rows, product.inputs]
+};
+
 // Rows that `transform` takes through the rest of a layer at a time, so that what lies between stays in the cache.
 constexpr int kChunk = 48;
 // The most rows of the micro-kernel's tile.
@@ -190,6 +201,9 @@ struct Engine {
   void (*maximize)(const Scoring&, int first, int last);
   // The greatest product of each of a query's vectors, [query.stride], with the `count` of a document, [count, query.width].
   void (*find_maxima)(const Query&, const float* document, int count, float* maxima);
+  // The two stages of a product by itself: rows of inputs, and panels of channels.
+  void (*quantize_rows)(const LinearPass&, int first, int last);
+  void (*multiply_panels)(const LinearPass&, int first, int last);
   // One token: its id and the row of its position, to its state, [width].
   void (*embed)(const Embeddings&, int64_t id, int position, float* state);
   // One row of states, normalized: [width] to [width].

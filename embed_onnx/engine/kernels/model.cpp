@@ -257,6 +257,26 @@ void PackedLayer::set_relative_bias(const Tensor& table) {
   layer_.relative_bias = relative_bias_.data();
 }
 
+bool PackedProduct::has_channels_of(const PackedProduct& other) const {
+  return inputs_ == other.inputs_ && outputs_ == other.outputs_ && scale_ == other.scale_ && sum_ == other.sum_ &&
+         bias_ == other.bias_ && half_inputs_ == other.half_inputs_ && half_weights_ == other.half_weights_;
+}
+
+PackedLinear::PackedLinear(const ProductTensors& tensors, const Layout& layout) {
+  const int64_t channels = columns_of(tensors.weight), width = tensors.weight.shape[0];
+  check(tensors, width, channels);
+  weights_ = Buffer<int8_t>(PackedProduct::size(layout, width, channels));
+  packed_ = pack(tensors, layout, in_order(width), weights_.data());
+  product_ = packed_.product();
+  width_ = static_cast<int>(width);
+  channels_ = static_cast<int>(channels);
+}
+
+bool PackedLinear::operator==(const PackedLinear& other) const {
+  return width_ == other.width_ && channels_ == other.channels_ && weights_ == other.weights_ &&
+         packed_.has_channels_of(other.packed_);
+}
+
 PackedVocabulary::PackedVocabulary(const VocabularyTensors& tensors, float epsilon, const std::string& activation,
                                    const Layout& layout) {
   const int64_t normalized = columns_of(tensors.transform.weight), width = tensors.transform.weight.shape[0];

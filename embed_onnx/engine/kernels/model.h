@@ -53,6 +53,8 @@ class PackedProduct {
   static size_t size(const Layout& layout, size_t rows, size_t columns);
 
   Product product() const;
+  // Whether all of it is the same but for the weights.
+  bool has_channels_of(const PackedProduct& other) const;
 
  private:
   void split(const Layout& layout);
@@ -81,6 +83,23 @@ class PackedLayer {
   Buffer<float> attention_gamma_, attention_beta_, output_gamma_, output_beta_, relative_bias_;
   Buffer<float> qkv_factors_, up_factors_;
   Layer layer_{};
+};
+
+class PackedLinear {
+ public:
+  // Throws std::invalid_argument, with a sentence, for shapes that do not fit each other.
+  PackedLinear(const ProductTensors& tensors, const Layout& layout);
+  bool operator==(const PackedLinear& other) const;
+
+  const Product& product() const { return product_; }
+  int width() const { return width_; }
+  int channels() const { return channels_; }
+
+ private:
+  Buffer<int8_t> weights_;
+  PackedProduct packed_;
+  Product product_{};
+  int width_, channels_;
 };
 
 struct VocabularyTensors {

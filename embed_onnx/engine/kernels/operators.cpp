@@ -1,12 +1,18 @@
-// TokenEmbeddings, EncoderLayer, TokenNorm, RotaryLayer and VocabularyMaxima as custom operators of ONNX Runtime.
+// TokenEmbeddings, EncoderLayer, TokenNorm, RotaryLayer, VocabularyMaxima and Linear as custom operators of ONNX Runtime.
 //
 // No exception leaves a function that ONNX Runtime calls: `guarded` turns it into a status with its sentence.
 
 #include <algorithm>
 #include <exception>
+#include <functional>
+#include <iterator>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <numeric>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "model.h"
@@ -385,6 +391,48 @@ class VocabularyMaxima {
   PackedVocabulary packed_;
 };
 
+// The weights of a product, kept once for all nodes that share them, as layers of an ALBERT do. Where they came from may have
+// been freed and used again, so that only what is equal counts as the same.
+std::shared_ptr<const PackedLinear> shared_linear(const ProductTensors& tensors, const Engine& engine) {
+  static std::mutex mutex;
+  static std::map<std::tuple<const void*, const void*, const Engine*>, std::weak_ptr<const PackedLinear>> all;
+  const std::lock_guard<std::mutex> lock(mutex);
+  for (auto entry = all.begin(); entry != all.end();) entry = entry->second.expired() ? all.erase(entry) : std::next(entry);
+  const auto packed = std::make_shared<const PackedLinear>(tensors, engine.layout);
+  std::weak_ptr<const PackedLinear>& place = all[{tensors.weight.data, tensors.bias.data, &engine}];
+  const std::shared_ptr<const PackedLinear> earlier = place.lock();
+  if (earlier && *earlier == *packed) return earlier;
+  place = packed;
+  return packed;
+}
+
+// x, weight, channel_scale, channel_sum, bias -> y; x may have any axes before its width.
+class Linear {
+ public:
+  static constexpr const char* name = "Linear";
+  static constexpr size_t inputs = 5, optional = 5;
+  static int type(size_t input) { return input == 1 ? ort::kInt8 : ort::kFloat; }
+
+  explicit Linear(const Info& info)
+      : engine_(engine_in_use()), packed_(shared_linear(product(info, 1, "linear"), engine_)) {}
+
+  void run(const Context& context) const {
+    const Tensor x = context.input(0, "x");
+    std::vector<int64_t> shape = x.shape;
+    if (shape.empty() || shape.back() != packed_->width())
+      throw std::invalid_argument("Linear: the last axis of x does not fit the weights; export the model again");
+    shape.pop_back();
+    const int64_t rows = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<int64_t>());
+    if (rows > INT32_MAX / 2) throw std::invalid_argument("Linear: x has too many rows");
+    shape.push_back(packed_->channels());
+    run_linear(engine_, *packed_, static_cast<int>(rows), x.floats(), context.output(shape));
+  }
+
+ private:
+  const Engine& engine_;
+  std::shared_ptr<const PackedLinear> packed_;
+};
+
 // The table of functions that makes an operator of a class with `name`, `inputs`, `optional`, `type` and `run`.
 template <class Kernel>
 ort::CustomOp custom_op() {
@@ -428,7 +476,7 @@ EXPORTED ort::Status* RegisterCustomOps(ort::SessionOptions* options, const ort:
   if (!api) return nullptr;  // older than any that the package allows; the functions in the file run
   static const ort::CustomOp operators[] = {custom_op<TokenEmbeddings>(), custom_op<EncoderLayer>(),
                                             custom_op<TokenNorm>(), custom_op<RotaryLayer>(),
-                                            custom_op<VocabularyMaxima>()};
+                                            custom_op<VocabularyMaxima>(), custom_op<Linear>()};
   return guarded([&] {
     ort::CustomOpDomain* domain = nullptr;
     check(ort::kCreateCustomOpDomain, kDomain, &domain);

@@ -184,6 +184,25 @@ void run_maxsim(const Engine& engine, const float* query, int vectors, int width
   });
 }
 
+void run_linear(const Engine& engine, const PackedLinear& linear, int rows, const float* inputs, float* output) {
+  if (!rows) return;
+  const Product& product = linear.product();
+  Team::Call call(Team::instance());
+  const int a_task = rows_a_task(rows, call.workers());
+  const int panels = product.outputs / engine.layout.panel, panels_a_task = rows_a_task(panels, call.workers());
+  const size_t values = static_cast<size_t>(rows) * product.inputs * engine.layout.activation_bytes;
+  Scratch scratch(Scratch::size_of<char>(values) + 2 * Scratch::size_of<float>(rows));
+  LinearPass pass{&product, linear.width(), linear.channels(), rows, inputs, output, {}};
+  pass.quantized = {scratch.take<char>(values), scratch.take<float>(rows), scratch.take<float>(rows)};
+
+  call.run((rows + a_task - 1) / a_task, [&](int task, int) {
+    engine.quantize_rows(pass, task * a_task, std::min(task * a_task + a_task, rows));
+  });
+  call.run((panels + panels_a_task - 1) / panels_a_task, [&](int task, int) {
+    engine.multiply_panels(pass, task * panels_a_task, std::min((task + 1) * panels_a_task, panels));
+  });
+}
+
 void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,
                     float* states, const int64_t* types) {
   check_length(sequences, vocabulary.positions - vocabulary.first());

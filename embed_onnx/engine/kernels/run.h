@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine.h"
+#include "model.h"
 #include "sequences.h"
 
 namespace embed_onnx {
@@ -62,5 +63,7 @@ struct Document {
 // document's. The score of a document without vectors stays as it is.
 void run_maxsim(const Engine& engine, const float* query, int vectors, int width, const Document* documents, int count,
                 float* scores);
+// inputs [rows, width] -> output [rows, channels]
+void run_linear(const Engine& engine, const PackedLinear& linear, int rows, const float* inputs, float* output);
 
 }  // namespace embed_onnx

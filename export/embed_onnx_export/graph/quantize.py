@@ -1,13 +1,17 @@
 """int8 of any other encoder: the graph as exported, its products and word embeddings replaced where they are.
 
-Activations keep their graph; ``functions`` says how a product is computed, one range a token. Weights that
-several nodes share, as ALBERT's layers do, stay one. Convolutions stay float32.
+A product is a node ``Linear``, which ``functions`` defines by standard operators, with one range a token; our
+kernels may take its place. All else keeps its graph. Weights that several nodes share, as ALBERT's layers do,
+stay one. Convolutions stay float32.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper, parser
@@ -30,17 +34,20 @@ def quantize(path: Path, output: Path, *, classifier: bool = False) -> Quantizat
     """
     model = onnx.load(path)
     tables = (tensor for tensor in model.graph.initializer if _is_table(tensor))
-    rewrite = _Rewrite({tensor.name: tensor for tensor in tables}, classifier=classifier)
+    rewrite = _Rewrite(
+        {tensor.name: tensor for tensor in tables}, _biases(model.graph), classifier=classifier
+    )
     for node in model.graph.node:
         rewrite.add(node)
     if not rewrite.has_embeddings:
         raise ExportError("the exported graph has no table of word embeddings; set precision=float32")
     _replace(model.graph, rewrite)
-    texts = (functions.QUANTIZE_TOKENS, functions.MATMUL_TOKENS)
-    model.functions.extend(parser.parse_function(text) for text in texts)
+    model.functions.extend(parser.parse_function(text) for text in functions.linear(quantized=True))
     model.opset_import.append(helper.make_opsetid(functions.DOMAIN, 1))
     onnx_file.save(model, output)
-    return functions.QUANTIZATION
+    if not rewrite.has_products:
+        return functions.QUANTIZATION
+    return msgspec.structs.replace(functions.QUANTIZATION, kernel_activation_bits=8, kernel_products=True)
 
 
 MOVES = ("Cast", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
@@ -50,14 +57,19 @@ MOVES = ("Cast", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 class _Rewrite:
     """Copies a graph's nodes, replacing products with tables of weights and the look-up of input_ids."""
 
-    def __init__(self, tables: dict[str, onnx.TensorProto], *, classifier: bool) -> None:
+    def __init__(
+        self, tables: dict[str, onnx.TensorProto], biases: dict[str, onnx.NodeProto], *, classifier: bool
+    ) -> None:
         self._tables = tables
+        self._biases = biases
         self._classifier = classifier
         self._ids = {"input_ids"}
-        self._quantized: set[str] = set()
+        self._done: set[str] = set()
+        """Outputs of additions that became part of a product."""
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.has_embeddings = False
+        self.has_products = False
 
     def add(self, node: onnx.NodeProto) -> None:
         """Copy or replace the next node."""
@@ -66,8 +78,8 @@ class _Rewrite:
         elif node.op_type == "MatMul" and node.input[1] in self._tables:
             self._add_product(node)
         elif self._is_biased_product(node) and not self._classifier:
-            self._add_biased_product(node)
-        else:
+            self._add_linear(node, node.input[2], node.output[0], transposed=_attributes(node).get("transB"))
+        elif node.output[0] not in self._done:
             self.nodes.append(node)
             if node.op_type in MOVES and node.input[0] in self._ids:
                 self._ids.update(node.output)
@@ -90,34 +102,55 @@ class _Rewrite:
         self._node("Cast", [f"{out}.int8"], [f"{out}.float"], to=onnx.TensorProto.FLOAT)
         self._node("Mul", [f"{out}.float", f"{out}.row_scale"], [out])
 
-    def _add_biased_product(self, node: onnx.NodeProto) -> None:
-        x, weights, bias = node.input
-        product = f"{node.output[0]}.product"
-        plain = helper.make_node("MatMul", [x, weights], [product], name=node.name)
-        self._add_product(plain, transposed=bool(_attributes(node).get("transB")))
-        self._node("Add", [product, bias], node.output)
+    def _add_product(self, node: onnx.NodeProto) -> None:
+        """A product, and the addition of its bias where there is one."""
+        addition = self._biases.get(node.output[0])
+        if addition is None:
+            channels = self._tables[node.input[1]].dims[1]
+            zeros = f"zeros.{channels}"
+            self._store(zeros, np.zeros(channels, np.float32))
+            return self._add_linear(node, zeros, node.output[0])
+        self._done.add(addition.output[0])
+        (bias,) = set(addition.input) - {node.output[0]}
+        return self._add_linear(node, bias, addition.output[0])
 
-    def _add_product(self, node: onnx.NodeProto, *, transposed: bool = False) -> None:
-        x, weights = node.input
-        tokens = [f"{x}.rows", f"{x}.scale", f"{x}.minimum"]
-        if x not in self._quantized:  # query, key and value share their input
-            self._quantized.add(x)
-            self._node("QuantizeTokens", [x], tokens, domain=functions.DOMAIN)
+    def _add_linear(
+        self, node: onnx.NodeProto, bias: str, output: str, *, transposed: bool | None = False
+    ) -> None:
+        self.has_products = True
+        x, weights = node.input[:2]
         constants = [f"{weights}.int8", f"{weights}.scale", f"{weights}.sum"]
         if constants[0] not in self.initializers:
             values = numpy_helper.to_array(self._tables[weights])
             arrays: tuple[NDArray[Any], ...] = quantize_channels(values.T if transposed else values)
             for name, array in zip(constants, arrays, strict=True):
                 self._store(name, array)
-        self._node(
-            "MatMulTokens", [*tokens, *constants], node.output, domain=functions.DOMAIN, name=node.name
-        )
+        self._node("Linear", [x, *constants, bias], [output], domain=functions.DOMAIN, name=node.name)
 
     def _store(self, name: str, array: NDArray[Any]) -> None:
         self.initializers[name] = numpy_helper.from_array(array, name)
 
     def _node(self, kind: str, inputs: list[str], outputs: Sequence[str], **attributes: Any) -> None:
         self.nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
+
+
+def _biases(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """By the output of a product, the node that adds a bias to it and is all that reads it."""
+    sizes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    products = {
+        node.output[0]: sizes[node.input[1]][-1:]
+        for node in graph.node
+        if node.op_type == "MatMul" and node.input[1] in sizes
+    }
+    readers = Counter(_names(graph.node))
+    readers.update(output.name for output in graph.output)
+    return {
+        product: node
+        for node in graph.node
+        if node.op_type == "Add"
+        for product, bias in (node.input, reversed(node.input))
+        if product in products and sizes.get(bias) == products[product] and readers[product] == 1
+    }
 
 
 def _is_table(tensor: onnx.TensorProto) -> bool:
