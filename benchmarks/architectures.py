@@ -52,6 +52,7 @@ def _row(name: str) -> dict[str, Any]:
     return {
         "exporter": int8.manifest.exporter,
         "kernels": quantization.no_kernel is None,
+        "products": quantization.kernel_products,
         "float32": float32.manifest.parity.cosine_min,
         "int8": [parity.cosine_mean, parity.cosine_min],
         "seconds": seconds,

@@ -23,7 +23,8 @@ def architectures(file: Results) -> str:
 def _exported(row: Results) -> list[str]:
     if "refused" in row:
         return [f"refused: {row['refused']}", "", "", "", ""]
-    by = "native kernels" if row["kernels"] else "ONNX Runtime"
+    products = "native kernels and ONNX Runtime" if row.get("products") else "ONNX Runtime"
+    by = "native kernels" if row["kernels"] else products
     seconds = f"{row['seconds']:.1f}"
     return [row["exporter"], by, f"{row['float32']:.6f}", _mean_and_least(row["int8"]), seconds]
 
