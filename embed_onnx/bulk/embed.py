@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from embed_onnx.bulk import loading, run, stream, writers
 from embed_onnx.bulk.blocks import Block
@@ -103,14 +104,10 @@ def embed_files(inputs: Inputs, target: Target, choice: Choice) -> EmbedMeta:
 @contextlib.contextmanager
 def _engine(choice: Choice) -> Iterator[tuple[Model, Options, int]]:
     """The model of a choice, its options, which have been tried, and the number of its lanes."""
-    with loading.engine(choice.settings, choice.model, "embed") as (model, prompt_name, lanes):
-        options = Options(
-            prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
-            dimensions=choice.dimensions,
-            truncate=choice.settings.truncate,
-            ranged=choice.dtype in dtypes.RANGED and choice.ranges == "model",
-            long_texts=choice.settings.long_texts,
-        )
+    with loading.engine(choice.settings, choice.model, "embed", choice.prompt_name) as engine:
+        model, options, lanes = engine
+        ranged = choice.dtype in dtypes.RANGED and choice.ranges == "model"
+        options = replace(options, dimensions=choice.dimensions, ranged=ranged)
         model.embed_now(["a"], options)
         yield model, options, lanes
 

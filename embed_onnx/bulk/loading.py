@@ -12,6 +12,7 @@ from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.errors import SetupError
 from embed_onnx.models import registry, tasks
 from embed_onnx.models.model import Model
+from embed_onnx.models.options import Options
 from embed_onnx.models.tasks import Task
 from embed_onnx.settings import Settings
 
@@ -26,10 +27,12 @@ COMMANDS: dict[Task, str] = {
 
 
 @contextlib.contextmanager
-def engine(settings: Settings, name: str | None, task: Task) -> Iterator[tuple[Model, str | None, int]]:
-    """The model of a name, loaded alone, its prompt by that name, and the number of its lanes.
+def engine(
+    settings: Settings, name: str | None, task: Task, prompt_name: str | None = None
+) -> Iterator[tuple[Model, Options, int]]:
+    """The model of a name, loaded alone, the options of its texts, and the number of its lanes.
 
-    Without a name it is the first that can do the task.
+    Without a name it is the first that can do the task; without a ``prompt_name``, the name may have one.
 
     Raises:
         SetupError: Its artifact is not there, or the model cannot do the task.
@@ -38,8 +41,13 @@ def engine(settings: Settings, name: str | None, task: Task) -> Iterator[tuple[M
     entries = _entries(registry.entries_to_serve(settings), name, task, settings.artifacts)
     with registry.Registry(entries, settings) as models:
         models.load()
-        with models.use(name, task) as (model, prompt_name):
-            yield model, prompt_name, models.scheduler.lanes
+        with models.use(name, task) as (model, prompt_of_name):
+            options = Options(
+                prompt_name=prompt_of_name if prompt_name is None else prompt_name,
+                truncate=settings.truncate,
+                long_texts=settings.long_texts,
+            )
+            yield model, options, models.scheduler.lanes
 
 
 def _entries(entries: list[Entry], name: str | None, task: Task, artifacts: Path) -> list[Entry]:

@@ -77,14 +77,10 @@ _VALUES = Values(name=SPARSE, kind="sparse_vectors")
 def _engine(choice: Choice) -> Iterator[tuple[Model, Options, int]]:
     """The model of a choice, its options, which have been tried, and the number of its lanes."""
     sparse.check_active_dims(choice.max_active_dims)
-    with loading.engine(choice.settings, choice.model, sparse.TASK) as (model, prompt_name, lanes):
-        options = Options(
-            prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
-            truncate=choice.settings.truncate,
-            long_texts=choice.settings.long_texts,
-        )
+    with loading.engine(choice.settings, choice.model, sparse.TASK, choice.prompt_name) as engine:
+        model, options, _ = engine
         model.embed_sparse_now(["a"], options)
-        yield model, options, lanes
+        yield engine
 
 
 @contextlib.contextmanager

@@ -77,14 +77,10 @@ def embed_files(inputs: Inputs, target: Target, choice: Choice) -> TokensMeta:
 @contextlib.contextmanager
 def _engine(choice: Choice) -> Iterator[tuple[Model, Options, int]]:
     """The model of a choice, its options, which have been tried, and the number of its lanes."""
-    with loading.engine(choice.settings, choice.model, token_vectors.TASK) as (model, prompt_name, lanes):
-        options = Options(
-            prompt_name=prompt_name if choice.prompt_name is None else choice.prompt_name,
-            truncate=choice.settings.truncate,
-            long_texts=choice.settings.long_texts,
-        )
+    with loading.engine(choice.settings, choice.model, token_vectors.TASK, choice.prompt_name) as engine:
+        model, options, _ = engine
         model.embed_tokens_now(["a"], options)
-        yield model, options, lanes
+        yield engine
 
 
 @contextlib.contextmanager
