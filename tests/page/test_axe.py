@@ -49,3 +49,11 @@ def test_no_violation(
     seen.page.evaluate(axe)
 
     assert [] == seen.page.evaluate(RUN)
+
+
+def test_a_view_without_a_model(visit: Callable[..., Visit], urls: dict[str, str], axe: str) -> None:
+    seen = visit(urls["search"], "matches")
+    expect(seen.page.locator("#lacking")).to_be_visible()
+    seen.page.evaluate(axe)
+
+    assert [] == seen.page.evaluate(RUN)

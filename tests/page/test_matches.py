@@ -230,6 +230,17 @@ def test_many_texts(seen: Visit) -> None:
     assert seen.texts("#error")[0].startswith("There are 257 texts and this view takes 256; leave some out")
 
 
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_matches_on_narrow_screens(visit: Callable[..., Visit], tokens_server: Server, width: int) -> None:
+    seen = visit(tokens_server.url, "matches", viewport={"width": width, "height": 740}, has_touch=True)
+    expect(seen.page.get_by_label("Matched by")).to_be_enabled()
+    seen.send("Match", QUERY, ["a" * 300, *TEXTS])
+    press(seen.page, 1)
+
+    wide, room = seen.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= room
+
+
 def test_errors_are_sentences(seen: Visit) -> None:
     for query, texts, sentence in (
         (" ", TEXTS, "There is no query yet"),

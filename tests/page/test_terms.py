@@ -1,6 +1,7 @@
 """The view of sparse terms, by a real browser at a real server."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -46,6 +47,21 @@ def test_the_program_gives_the_same(seen: Visit) -> None:
     seen.send("Show terms", None, TEXTS[:2])
 
     assert "/v1/sparse_embeddings" in seen.texts("#terms-code pre")[0]
+
+
+def test_a_server_of_only_a_sparse_model(
+    visit: Callable[..., Visit], sparse_home: Path, tmp_path: Path
+) -> None:
+    """Its view comes first."""
+    (tmp_path / SPARSE).symlink_to(sparse_home / "artifacts" / SPARSE)
+    with Server(["--artifacts", str(tmp_path)], {}, tmp_path) as server:
+        server.wait_ready()
+        seen = visit(server.url, view="")
+        expect(seen.page.get_by_label("Weighed by")).to_be_enabled()
+        seen.send("Show terms", None, TEXTS)
+
+        assert TEXTS[0] == seen.texts("#terms-list .text")[0]
+        assert [] == seen.complaints
 
 
 def test_a_server_of_no_sparse_model(visit: Callable[..., Visit]) -> None:

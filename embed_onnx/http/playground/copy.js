@@ -21,11 +21,12 @@ export async function copyText(button, text) {
 }
 
 /**
- * Show programs in the place whose id is `code` after a prefix.
+ * Show programs in the section whose id is `code` after a prefix.
  * @param programs Of each `name`, for the id, the title and the text.
  */
 export function showCode(prefix, programs) {
   find(`${prefix}code`).replaceChildren(
+    make("h2", {}, "The same in code"),
     ...Object.entries(programs).map(([name, [title, text]]) => {
       const id = prefix + name;
       const label = { "data-copy": id, "aria-label": `Copy ${title}` };

@@ -48,5 +48,5 @@ function showRun({ model, documents }, requests) {
     ["Tokens", number(requests.tokens)],
     ["Round trip", duration(requests.roundTrip)],
   ];
-  report("matches-", figures, requests);
+  report("matches-", figures, requests, { title: "These requests" });
 }

@@ -53,10 +53,10 @@ function showRun(model, retrieved) {
     ["Tokens", number(tokens)],
     ["Round trip", duration(roundTrip)],
   ];
-  report("search-", figures, retrieved);
-  find("search-run-note").textContent = documents.requests
+  const note = documents.requests
     ? "Texts are embedded once; another query over them is one short request."
     : "The texts were embedded before, and are not sent again.";
+  report("search-", figures, retrieved, { title: "These requests", note });
 }
 
 function showHits(model, rows) {

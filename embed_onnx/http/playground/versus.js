@@ -9,6 +9,7 @@ import { embedAll } from "./embedding.js";
 import { heatmap } from "./heatmap.js";
 import { compute } from "./maths.js";
 import { byCosine, moves, showOrder } from "./order.js";
+import { figure } from "./report.js";
 import { retrieve } from "./retrieval.js";
 import { column, showRows } from "./rows.js";
 import { check, texts } from "./texts.js";
@@ -62,9 +63,7 @@ function showRun(models, texts, sides, common) {
   for (const [side, model] of models.entries()) {
     figures.push([model, `${number(card(model).dimensions)} dimensions, ${duration(sides[side].roundTrip)}`]);
   }
-  find("versus-figures").replaceChildren(
-    ...figures.map(([label, value]) => make("div", {}, make("dt", {}, label), make("dd", {}, value))),
-  );
+  find("versus-figures").replaceChildren(...figures.map(figure));
   const limit = texts.length > MOST_TEXTS ? ` Of the first ${number(MOST_TEXTS)} texts.` : "";
   find("versus-note").textContent = common
     ? `1.00: both models order all pairs of texts by similarity in the same way; 0: they have nothing in common.${limit}`
