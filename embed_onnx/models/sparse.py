@@ -121,7 +121,8 @@ class SparseEncoding:
         """``encode_sparse`` for an event loop. Cancelling it takes what still waits out of the queue."""
         items, _ = listed(inputs)
         vectors = (await self.embed_sparse(items, Options(**options))).vectors
-        return self._rows(vectors, max_active_dims)
+        join = partial(self._rows, vectors, max_active_dims)
+        return await off_loop(join, quick=len(vectors) <= VECTORS_AT_ONCE)
 
     def embed_sparse_now(self, inputs: Inputs, options: Options, *, first: int = 0) -> SparseEmbedded:
         """The sparse vectors of a list of inputs, with token counts and timings; errors count from ``first``.
