@@ -1,4 +1,4 @@
-"""The report card: its scores, the files it is given, and a real report of a small model."""
+"""The report card: its scores, the files that it reads, and a real report of a small model."""
 
 import re
 import shutil

@@ -11,7 +11,7 @@ from embed_onnx_export.report import (
     datasets,
 )
 
-# Files that are given
+# Files that are read
 
 ODD = 'odd \u2028 "text"'
 

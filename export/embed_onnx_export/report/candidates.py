@@ -84,7 +84,7 @@ def find(task: Retrieval, folder: Path, advance: Callable[[int], None]) -> Candi
 
 
 def _table(ranked: list[list[int]], at: int) -> Places:
-    """The first places of each row, and -1, which is no document, where a row is shorter."""
+    """The first places of each row, and -1, which stands for no document, where a row is shorter."""
     table = np.full((len(ranked), at), -1, np.intp)
     for row, places in zip(table, ranked, strict=True):
         row[: len(places)] = places[:at]
