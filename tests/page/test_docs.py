@@ -82,7 +82,7 @@ def test_docs_show_and_try_every_route(
 
 
 def test_the_page_below_a_path(visit: Callable[[str], Visit], proxy: Nginx) -> None:
-    """It embeds, shows the load, which /metrics does not tell through nginx, and leads to the docs."""
+    """It embeds, shows the load, which /metrics does not show through nginx, and leads to the docs."""
     base = f"https://localhost:{proxy.port}{PREFIX}"
     seen = visit(f"{base}/#compare")
     seen.embed(["one text", "another"])

@@ -70,7 +70,7 @@ def test_a_text_that_was_cut_is_marked(visit: Callable[..., Visit]) -> None:
 
 
 def test_prompt_and_dimensions(visit: Callable[..., Visit], client: httpx.Client) -> None:
-    """They are asked for only where the user chose them, and the vectors are the API's with them."""
+    """They are requested only where the user set them, and the vectors are the API's with them."""
     seen = visit()
     seen.page.get_by_label("Model").select_option(SMALL)
     seen.embed(TEXTS)

@@ -40,6 +40,8 @@ def test_terms_by_their_weights(seen: Visit, api: httpx.Client) -> None:
         assert item.get("truncated", False) == (row.locator("mark").count() == 1)
     assert TEXTS[1] == seen.texts("#terms-list .text")[1]
     assert [SPARSE, "3"] == seen.texts("#terms-figures dd")[:2]
+    note = "Of each text the 30 greatest weights, the greatest first. ## marks a part of a word."
+    assert [note] == seen.texts("#terms-note")
     assert [] == seen.complaints
 
 

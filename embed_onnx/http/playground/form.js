@@ -15,7 +15,7 @@ const FIELDS = {
   dimensions: "dimensions",
 };
 
-const shown = new Map(); // by view: the inputs of its results, as JSON
+const results = new Map(); // by view: the inputs of what it shows, as JSON
 
 let running = null; // the AbortController of what is under way
 let view = null;
@@ -80,7 +80,7 @@ async function run() {
     if (running !== mine) return;
     mine.signal.throwIfAborted();
     showError(null);
-    shown.set(name, ""); // if another request comes while this one is shown, what there is belongs to neither
+    results.set(name, ""); // if another request comes before all parts are drawn, they belong to neither
     find(`${name}-view`).querySelector(".empty").hidden = true;
     find(`${name}-view`).querySelector(".answer").hidden = false;
     for (const step of steps) {
@@ -88,7 +88,7 @@ async function run() {
       await turn();
       if (running !== mine) return;
     }
-    shown.set(name, JSON.stringify(values));
+    results.set(name, JSON.stringify(values));
     showStale();
     if (view.name === name) comeIntoView(find("results"));
   } catch (err) {
@@ -104,8 +104,8 @@ async function run() {
 }
 
 /** On a narrow screen the results are below the form, out of sight. */
-function comeIntoView(results) {
-  if (results.getBoundingClientRect().top > window.innerHeight / 2) results.scrollIntoView();
+function comeIntoView(place) {
+  if (place.getBoundingClientRect().top > window.innerHeight / 2) place.scrollIntoView();
 }
 
 /** Let the browser draw, and take what the user does, before more is shown. */
@@ -114,7 +114,7 @@ const turn = () => new Promise((resolve) => setTimeout(resolve));
 /** Say of results that they are of other inputs than the form has now. */
 function showStale() {
   find("stale-label").textContent = view.LABEL;
-  find("stale").hidden = !shown.has(view.name) || shown.get(view.name) === JSON.stringify(view.inputs());
+  find("stale").hidden = !results.has(view.name) || results.get(view.name) === JSON.stringify(view.inputs());
 }
 
 function setBusy(busy) {

@@ -2,9 +2,8 @@
 
 import { decimal, find, make, number } from "./dom.js";
 import { bar, column, cut, showRows } from "./rows.js";
+import { explainMarks } from "./vocabulary.js";
 
-// What the vocabularies of tokenizers put before some tokens.
-const MARKS = { "##": "a part of a word", "▁": "the start of a word", "Ġ": "the start of a word" };
 const HINT = "Point at a token of the query, or choose it, to see what it matched in each text.";
 
 /**
@@ -39,21 +38,14 @@ export function showMatches(query, rows, isMean) {
   };
   show(null);
   find("query-tokens").replaceChildren(...buttons(parts, show));
+  const marks = explainMarks(rows.map(({ tokens }) => tokens));
   const sum = isMean ? "mean" : "sum";
   const expansion = query.expansion
     ? ` The model fills a query up with ${query.tokens.at(-1)} tokens, which stand for words that it might have.`
     : "";
   find("matches-note").textContent =
     `The score of a text is the ${sum}, over the query’s tokens, of the greatest similarity with one of its ` +
-    `tokens (MaxSim).${expansion} The more colour, the more similar.${marks(rows)}`;
-}
-
-/** What the marks of these tokens mean. */
-function marks(rows) {
-  const all = Object.entries(MARKS).filter(([mark]) => {
-    return rows.some(({ tokens }) => tokens.some((token) => token.startsWith(mark)));
-  });
-  return all.map(([mark, meaning]) => ` ${mark} marks ${meaning}.`).join("");
+    `tokens (MaxSim).${expansion} The more colour, the more similar.${marks}`;
 }
 
 /** The tokens of a query by themselves, and those of its expansion together: of each part its label and places. */

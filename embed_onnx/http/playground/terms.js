@@ -7,6 +7,7 @@ import { counted, duration, find, make, number } from "./dom.js";
 import { report } from "./report.js";
 import { column, cut, showRows, textCell } from "./rows.js";
 import { check, texts } from "./texts.js";
+import { explainMarks } from "./vocabulary.js";
 
 export const LABEL = "Show terms";
 export const MODEL = "weigher";
@@ -38,6 +39,8 @@ function showRun({ model, input }, weighed) {
 }
 
 function showTerms(documents, items) {
+  const marks = explainMarks(items.map(({ terms }) => terms));
+  find("terms-note").textContent = `Of each text the ${MOST} greatest weights, the greatest first.${marks}`;
   const greatest = Math.max(0, ...items.flatMap(({ values }) => values));
   const table = showRows(find("terms-list"), [column("Text"), column("Terms and weights")], items.length, (index) => {
     const item = items[index];
