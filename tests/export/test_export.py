@@ -73,7 +73,7 @@ def test_every_architecture_is_its_original(workshop: Path, name: str, precision
 
 
 def test_an_unknown_architecture_is_int8_too(workshop: Path) -> None:
-    """By its own graph, which has nothing that our kernels know; the manifest says why."""
+    """By its own graph, of which our kernels know the products; the manifest says why no more of it."""
     from sentence_transformers import SentenceTransformer
 
     texts = ["a model", "numbers 12 and 345"]
@@ -84,14 +84,20 @@ def test_an_unknown_architecture_is_int8_too(workshop: Path) -> None:
         vectors = model.encode(texts)
 
     assert np.einsum("td,td->t", expected, vectors).min() > 0.999
-    assert {"QuantizeTokens", "MatMulTokens"} == {n.op_type for n in graph.node if n.domain == "embed_onnx"}
+    products = [node for node in graph.node if node.domain == "embed_onnx"]
+    biases = {node.input[-1] for node in products}
+    assert {"Linear"} == {node.op_type for node in products}
+    assert not [node for node in graph.node if node.op_type == "Add" and biases & set(node.input)]
     assert not model.manifest.packed
-    assert (8, 8, None, "its activation is quick_gelu") == (
+    assert (8, 8, 8, "its activation is quick_gelu", True) == (
         model.manifest.quantization.weight_bits,
         model.manifest.quantization.activation_bits,
         model.manifest.quantization.kernel_activation_bits,
         model.manifest.quantization.no_kernel,
+        model.manifest.quantization.kernel_products,
     )
+    if native.find().library is not None:
+        assert "kernels for products, standard operators else (its activation is" in model.kernels.runs_on
 
 
 def test_pooling_modes_are_concatenated(workshop: Path) -> None:
