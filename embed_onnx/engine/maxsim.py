@@ -36,8 +36,10 @@ def scores(query: Vector, documents: Sequence[Vector]) -> Vector:
     Releases the GIL, and helpers of the native kernels share the work where nothing else runs.
 
     Raises:
-        InvalidRequest: A document's vectors have other dimensions than the query's.
+        InvalidRequest: The query is not a matrix, or a document's vectors have other dimensions.
     """
+    if query.ndim != 2:
+        raise InvalidRequest(f"vectors of the query are {list(query.shape)}; give [query tokens, dimensions]")
     for place, document in enumerate(documents):
         if document.shape[1:] != query.shape[1:]:
             raise InvalidRequest(
@@ -47,11 +49,11 @@ def scores(query: Vector, documents: Sequence[Vector]) -> Vector:
     if not len(query):
         return np.zeros(len(documents), np.float32)
     results = np.full(len(documents), NO_TOKENS, np.float32)
+    query, documents = _floats(query), [_floats(document) for document in documents]
     kernel = native.maxsim()
     if kernel is None:
         _score(query, documents, results)
         return results
-    query, documents = _floats(query), [_floats(document) for document in documents]
     table = np.array([(document.ctypes.data, len(document)) for document in documents], DOCUMENT)
     if not kernel(query.ctypes.data, *query.shape, table.ctypes.data, len(table), results.ctypes.data):
         raise MemoryError(f"there is no memory to score {len(documents)} documents")

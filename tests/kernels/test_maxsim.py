@@ -63,6 +63,17 @@ def test_vectors_of_any_layout(engine: str) -> None:
     assert [expected] * 3 == maxsim.scores(np.asfortranarray(query), variants).tolist()
 
 
+def test_the_bits_of_half_precision_are_those_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of float16 vectors are float32, with the kernel and without it."""
+    rng = np.random.default_rng(10)
+    query, *documents = [vectors(rng, length, 40).astype(np.float16) for length in (9, 21, 5)]
+
+    scores = maxsim.scores(query, documents)
+
+    assert by_numpy(monkeypatch, query, documents).tobytes() == scores.tobytes()
+    assert maxsim.scores(query.astype(np.float32), documents).tobytes() == scores.tobytes()
+
+
 def test_callers_at_the_same_time(set_threads: Callable[[int], None]) -> None:
     set_threads(2)
     rng = np.random.default_rng(8)
@@ -88,3 +99,11 @@ def test_other_dimensions_are_refused() -> None:
 
     with pytest.raises(InvalidRequest, match=r"documents\[1\] are \[3, 9\] and those of the query \[2, 8\]"):
         maxsim.scores(vectors(rng, 2, 8), documents)
+
+
+@pytest.mark.parametrize("shape", [(8,), (1, 2, 8)])
+def test_a_query_that_is_not_a_matrix_is_refused(shape: tuple[int, ...]) -> None:
+    query = np.ones(shape, np.float32)
+
+    with pytest.raises(InvalidRequest, match=r"give \[query tokens, dimensions\]"):
+        maxsim.scores(query, [query])
