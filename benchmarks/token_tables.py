@@ -23,7 +23,7 @@ def speed() -> str:
     notes = (
         f"{engines.OURS} takes lists as they come; the others have the batch that is fastest for them. "
         "MaxSim is of 32 vectors with those of stored documents: of mixed lengths, which PyTorch pads, or of "
-        "one."
+        "one length."
     )
     tables = (
         markdown.table(head, vectors),

@@ -15,6 +15,7 @@ import string
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _started(rows: dict[str, Engine]) -> Any:
+def _started(rows: dict[str, Engine]) -> Iterator[dict[str, Worker]]:
     """The workers of some engines, by name."""
     with contextlib.ExitStack() as stack:
         yield {name: stack.enter_context(Worker(engine)) for name, engine in rows.items()}
@@ -177,7 +178,7 @@ def _write_checkpoint(folder: Path) -> None:
 def _write_files(folder: Path) -> None:
     """The encoder's fused int8 file with the Dense in float32 behind it, and the tokenizer, for fastembed.
 
-    It has no token types, as fastembed gives one less than tokens, of which it has put in the marker.
+    The file takes no token types: fastembed would give one too few, as it adds the marker to the ids alone.
     """
     import onnx
     from onnx import helper, numpy_helper

@@ -10,7 +10,7 @@ QUERY_VECTORS = 32
 
 
 class Matrices:
-    """Matrices [vectors, width], which are put one below the other only if somebody wants an array."""
+    """Matrices [vectors, width], joined only where an array is needed: after what is timed."""
 
     def __init__(self, matrices: Sequence[Any]) -> None:
         self._matrices = matrices
