@@ -18,15 +18,12 @@ class InputTokenizer(Protocol[Item]):
 
     def slices(self, inputs: Sequence[Item]) -> Iterator[Sequence[Item]]:
         """The inputs, parted into lists for one go each."""
-        ...
 
     def tokens(self, inputs: Sequence[Item], *, first: int = 0) -> list[Tokens]:
         """What the model sees of each input; errors count inputs from ``first``."""
-        ...
 
     async def tokens_async(self, inputs: Sequence[Item], *, first: int = 0) -> list[Tokens]:
         """``tokens``, off the event loop."""
-        ...
 
 
 class Work(Generic[Item]):

@@ -16,7 +16,7 @@ from embed_onnx_export.report import scores
 from embed_onnx_export.report.card import Scores
 from embed_onnx_export.report.datasets import Datasets
 from embed_onnx_export.report.scores import Floats, Places
-from embed_onnx_export.report.workload import Kind, Scorer, Workload
+from embed_onnx_export.report.workload import OPTIONS, Kind, Scorer, Workload
 
 Embed = Callable[[Kind, Sequence[str]], Floats]
 Vectors = Mapping[Kind, Floats]
@@ -43,15 +43,6 @@ def of_original(original: Original, batch: int) -> Embed:
 def of_artifact(model: Model) -> Embed:
     """An artifact, with prompts as ``encode_query`` and ``encode_document`` choose them."""
     return lambda kind, inputs: model.encode(list(inputs), **OPTIONS[kind])
-
-
-OPTIONS: dict[Kind, dict[str, Any]] = {
-    "bare": {"prompt": ""},
-    "text": {},
-    "query": {"prompt_name": "query"},
-    "document": {"prompt_name": "document"},
-}
-"""What a program that embeds with an artifact sets for such texts."""
 
 
 def in_type(vectors: Vectors, dtype: DType, ranges: Ranges | None) -> Vectors:

@@ -16,10 +16,9 @@ from embed_onnx.models.model import Model
 from embed_onnx.models.sparse import SparseRows, greatest
 from embed_onnx_export.report import scores
 from embed_onnx_export.report.datasets import Datasets
-from embed_onnx_export.report.measure import OPTIONS
 from embed_onnx_export.report.scores import Floats, Places
 from embed_onnx_export.report.sparse_card import SparseScores
-from embed_onnx_export.report.workload import Kind, Scorer, Workload
+from embed_onnx_export.report.workload import OPTIONS, Kind, Scorer, Workload
 
 Matrix = Any
 """``scipy.sparse.csr_array`` of float32, whose library has no types."""

@@ -22,6 +22,13 @@ T = TypeVar("T")
 Rows = TypeVar("Rows", bound=Any)
 Kind = Literal["bare", "text", "query", "document"]
 """How a text is meant: without any prompt, with the default one, or as retrieval has it."""
+OPTIONS: dict[Kind, dict[str, Any]] = {
+    "bare": {"prompt": ""},
+    "text": {},
+    "query": {"prompt_name": "query"},
+    "document": {"prompt_name": "document"},
+}
+"""What a program that embeds with an artifact sets for such texts."""
 
 ITEMS_A_STEP = 128
 OWN_SENTENCES = 300
