@@ -37,6 +37,7 @@ def scores(query: Vector, documents: Sequence[Vector]) -> Vector:
 
     Raises:
         InvalidRequest: The query is not a matrix, or a document's vectors have other dimensions.
+        MemoryError: There is none for the kernel's copy of the query.
     """
     if query.ndim != 2:
         raise InvalidRequest(f"vectors of the query are {list(query.shape)}; give [query tokens, dimensions]")
@@ -65,7 +66,7 @@ def _floats(vectors: Vector) -> Vector:
 
 
 def _score(query: Vector, documents: Sequence[Vector], results: Vector) -> None:
-    """The same in numpy, for documents that have vectors."""
+    """Write the score of each document that has vectors into ``results``, by numpy."""
     for places in _together(documents):
         products = _products(query, np.concatenate([documents[place] for place in places]))
         lengths = [len(documents[place]) for place in places]

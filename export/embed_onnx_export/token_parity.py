@@ -81,9 +81,9 @@ def cases(tokenizer: tokenizers.Tokenizer) -> Cases:
 
 def reference(tokenizer: tokenizers.Tokenizer, embed: EmbedTokens) -> Reference:
     """Run the texts through what artifacts are compared with, once for all of them."""
-    compared = cases(tokenizer)
-    results = [embed(role, text) for role, text in zip(compared.roles, compared.texts, strict=True)]
-    return Reference(compared, [ids for ids, _ in results], [vectors for _, vectors in results])
+    items = cases(tokenizer)
+    results = [embed(role, text) for role, text in zip(items.roles, items.texts, strict=True)]
+    return Reference(items, [ids for ids, _ in results], [vectors for _, vectors in results])
 
 
 def of_artifact(folder: Path, facts: Facts) -> EmbedTokens:
@@ -114,7 +114,10 @@ def measure(expected: Reference, folder: Path, facts: Facts, kernels: Kernels) -
 
 
 def compared(cases: Cases, vectors: list[Vector], originals: list[Vector]) -> TokenParity:
-    """The record of the vectors of the texts."""
+    """How near the vectors of each text are to the originals, and how the ranks by MaxSim agree.
+
+    Those of a text are [vectors, dimensions], as many as the original has.
+    """
     cosines = similarity.cosines(np.concatenate(vectors), np.concatenate(originals))
     scores, others = _scores(vectors, cases), _scores(originals, cases)
     ranks = [agreement(*rows) for rows in zip(scores, others, strict=True)]

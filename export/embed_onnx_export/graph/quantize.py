@@ -78,7 +78,9 @@ class _Rewrite:
         elif node.op_type == "MatMul" and node.input[1] in self._tables:
             self._add_product(node)
         elif self._is_biased_product(node) and not self._classifier:
-            self._add_linear(node, node.input[2], node.output[0], transposed=_attributes(node).get("transB"))
+            self._add_linear(
+                node, node.input[2], node.output[0], transposed=bool(_attributes(node).get("transB"))
+            )
         elif node.output[0] not in self._done:
             self.nodes.append(node)
             if node.op_type in MOVES and node.input[0] in self._ids:
@@ -114,9 +116,7 @@ class _Rewrite:
         (bias,) = set(addition.input) - {node.output[0]}
         return self._add_linear(node, bias, addition.output[0])
 
-    def _add_linear(
-        self, node: onnx.NodeProto, bias: str, output: str, *, transposed: bool | None = False
-    ) -> None:
+    def _add_linear(self, node: onnx.NodeProto, bias: str, output: str, *, transposed: bool = False) -> None:
         self.has_products = True
         x, weights = node.input[:2]
         constants = [f"{weights}.int8", f"{weights}.scale", f"{weights}.sum"]
