@@ -183,6 +183,34 @@ def test_what_is_no_table_of_weights_is_left_as_it_is(tmp_path):
         np.testing.assert_allclose(one, other, atol=0.1)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("bias", "count"), [((8,), 1), ((1, 8), 0), ((1,), 0), ((), 0)])
+def test_a_bias_that_is_none_of_linear_leaves_its_product(tmp_path, bias, count, transposed):
+    """``Linear`` adds a number for each channel; a Gemm broadcasts what it adds."""
+    text = f"""<ir_version: 10, opset_import: ["": 20]> g (int64[n] input_ids) => (float[n, 8] y) {{
+        x = Gather(words, input_ids)
+        y = Gemm<transB = {int(transposed)}>(x, weights, bias)
+    }}"""
+    model = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(6)
+    shapes = {"words": (9, 4), "weights": (8, 4) if transposed else (4, 8), "bias": bias}
+    for name, shape in shapes.items():
+        array = rng.normal(size=shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    onnx.save(model, tmp_path / "float32.onnx")
+
+    quantization = quantize.quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
+
+    kinds = [node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node]
+    assert (count, 1 - count) == (kinds.count("Linear"), kinds.count("Gemm"))
+    assert bool(count) == quantization.kernel_products
+    float32, small = (
+        ort.InferenceSession(tmp_path / f"{name}.onnx").run(None, {"input_ids": np.arange(9)})[0]
+        for name in ("float32", "int8")
+    )
+    np.testing.assert_allclose(float32, small, atol=0.1)
+
+
 @pytest.fixture(scope="module")
 def tokens_times_weights():
     """The two functions in a file: x, (w, channel_scale, channel_sum) -> rows, scale, minimum, y."""

@@ -33,10 +33,7 @@ def quantize(path: Path, output: Path, *, classifier: bool = False) -> Quantizat
         ExportError: The graph has no table of word embeddings.
     """
     model = onnx.load(path)
-    tables = (tensor for tensor in model.graph.initializer if _is_table(tensor))
-    rewrite = _Rewrite(
-        {tensor.name: tensor for tensor in tables}, _biases(model.graph), classifier=classifier
-    )
+    rewrite = _Rewrite(model.graph, classifier=classifier)
     for node in model.graph.node:
         rewrite.add(node)
     if not rewrite.has_embeddings:
@@ -57,11 +54,10 @@ MOVES = ("Cast", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 class _Rewrite:
     """Copies a graph's nodes, replacing products with tables of weights and the look-up of input_ids."""
 
-    def __init__(
-        self, tables: dict[str, onnx.TensorProto], biases: dict[str, onnx.NodeProto], *, classifier: bool
-    ) -> None:
-        self._tables = tables
-        self._biases = biases
+    def __init__(self, graph: onnx.GraphProto, *, classifier: bool) -> None:
+        self._tables = {tensor.name: tensor for tensor in graph.initializer if _is_table(tensor)}
+        self._sizes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+        self._biases = _biases(graph, self._sizes)
         self._classifier = classifier
         self._ids = {"input_ids"}
         self._done: set[str] = set()
@@ -87,8 +83,14 @@ class _Rewrite:
                 self._ids.update(node.output)
 
     def _is_biased_product(self, node: onnx.NodeProto) -> bool:
-        """Whether it is of two matrices; exporters write a product of [texts, tokens, width] as MatMul."""
-        return node.op_type == "Gemm" and node.input[1] in self._tables and _is_plain(node)
+        """Whether it is of two matrices; exporters write a product of [texts, tokens, width] as MatMul.
+
+        A bias that is computed, or of another shape, is none of ``Linear``.
+        """
+        if node.op_type != "Gemm" or node.input[1] not in self._tables or not _is_plain(node):
+            return False
+        rows, columns = self._sizes[node.input[1]]
+        return self._sizes.get(node.input[2]) == [rows if _attributes(node).get("transB") else columns]
 
     def _gives_rows(self, node: onnx.NodeProto) -> bool:
         return node.input[1] in self._ids and _attributes(node).get("axis", 0) == 0
@@ -134,9 +136,8 @@ class _Rewrite:
         self.nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
 
 
-def _biases(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+def _biases(graph: onnx.GraphProto, sizes: dict[str, list[int]]) -> dict[str, onnx.NodeProto]:
     """By the output of a product, the node that adds a bias to it and is all that reads it."""
-    sizes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     products = {
         node.output[0]: sizes[node.input[1]][-1:]
         for node in graph.node
