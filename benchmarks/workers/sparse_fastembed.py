@@ -15,7 +15,7 @@ ENTRIES = 30_522
 
 
 class _Rows:
-    """Its vectors, which become an array with all their zeros only if somebody wants one."""
+    """Its vectors, which become an array with all their zeros only where one is needed."""
 
     def __init__(self, vectors: list[Any]) -> None:
         self._vectors = vectors

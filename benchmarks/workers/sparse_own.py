@@ -11,7 +11,7 @@ from embed_onnx.models.sparse import SparseRows
 
 
 class Rows:
-    """Sparse rows that become an array with all their zeros only if somebody wants one."""
+    """Sparse rows that become an array with all their zeros only where one is needed."""
 
     def __init__(self, rows: SparseRows) -> None:
         self._rows = rows

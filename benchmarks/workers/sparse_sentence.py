@@ -22,7 +22,7 @@ def load(folder: str, threads: int, batch: int, file: str = "") -> protocol.Enco
 
 
 class _Rows:
-    """A sparse tensor that becomes an array with all its zeros only if somebody wants one."""
+    """A sparse tensor that becomes an array with all its zeros only where one is needed."""
 
     def __init__(self, rows: Any) -> None:
         self._rows = rows

@@ -11,7 +11,7 @@ GUIDES = ("docs/migration.md", "docs/recipes.md", "docs/sparse.md")
 MONEY = "Interest rates rose again."
 """What the recipes find for money and banks."""
 TEXTS = ["The cat sleeps on the sofa.", MONEY, "The soup needs more salt."]
-"""What the snippets of sparse and token vectors index."""
+"""What the snippet of token vectors puts into Qdrant."""
 
 
 @pytest.mark.parametrize(
