@@ -49,10 +49,7 @@ def markdown(card: Card) -> str:
 def advice(card: Card) -> str:
     """Which precision to pick on this machine, and why."""
     more = "" if sections.judged(card) else " `--sts` and `--beir` measure it on texts of your own."
-    int8 = card.artifacts.get("int8")
-    quality = None
-    if card.refused is None and int8 is not None:
-        quality = sections.quality(card.original.scores[0], int8.scores[0])
+    quality = sections.quality(card.original, card.artifacts, _scores)
     return sections.advice(card, quality, more)
 
 

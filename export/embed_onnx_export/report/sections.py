@@ -70,8 +70,13 @@ def _picked(card: Report, quality: Quality) -> tuple[Precision, str]:
     return "int8", f"{speed} Its quality is nearly the original's: {quality.words}."
 
 
-def quality(expected: Ranks, actual: Ranks) -> Quality:
-    """That of int8 by what its vectors find, beside the original's."""
+def quality(
+    original: AnyWay, artifacts: Mapping[Precision, AnyWay], scores_of: Callable[[AnyWay], Ranks]
+) -> Quality | None:
+    """That of int8 by what its vectors find, beside the original's; None if a precision could not be made."""
+    if len(artifacts) < len(PRECISIONS):
+        return None
+    expected, actual = scores_of(original), scores_of(artifacts["int8"])
     losses = {
         name: lost
         for name in NAMES

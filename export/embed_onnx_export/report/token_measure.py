@@ -101,13 +101,14 @@ def tables(
     scores: dict[TokenType, Floats] = {
         name: np.empty((len(queries), len(task.documents)), np.float32) for name in types
     }
+    stored_queries = {name: _stored(queries, name) for name in types}
     number = 0
     for places in workload.steps(task.documents, len, advance):
         documents = embed("document", [task.documents[at] for at in places])
         number += sum(map(len, documents))
         for name, table in scores.items():
             stored = _stored(documents, name)
-            for row, query in zip(table, _stored(queries, name), strict=True):
+            for row, query in zip(table, stored_queries[name], strict=True):
                 row[places] = maxsim.scores(query, stored)
     return Tables(scores, sum(map(len, queries)) / len(queries), number / len(task.documents))
 

@@ -38,10 +38,7 @@ def markdown(card: TokenCard) -> str:
 def advice(card: TokenCard) -> str:
     """Which precision to pick on this machine, and why."""
     more = "" if sections.judged(card) else " `--beir` measures it on texts of your own."
-    int8 = card.artifacts.get("int8")
-    quality = None
-    if card.refused is None and int8 is not None:
-        quality = sections.quality(card.original.scores, int8.scores)
+    quality = sections.quality(card.original, card.artifacts, _scores)
     return sections.advice(card, quality, more)
 
 
