@@ -85,7 +85,7 @@ class _Rewrite:
     def _is_biased_product(self, node: onnx.NodeProto) -> bool:
         """Whether it is of two matrices; exporters write a product of [texts, tokens, width] as MatMul.
 
-        A bias that is computed, or of another shape, is none of ``Linear``.
+        A bias that is computed, or of another shape, does not fit ``Linear``.
         """
         if node.op_type != "Gemm" or node.input[1] not in self._tables or not _is_plain(node):
             return False
