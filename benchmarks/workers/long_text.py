@@ -4,10 +4,10 @@ Prints seconds of wall clock and of CPU, megabytes at the most and those that lo
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def native(path: str) -> Callable[[np.ndarray], object]:
     from embed_onnx import Model
 
     model = Model.load(path, threads=1)
-    return lambda ids: model.encode(ids.tolist())
+    return lambda ids: model.encode(ids.tolist(), add_special_tokens=False)
 
 
 def onnx(path: str) -> Callable[[np.ndarray], object]:
@@ -60,8 +60,9 @@ def main(engine: str, path: str, tokens: str) -> None:
 
 
 def _most() -> float:
-    """Resident megabytes at the most, up to now."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    """Resident megabytes at the most, up to now; getrusage would count those of the parent before exec."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
 
 
 if __name__ == "__main__":
