@@ -325,6 +325,8 @@ def test_no_route_of_vectors_ignores_what_is_about_vectors(kind: type[msgspec.St
         (AllRequest, {"return_sparse": True}, "each token of a text has a vector here"),
         (AllRequest, {"return_tokens": True}, "POST /v1/token_embeddings takes it"),
         (SparseRequest, {"return_tokens": True}, "POST /v1/token_embeddings takes it"),
+        (SparseRequest, {"embd_normalize": 2}, "embd_normalize is 2, and"),
+        (TeiSparseRequest, {"dtype": "half"}, 'dtype is "half", and'),
         (PoolingRequest, {"dimensions": 64}, "token vectors are not cut"),
         (PoolingRequest, {"embed_dtype": "float16"}, "POST /v1/token_embeddings takes it"),
         (PoolingRequest, {"endianness": "big"}, "bytes are little-endian"),

@@ -146,22 +146,29 @@ def _set(ours: Fields, names: dict[str, str], name: str, field: _Field) -> None:
 
 
 def _meaning(
-    field: _Field, word: Word, own: tuple[str, ...], words: Mapping[str, Word | None]
+    field: _Field,
+    word: Word,
+    own: tuple[str, ...],
+    words: Mapping[str, Word | None],
+    translated: msgspec.Raw | None = None,
 ) -> tuple[str | None, msgspec.Raw]:
-    """The field of ours that a word sets, None if its value changes nothing here, and the value for it."""
-    value = field.value
+    """The field of ours that a word sets, None if its value changes nothing here, and the value for it.
+
+    ``translated`` is what another word has made of the field's value, if one has; errors have what was sent.
+    """
+    value = field.value if translated is None else translated
     if word.cuts and value == msgspec.Raw(b"-1"):
         return word.field, NULL  # of vLLM: the model's own limit
     if word.values is None:
         other = None if word.field in own else words.get(str(word.field))
-        return (word.field, value) if other is None else _meaning(field, other, own, words)
+        return (word.field, value) if other is None else _meaning(field, other, own, words, translated)
     decoded = msgspec.json.decode(value)
     alone = decoded[0] if isinstance(decoded, list) and len(decoded) == 1 else decoded
     if alone in EMPTY or alone is None:
         return None, NULL
     plain = alone.lower() if isinstance(alone, str) else alone
     if isinstance(plain, (list, dict)) or plain not in word.values:
-        raise _not_served(field.path, word, value)
+        raise _not_served(field.path, word, field.value)
     ours = word.elsewhere.get(plain, word.field)
     if ours is None or word.values[plain] is None:
         return None, NULL
@@ -169,7 +176,7 @@ def _meaning(
     if ours in own:
         return ours, meant
     other = words[ours]
-    return (None, NULL) if other is None else _meaning(field._replace(value=meant), other, own, words)
+    return (None, NULL) if other is None else _meaning(field, other, own, words, meant)
 
 
 def _not_served(name: str, word: Word, value: msgspec.Raw) -> InvalidRequest:
