@@ -27,6 +27,9 @@ PACK_TOKENS_OTHERS = 96
 PACK_TOKENS_STATIC = 1024
 """The same for a table of embeddings, where that many take less than a millisecond."""
 
+KEPT_TOKENS = 512
+"""The most tokens of a run by standard operators whose memory is kept for the next one. That of a longer run
+goes back to the system, which takes a few percent of its time."""
 
 MASK = "attention_mask"
 TYPES = "token_type_ids"
@@ -49,9 +52,10 @@ class Encoder:
         kernels = native.find() if kernels is None else kernels
         self.kernels = kernels.of(manifest)
         """What runs the model."""
-        packed = 0
-        if self.kernels.library is not None and manifest.packed:
-            packed = PACK_TOKENS.get(self.kernels.instruction_set, PACK_TOKENS_OTHERS)
+        by_kernels = self.kernels.library is not None and manifest.packed
+        self._by_operators = not by_kernels and not manifest.static
+        """Whether most nodes are standard operators, beside a single look-up."""
+        packed = PACK_TOKENS.get(self.kernels.instruction_set, PACK_TOKENS_OTHERS) if by_kernels else 0
         self.pack_tokens = PACK_TOKENS_STATIC if manifest.static else packed
         """The most tokens of several sequences in one pack; 0: one sequence a pack."""
         self._session = self._open(path)
@@ -69,7 +73,8 @@ class Encoder:
         if TYPES in self._inputs:
             arrays[TYPES] = _types(pack, ids)
         try:
-            states: States = _run(self._session, {name: arrays[name][None] for name in self._inputs})[0]
+            inputs = {name: arrays[name][None] for name in self._inputs}
+            states: States = self._run(self._session, inputs, tokens=len(ids))[0]
         except Exception as err:
             raise InferenceFailed(f"the model failed on {len(ids)} tokens: {err}") from err
         return states
@@ -83,7 +88,7 @@ class Encoder:
         if self._head is None:
             return pooled
         try:
-            vector: Vector = _run(self._head, {"pooled": pooled[None]})[0]
+            vector: Vector = self._run(self._head, {"pooled": pooled[None]})[0]
         except Exception as err:
             raise InferenceFailed(f"the head failed on a vector of {len(pooled)} numbers: {err}") from err
         return vector
@@ -97,7 +102,7 @@ class Encoder:
         if self._head is None:
             return states
         try:
-            return _run(self._head, {"states": states})
+            return self._run(self._head, {"states": states}, tokens=len(states))
         except Exception as err:
             raise InferenceFailed(f"the head failed on {len(states)} tokens: {err}") from err
 
@@ -109,7 +114,8 @@ class Encoder:
         """
         assert self._head is not None  # noqa: S101 - a sparse model has one
         try:
-            rows: Vector = _run(self._head, {"states": states[None], MASK: _mask(pack)[None]})
+            inputs: dict[str, NDArray[Any]] = {"states": states[None], MASK: _mask(pack)[None]}
+            rows: Vector = self._run(self._head, inputs, tokens=len(states))
         except Exception as err:
             raise InferenceFailed(f"the head failed on {len(states)} tokens: {err}") from err
         return rows
@@ -118,8 +124,9 @@ class Encoder:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        # The arena would keep what the longest text once needed; no difference in speed was seen.
-        options.enable_cpu_mem_arena = False
+        # Between the many buffers of operators, malloc leaves gaps that add up to a gigabyte. The kernels
+        # have few buffers, and the arena would keep them.
+        options.enable_cpu_mem_arena = self._by_operators
         if self.kernels.library is not None:
             self.kernels.choose()
             options.register_custom_ops_library(str(self.kernels.library))
@@ -127,6 +134,22 @@ class Encoder:
             return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as err:  # onnxruntime's exceptions share no base class
             raise ArtifactError(f"{path} cannot be loaded: {err}; export the model again") from None
+
+    def _run(
+        self, session: ort.InferenceSession, inputs: Mapping[str, NDArray[Any]], *, tokens: int = 1
+    ) -> NDArray[np.float32]:
+        """The one output of a session, [batch, ...]; ends after the current node if the thread is to stop."""
+        options = ort.RunOptions()
+        if self._by_operators and tokens > KEPT_TOKENS:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+        def end() -> None:
+            options.terminate = True
+
+        with stop.ended_by(end):
+            (output,) = session.run(None, inputs, options)
+        array: NDArray[np.float32] = output
+        return array
 
 
 def _mask(pack: Sequence[TokenSequence]) -> NDArray[np.int64]:
@@ -150,16 +173,3 @@ def _types(pack: Sequence[TokenSequence], ids: NDArray[np.int64]) -> NDArray[np.
         if sequence.second is not None:
             types[start + sequence.second : end] = 1
     return types
-
-
-def _run(session: ort.InferenceSession, inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-    """The one output of a session, [batch, ...]; ends after the current node if the thread is to stop."""
-    options = ort.RunOptions()
-
-    def end() -> None:
-        options.terminate = True
-
-    with stop.ended_by(end):
-        (output,) = session.run(None, inputs, options)
-    array: NDArray[np.float32] = output
-    return array

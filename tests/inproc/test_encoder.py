@@ -1,5 +1,8 @@
 """Sessions: what is not a model is refused, and a vector that is not finite never leaves."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +135,31 @@ def test_what_is_no_model(tmp_path: Path, small_manifest: Manifest) -> None:
 
     with pytest.raises(ArtifactError, match="export the model again"):
         Encoder(path, small_manifest)
+
+
+GROWTH = """
+import sys
+from embed_onnx import Model
+def most():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1000
+with Model.load(sys.argv[1], threads=1) as model:
+    model.encode("a few words")
+    before = most()
+    for _ in range(4):
+        model.encode("words " * 300)
+print(most() - before)
+"""
+"""Megabytes that texts of 256 tokens take beyond a short one, in a process of its own."""
+
+
+def test_operators_leave_no_gaps_in_memory(artifacts: Path) -> None:
+    """One [heads, tokens, tokens] of MiniLM has 3 MB; without an arena, layers took 36 MB."""
+    command = [sys.executable, "-c", GROWTH, str(artifacts / MINILM)]
+    environment = os.environ | {native.VARIABLE: "off"}
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+    assert 3 < float(done.stdout) < 24
 
 
 @pytest.mark.parametrize("length", [1, 2, 41])
