@@ -152,7 +152,7 @@ class _Embedding:
 
     def compute(self, block: Block) -> Result:
         """A block's vectors; a text that the model cannot take becomes a reject."""
-        isolated = isolate.embed(self._model, block.texts, self._options)
+        isolated = isolate.embed(self._model, self._model.embed_now, block.texts, self._options)
         return run.result(block, isolated.failures, isolated.outcome.vectors, isolated.outcome.tokens)
 
     def prepare(self, results: Iterator[Result], state: State) -> Iterator[Result]:

@@ -116,7 +116,7 @@ class _Weighing(Immediate):
 
     def compute(self, block: Block) -> Result:
         """A block's vectors; a text that the model cannot take becomes a reject."""
-        isolated = isolate.embed_sparse(self._model, block.texts, self._options)
+        isolated = isolate.embed(self._model, self._model.embed_sparse_now, block.texts, self._options)
         most = self.plan.max_active_dims
         vectors = [sparse.greatest(vector, most) for vector in isolated.outcome.vectors]
         return run.result(block, isolated.failures, vectors, isolated.outcome.tokens)

@@ -118,7 +118,7 @@ class _Embedding(Immediate):
 
     def compute(self, block: Block) -> Result:
         """A block's vectors as they are written; a text that the model cannot take becomes a reject."""
-        isolated = isolate.embed_tokens(self._model, block.texts, self._options)
+        isolated = isolate.embed(self._model, self._model.embed_tokens_now, block.texts, self._options)
         vectors = [dtypes.convert(matrix, self.plan.dtype) for matrix in isolated.outcome.vectors]
         return run.result(block, isolated.failures, vectors, isolated.outcome.tokens)
 

@@ -54,7 +54,7 @@ class Encoder:
         """What runs the model."""
         by_kernels = self.kernels.library is not None and manifest.packed
         self._by_operators = not by_kernels and not manifest.static
-        """Whether most nodes are standard operators, beside a single look-up."""
+        """Whether a run goes through many standard operators; a look-up is one of them."""
         packed = PACK_TOKENS.get(self.kernels.instruction_set, PACK_TOKENS_OTHERS) if by_kernels else 0
         self.pack_tokens = PACK_TOKENS_STATIC if manifest.static else packed
         """The most tokens of several sequences in one pack; 0: one sequence a pack."""

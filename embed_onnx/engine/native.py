@@ -58,7 +58,8 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         if self.library is None:
             return f"standard operators ({'; '.join(filter(None, (self.reason, self.remedy)))})"
         if self.rest:
-            return f"{self.instruction_set} kernels for products, standard operators else ({self.rest})"
+            others = f"standard operators for the rest ({self.rest})"
+            return f"{self.instruction_set} kernels for products, {others}"
         return f"{self.instruction_set} kernels"
 
     @property

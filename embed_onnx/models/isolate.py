@@ -8,12 +8,10 @@ import msgspec
 
 from embed_onnx.errors import EmbedError, InferenceFailed, InvalidRequest
 from embed_onnx.models.inputs import Item
-from embed_onnx.models.model import Embedded, Model
+from embed_onnx.models.model import Model
 from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome, Scored
 from embed_onnx.models.request_pairs import ScoreOptions
-from embed_onnx.models.sparse import SparseEmbedded
-from embed_onnx.models.token_vectors import TokensEmbedded
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Outcome)
@@ -26,40 +24,16 @@ class Isolated(msgspec.Struct, Generic[R], frozen=True):
     failures: dict[int, EmbedError]
 
 
-def embed(model: Model, texts: Sequence[str], options: Options) -> Isolated[Embedded]:
+def embed(model: Model, embed_now: Callable[..., R], texts: Sequence[str], options: Options) -> Isolated[R]:
     """The vectors of texts; one that the model does not take, or fails on, fails alone. Blocks.
 
-    Raises:
-        InvalidRequest: It is not the texts: an option is wrong.
-        InferenceFailed: The model fails on each of several texts.
-    """
-    return _isolated(
-        texts, partial(model.embed_now, options=options), lambda text: model.tokenize([text], options)
-    )
-
-
-def embed_sparse(model: Model, texts: Sequence[str], options: Options) -> Isolated[SparseEmbedded]:
-    """The sparse vectors of texts, as ``embed`` has dense ones.
+    ``embed_now`` is the model's method of that name, or ``embed_sparse_now`` or ``embed_tokens_now``.
 
     Raises:
         InvalidRequest: It is not the texts: an option is wrong.
         InferenceFailed: The model fails on each of several texts.
     """
-    return _isolated(
-        texts, partial(model.embed_sparse_now, options=options), lambda text: model.tokenize([text], options)
-    )
-
-
-def embed_tokens(model: Model, texts: Sequence[str], options: Options) -> Isolated[TokensEmbedded]:
-    """The token vectors of texts, as ``embed`` has dense ones.
-
-    Raises:
-        InvalidRequest: It is not the texts: an option is wrong.
-        InferenceFailed: The model fails on each of several texts.
-    """
-    return _isolated(
-        texts, partial(model.embed_tokens_now, options=options), lambda text: model.tokenize([text], options)
-    )
+    return _isolated(texts, partial(embed_now, options=options), lambda text: model.tokenize([text], options))
 
 
 def score(model: Model, items: Sequence[Item], options: ScoreOptions) -> Isolated[Scored]:

@@ -87,7 +87,7 @@ class EmbedStage:
         Raises:
             InferenceFailed: The model fails on each of several.
         """
-        isolated = isolate.embed(self._model, texts, self._options)
+        isolated = isolate.embed(self._model, self._model.embed_now, texts, self._options)
         vectors = iter(isolated.outcome.vectors)
         return [None if place in isolated.failures else next(vectors) for place in range(len(texts))]
 

@@ -97,7 +97,10 @@ def test_an_unknown_architecture_is_int8_too(workshop: Path) -> None:
         model.manifest.quantization.kernel_products,
     )
     if native.find().library is not None:
-        assert "kernels for products, standard operators else (its activation is" in model.kernels.runs_on
+        assert (
+            "kernels for products, standard operators for the rest (its activation is"
+            in model.kernels.runs_on
+        )
 
 
 def test_pooling_modes_are_concatenated(workshop: Path) -> None:

@@ -6,7 +6,7 @@ stay one. Convolutions stay float32.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,11 @@ class _Rewrite:
     def __init__(self, graph: onnx.GraphProto, *, classifier: bool) -> None:
         self._tables = {tensor.name: tensor for tensor in graph.initializer if _is_table(tensor)}
         self._sizes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-        self._biases = _biases(graph, self._sizes)
+        self._biases = _biases(graph, self._tables, self._sizes)
+        self._sums = {node.output[0] for node in self._biases.values()}
+        """Outputs of the additions that become part of a product."""
         self._classifier = classifier
         self._ids = {"input_ids"}
-        self._done: set[str] = set()
-        """Outputs of additions that became part of a product."""
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.has_embeddings = False
@@ -77,7 +77,7 @@ class _Rewrite:
             self._add_linear(
                 node, node.input[2], node.output[0], transposed=bool(_attributes(node).get("transB"))
             )
-        elif node.output[0] not in self._done:
+        elif node.output[0] not in self._sums:
             self.nodes.append(node)
             if node.op_type in MOVES and node.input[0] in self._ids:
                 self._ids.update(node.output)
@@ -114,7 +114,6 @@ class _Rewrite:
             zeros = f"zeros.{channels}"
             self._store(zeros, np.zeros(channels, np.float32))
             return self._add_linear(node, zeros, node.output[0])
-        self._done.add(addition.output[0])
         (bias,) = set(addition.input) - {node.output[0]}
         return self._add_linear(node, bias, addition.output[0])
 
@@ -136,12 +135,14 @@ class _Rewrite:
         self.nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
 
 
-def _biases(graph: onnx.GraphProto, sizes: dict[str, list[int]]) -> dict[str, onnx.NodeProto]:
-    """By the output of a product, the node that adds a bias to it and is all that reads it."""
+def _biases(
+    graph: onnx.GraphProto, tables: Container[str], sizes: dict[str, list[int]]
+) -> dict[str, onnx.NodeProto]:
+    """By the output of a product with a table, the node that adds a bias to it and is all that reads it."""
     products = {
         node.output[0]: sizes[node.input[1]][-1:]
         for node in graph.node
-        if node.op_type == "MatMul" and node.input[1] in sizes
+        if node.op_type == "MatMul" and node.input[1] in tables
     }
     readers = Counter(_names(graph.node))
     readers.update(output.name for output in graph.output)
