@@ -138,18 +138,25 @@ class Encoder:
     def _run(
         self, session: ort.InferenceSession, inputs: Mapping[str, NDArray[Any]], *, tokens: int = 1
     ) -> NDArray[np.float32]:
-        """The one output of a session, [batch, ...]; ends after the current node if the thread is to stop."""
+        """The one output of a session, [batch, ...]."""
         options = ort.RunOptions()
         if self._by_operators and tokens > KEPT_TOKENS:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return run(session, inputs, options)
 
-        def end() -> None:
-            options.terminate = True
 
-        with stop.ended_by(end):
-            (output,) = session.run(None, inputs, options)
-        array: NDArray[np.float32] = output
-        return array
+def run(
+    session: ort.InferenceSession, inputs: Mapping[str, NDArray[Any]], options: ort.RunOptions
+) -> NDArray[np.float32]:
+    """The one output of a session, [batch, ...]; ends after the current node if the thread is to stop."""
+
+    def end() -> None:
+        options.terminate = True
+
+    with stop.ended_by(end):
+        (output,) = session.run(None, inputs, options)
+    array: NDArray[np.float32] = output
+    return array
 
 
 def _mask(pack: Sequence[TokenSequence]) -> NDArray[np.int64]:

@@ -59,7 +59,7 @@ class Endless(Spins):
     def run(self, sequences: Sequence[Sequence[int]]) -> Vector:
         self.entered.set()
         try:
-            return encoder._run(self.session, {"times": np.array(2**62)})
+            return encoder.run(self.session, {"times": np.array(2**62)}, ort.RunOptions())
         finally:
             self.ended.set()
 
