@@ -87,7 +87,7 @@ check: setup
 quick: setup
 	$(BIN)/pytest $(PARALLEL) $(QUICK)
 
-test: check
+test: check exporters
 	HYPOTHESIS_PROFILE=full $(BIN)/pytest $(PARALLEL)
 
 # The tests of one folder: make test-kernels.
