@@ -12,7 +12,8 @@ from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import documents
 from embed_onnx.http.body.documents import DOCUMENTS_SCHEMA
 from embed_onnx.http.body.inputs import Field
-from embed_onnx.http.body.scoring import ModelName, NotServed, RawScores, ScoringOptions
+from embed_onnx.http.body.options import ModelName, RawScores, ScoringOptions
+from embed_onnx.http.body.words import RANK_WORDS
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.work import ScoreAsk
 from embed_onnx.models import scoring
@@ -27,6 +28,8 @@ EXAMPLE = {"query": "how tall is the tower", "documents": ["It is 300 m tall.", 
 class RankOptions(ScoringOptions, frozen=True, kw_only=True):
     """The fields of a rank besides its texts."""
 
+    words = RANK_WORDS
+
     model: ModelName = None
     top_n: Annotated[
         Annotated[int, Meta(ge=1)] | None, Meta(description="So many of the best; left out: all.")
@@ -37,7 +40,6 @@ class RankOptions(ScoringOptions, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="A limit of tokens of each document, without special tokens."),
     ] = None
-    rank_fields: NotServed = None
 
 
 class RerankRequest(RankOptions, frozen=True, kw_only=True):
@@ -107,7 +109,7 @@ async def run(
         task="rerank",
         model=options.model,
         items=[(query, document) for document in documents],
-        options=options.cut(),
+        options=options,
         max_tokens_per_doc=options.max_tokens_per_doc,
         field=field.name,
     )

@@ -18,8 +18,7 @@ from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import documents, inputs
 from embed_onnx.http.body.documents import TEXT_OR_TEXTS
 from embed_onnx.http.body.inputs import Field
-from embed_onnx.http.body.options import TokenOptions
-from embed_onnx.http.body.scoring import ModelName, RawScores, ScoringOptions
+from embed_onnx.http.body.options import ModelName, RawScores, ScoringOptions, TokenOptions
 from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import ApiRequest
@@ -189,7 +188,7 @@ async def score(data: Annotated[ScoreRequest, SCORE_BODY], request: ApiRequest) 
             param="text_1",
         )
     pairs = list(zip(first * len(second) if len(first) == 1 else first, second, strict=True))
-    ask = ScoreAsk(task="rerank", model=data.model, items=pairs, options=data.cut(), field=SECOND.name)
+    ask = ScoreAsk(task="rerank", model=data.model, items=pairs, options=data, field=SECOND.name)
     manifest, scored = await work.score(request, ask)
     scores = scoring.relevances(scored, raw_scores=bool(data.raw_scores))
     return ScoreResponse(
@@ -213,7 +212,7 @@ async def classify(
 ) -> ClassifyResponse | InfinityResponse:
     """The label of each text; with `raw_scores`, as Infinity's clients send it, all labels, best first."""
     texts = documents.text_or_texts(data.input, request.app.state.settings, INPUT)
-    ask = ScoreAsk(task="classify", model=data.model, items=texts, options=data.cut(), field=INPUT.name)
+    ask = ScoreAsk(task="classify", model=data.model, items=texts, options=data, field=INPUT.name)
     manifest, scored = await work.score(request, ask)
     output, usage = manifest.scores, Usage.of(scored.num_tokens)
     number, now = str(uuid.uuid4()), int(time.time())

@@ -58,7 +58,7 @@ def test_warnings(outcomes: Outcomes) -> None:
         pytest.param("too_long", "BadRequestError", "texts[0] has", id="too-long"),
         pytest.param("unknown_model", "NotFoundError", "is not served", id="unknown-model"),
         pytest.param("wrong_key", "UnauthorizedError", "", id="wrong-key"),
-        pytest.param("image", "BadRequestError", "only texts are embedded here", id="image"),
+        pytest.param("image", "BadRequestError", "only texts are read here", id="image"),
     ],
 )
 def test_errors_are_coheres_own(outcomes: Outcomes, case: str, kind: str, sentence: str) -> None:

@@ -123,7 +123,7 @@ TEXT = {"type": "text", "text": "x"}
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        pytest.param({"images": ["data:image/png;base64,AA=="]}, "only texts are embedded here", id="images"),
+        pytest.param({"images": ["data:image/png;base64,AA=="]}, "only texts are read here", id="images"),
         pytest.param({"input_type": "image"}, "it is one of classification, clustering", id="image"),
         pytest.param({"texts": []}, "texts is an empty list", id="no-texts"),
         pytest.param({"texts": ["a", ""]}, "texts[1] is empty", id="empty-text"),
@@ -153,7 +153,7 @@ def test_what_is_refused(client: httpx.Client, path: str, fields: dict[str, Any]
         pytest.param({"inputs": [{"content": [TEXT]}]}, "there must be one of texts and inputs", id="both"),
         pytest.param(
             {"texts": ..., "inputs": [{"content": [TEXT]}, {"content": [IMAGE]}]},
-            "inputs[1].content is of type 'image_url', and only texts are embedded here",
+            "inputs[1].content is of type 'image_url', and only texts are read here",
             id="image",
         ),
         pytest.param(

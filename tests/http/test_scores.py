@@ -49,9 +49,11 @@ def test_options_of_a_rank(scorer: httpx.Client, reranker: Model, path: str) -> 
     fields = {"query": QUERY, "documents": DOCUMENTS, "model": "rerank-v3.5"}
 
     best = scorer.post(path, json=fields | {"top_n": 2, "return_documents": True}).json()
+    by_other_names = scorer.post(path, json=fields | {"top_k": 2, "return_text": True}).json()
     raw = scorer.post(path, json=fields | {"raw_scores": True, "top_n": 100}).json()
 
     assert expected(reranker, top_n=2) == rows(best)
+    assert by_other_names["results"] == best["results"]
     assert [{"text": DOCUMENTS[index]} for index, _ in rows(best)] == [
         each["document"] for each in best["results"]
     ]
@@ -177,7 +179,10 @@ BAD = [
     ),
     pytest.param({"query": "a", "documents": ["b"], "top_n": 0}, "at `$.top_n`", id="top-0"),
     pytest.param({"query": "a", "documents": ["b"], "max_tokens": 3}, "send at least 5", id="max-tokens"),
-    pytest.param({"query": "a", "documents": ["b"], "instruction": "c"}, "at `$.instruction`", id="words"),
+    pytest.param(
+        {"query": "a", "documents": ["b"], "instruction": "c"}, "texts are scored as they are", id="words"
+    ),
+    pytest.param({"query": "a", "documents": ["b"], "top_m": 1}, "did you mean top_n?", id="misspelt"),
     pytest.param(
         {"query": "a", "documents": ["b " * 99], "truncate": False},
         "documents[0] has 103 tokens as a pair, and this model's maximum context length is 48 tokens",

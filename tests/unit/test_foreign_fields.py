@@ -8,15 +8,18 @@ import pytest
 
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.http.body import foreign, reading, words
+from embed_onnx.http.cohere.embed import EmbedRequest
 from embed_onnx.http.ollama import embed as ollama
 from embed_onnx.http.openai import embeddings as wire
 from embed_onnx.http.openai.sparse import SparseRequest
 from embed_onnx.http.openai.token_vectors import TokenRequest
 from embed_onnx.http.openai.tokenize import TokenizeRequest
+from embed_onnx.http.ranking import RerankRequest
 from embed_onnx.http.tei import embed as tei
+from embed_onnx.http.tei.scores import PredictRequest, TeiRerankRequest
 from embed_onnx.http.tei.sparse import TeiSparseRequest
 from embed_onnx.http.tei.token_vectors import AllRequest
-from embed_onnx.http.vllm import PoolingRequest
+from embed_onnx.http.vllm import ClassifyRequest, PoolingRequest, ScoreRequest
 
 OLLAMA_OPTIONS = """
 num_keep seed num_predict top_k top_p min_p tfs_z typical_p repeat_last_n temperature repeat_penalty
@@ -104,8 +107,8 @@ def test_what_it_means(fields: dict[str, Any], expected: dict[str, Any]) -> None
         pytest.param({"embedding_types": ["float", "int8"]}, '["float", "int8"]', id="cohere-two"),
         pytest.param({"embed_dtype": "fp8_e4m3"}, 'embed_dtype is "fp8_e4m3"', id="vllm"),
         pytest.param({"endianness": "middle"}, "big, little, native", id="endianness"),
-        pytest.param({"modality": "image"}, "only texts are embedded here", id="infinity"),
-        pytest.param({"images": ["https://a/b.png"]}, "only texts are embedded here", id="images"),
+        pytest.param({"modality": "image"}, "only texts are read here", id="infinity"),
+        pytest.param({"images": ["https://a/b.png"]}, "only texts are read here", id="images"),
         pytest.param({"late_chunking": True}, "each text is embedded by itself here", id="jina"),
         pytest.param(
             {"task": "text-matching"}, "name one of the model's prompts with prompt_name", id="task"
@@ -283,13 +286,16 @@ def test_halves_of_surrogate_pairs_where_values_are_looked_at() -> None:
 # Routes of sparse vectors and of token vectors
 OF_VECTORS = (
     wire.EmbeddingRequest, tei.TeiRequest, ollama.OllamaRequest, SparseRequest, TeiSparseRequest,
-    TokenRequest, AllRequest, PoolingRequest,
+    TokenRequest, AllRequest, PoolingRequest, EmbedRequest,
 )  # fmt: skip
 
 
 def around(kind: type[msgspec.Struct], fields: dict[str, Any]) -> dict[str, Any]:
     """The fields beside a text."""
-    return {next(name for name in ("input", "inputs") if name in kind.__struct_fields__): "a", **fields}
+    return {
+        next(name for name in ("input", "inputs", "texts") if name in kind.__struct_fields__): "a",
+        **fields,
+    }
 
 
 @pytest.mark.parametrize("kind", OF_VECTORS, ids=lambda kind: kind.__name__)
@@ -316,6 +322,8 @@ def test_no_route_of_vectors_ignores_what_is_about_vectors(kind: type[msgspec.St
         (TeiSparseRequest, {"max_active_dims": 9}, "POST /v1/sparse_embeddings takes it"),
         (TeiSparseRequest, {"return_terms": True}, "POST /v1/sparse_embeddings takes it"),
         (TeiSparseRequest, {"parameters": {"max_active_dims": 9}}, "parameters.max_active_dims is 9"),
+        (SparseRequest, {"endianness": "big"}, 'this route takes "little", "native"'),
+        (tei.TeiRequest, {"endianness": "big"}, 'this route takes "little", "native"'),
         (TokenRequest, {"max_active_dims": 9}, "POST /v1/sparse_embeddings takes it"),
         (TokenRequest, {"endianness": "big"}, "bytes are little-endian"),
         (TokenRequest, {"output_dtype": "int8"}, "it is one of float, float16, float32"),
@@ -359,9 +367,93 @@ def test_what_a_route_does_anyway_is_taken(
     assert expected == read(around(kind, fields), kind)
 
 
+@pytest.mark.parametrize("kind", OF_VECTORS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        *(("dimension", "dimensions"), ("dimentions", "dimensions"), ("normalise", "normalize")),
+        *(("truncat", "truncate"), ("promptName", "prompt_name"), ("modle", "model")),
+        *(("max_active_dim", "max_active_dims"), ("embeding_types", "embedding_types")),
+    ],
+)
+def test_no_route_of_vectors_ignores_a_misspelt_field(
+    kind: type[msgspec.Struct], name: str, right: str
+) -> None:
+    """Neither one that it takes nor one that it refuses by its name."""
+    error = refusal(around(kind, {name: 3}), kind)
+
+    assert f"{name} is not a field of this route; did you mean {right}?" == str(error)
+    assert name == error.param
+
+
+# Routes of scores
+RANKS = {"query": "a", "documents": ["b"]}
+OF_SCORES = [
+    pytest.param(RerankRequest, RANKS, id="rerank"),
+    pytest.param(TeiRerankRequest, {"query": "a", "texts": ["b"]}, id="tei-rerank"),
+    pytest.param(PredictRequest, {"inputs": "a"}, id="predict"),
+    pytest.param(ScoreRequest, {"text_1": "a", "text_2": "b"}, id="score"),
+    pytest.param(ClassifyRequest, {"input": "a"}, id="classify"),
+]
+
+
+@pytest.mark.parametrize(("kind", "texts"), OF_SCORES)
+def test_no_route_of_scores_ignores_what_changes_a_score(
+    kind: type[msgspec.Struct], texts: dict[str, Any]
+) -> None:
+    alone = read(texts, kind)
+    for fields, expected in (
+        ({"truncate_prompt_tokens": 8}, {"max_tokens": 8, "truncate": True}),
+        ({"truncate_prompt_tokens": -1}, {"truncate": True}),
+        ({"truncate_prompt_tokens": 8, "max_tokens": 6}, {"max_tokens": 6, "truncate": True}),
+        ({"truncation": False, "parameters": {"max_length": 8}}, {"truncate": False, "max_tokens": 8}),
+        ({"truncate": "end"}, {"truncate": "END"}),
+    ):
+        assert alone | expected == read(texts | fields, kind)
+    for fields, sentence in (
+        ({"instruction": "c"}, "texts are scored as they are"),
+        ({"prompt": "c"}, "texts are scored as they are"),
+        ({"prompt_name": "query"}, "texts are scored as they are"),
+        ({"add_special_tokens": False}, "the model's special tokens"),
+        ({"long_texts": "mean"}, "windows are for vectors of texts"),
+        ({"images": ["https://a/b.png"]}, "only texts are read here"),
+        ({"rank_fields": ["title"]}, "send the text of each document"),
+        ({"truncate_prompt_tokens": 0}, "at `$.truncate_prompt_tokens`"),
+        ({"truncat": True}, "did you mean truncate?"),
+        ({"maxTokens": 8}, "did you mean max_tokens?"),
+        ({"raw_score": True}, "did you mean raw_scores?"),
+        ({"instructon": "c"}, "did you mean instruction?"),
+        ({"modle": "x"}, "did you mean model?"),
+        ({"model_name": "x"}, "send its name as model"),
+    ):
+        error = refusal(texts | fields, kind)
+        assert sentence in str(error)
+        assert list(fields) == [error.param]
+
+
+@pytest.mark.parametrize(("kind", "texts"), OF_SCORES)
+def test_what_changes_no_score_is_ignored(kind: type[msgspec.Struct], texts: dict[str, Any]) -> None:
+    """That a text has the role of a query says its field, and what is about vectors does not matter."""
+    unknown = {"user": "me", "priority": 1, "max_chunks_per_doc": 10, "return_embeddings": False}
+    roles = {"input_type": "query", "task": "retrieval.query"}
+    silent = {"instruction": None, "prompt": "", "add_special_tokens": True}
+    of_vectors = {"dimensions": 3, "normalise": True, "encoding_format": "base64", "embeding_types": ["int8"]}
+
+    assert read(texts, kind) == read(texts | unknown | roles | silent | of_vectors, kind)
+
+
+def test_other_names_of_fields_of_ranks() -> None:
+    expected = read(RANKS, RerankRequest) | {"top_n": 2, "return_documents": True}
+
+    assert expected == read(RANKS | {"top_k": 2, "return_text": True}, RerankRequest)
+    assert "did you mean max_tokens_per_doc?" in str(refusal(RANKS | {"max_token_per_doc": 5}, RerankRequest))
+
+
 def test_such_fields_count_among_very_many() -> None:
     fields = b",".join(b'"%d":1' % number for number in range(100_000))
 
     for name in ("dimensions", "max_active_dims"):
         with pytest.raises(InvalidRequest, match=f"{name} is 3"):
             reading.read(b'{"inputs": "a", %s, "%s": 3}' % (fields, name.encode()), TeiSparseRequest)
+    with pytest.raises(InvalidRequest, match="instruction is"):
+        reading.read(b'{"inputs": "a", %s, "instruction": "b"}' % fields, PredictRequest)

@@ -1,7 +1,7 @@
 """Fields that are not a route's own: translated, refused, or left out.
 
 Clients of OpenAI's API send extras, so unknown fields are ignored; but not those of ``words``, whose senders
-expect another vector. Misspelt fields of our own are refused, too.
+expect another vector or score. What is one of our own or of ``words`` but for its spelling is refused, too.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http.body.words import NESTED, OTHER_MODELS, OTHER_TEXTS, VECTOR_FIELDS, WORDS, Word
+from embed_onnx.http.body.words import NESTED, OTHER_MODELS, OTHER_TEXTS, Word
 
 FIELDS_COMPARED = 64
 """Unknown fields of a request that are compared with our own, which takes 0.1 ms each."""
@@ -31,18 +31,6 @@ VALUE_LENGTH = 80
 """How much of a value an error repeats."""
 TEXTS = ("texts", "input", "inputs", "prompt")
 """Fields that hold the texts; the first of them that a route has counts."""
-LONG_WORDS = tuple(word for word in WORDS if len(word) >= WORD_LENGTH)
-"""Those that are recognised when misspelt."""
-
-NAMES = tuple(
-    sorted(
-        {
-            *(*NESTED, *VECTOR_FIELDS, *WORDS),
-            *(re.sub(r"_(.)", lambda match: match[1].upper(), name) for name in WORDS),
-        }
-    )
-)
-"""All words in snake case and in camel case, and the objects in which they may be."""
 
 Fields = dict[str, msgspec.Raw]
 """A JSON object whose values are not decoded yet."""
@@ -57,6 +45,12 @@ class _Field(NamedTuple):
     name: str
     path: str
     value: msgspec.Raw
+
+
+def names(words: Mapping[str, Word | None]) -> set[str]:
+    """All words in snake case and in camel case, and the objects in which they may be."""
+    camel = {re.sub(r"_(.)", lambda match: match[1].upper(), name) for name in words}
+    return {*NESTED, *words} | camel
 
 
 class Translation(msgspec.Struct, frozen=True):
@@ -94,8 +88,10 @@ def translate(fields: Fields, own: tuple[str, ...], words: Mapping[str, Word | N
         name, meant = _meaning(field, word, own, words)
         if name is not None:
             _set(ours, names, name, field._replace(value=meant))
-    for field in unknown[:FIELDS_COMPARED]:
-        _refuse_misspelt(field, ours, own)
+    if unknown:
+        long_words = tuple(name for name, word in words.items() if word and len(name) >= WORD_LENGTH)
+        for field in unknown[:FIELDS_COMPARED]:
+            _refuse_misspelt(field, ours, own, long_words)
     if cut and ours.get("truncate", NULL) == NULL:
         ours["truncate"] = msgspec.Raw(b"true")
     return Translation(ours, names)
@@ -194,7 +190,7 @@ def _excerpt(value: msgspec.Raw) -> str:
     return sent if len(sent) <= VALUE_LENGTH else sent[:VALUE_LENGTH] + "..."
 
 
-def _refuse_misspelt(field: _Field, ours: Fields, own: tuple[str, ...]) -> None:
+def _refuse_misspelt(field: _Field, ours: Fields, own: tuple[str, ...], long_words: tuple[str, ...]) -> None:
     """Refuse an unknown field that is one of ours by another spelling, or holds the texts of another API."""
     plain, path = _snake(field.name), field.path
     texts = [name for name in TEXTS if name in own]
@@ -203,15 +199,15 @@ def _refuse_misspelt(field: _Field, ours: Fields, own: tuple[str, ...]) -> None:
         raise InvalidRequest(f"{path} is not a field of this route; send the texts as {texts[0]}", param=path)
     if "model" in own and plain in OTHER_MODELS and ours.get("model", NULL) == NULL:
         raise InvalidRequest(f"{path} is not a field of this route; send its name as model", param=path)
-    near = _nearest(plain, own)
+    near = _nearest(plain, own, long_words)
     if near is not None:
         raise InvalidRequest(f"{path} is not a field of this route; did you mean {near}?", param=path)
 
 
 @functools.lru_cache(maxsize=1024)
-def _nearest(name: str, own: tuple[str, ...]) -> str | None:
-    """Which of our fields a name is, misspelt; None if it is something else."""
-    for known, similarity in ((set(own) - HARMLESS, SIMILARITY), (LONG_WORDS, WORD_SIMILARITY)):
+def _nearest(name: str, own: tuple[str, ...], long_words: tuple[str, ...]) -> str | None:
+    """Which of our fields or of the long words a name is, misspelt; None if it is something else."""
+    for known, similarity in ((set(own) - HARMLESS, SIMILARITY), (long_words, WORD_SIMILARITY)):
         candidates = [each for each in known if abs(len(each) - len(name)) <= LENGTHS_APART]
         near = difflib.get_close_matches(name, candidates, n=1, cutoff=similarity)
         if near:

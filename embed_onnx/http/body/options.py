@@ -1,4 +1,4 @@
-"""The options that requests on every wire share; other APIs' names for them are in ``words``."""
+"""The fields that requests on every wire share; other APIs' names for them are in ``words``."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from embed_onnx.artifact.manifest import TruncationSide
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http.body.words import SPARSE_WORDS, TEXT_WORDS, TOKEN_WORDS, WORDS, Word
+from embed_onnx.http.body.words import SCORE_WORDS, SPARSE_WORDS, TEXT_WORDS, TOKEN_WORDS, WORDS, Word
 from embed_onnx.models.options import InputType, LongTexts, Options
 from embed_onnx.settings import Settings
 
@@ -17,13 +17,28 @@ Truncate = bool | Literal["END", "START", "NONE"]
 Direction = Literal["Right", "Left"]
 """The side of a long text that is cut."""
 
+ModelName = Annotated[str | None, Meta(description="Left out: the first model that can do this.")]
+RawScores = Annotated[
+    bool | None,
+    Meta(
+        description="`true`: logits, in place of scores from 0 to 1. Those of a model of token vectors "
+        "are sums of maxima in any case."
+    ),
+]
+
 SIDES: dict[Direction, TruncationSide] = {"Right": "right", "Left": "left"}
 PROMPT_FIELDS = ("prompt", "prompt_name", "input_type")
 """Each chooses the prompt, so a request may have one of them."""
 
 
-class CutOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of texts that are too long; None leaves it to the server and the model."""
+class CutOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of texts that are too long; None leaves it to the server and the model.
+
+    The words of enums are taken in any case. A decoder stops at a field that it does not know; ``reading``
+    decides what becomes of such a field, by the route's ``words``, and tolerates most.
+    """
+
+    words: ClassVar[Mapping[str, Word | None]] = TEXT_WORDS
 
     truncate: Annotated[
         Truncate | None,
@@ -41,14 +56,8 @@ class CutOptions(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class TextOptions(CutOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What decides the tokens of texts; None leaves a thing to the model.
-
-    The words of enums are taken in any case. A decoder stops at a field that it does not know; ``reading``
-    decides what becomes of such a field, by the route's ``words``, and tolerates most.
-    """
-
-    words: ClassVar[Mapping[str, Word | None]] = TEXT_WORDS
+class TextOptions(CutOptions, frozen=True, kw_only=True):
+    """What decides the tokens of texts; None leaves a thing to the model."""
 
     prompt_name: Annotated[
         str | None, Meta(description="One of the model's prompts, put before each text.")
@@ -93,6 +102,12 @@ class EmbeddingOptions(TextOptions, frozen=True, kw_only=True):
         ),
     ] = None
     pooling: Annotated[str | None, Meta(description="Refused unless it is the model's own.")] = None
+
+
+class ScoringOptions(CutOptions, frozen=True, kw_only=True):
+    """Those of requests for scores; ``max_tokens`` is of a whole pair."""
+
+    words = SCORE_WORDS
 
 
 class SparseOptions(TextOptions, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from msgspec import inspect
 from embed_onnx import surrogates
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.http.body import foreign
-from embed_onnx.http.body.options import TextOptions
+from embed_onnx.http.body.options import CutOptions
 
 OTHER_BYTES = 262_144
 """Bytes of a body beside its known fields. With more, unknown fields are skipped: each becomes an object."""
@@ -27,7 +27,7 @@ D = TypeVar("D")
 
 
 def read(body: bytes, kind: type[T]) -> T:
-    """A body as the struct of its route; those with ``TextOptions`` know the fields of other APIs.
+    """A body as the struct of its route; those with ``CutOptions`` know the fields of other APIs.
 
     Raises:
         InvalidRequest: It is not JSON, a field has the wrong type, or one has a value that is not served.
@@ -45,11 +45,10 @@ def _read_again(body: bytes, kind: type[T]) -> T:
     if not body.strip():
         raise InvalidRequest("the body is empty; send a JSON object")
     decoder: msgspec.json.Decoder[T] = _decoder(kind)
-    if not issubclass(kind, TextOptions):
+    if not issubclass(kind, CutOptions):
         return decode(body, decoder)
     body = surrogates.replace_lone(body)  # in all of it, as ``foreign`` decodes values
-    own = kind.__struct_fields__
-    translation = foreign.translate(_fields(body, own), own, kind.words)
+    translation = foreign.translate(_fields(body, kind), kind.__struct_fields__, kind.words)
     spellings = _spellings(kind)
     for name in spellings.keys() & translation.fields:
         word = bytes(translation.fields[name])
@@ -63,10 +62,10 @@ def _read_again(body: bytes, kind: type[T]) -> T:
         raise InvalidRequest(str(err).replace(f"`$.{err.param}`", f"`$.{name}`"), param=name) from None
 
 
-def _fields(body: bytes, own: tuple[str, ...]) -> foreign.Fields:
+def _fields(body: bytes, kind: type[CutOptions]) -> foreign.Fields:
     """The fields of a body, not decoded; of one with too much beside its own, known fields alone."""
     if len(body) > OTHER_BYTES:
-        names, known = _known(own)
+        names, known = _known(kind)
         values = zip(names, msgspec.structs.astuple(decode(body, known)), strict=True)
         fields = {name: value for name, value in values if value}
         if len(body) - sum(map(len, fields.values())) > OTHER_BYTES:
@@ -126,9 +125,9 @@ _decoder: Any = functools.cache(msgspec.json.Decoder)
 
 
 @functools.cache
-def _known(own: tuple[str, ...]) -> tuple[tuple[str, ...], Any]:
+def _known(kind: type[CutOptions]) -> tuple[tuple[str, ...], Any]:
     """The names of all fields that may count on a route, and a decoder of them as they are written."""
-    names = tuple(dict.fromkeys((*own, *foreign.NAMES)))
+    names = tuple({*kind.__struct_fields__} | foreign.names(kind.words))
     return names, msgspec.json.Decoder(
         msgspec.defstruct("Known", [(name, msgspec.Raw, b"") for name in names])
     )

@@ -1,8 +1,8 @@
 """Fields of other APIs that would change a vector: what they mean here, or why they are refused.
 
 ``WORDS`` has all of them: the field of ours that does the same, if there is one; the values that change
-nothing here; and what a client can do about all other values. It is for routes of dense vectors; those of
-others have ``SPARSE_WORDS``, ``TOKEN_WORDS`` or ``TEXT_WORDS``, with the fields that only dense vectors have.
+nothing here; and what a client can do about all other values. It is for routes of dense vectors. The tables
+of other routes also have the fields that only dense vectors have, and say None of what changes nothing there.
 
 APIs: vLLM's, Infinity's, text-embeddings-inference's, Ollama's and llama.cpp's servers; Cohere's, Voyage's,
 Jina's, Google's, NVIDIA's, Mistral's, Amazon's and Alibaba's; and the words of Sentence-Transformers.
@@ -73,6 +73,13 @@ INPUT_TYPES = {
         *("classification", "clustering"),
     )
 }
+TASK_NAMES = ("task", "task_type", "text_type", "prompt_type", "embedding_task")
+"""Fields that say what a text is for."""
+PREFIX_NAMES = (
+    "instruction instructions instruct task_instruction custom_instruction embed_instruction "
+    "query_instruction prefix query_prefix text_prefix prompt_template"
+)
+"""Fields whose text is put before each text."""
 QUERY_TASKS = (
     *("retrieval.query", "code.query", "nl2code.query", "qa.query"),
     *("retrieval_query", "question_answering", "fact_verification", "code_retrieval_query"),
@@ -87,14 +94,13 @@ TASKS = {
 }
 ONE_TYPE = "send one of these"
 FLOAT32 = "POST /v1/embeddings takes it as output_dtype, and POST /v2/embed as embedding_types"
-TEXTS_ALONE = "only texts are embedded here"
+TEXTS_ALONE = "only texts are read here"
 DENSE = "each text has one dense vector here"
 SPARSE = "each text has one sparse vector here"
 TOKENS = "each token of a text has a vector here"
 OF_SPARSE = "POST /v1/sparse_embeddings takes it"
 OF_TOKENS = "POST /v1/token_embeddings takes it"
 FLOATS = ("float", "float32", "fp32")
-NO_PREFIX = "send the whole prefix as prompt, or the name of one of the model's prompts as prompt_name"
 
 WORDS: dict[str, Word] = {
     # Fewer dimensions.
@@ -126,14 +132,13 @@ WORDS: dict[str, Word] = {
     ),
     # Prompts.
     **dict.fromkeys(
-        ("task", "task_type", "text_type", "prompt_type", "embedding_task"),
+        TASK_NAMES,
         Word(field="input_type", values=TASKS, remedy="name one of the model's prompts with prompt_name"),
     ),
     **_served(
-        "instruction instructions instruct task_instruction custom_instruction embed_instruction "
-        "query_instruction prefix query_prefix text_prefix prompt_template",
+        PREFIX_NAMES,
         (),
-        NO_PREFIX,
+        "send the whole prefix as prompt, or the name of one of the model's prompts as prompt_name",
     ),
     **_served("title", (), "put it before the text yourself"),
     # How numbers are sent.
@@ -153,7 +158,7 @@ WORDS: dict[str, Word] = {
     ),
     **_vectors("encoding_format", ["float"], "this route sends lists of numbers"),
     **_vectors("output_dtype", FLOATS, FLOAT32),
-    **_vectors("endianness", ["little", "native", "big"], "this route sends lists of numbers"),
+    **_vectors("endianness", ["little", "native"], "this route sends lists of numbers"),
     **_vectors("quantization", ["none"], "send output_dtype"),
     # What is embedded.
     **_served("modality modalities input_modality", ["text"], TEXTS_ALONE),
@@ -175,7 +180,23 @@ TEXT_WORDS: dict[str, Word | None] = {
     **{name: None if word.vectors else word for name, word in WORDS.items()},
     **dict.fromkeys(VECTOR_FIELDS),
 }
-"""Of routes whose answers are not vectors: None is about vectors alone, and changes nothing."""
+"""Of routes whose answers are not vectors."""
+
+SCORE_WORDS: dict[str, Word | None] = {
+    **TEXT_WORDS,
+    **dict.fromkeys(("input_type", *TASK_NAMES)),
+    **_served(f"prompt prompt_name {PREFIX_NAMES}", (), "texts are scored as they are; put it before them"),
+    **_served("add_special_tokens", [True], "the model's special tokens are around each pair"),
+    **_served("rank_fields", (), "send the text of each document"),
+}
+"""Of routes of scores, where a text's field says what it is for."""
+
+RANK_WORDS: dict[str, Word | None] = {
+    **SCORE_WORDS,
+    **_same("top_n", "top_k"),
+    **_same("return_documents", "return_text"),
+}
+"""Of routes of ranks."""
 
 SPARSE_WORDS: dict[str, Word | None] = {
     **WORDS,
@@ -187,7 +208,6 @@ SPARSE_WORDS: dict[str, Word | None] = {
     **_vectors("normalize", (), "weights are sent as the model makes them"),
     **_vectors("pooling", (), "the model has its own"),
     **_vectors("output_dtype", FLOATS, "weights are float32"),
-    **_vectors("endianness", ["little", "native", "big"], "this route sends lists of weights"),
     **_vectors("output_type", ["sparse"], SPARSE),
     **_vectors("output_value", (), SPARSE),
     **_vectors("return_sparse", [True], SPARSE),

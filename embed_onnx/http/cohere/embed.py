@@ -16,7 +16,7 @@ from embed_onnx.http import vectors, work
 from embed_onnx.http.body import documents, inputs, reading
 from embed_onnx.http.body.documents import TEXT_OR_TEXTS
 from embed_onnx.http.body.inputs import Field
-from embed_onnx.http.body.options import EmbeddingOptions
+from embed_onnx.http.body.options import EmbeddingOptions, ModelName
 from embed_onnx.http.cohere.answers import ERRORS, ApiVersion
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.vectors import WireType
@@ -75,7 +75,7 @@ FIELDS = {"float": "float_"}
 class EmbedOptions(EmbeddingOptions, frozen=True, kw_only=True):
     """The fields of both versions besides the texts."""
 
-    model: Annotated[str | None, msgspec.Meta(description="Left out: the first model that embeds.")] = None
+    model: ModelName = None
     embedding_types: Annotated[
         list[EmbeddingType] | None,
         msgspec.Meta(description="The answer has each of these; `base64` is of float32, little-endian."),
@@ -298,7 +298,7 @@ def _texts_of_inputs(value: msgspec.Raw, settings: Settings) -> list[str]:
         part = item.content[0]
         if part.type != "text" or part.text is None:
             raise InvalidRequest(
-                f"{name} is of type {part.type[:40]!r}, and only texts are embedded here; send a text",
+                f"{name} is of type {part.type[:40]!r}, and only texts are read here; send a text",
                 param=INPUTS.name,
             )
         texts.append(part.text)

@@ -19,7 +19,7 @@ from embed_onnx.errors import InvalidRequest
 from embed_onnx.http import vectors, work
 from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import EmbeddingOptions
+from embed_onnx.http.body.options import EmbeddingOptions, ModelName
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.openai import clients
 from embed_onnx.http.request import ApiRequest
@@ -53,7 +53,7 @@ class EmbeddingRequest(EmbeddingOptions, frozen=True, kw_only=True):
             extra_json_schema={"extra": INPUT_SCHEMA},
         ),
     ]
-    model: Annotated[str | None, Meta(description="Left out: the first model that is served.")] = None
+    model: ModelName = None
     encoding_format: Annotated[
         EncodingFormat | None, Meta(description="`base64`: the bytes of the numbers, little-endian.")
     ] = None

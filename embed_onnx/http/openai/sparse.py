@@ -14,8 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from embed_onnx.http import vectors, work
 from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import SparseOptions
-from embed_onnx.http.body.scoring import ModelName
+from embed_onnx.http.body.options import ModelName, SparseOptions
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.work import Ask

@@ -14,8 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from embed_onnx.http import vectors, work
 from embed_onnx.http.answers import Usage
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import TokenOptions
-from embed_onnx.http.body.scoring import ModelName
+from embed_onnx.http.body.options import ModelName, TokenOptions
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.vectors import EncodingFormat, WireType

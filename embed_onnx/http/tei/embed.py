@@ -18,7 +18,7 @@ from embed_onnx.errors import InvalidRequest
 from embed_onnx.http import vectors, work
 from embed_onnx.http.body import inputs
 from embed_onnx.http.body.inputs import Field
-from embed_onnx.http.body.options import EmbeddingOptions
+from embed_onnx.http.body.options import EmbeddingOptions, ModelName
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.response import ApiResponse
 from embed_onnx.http.tei import headers
@@ -38,7 +38,6 @@ SIMILARITY_BODY = Body(
 )
 
 
-Model = Annotated[str | None, Meta(description="Left out: the first model that is served.")]
 Nested = Annotated[
     None,
     Meta(
@@ -59,7 +58,7 @@ class TeiRequest(EmbeddingOptions, frozen=True, kw_only=True):
             extra_json_schema={"extra": inputs.schema(empty_texts=True)},
         ),
     ]
-    model: Model = None
+    model: ModelName = None
     parameters: Nested = None
 
 
@@ -74,7 +73,7 @@ class SimilarityRequest(EmbeddingOptions, frozen=True, kw_only=True):
     """POST /similarity."""
 
     inputs: SimilarityInputs
-    model: Model = None
+    model: ModelName = None
     parameters: Nested = None
 
 

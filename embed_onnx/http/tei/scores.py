@@ -16,7 +16,7 @@ from embed_onnx.http.answers import ErrorResponse
 from embed_onnx.http.body import documents
 from embed_onnx.http.body.documents import DOCUMENTS_SCHEMA
 from embed_onnx.http.body.inputs import Field
-from embed_onnx.http.body.scoring import ModelName, RawScores, ScoringOptions
+from embed_onnx.http.body.options import ModelName, RawScores, ScoringOptions
 from embed_onnx.http.errors import MEANINGS, OPENAI
 from embed_onnx.http.ranking import RankOptions, RerankResponse
 from embed_onnx.http.request import ApiRequest
@@ -124,6 +124,7 @@ async def rerank(
 
     With `documents` in place of `texts`, request, answer and errors are those of `POST /v1/rerank`.
     """
+    options = msgspec.structs.replace(data, return_documents=data.return_documents or data.return_text)
     if isinstance(data.texts, UnsetType):
         if isinstance(data.documents, UnsetType):
             raise InvalidRequest(
@@ -131,13 +132,12 @@ async def rerank(
                 "text-embeddings-inference",
                 param="documents",
             )
-        return ApiResponse(await ranking.answer(request, data, data.query, data.documents))
+        return ApiResponse(await ranking.answer(request, options, data.query, data.documents))
     request.scope["state"]["errors"] = ERRORS
     if not isinstance(data.documents, UnsetType):
         raise InvalidRequest("texts and documents are both there; send one of them", param="texts")
     settings: Settings = request.app.state.settings
     texts = documents.texts(data.texts, settings, TEXTS)
-    options = msgspec.structs.replace(data, return_documents=data.return_text)
     rank = await ranking.run(request, options, documents.query(data.query, settings), texts, TEXTS)
     return ApiResponse(
         [
@@ -165,7 +165,7 @@ async def predict(
 ) -> Response[list[Prediction] | list[list[Prediction]]]:
     """The labels of a text or a pair, the best first; or of each of a list of lists."""
     items, alone = documents.sequences(data.inputs, request.app.state.settings, INPUTS)
-    ask = ScoreAsk(task="classify", model=data.model, items=items, options=data.cut(), field=INPUTS.name)
+    ask = ScoreAsk(task="classify", model=data.model, items=items, options=data, field=INPUTS.name)
     manifest, scored = await work.score(request, ask)
     labels = scoring.predictions(scored.logits, manifest.scores, raw_scores=bool(data.raw_scores))
     return ApiResponse(labels[0] if alone else labels, headers=headers.of(request, scored))

@@ -12,8 +12,7 @@ from msgspec import Meta
 
 from embed_onnx.http import vectors, work
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import TokenOptions
-from embed_onnx.http.body.scoring import ModelName
+from embed_onnx.http.body.options import ModelName, TokenOptions
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.response import ApiResponse
 from embed_onnx.http.tei import headers
