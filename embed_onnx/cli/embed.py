@@ -137,31 +137,31 @@ def _embed_sparse(
     of_model: dict[str, Any],
     max_active_dims: int | None,
 ) -> None:
-    from embed_onnx.bulk.sparse import Choice, embed_files, embed_texts
+    from embed_onnx.bulk import listed, sparse
 
     others = _without(of_model, tuple(DEFAULTS), "--sparse")
-    choice = Choice(settings=configuration, max_active_dims=max_active_dims, **others)
+    choice = sparse.Choice(settings=configuration, max_active_dims=max_active_dims, **others)
     if place is None:
-        embed_texts(texts, choice)
+        listed.embed_texts(texts, sparse.opened(choice))
         return
-    meta = embed_files(*place.open(), choice)
+    meta = listed.embed_files(*place.open(), sparse.opened(choice), sparse.SparseMeta)
     bulk_options.report(place.output, meta, f"sparse vectors over {meta.entries:,} entries", "texts")
 
 
 def _embed_tokens(
     texts: tuple[str, ...], place: _Place | None, configuration: "Settings", of_model: dict[str, Any]
 ) -> None:
-    from embed_onnx.bulk.token_vectors import Choice, embed_files, embed_texts
+    from embed_onnx.bulk import listed, token_vectors
 
     others = _without(of_model, ("dimensions", "ranges"), "--token-vectors")
     others["dtype"] = others["dtype"] or "float16"
     if others["dtype"] not in FLOATS:
         raise SetupError(f"--dtype {others['dtype']} is for dense vectors; choose {' or '.join(FLOATS)}")
-    choice = Choice(settings=configuration, **others)
+    choice = token_vectors.Choice(settings=configuration, **others)
     if place is None:
-        embed_texts(texts, choice)
+        listed.embed_texts(texts, token_vectors.opened(choice))
         return
-    meta = embed_files(*place.open(), choice)
+    meta = listed.embed_files(*place.open(), token_vectors.opened(choice), token_vectors.TokensMeta)
     bulk_options.report(place.output, meta, f"texts' token vectors of {meta.dimensions} dimensions", "texts")
 
 
