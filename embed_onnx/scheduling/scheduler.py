@@ -188,23 +188,34 @@ class Scheduler:
         if not sequences:
             job.future.set_result(job.results)
             return job
-        with self._lock:
-            if self._closing:
-                raise Unavailable(self._closed_sentence or "the server is going down; send the request again")
-            if not self._lanes.started:
-                self._start_in_child()
-            self.check_room(sum(job.lengths), tenant)
-            self._queue.add(job, job.lengths, tenant=tenant, key=runs, pack_tokens=runs.pack_tokens)
-            refusal = self._forecast.refusal(job, self._queue.order_of(tenant), self._queue.tokens)
-            if refusal is not None:
-                self._queue.remove(job)
-                raise refusal
-            self._accepted.add(job)
-            self._wake()
         # Weakly, as a future keeps its callbacks: what a job holds is freed without garbage collection.
         known = weakref.ref(job)
         job.future.add_done_callback(lambda future: self._cancelled(known()) if future.cancelled() else None)
-        return job
+        try:
+            with self._lock:
+                self._accept(job, tenant)
+            return job  # noqa: TRY300 - an interrupt before that counts as well
+        except BaseException:  # an interrupt, say: the caller has no job to cancel
+            with self._lock:
+                self._accepted.discard(job)
+                self._queue.remove(job)
+            raise
+
+    def _accept(self, job: Job[Any], tenant: str) -> None:
+        """Queue a job's sequences, under the lock; one that is refused is taken out by the caller."""
+        if self._closing:
+            raise Unavailable(self._closed_sentence or "the server is going down; send the request again")
+        if not self._lanes.started:
+            self._start_in_child()
+        self.check_room(sum(job.lengths), tenant)
+        runs = job.runs
+        self._queue.add(job, job.lengths, tenant=tenant, key=runs, pack_tokens=runs.pack_tokens)
+        refusal = self._forecast.refusal(job, self._queue.order_of(tenant), self._queue.tokens)
+        if refusal is not None:
+            self._queue.remove(job)
+            raise refusal
+        self._accepted.add(job)
+        self._wake()
 
     def _start_in_child(self) -> None:
         if self._spoiled:

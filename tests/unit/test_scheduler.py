@@ -1,6 +1,12 @@
 """Lanes and futures: nothing accepted is lost, and every future ends."""
 
+import contextlib
+import itertools
+import sys
 import threading
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType, FunctionType
+from typing import Any
 
 import pytest
 from encoders import Forgetful, Sums
@@ -200,6 +206,51 @@ def test_cancelling_takes_waiting_sequences_out(schedule, sums: Sums) -> None:
     sums.gate.set()
     assert [[9]] == scheduler.submit(sums, [[9]]).future.result(60).tolist()
     assert 0 == sums.order.count(1)
+
+
+@contextlib.contextmanager
+def interrupt_at(code: CodeType, number: int) -> Iterator[None]:
+    """Raise ``KeyboardInterrupt`` once so many different lines of a function have been reached."""
+    lines: set[int] = set()
+
+    def at_line(frame: FrameType, event: str, _: object) -> Callable[..., Any]:
+        if event == "line":
+            lines.add(frame.f_lineno)
+            if len(lines) == number:
+                sys.settrace(None)
+                frame.f_trace = None
+                raise KeyboardInterrupt
+        return at_line
+
+    before = sys.gettrace()
+    sys.settrace(lambda frame, event, _: at_line if frame.f_code is code else None)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize("function", [Scheduler.submit, Scheduler._accept], ids=lambda each: each.__name__)
+def test_an_interrupt_at_any_line_leaves_nothing_in_the_queue(
+    schedule, sums: Sums, function: FunctionType
+) -> None:
+    """Ctrl-C, too, before the caller has the job that it would cancel."""
+    scheduler = schedule()
+    close_gate(scheduler, sums)
+
+    for number in itertools.count(1):
+        try:
+            with interrupt_at(function.__code__, number):
+                job = scheduler.submit(sums, [[1, 2]])
+            break
+        except KeyboardInterrupt:
+            assert (0, 0) == (scheduler.waiting_tokens, scheduler.waiting_sequences)
+
+    assert number > 7
+    assert 1 == scheduler.waiting_sequences
+    sums.gate.set()
+    assert [[3]] == job.future.result(60).tolist()
+    assert 1 == sums.order.count(1)
 
 
 def test_drain_finishes_what_was_accepted(schedule, sums: Sums) -> None:
