@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from embed_onnx.engine import native
+from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest
 
@@ -30,10 +31,11 @@ def score(query: Vector, document: Vector) -> float:
     return float(scores(query, [document])[0])
 
 
-def scores(query: Vector, documents: Sequence[Vector]) -> Vector:
+def scores(query: Vector, documents: Sequence[Vector], kernels: Kernels | None = None) -> Vector:
     """The score of each document, float32 [documents], of vectors as ``score`` takes them.
 
-    Releases the GIL, and helpers of the native kernels share the work where nothing else runs.
+    ``kernels`` are those of ``native.find()`` by default; the bits are the same without any. Releases the
+    GIL, and helpers of the native kernels share the work where nothing else runs.
 
     Raises:
         InvalidRequest: The query is not a matrix, or a document's vectors have other dimensions.
@@ -51,7 +53,7 @@ def scores(query: Vector, documents: Sequence[Vector]) -> Vector:
         return np.zeros(len(documents), np.float32)
     results = np.full(len(documents), NO_TOKENS, np.float32)
     query, documents = _floats(query), [_floats(document) for document in documents]
-    kernel = native.maxsim()
+    kernel = (kernels or native.find()).maxsim()
     if kernel is None:
         _score(query, documents, results)
         return results

@@ -101,6 +101,15 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
             remedy = f"activations have {bits} bits; export it again for {ACTIVATION_BITS}"
         return type(self)(reason=reason, parity=manifest.measured(kernels=False), remedy=remedy)
 
+    def maxsim(self) -> Callable[..., int] | None:
+        """The kernel of ``engine.maxsim``, as run.h has it; None without kernels."""
+        if self.library is None:
+            return None
+        kernel = _load().embed_onnx_maxsim
+        pointer, number = ctypes.c_void_p, ctypes.c_int
+        kernel.argtypes = [pointer, number, number, pointer, number, pointer]
+        return kernel
+
     def choose(self) -> None:
         """Make the sessions that are created from now on use this instruction set."""
         if self.library is not None:
@@ -159,16 +168,6 @@ def int8_peak(seconds: float) -> float | None:
     measure = _load().embed_onnx_int8_peak
     measure.argtypes, measure.restype = [ctypes.c_double], ctypes.c_double
     return float(measure(seconds))
-
-
-def maxsim() -> Callable[..., int] | None:
-    """The kernel of ``engine.maxsim``, as run.h has it; None without kernels."""
-    if find().library is None:
-        return None
-    kernel = _load().embed_onnx_maxsim
-    pointer, number = ctypes.c_void_p, ctypes.c_int
-    kernel.argtypes = [pointer, number, number, pointer, number, pointer]
-    return kernel
 
 
 def _figures(fidelity: Fidelity) -> str:

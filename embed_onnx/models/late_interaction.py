@@ -93,7 +93,9 @@ class Pairs:
         logits: Vector = np.empty((len(places), 1), np.float32)
         for place, query in enumerate(queries.vectors):
             of_query = np.flatnonzero(places == place)
-            logits[of_query, 0] = maxsim.scores(query, [documents.vectors[each] for each in of_query])
+            logits[of_query, 0] = maxsim.scores(
+                query, [documents.vectors[each] for each in of_query], self._model.native_kernels
+            )
         if self._model.manifest.token_vectors.similarity == "meanmaxsim":
             counts = [max(1, len(queries.vectors[place])) for place in self._places]
             logits /= np.array(counts, np.float32)[:, None]

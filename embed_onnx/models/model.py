@@ -83,6 +83,8 @@ class Model(Scoring, SparseEncoding):
         cache: ResultCache | None = None,
     ) -> None:
         self.manifest = described
+        self.native_kernels = kernels
+        """Those of the process, which score token vectors whatever runs the model."""
         self.kernels = kernels.of(described)
         """What runs it."""
         self.files = ModelFiles(

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embed_onnx.artifact.manifest import Manifest, TokenRole
+from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.models import outcome, request_tokenizer, tasks
 from embed_onnx.models.distinct import Distinct
@@ -64,6 +65,7 @@ class TokenEncoding:
     """The part of such a model. Thread-safe, and blocks or awaits as the rest of ``Model`` does."""
 
     manifest: Manifest
+    native_kernels: Kernels
     files: ModelFiles
     _scheduler: Scheduler
     _cache: ModelCache | None

@@ -1,6 +1,8 @@
 """Token vectors and ranks by them in a program."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,19 @@ from embed_onnx.errors import InferenceFailed, InvalidRequest, TaskNotSupported,
 from embed_onnx.models.options import Options
 from embed_onnx.models.request_pairs import ScoreOptions
 
+RANK_WITHOUT_KERNELS = """
+import sys
+from pathlib import Path
+from embed_onnx.models import registry
+from embed_onnx.settings import Settings
+home = Path(sys.argv[1])
+settings = Settings(models=home / "models.txt", artifacts=home / "artifacts", threads=1, kernels="off")
+with registry.Registry(registry.entries_to_serve(settings), settings) as models:
+    models.load()
+    with models.use(None, "rerank") as (model, _):
+        print(*(each.score for each in model.rank("few words", ["a few words", "numbers"])))
+print("embed_onnx_kernels" in Path("/proc/self/maps").read_text())
+"""
 TEXTS = ["a few words", "numbers such as 12, and letters.", "12", "a few words", "and, some more words. " * 2]
 QUERY = "few words"
 
@@ -187,3 +202,12 @@ def test_what_is_not_finite_is_an_error() -> None:
 
     with pytest.raises(InferenceFailed, match="not finite, for 2 tokens"):
         finish(np.array([[1, 2], [1, np.nan]], np.float32), [TokenSequence([1, 2])])
+
+
+def test_without_kernels_their_library_is_not_loaded(tokens_home: Path) -> None:
+    """The setting ``kernels=off``, which the variable of a process need not repeat, is off for MaxSim too."""
+    command = [sys.executable, "-c", RANK_WITHOUT_KERNELS, str(tokens_home)]
+
+    *scores, loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    assert (2, "False") == (len(scores), loaded)

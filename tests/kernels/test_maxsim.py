@@ -23,18 +23,15 @@ def vectors(rng: np.random.Generator, length: int, width: int) -> Vector:
     return rng.normal(size=(length, width)).astype(np.float32)
 
 
-def by_numpy(monkeypatch: pytest.MonkeyPatch, query: Vector, documents: list[Vector]) -> Vector:
-    with monkeypatch.context() as patched:
-        patched.setenv(native.VARIABLE, "off")
-        assert native.maxsim() is None
-        return maxsim.scores(query, documents)
+def by_numpy(query: Vector, documents: list[Vector]) -> Vector:
+    off = native.find("off")
+    assert off.maxsim() is None
+    return maxsim.scores(query, documents, off)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_bits_are_those_of_numpy(
-    engine: str, threads: int, set_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bits_are_those_of_numpy(engine: str, threads: int, set_threads: Callable[[int], None]) -> None:
     native.find(engine).choose()
     set_threads(threads)
     rng = np.random.default_rng(6)
@@ -44,7 +41,7 @@ def test_the_bits_are_those_of_numpy(
 
         together = maxsim.scores(query, documents)
 
-        assert by_numpy(monkeypatch, query, documents).tobytes() == together.tobytes()
+        assert by_numpy(query, documents).tobytes() == together.tobytes()
         assert together.tolist() == [maxsim.score(query, document) for document in documents]
 
 
@@ -63,14 +60,14 @@ def test_vectors_of_any_layout(engine: str) -> None:
     assert [expected] * 3 == maxsim.scores(np.asfortranarray(query), variants).tolist()
 
 
-def test_the_bits_of_half_precision_are_those_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bits_of_half_precision_are_those_of_numpy() -> None:
     """Products of float16 vectors are float32, with the kernel and without it."""
     rng = np.random.default_rng(10)
     query, *documents = [vectors(rng, length, 40).astype(np.float16) for length in (9, 21, 5)]
 
     scores = maxsim.scores(query, documents)
 
-    assert by_numpy(monkeypatch, query, documents).tobytes() == scores.tobytes()
+    assert by_numpy(query, documents).tobytes() == scores.tobytes()
     assert maxsim.scores(query.astype(np.float32), documents).tobytes() == scores.tobytes()
 
 
