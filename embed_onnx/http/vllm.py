@@ -19,6 +19,7 @@ from embed_onnx.http.body import documents, inputs
 from embed_onnx.http.body.documents import TEXT_OR_TEXTS
 from embed_onnx.http.body.inputs import Field
 from embed_onnx.http.body.options import ModelName, RawScores, ScoringOptions, TokenOptions
+from embed_onnx.http.body.words import CLASSIFY_WORDS
 from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import ApiRequest
@@ -81,6 +82,8 @@ class ScoreResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 class ClassifyRequest(ScoringOptions, frozen=True, kw_only=True):
     """POST /classify."""
+
+    words = CLASSIFY_WORDS
 
     input: Texts
     model: ModelName = None

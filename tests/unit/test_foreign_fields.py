@@ -58,6 +58,7 @@ def refusal(fields: dict[str, Any], kind: type[msgspec.Struct] = wire.EmbeddingR
         pytest.param({"max_length": 8}, {"max_tokens": 8}, id="transformers"),
         pytest.param({"max_seq_length": 8}, {"max_tokens": 8}, id="sentence-transformers"),
         pytest.param({"normalized": False}, {"normalize": False}, id="jina-normalized"),
+        pytest.param({"use_activation": False}, {"normalize": False}, id="vllm-activation"),
         pytest.param({"embd_normalize": -1}, {"normalize": False}, id="llama.cpp"),
         pytest.param({"embd_normalize": 2}, {"normalize": True}, id="llama.cpp-euclidean"),
         pytest.param({"task": "retrieval.query"}, {"input_type": "query"}, id="jina"),
@@ -440,6 +441,18 @@ def test_what_changes_no_score_is_ignored(kind: type[msgspec.Struct], texts: dic
     of_vectors = {"dimensions": 3, "normalise": True, "encoding_format": "base64", "embeding_types": ["int8"]}
 
     assert read(texts, kind) == read(texts | unknown | roles | silent | of_vectors, kind)
+
+
+@pytest.mark.parametrize("name", ["use_activation", "activation", "softmax", "apply_softmax"])
+def test_scores_without_their_activation_are_logits(name: str) -> None:
+    """vLLM's fields, older and newer; its classes have no such answer here, and say how logits are had."""
+    for kind, texts in ((case.values[0], case.values[1]) for case in OF_SCORES):
+        if kind is ClassifyRequest:
+            assert "raw_scores gives logits" in str(refusal({**texts, name: False}, kind))
+            assert read(texts, kind) == read({**texts, name: True}, kind)
+        else:
+            assert read(texts, kind) | {"raw_scores": True} == read({**texts, name: False}, kind)
+            assert read(texts, kind) | {"raw_scores": False} == read({**texts, name: True}, kind)
 
 
 def test_other_names_of_fields_of_ranks() -> None:

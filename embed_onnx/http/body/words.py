@@ -122,7 +122,8 @@ WORDS: dict[str, Word] = {
     **_served("long_texts", ["cut"], "windows are for vectors of texts, on other routes"),
     # Vectors of length 1.
     **_same(
-        "normalize", "normalized normalize_embeddings normalize_embedding normalize_vectors l2_normalize"
+        "normalize",
+        "normalized normalize_embeddings normalize_embedding normalize_vectors l2_normalize use_activation",
     ),
     "embd_normalize": Word(
         field="normalize",
@@ -182,14 +183,26 @@ TEXT_WORDS: dict[str, Word | None] = {
 }
 """Of routes whose answers are not vectors."""
 
+ACTIVATIONS = ("use_activation", "activation", "softmax", "apply_softmax")
+"""vLLM's names, older and newer, for what makes scores of logits."""
+
 SCORE_WORDS: dict[str, Word | None] = {
     **TEXT_WORDS,
+    **dict.fromkeys(ACTIVATIONS, Word(field="raw_scores", values={True: False, False: True})),
     **dict.fromkeys(("input_type", *TASK_NAMES)),
     **_served(f"prompt prompt_name {PREFIX_NAMES}", (), "texts are scored as they are; put it before them"),
     **_served("add_special_tokens", [True], "the model's special tokens are around each pair"),
     **_served("rank_fields", (), "send the text of each document"),
 }
 """Of routes of scores, where a text's field says what it is for."""
+
+CLASSIFY_WORDS: dict[str, Word | None] = {
+    **SCORE_WORDS,
+    **dict.fromkeys(
+        ACTIVATIONS, Word(values={True: None}, remedy="raw_scores gives logits, in Infinity's form")
+    ),
+}
+"""Of vLLM's classes, where ``raw_scores`` requests an answer of another form."""
 
 RANK_WORDS: dict[str, Word | None] = {
     **SCORE_WORDS,
