@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 
 from benchmarks import peers
+from embed_onnx_export import similarity
 
 Options = dict[str, Any]
 
@@ -70,11 +73,17 @@ def engines(model: str, threads: int, instructions: list[str]) -> dict[str, Engi
         VLLM: Engine("vllm_cpu.py", "vllm", _vllm(model)),
         "fastembed, int8": Engine("fastembed_onnx.py", "fastembed", _fastembed(model, threads)),
     }
-    if set(instructions) & {"avx512f", "avx_vnni"}:
-        rows[AVX2] = replace(own, variables={"EMBED_ONNX_KERNELS": "avx2"})
+    rows |= by_avx2(own, instructions)
     if not set(instructions) & {"avx512_vnni", "avx_vnni"}:
         rows[f"{ONNX} (avx2)"] = onnx("model_quint8_avx2.onnx")
     return rows
+
+
+def by_avx2(own: Engine, instructions: list[str]) -> dict[str, Engine]:
+    """Our engine as on a processor that has no more than AVX2, where this one has."""
+    if not set(instructions) & {"avx512f", "avx_vnni"}:
+        return {}
+    return {AVX2: replace(own, variables={"EMBED_ONNX_KERNELS": "avx2"})}
 
 
 def static_table() -> dict[str, Engine]:
@@ -179,3 +188,24 @@ class Worker:
             raise RuntimeError(f"{self._process.args} ended; its error is above")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+@contextlib.contextmanager
+def started(rows: Mapping[str, Engine]) -> Iterator[dict[str, Worker]]:
+    """The workers of some engines, by name."""
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(Worker(engine)) for name, engine in rows.items()}
+
+
+def results(workers: Mapping[str, Worker], inputs: list[str]) -> dict[str, np.ndarray]:
+    """What each engine gives."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "results.npy"
+        return {name: worker.results(inputs, path) for name, worker in workers.items()}
+
+
+def cosines(workers: Mapping[str, Worker], inputs: list[str]) -> dict[str, float]:
+    """The mean cosine of each engine's vectors to PyTorch's."""
+    vectors = results(workers, inputs)
+    original = vectors[PYTORCH]
+    return {name: round(float(similarity.cosines(one, original).mean()), 5) for name, one in vectors.items()}

@@ -9,7 +9,6 @@ of ``--sts``, which has the columns score, sentence1, sentence2. Engines take tu
 """
 
 import argparse
-import contextlib
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import gate, package_models, peers, quality, record, stats, texts, turns
+from benchmarks import engines, package_models, peers, quality, record, stats, texts, turns
 from benchmarks.engines import OURS, PYTORCH, Engine, Worker
 from embed_onnx.artifact import manifest, models_txt
 from embed_onnx.artifact.manifest import Fidelity, Manifest, Sparse
@@ -39,9 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", default=PACKAGED)
     parser.add_argument("--sts", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's turn")
-    gate.add_argument(parser)
+    turns.add_arguments(parser, rounds=5, seconds=1.0)
     arguments = parser.parse_args()
     rows = {}
     for entry in models_txt.of_command_line(arguments.names):
@@ -122,8 +119,7 @@ def _speed(pair: dict[str, Engine], arguments: argparse.Namespace) -> dict[str, 
     """Milliseconds of a call: medians by engine, and the quartiles of their ratio round by round."""
     cells = {SHORT: texts.of_words(1, 6), MIXED: texts.mixed([], COUNT)}
     speeds: dict[str, Any] = {}
-    with contextlib.ExitStack() as stack:
-        workers = {name: stack.enter_context(Worker(engine)) for name, engine in pair.items()}
+    with engines.started(pair) as workers:
         for cell, inputs in cells.items():
             rounds = list(turns.rounds(workers, inputs, arguments))
             speeds[cell] = {

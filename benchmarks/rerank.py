@@ -8,15 +8,12 @@ same is seen by the rank correlation of its scores with PyTorch's.
 """
 
 import argparse
-import contextlib
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from benchmarks import engines, gate, peers, record, rerankers, stats, texts, turns
+from benchmarks import engines, peers, record, rerankers, stats, texts, turns
 from benchmarks.engines import Worker
 from embed_onnx_export.report import environment
 from embed_onnx_export.report.scores import spearman
@@ -33,12 +30,10 @@ def main() -> None:
     """Measure, and write results/rerank.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--candidates", type=int, nargs="*", default=CANDIDATES)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of an engine's turn; one call at least")
     parser.add_argument(
         "--engines", nargs="*", default=[""], help="ours and PyTorch, and those with one of these in the name"
     )
-    gate.add_argument(parser)
+    turns.add_arguments(parser, rounds=5, seconds=0.5)
     arguments = parser.parse_args()
 
     here = environment.describe()
@@ -48,8 +43,7 @@ def main() -> None:
         if name in (engines.OURS, engines.PYTORCH) or any(part in name for part in arguments.engines)
     }
     cells = {}
-    with contextlib.ExitStack() as stack:
-        workers = {name: stack.enter_context(Worker(row)) for name, row in rows.items()}
+    with engines.started(rows) as workers:
         agreement = _agreement(workers)
         for candidates in arguments.candidates:
             cells[str(candidates)] = _measure(candidates, workers, arguments)
@@ -65,9 +59,7 @@ def _inputs(candidates: int) -> list[str]:
 
 def _agreement(workers: dict[str, Worker]) -> dict[str, float]:
     """The rank correlation of each engine's scores with PyTorch's."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scores.npy"
-        scores = {name: worker.results(_inputs(RANKED), path) for name, worker in workers.items()}
+    scores = engines.results(workers, _inputs(RANKED))
     return {name: round(spearman(one, scores[engines.PYTORCH]), 4) for name, one in scores.items()}
 
 

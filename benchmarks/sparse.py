@@ -9,19 +9,15 @@ vectors to PyTorch's.
 """
 
 import argparse
-import contextlib
 import subprocess
 import sys
-import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import engines, gate, peers, record, texts, turns
-from benchmarks.engines import Engine, Worker
-from embed_onnx_export import similarity
+from benchmarks import engines, peers, record, texts, turns
+from benchmarks.engines import Engine
 from embed_onnx_export.report import environment
 
 NAME = "splade-minilm"
@@ -40,21 +36,15 @@ def main() -> None:
     """Make what is missing, measure, and write results/sparse.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--texts", type=Path, nargs="*", default=[])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's turn; one call at least")
-    gate.add_argument(parser)
+    turns.add_arguments(parser, rounds=5, seconds=1.0)
     arguments = parser.parse_args()
     documents = texts.mixed(arguments.texts, DOCUMENTS)
     _make(documents)
 
     here = environment.describe()
     cells = {f"{DOCUMENTS} documents": documents, "one query": texts.of_words(1, QUERY_WORDS)}
-    with contextlib.ExitStack() as stack:
-        workers = {
-            name: stack.enter_context(Worker(engine))
-            for name, engine in _engines(here.cores, here.instructions).items()
-        }
-        cosines = _agreement(workers, documents[:COMPARED])
+    with engines.started(_engines(here.cores, here.instructions)) as workers:
+        cosines = engines.cosines(workers, documents[:COMPARED])
         rows = {cell: turns.compare(cell, inputs, workers, arguments) for cell, inputs in cells.items()}
         versions = {name: worker.versions for name, worker in workers.items()}
     record.write("sparse", {"cells": rows, "cosine": cosines, "engines": versions})
@@ -74,18 +64,7 @@ def _engines(threads: int, instructions: list[str]) -> dict[str, Engine]:
         f"{engines.ONNX} ({preset.partition('_')[2]})": Engine("sparse_sentence.py", "onnx", onnx),
         "fastembed, int8": Engine("sparse_fastembed.py", "fastembed", fastembed),
     }
-    if set(instructions) & {"avx512f", "avx_vnni"}:
-        rows[engines.AVX2] = replace(own, variables={"EMBED_ONNX_KERNELS": "avx2"})
-    return rows
-
-
-def _agreement(workers: dict[str, Worker], documents: list[str]) -> dict[str, float]:
-    """The mean cosine of each engine's vectors to PyTorch's."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "vectors.npy"
-        vectors = {name: worker.results(documents, path) for name, worker in workers.items()}
-    original = vectors[engines.PYTORCH]
-    return {name: round(float(similarity.cosines(one, original).mean()), 5) for name, one in vectors.items()}
+    return rows | engines.by_avx2(own, instructions)
 
 
 def _make(documents: list[str]) -> None:

@@ -8,7 +8,6 @@ that they do not depend on the spells of the machine. A cell of the grid is text
 """
 
 import argparse
-import contextlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,13 +37,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--texts", type=Path, nargs="*", default=[])
     parser.add_argument("--count", type=int, default=400, help="texts of mixed lengths")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's turn")
     parser.add_argument("--models", nargs="*", default=list(GRIDS), choices=list(GRIDS))
     parser.add_argument(
         "--engines", nargs="*", default=[""], help="ours, and those with one of these in the name"
     )
-    gate.add_argument(parser)
+    turns.add_arguments(parser, rounds=7, seconds=1.0)
     arguments = parser.parse_args()
 
     here = environment.describe()
@@ -59,8 +56,7 @@ def main() -> None:
             for name, row in rows.items()
             if name == OURS or any(part in name for part in arguments.engines)
         }
-        with contextlib.ExitStack() as stack:
-            workers = {name: stack.enter_context(Worker(row)) for name, row in engine_rows.items()}
+        with engines.started(engine_rows) as workers:
             versions |= {name: worker.versions for name, worker in workers.items()}
             results["models"][model] = _measure(model, workers, arguments)
     record.write("speed", results | {"engines": versions})

@@ -10,21 +10,16 @@ documents of mixed lengths, and of one length, which need no padding.
 """
 
 import argparse
-import contextlib
 import string
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import engines, gate, peers, record, texts, turns
+from benchmarks import engines, peers, record, texts, turns
 from benchmarks.engines import Engine, Worker
-from embed_onnx_export import similarity
 from embed_onnx_export.report import environment
 
 NAME = "colbert-minilm"
@@ -45,9 +40,7 @@ def main() -> None:
     """Make what is missing, measure, and write results/token_vectors.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--texts", type=Path, nargs="*", default=[])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of an engine's turn; one call at least")
-    gate.add_argument(parser)
+    turns.add_arguments(parser, rounds=5, seconds=1.0)
     arguments = parser.parse_args()
     documents, queries = texts.mixed(arguments.texts, DOCUMENTS), texts.of_words(1, QUERY_WORDS)
     _make()
@@ -60,22 +53,15 @@ def main() -> None:
         (f"{DOCUMENTS} documents", "document", documents),
         ("one query", "query", queries),
     ):
-        with _started(_encoders(role, here.cores, here.instructions)) as workers:
-            cosines[role] = _agreement(workers, inputs[:COMPARED])
+        with engines.started(_encoders(role, here.cores, here.instructions)) as workers:
+            cosines[role] = engines.cosines(workers, inputs[:COMPARED])
             rows[cell] = turns.compare(cell, inputs, workers, arguments)
             versions |= {name: worker.versions for name, worker in workers.items()}
-    with _started(_scorers(here.cores, here.instructions)) as workers:
+    with engines.started(_scorers(here.cores, here.instructions)) as workers:
         for cell, inputs in _stored().items():
             _check_scores(workers, [*queries, *inputs])
             rows[cell] = turns.compare(cell, [*queries, *inputs], workers, arguments)
     record.write("token_vectors", {"cells": rows, "cosine": cosines, "engines": versions})
-
-
-@contextlib.contextmanager
-def _started(rows: dict[str, Engine]) -> Iterator[dict[str, Worker]]:
-    """The workers of some engines, by name."""
-    with contextlib.ExitStack() as stack:
-        yield {name: stack.enter_context(Worker(engine)) for name, engine in rows.items()}
 
 
 def _encoders(role: str, threads: int, instructions: list[str]) -> dict[str, Engine]:
@@ -87,7 +73,7 @@ def _encoders(role: str, threads: int, instructions: list[str]) -> dict[str, Eng
         engines.PYTORCH: Engine("tokens_sentence.py", "sentence", pytorch),
         FASTEMBED: Engine("tokens_fastembed.py", "fastembed", fastembed),
     }
-    return rows | _by_avx2(rows[engines.OURS], instructions)
+    return rows | engines.by_avx2(rows[engines.OURS], instructions)
 
 
 def _scorers(threads: int, instructions: list[str]) -> dict[str, Engine]:
@@ -95,14 +81,7 @@ def _scorers(threads: int, instructions: list[str]) -> dict[str, Engine]:
         engines.OURS: Engine("maxsim_own.py", None, {"threads": threads}),
         engines.PYTORCH: Engine("maxsim_sentence.py", "sentence", {"threads": threads}),
     }
-    return rows | _by_avx2(rows[engines.OURS], instructions)
-
-
-def _by_avx2(own: Engine, instructions: list[str]) -> dict[str, Engine]:
-    """Our engine on a processor that has no more, where this one has."""
-    if not set(instructions) & {"avx512f", "avx_vnni"}:
-        return {}
-    return {engines.AVX2: replace(own, variables={"EMBED_ONNX_KERNELS": "avx2"})}
+    return rows | engines.by_avx2(rows[engines.OURS], instructions)
 
 
 def _stored() -> dict[str, list[str]]:
@@ -112,24 +91,11 @@ def _stored() -> dict[str, list[str]]:
     return mixed | {f"MaxSim, {most:,} of {STORED_WORDS + 3} tokens": texts.of_words(most, STORED_WORDS)}
 
 
-def _agreement(workers: dict[str, Worker], inputs: list[str]) -> dict[str, float]:
-    """The mean cosine of each engine's vectors to PyTorch's."""
-    vectors = _results(workers, inputs)
-    original = vectors[engines.PYTORCH]
-    return {name: round(float(similarity.cosines(one, original).mean()), 5) for name, one in vectors.items()}
-
-
 def _check_scores(workers: dict[str, Worker], inputs: list[str]) -> None:
     """Engines that are compared give the same scores, but for the last digits of float32."""
-    scores = _results(workers, inputs)
+    scores = engines.results(workers, inputs)
     for one in scores.values():
         np.testing.assert_allclose(one, scores[engines.PYTORCH], rtol=1e-4)
-
-
-def _results(workers: dict[str, Worker], inputs: list[str]) -> dict[str, np.ndarray]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "results.npy"
-        return {name: worker.results(inputs, path) for name, worker in workers.items()}
 
 
 def _make() -> None:

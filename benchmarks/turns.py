@@ -17,12 +17,20 @@ DISTURBED, TICKS = 0.08, 0.03
 """What others may take of the processor in a turn: of its seconds, and seconds more for coarse clocks."""
 
 
+def add_arguments(parser: argparse.ArgumentParser, *, rounds: int, seconds: float) -> None:
+    """The options that ``rounds`` reads, with these defaults."""
+    parser.add_argument("--rounds", type=int, default=rounds)
+    help_text = "of an engine's turn; one call at least"
+    parser.add_argument("--seconds", type=float, default=seconds, help=help_text)
+    gate.add_argument(parser)
+
+
 def rounds(
     workers: Mapping[str, Worker], inputs: list[str], arguments: argparse.Namespace
 ) -> Iterator[dict[str, float]]:
     """The median seconds of a call in the turn of each engine, a round at a time.
 
-    Of the command line: ``rounds``, ``seconds`` of a turn, and ``gate``.
+    ``arguments`` are those of ``add_arguments``.
     """
     names = list(workers)
     for worker in workers.values():

@@ -4,14 +4,11 @@ from pathlib import Path
 
 import client_programs
 import pytest
+from client_programs import MONEY, SNIPPET_TEXTS
 from harness import ROOT, WEB, Server
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 GUIDES = ("docs/migration.md", "docs/recipes.md", "docs/sparse.md")
-MONEY = "Interest rates rose again."
-"""What the recipes find for money and banks."""
-TEXTS = ["The cat sleeps on the sofa.", MONEY, "The soup needs more salt."]
-"""What the snippet of token vectors puts into Qdrant."""
 
 
 @pytest.mark.parametrize(
@@ -47,9 +44,9 @@ def test_the_snippets_of_token_vectors(tokens_server: Server, tmp_path: Path) ->
         outputs.append(client_programs.python("qdrant", ["-c", code], tmp_path))
 
     assert 3 == outputs[0].count(", 16)")
-    fields = {"query": "interest rates", "documents": TEXTS}
+    fields = {"query": "interest rates", "documents": SNIPPET_TEXTS}
     (best, *_) = WEB.post(f"{tokens_server.url}/v1/rerank", json=fields).json()["results"]
-    assert f"{TEXTS[best['index']]}\n" == outputs[1]
+    assert f"{SNIPPET_TEXTS[best['index']]}\n" == outputs[1]
 
 
 def test_versions() -> None:

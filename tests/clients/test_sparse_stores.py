@@ -8,12 +8,12 @@ from pathlib import Path
 
 import client_programs
 import pytest
+from client_programs import SNIPPET_TEXTS
 from harness import SPARSE, WEB, Server
 from search_engine import SearchEngine, running
 
 from embed_onnx import Model
 
-TEXTS = ["The cat sleeps on the sofa.", "Interest rates rose again.", "The soup needs more salt."]
 QUERY = "interest rates"
 OURS, ELASTIC = "http://127.0.0.1:8000", "http://127.0.0.1:9200"
 """Addresses in the document."""
@@ -42,10 +42,10 @@ def vectors(server: Server, texts: list[str], side: str) -> list[dict[int, float
 def best(server: Server) -> str:
     """The text with the largest product, whatever the model's random weights say, and a line end."""
     (query,) = vectors(server, [QUERY], "query")
-    documents = vectors(server, TEXTS, "document")
+    documents = vectors(server, SNIPPET_TEXTS, "document")
     products = [sum(query[index] * document.get(index, 0) for index in query) for document in documents]
     assert max(products) > 0
-    return f"{TEXTS[products.index(max(products))]}\n"
+    return f"{SNIPPET_TEXTS[products.index(max(products))]}\n"
 
 
 def program(package: str, server: Server) -> str:
@@ -73,7 +73,7 @@ def test_over_http(sparse_server: Server, tmp_path: Path, name: str) -> None:
         output = client_programs.python("elasticsearch", ["-c", code.replace(ELASTIC, address)], tmp_path)
 
     assert best(sparse_server) == output
-    expected = vectors(sparse_server, TEXTS, "document")
+    expected = vectors(sparse_server, SNIPPET_TEXTS, "document")
     stored = [{int(name): weight for name, weight in each["vector"].items()} for each in engine.documents]
     assert expected == stored
 
@@ -90,7 +90,7 @@ def test_a_name_with_a_dot_is_refused() -> None:
 def test_in_a_program(sparse_server: Server, sparse_home: Path) -> None:
     """The document's line for rows of ``encode_sparse`` gives the same."""
     with Model.load(sparse_home / "artifacts" / SPARSE, threads=1) as model:
-        rows = model.encode_sparse(TEXTS, prompt_name="document")
+        rows = model.encode_sparse(SNIPPET_TEXTS, prompt_name="document")
         maps = [dict(zip(row.indices.tolist(), row.weights.tolist(), strict=True)) for row in rows]
 
-    assert vectors(sparse_server, TEXTS, "document") == maps
+    assert vectors(sparse_server, SNIPPET_TEXTS, "document") == maps

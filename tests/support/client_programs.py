@@ -21,6 +21,10 @@ OPENAI_VOCABULARY = "litellm/lib/*/site-packages/litellm/litellm_core_utils/toke
 """Where LiteLLM's package has the tables of OpenAI's ids, named as in tiktoken's cache."""
 TEXTS = ["Hello", "a second, somewhat longer text", "naïve café, 東京", "third " * 40]
 """What the programs send."""
+MONEY = "Interest rates rose again."
+"""What the snippets of the guides find for money and banks."""
+SNIPPET_TEXTS = ["The cat sleeps on the sofa.", MONEY, "The soup needs more salt."]
+"""What they put into databases."""
 
 
 class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
