@@ -13,18 +13,11 @@ from pathlib import Path
 
 import kernel_cases
 import kernel_golden
+import kernel_operators
 import numpy as np
 import pytest
-from kernel_cases import (
-    HIGHEST,
-    LOWEST,
-    VOCABULARY,
-    Case,
-    assert_near,
-    embeddings_case,
-    layer_case,
-    numbered,
-)
+from kernel_cases import HIGHEST, LOWEST
+from kernel_operators import VOCABULARY, Case, assert_near, embeddings_case, layer_case, numbered
 from kernel_reference import Array
 from kernel_sessions import ENGINES, run_case
 
@@ -258,7 +251,7 @@ def test_amx_by_a_model_of_its_instructions(programs: Callable[..., Path], tmp_p
         pytest.skip("AMX is not of this processor's family")
     model = f"-DTILES='\"amx_model.h\"' -I{SOURCE.parent}"
     command = [str(programs("", f"-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all {model}"))]
-    shape = kernel_cases.Shape(width=52, heads=2, head_size=26, hidden=100)
+    shape = kernel_operators.Shape(width=52, heads=2, head_size=26, hidden=100)
     heights = {f"{rows} rows": layer_case(shape, numbered(rows)) for rows in range(1, 68)}
 
     cases = CASES | heights

@@ -11,19 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import kernel_cases
+import kernel_operators
 import numpy as np
 import onnxruntime as ort
 import pytest
-from kernel_cases import (
-    HIGHEST,
-    LOWEST,
-    VOCABULARY,
-    Shape,
-    assert_near,
-    layer_case,
-    numbered,
-)
+from kernel_cases import HIGHEST, LOWEST
 from kernel_models import Model
+from kernel_operators import VOCABULARY, Shape, assert_near, layer_case, numbered
 from kernel_reference import ACTIVATIONS, gelu
 from kernel_sessions import ENGINES, SMALL, open_session, run, run_case
 from native_model import KERNELS
@@ -144,7 +138,7 @@ Sequences = list[np.ndarray]
 def texts() -> Sequences:
     """The ids of sequences, some longer than all tiles and tasks."""
     rng = np.random.default_rng(1)
-    return [kernel_cases.random_ids(rng, length) for length in (1, 70, 2, 6, 7, 49, 1, 13, 48, 33, 16, 5)]
+    return [kernel_operators.random_ids(rng, length) for length in (1, 70, 2, 6, 7, 49, 1, 13, 48, 33, 16, 5)]
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import kernel_cases
+import kernel_operators
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from kernel_cases import linear_case
+from kernel_operators import linear_case
 from kernel_sessions import ENGINES, open_session, run, run_case
 from native_model import KERNELS
 from onnx import TensorProto, helper, numpy_helper, parser
@@ -95,7 +96,7 @@ def test_shared_weights() -> None:
     case = linear_case(24, 24, (1, 3))
     other = {"linear_bias": -case.weights["linear_bias"]}
     parts = [case, case, replace(case, weights=case.weights | other)]
-    sessions = [open_session(kernel_cases.model_of(parts)) for _ in range(2)]
+    sessions = [open_session(kernel_operators.model_of(parts)) for _ in range(2)]
 
     expected = case.inputs["x"]
     for part in parts:

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import kernel_cases
+import kernel_operators
 import numpy as np
 import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from kernel_cases import (
-    HIGHEST,
-    LOWEST,
+from kernel_cases import HIGHEST, LOWEST
+from kernel_models import Model
+from kernel_operators import (
     VOCABULARY,
     Case,
     assert_near,
@@ -25,7 +25,6 @@ from kernel_cases import (
     numbered,
     rotary_case,
 )
-from kernel_models import Model
 from kernel_reference import sequences
 from kernel_sessions import SMALL, open_session, run, run_case
 from native_model import KERNELS
@@ -238,7 +237,7 @@ def test_a_mask_with_other_axes(case: Case, shape: tuple[int, ...]) -> None:
 
 
 numbers = st.sampled_from([0, 1, 2, HIGHEST, 1 << 32, 5]) | st.integers(0, HIGHEST)
-words = st.integers(0, VOCABULARY - 1) | st.just(kernel_cases.PADDING_ID)
+words = st.integers(0, VOCABULARY - 1) | st.just(kernel_operators.PADDING_ID)
 any_words = words | st.sampled_from([-1, VOCABULARY, HIGHEST, LOWEST])
 
 

@@ -7,7 +7,7 @@ import kernel_cases
 import numpy as np
 import onnxruntime as ort
 import pytest
-from kernel_cases import numbered, vocabulary_case
+from kernel_operators import numbered, vocabulary_case
 from kernel_sessions import ENGINES, open_session, run, run_case
 from native_model import KERNELS
 

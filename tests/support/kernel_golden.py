@@ -12,17 +12,8 @@ import math
 from pathlib import Path
 
 import numpy as np
-from kernel_cases import (
-    LINEAR,
-    ROTARY_SHAPES,
-    SHAPES,
-    VOCABULARY,
-    VOCABULARY_MAXIMA,
-    WINDOWS,
-    Case,
-    Shape,
-    numbered,
-)
+from kernel_cases import ROTARY_SHAPES, SHAPES, WINDOWS
+from kernel_operators import LINEAR, VOCABULARY, VOCABULARY_MAXIMA, Case, Shape, numbered
 from kernel_reference import ACTIVATIONS, EPSILON, Array
 from numpy.typing import NDArray
 

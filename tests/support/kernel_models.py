@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
-from kernel_cases import Case, Shape, embeddings_case, layer_case, limited, model_of
+from kernel_operators import Case, Shape, embeddings_case, layer_case, limited, model_of
 from kernel_reference import Array, Floats, embeddings, layer
 
 

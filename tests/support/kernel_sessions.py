@@ -5,10 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from kernel_cases import (
-    Case,
-    Shape,
-)
+from kernel_operators import Case, Shape
 from native_model import KERNELS
 
 from embed_onnx.engine import native
