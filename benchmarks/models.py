@@ -20,8 +20,10 @@ import numpy as np
 from benchmarks import engines, package_models, peers, quality, record, stats, texts, turns
 from benchmarks.engines import OURS, PYTORCH, Engine, Worker
 from embed_onnx.artifact import manifest, models_txt
-from embed_onnx.artifact.manifest import Fidelity, Manifest, Sparse
+from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.artifact.outputs import Sparse
+from embed_onnx.artifact.parity import Fidelity
 from embed_onnx_export.checkpoint import sources
 from embed_onnx_export.report import environment
 

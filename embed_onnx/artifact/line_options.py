@@ -13,15 +13,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from embed_onnx.artifact.manifest import (
-    NO_OVERRIDES,
-    Exporter,
-    Overrides,
-    PoolingMode,
-    Precision,
-    Purpose,
-    is_name,
-)
+from embed_onnx.artifact.manifest import NO_OVERRIDES, Exporter, Overrides, Precision, Purpose, is_name
+from embed_onnx.artifact.outputs import PoolingMode
 
 CHARACTERS = "letters, digits, '.', '_', '-' and '/'"
 PROMPT = "prompt."

@@ -23,9 +23,25 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
 from msgspec.structs import replace
 
+from embed_onnx.artifact.outputs import (
+    DOES,
+    Dense,
+    Output,
+    PoolingMode,
+    Scores,
+    Sparse,
+    TokenVectors,
+)
+from embed_onnx.artifact.parity import (
+    Measured,
+    Parity,
+    ScoreParity,
+    SparseParity,
+    TokenParity,
+)
+from embed_onnx.artifact.schema import Positive, Record
 from embed_onnx.errors import ArtifactError, TaskNotSupported
 
 FORMAT = 8
@@ -43,23 +59,10 @@ LICENSE = "LICENSE"
 NAME_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*"
 """Names are also folders and may be part of a URL: no ``..``, no leading dot, no colon."""
 
-SHORT_TOKENS = 5
-"""A text of fewer, special tokens included, is short: one rounding error is a large share of it."""
-
-PoolingMode = Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens", "weightedmean"]
-"""The modes of Sentence-Transformers, under its names."""
-
-Activation = Literal["sigmoid", "softmax", "none"]
-"""From logits to scores: of each label by itself, of all labels together, or the logits themselves."""
 
 Purpose = Literal["embed", "rerank", "classify", "sparse"]
 """What a model is exported for."""
 
-SparsePooling = Literal["max", "sum"]
-"""Over the tokens of a text, of what becomes of the score of an entry of the vocabulary."""
-
-SparseActivation = Literal["relu", "log1p_relu"]
-"""Of a score x: log(1 + max(x, 0)), or log(1 + log(1 + max(x, 0)))."""
 
 Precision = Literal["int8", "float32"]
 
@@ -68,11 +71,6 @@ Exporter = Literal["native", "torch", "optimum"]
 
 TruncationSide = Literal["right", "left"]
 """Where a text that is too long is cut."""
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an export wrote: an unknown field is an error."""
 
 
 class Source(Record, frozen=True, kw_only=True):
@@ -96,7 +94,7 @@ class Overrides(Record, frozen=True, kw_only=True):
     is what a checkpoint is exported for that fits several.
     """
 
-    prompts: dict[str, str] = {}
+    prompts: dict[str, str] = msgspec.field(default_factory=dict)
     default_prompt: str | None = None
     max_tokens: Positive | None = None
     dimensions: Positive | None = None
@@ -148,168 +146,6 @@ class Module(Record, frozen=True):
     note: str = ""
 
 
-class Fidelity(Record, frozen=True, kw_only=True):
-    """Cosines to the float32 original of so many texts."""
-
-    texts: Annotated[int, Meta(description="How many texts were judged.")]
-    cosine_mean: Annotated[float, Meta(description="The mean cosine to the float32 original.")]
-    cosine_min: Annotated[float, Meta(description="The least of them.")]
-
-
-class Parity(Fidelity, frozen=True, kw_only=True):
-    """Cosine of an artifact to its float32 original, measured at export through this runtime.
-
-    Its own figures are over texts of ``SHORT_TOKENS`` or more; ``short`` are those of the others, None where
-    there was none. Of artifacts before format 3, ``texts`` counts short ones too, and nothing else does.
-    """
-
-    short: Annotated[
-        Fidelity | None, Meta(description="Of texts of fewer than five tokens; null where there was none.")
-    ] = None
-
-
-class ScoreParity(Record, frozen=True, kw_only=True):
-    """How far an artifact's logits are from its original's over ``items``, measured as Parity is.
-
-    Items are pairs of texts, and single texts of a model that takes no pairs or has several labels.
-
-    ``logit_difference`` and ``score_difference`` are the largest of any item and label; scores are the
-    sigmoid of the logit where there is one label, and the softmax where there are several. ``spearman`` is
-    the correlation of the ranks of the items, and ``pearson`` of their logits, of the label where it is
-    least.
-    """
-
-    items: Annotated[int, Meta(description="How many pairs of texts, or single texts, were judged.")]
-    logit_difference: Annotated[
-        float, Meta(description="The largest difference of a logit to the float32 original.")
-    ]
-    score_difference: Annotated[float, Meta(description="The largest difference of a score.")]
-    spearman: Annotated[
-        float, Meta(description="The correlation of the ranks of the items, of the label where it is least.")
-    ]
-    pearson: Annotated[float, Meta(description="The correlation of their logits, likewise.")]
-
-
-class SparseParity(Fidelity, frozen=True, kw_only=True):
-    """How far an artifact's sparse vectors are from its original's, measured as Parity is."""
-
-    top_terms: Annotated[
-        float, Meta(description="Of the 20 greatest weights of a text, the mean share that both have.")
-    ]
-    weight_difference: Annotated[float, Meta(description="The largest difference of a weight.")]
-
-
-class TokenParity(Fidelity, frozen=True, kw_only=True):
-    """How far an artifact's token vectors are from its original's, measured as Parity is.
-
-    Cosines are those of single token vectors. Scores are MaxSim of queries with documents.
-    """
-
-    spearman: Annotated[
-        float, Meta(description="The correlation of the ranks of a query's documents, the mean of queries.")
-    ]
-    score_difference: Annotated[float, Meta(description="The largest difference of a score.")]
-
-
-class Dense(Record, frozen=True, kw_only=True, tag_field="kind", tag="dense"):
-    """One vector a text: states are pooled, go through the head if there is one, and are normalised and cut.
-
-    ``pooling`` takes the states of all tokens, without those of a prompt unless ``include_prompt``; several
-    modes follow one another. ``dimensions`` is the length of the vector, and ``matryoshka`` are those that
-    the model was trained to be cut to.
-    """
-
-    dimensions: Positive
-    matryoshka: tuple[Positive, ...] = ()
-    pooling: Annotated[tuple[PoolingMode, ...], msgspec.Meta(min_length=1)]
-    include_prompt: bool = True
-    normalize: bool
-
-
-class Scores(Record, frozen=True, kw_only=True, tag_field="kind", tag="scores"):
-    """A logit for each label, of a pair of texts or of one: states are pooled and go through the head.
-
-    ``activation`` is what makes scores of the logits, as the checkpoint has it. ``pairs``: its tokenizer puts
-    pairs together in a way that is served; otherwise it takes single texts alone. ``max_tokens`` of the model
-    is that of a whole pair.
-    """
-
-    labels: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    activation: Activation
-    pooling: Annotated[tuple[PoolingMode, ...], msgspec.Meta(min_length=1)]
-    pairs: bool = True
-
-
-class Sparse(Record, frozen=True, kw_only=True, tag_field="kind", tag="sparse"):
-    """A weight for each of some entries of the vocabulary, as SPLADE has them: see ``SparseActivation``.
-
-    ``head.onnx`` takes the states of a text's tokens. Where ``pooling`` is "max", it gives the greatest score
-    of each entry, of which the weight is made, as both grow together; where it is "sum", the weights.
-
-    ``query_tokens``: the model has another way for queries, which takes no inference. A query of at most so
-    many tokens, without special ones, has the weights of its tokens in ``query_weights.npy``, float32
-    [entries].
-    """
-
-    entries: Positive
-    pooling: SparsePooling
-    activation: SparseActivation
-    query_tokens: Positive | None = None
-
-
-class Expansion(Record, frozen=True, kw_only=True):
-    """What is put after a text that has fewer than ``length`` tokens, so that it has as many.
-
-    ``attended``: the text's tokens attend to them; otherwise they attend to the text, and nothing to them.
-    """
-
-    token_id: Annotated[int, Meta(ge=0)]
-    length: Positive
-    attended: bool
-
-
-Similarity = Literal["maxsim", "meanmaxsim"]
-"""The sum over a query's tokens of the maximum over a document's, of their products; or the mean of those."""
-
-
-class TokenRole(Record, frozen=True, kw_only=True):
-    """How a query or a document is read, and which of its tokens have vectors.
-
-    Those of ``skipped_ids`` have none, and if there are ``kept_ids`` no other token has. ``max_tokens`` is
-    the limit of a text with its prompt.
-    """
-
-    max_tokens: Positive
-    expansion: Expansion | None = None
-    skipped_ids: tuple[int, ...] = ()
-    kept_ids: tuple[int, ...] | None = None
-
-
-class TokenVectors(Record, frozen=True, kw_only=True, tag_field="kind", tag="token_vectors"):
-    """A vector a token, as ColBERT has them: states go through the head if there is one, and are normalised.
-
-    A text is a query where the request says so, and otherwise a document; the prompts of these names are put
-    before it.
-    """
-
-    dimensions: Positive
-    normalize: bool
-    query: TokenRole
-    document: TokenRole
-    similarity: Similarity = "maxsim"
-
-
-Output = Dense | Scores | Sparse | TokenVectors
-"""What comes out of a model, by ``kind``: the union of a struct for each kind."""
-
-DOES: dict[type[Output], str] = {
-    Dense: "makes dense vectors",
-    Scores: "scores texts",
-    Sparse: "makes sparse vectors",
-    TokenVectors: "makes token vectors",
-}
-"""What a model of each kind does, in words."""
-
 PARITIES: dict[type[Output], str] = {
     Dense: "parity",
     Scores: "score_parity",
@@ -318,7 +154,6 @@ PARITIES: dict[type[Output], str] = {
 }
 """The field of ``Facts`` that is measured of each kind; that of the kernels has ``kernel_`` before it."""
 
-Measured = Parity | ScoreParity | SparseParity | TokenParity
 Kind = TypeVar("Kind", Dense, Scores, Sparse, TokenVectors)
 
 
@@ -356,7 +191,7 @@ class Facts(Record, frozen=True, kw_only=True):
     truncation_side: TruncationSide = "right"
     modules: tuple[Module, ...] = ()
     static: bool = False
-    prompts: dict[str, str] = {}
+    prompts: dict[str, str] = msgspec.field(default_factory=dict)
     default_prompt: str | None = None
     precision: Precision
     quantization: Quantization | None = None

@@ -11,7 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from embed_onnx.artifact.manifest import RANGES, Calibration, Record
+from embed_onnx.artifact.manifest import RANGES, Calibration
+from embed_onnx.artifact.schema import Record
 from embed_onnx.errors import ArtifactError
 
 Size = Annotated[float, Meta(ge=0)]

@@ -8,8 +8,8 @@ from embed_onnx import settings
 from embed_onnx.cli import options
 
 if TYPE_CHECKING:
-    from embed_onnx.artifact.manifest import Fidelity
     from embed_onnx.artifact.models_txt import Entry
+    from embed_onnx.artifact.parity import Fidelity
     from embed_onnx.console import Column
     from embed_onnx.engine.native import Kernels
     from embed_onnx.settings import Settings
@@ -55,7 +55,7 @@ def listed(configuration: "Settings") -> list[dict[str, Any]]:
 def _described(entry: "Entry", configuration: "Settings", kernels: "Kernels") -> dict[str, Any]:
     """What a listed model is, as JSON has it; without an artifact, little more than its name."""
     from embed_onnx.artifact import manifest
-    from embed_onnx.artifact.manifest import Dense, TokenVectors
+    from embed_onnx.artifact.outputs import Dense, TokenVectors
     from embed_onnx.models import registry, tasks
 
     folder = configuration.artifacts / entry.name
@@ -127,7 +127,7 @@ def cosine_columns() -> "list[Column]":
 
 def cosines(parity: Any) -> tuple[str, str, str, str]:
     """The cells of ``cosine_columns`` for a parity of any kind, or None."""
-    from embed_onnx.artifact.manifest import ScoreParity, SparseParity, TokenParity
+    from embed_onnx.artifact.parity import ScoreParity, SparseParity, TokenParity
 
     if isinstance(parity, ScoreParity):
         return f"ranks {parity.spearman:.4f}", f"scores within {parity.score_difference:.4f}", "", ""

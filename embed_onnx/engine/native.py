@@ -18,9 +18,9 @@ import msgspec
 from msgspec.structs import replace
 
 from embed_onnx import settings
-from embed_onnx.artifact.manifest import (
+from embed_onnx.artifact.manifest import Facts
+from embed_onnx.artifact.parity import (
     SHORT_TOKENS,
-    Facts,
     Fidelity,
     Measured,
     ScoreParity,

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from embed_onnx.artifact import manifest, ranges
-from embed_onnx.artifact.manifest import RANGES, Dense, Manifest, Scores, Sparse, TokenVectors
+from embed_onnx.artifact.manifest import RANGES, Manifest
+from embed_onnx.artifact.outputs import Dense, Scores, Sparse, TokenVectors
 from embed_onnx.artifact.ranges import Sizes
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.inference import Inference

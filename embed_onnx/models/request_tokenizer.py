@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import msgspec
 
-from embed_onnx.artifact.manifest import Dense, Manifest, TokenRole, TokenVectors
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.outputs import Dense, TokenRole, TokenVectors
 from embed_onnx.errors import InvalidRequest, TextTooLong
 from embed_onnx.models import prompts, windows
 from embed_onnx.models.inputs import Inputs, slices

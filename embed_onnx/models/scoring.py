@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from embed_onnx.artifact.manifest import Activation, Manifest, Scores, TokenVectors
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.outputs import Activation, Scores, TokenVectors
 from embed_onnx.engine.outputs.scores import activated
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest

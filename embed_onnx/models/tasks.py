@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from embed_onnx.artifact.manifest import Dense, Manifest, Output, Scores, Sparse, TokenVectors
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.outputs import Dense, Output, Scores, Sparse, TokenVectors
 from embed_onnx.errors import TaskNotSupported
 
 Task = Literal["embed", "embed_sparse", "embed_tokens", "rerank", "classify"]

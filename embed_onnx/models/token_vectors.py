@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import Manifest, TokenRole
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.outputs import TokenRole
 from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.models import outcome, request_tokenizer, tasks

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from embed_onnx import files
 from embed_onnx.artifact import manifest, place, ranges
-from embed_onnx.artifact.manifest import RANGES, Calibration, Dense, Manifest
+from embed_onnx.artifact.manifest import RANGES, Calibration, Manifest
 from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.artifact.outputs import Dense
 from embed_onnx.errors import ArtifactError
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from embed_onnx import install
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import PARITIES, Facts, Manifest, Measured, Module, Quantization
+from embed_onnx.artifact.manifest import PARITIES, Facts, Manifest, Module, Quantization
 from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.artifact.parity import Measured
 from embed_onnx.engine import native
 from embed_onnx.engine.native import Kernels
 from embed_onnx_export import calibration, extras, parity, ranges

@@ -8,8 +8,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import HEAD, Facts, Manifest, Quantization, Scores
+from embed_onnx.artifact.manifest import HEAD, Facts, Manifest, Quantization
 from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.artifact.outputs import Scores
 from embed_onnx.models import pairs, tasks
 from embed_onnx_export import build, calibration, parity, score_parity
 from embed_onnx_export.build import FLOAT32_GRAPH, NATIVE, PYTORCH

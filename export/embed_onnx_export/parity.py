@@ -14,15 +14,8 @@ import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import (
-    MODEL,
-    SHORT_TOKENS,
-    TOKENIZER,
-    Facts,
-    Fidelity,
-    Parity,
-    Precision,
-)
+from embed_onnx.artifact.manifest import MODEL, TOKENIZER, Facts, Precision
+from embed_onnx.artifact.parity import SHORT_TOKENS, Fidelity, Parity
 from embed_onnx.engine import native
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.native import Kernels

@@ -12,7 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import MODEL, Activation, Facts, Precision, ScoreParity, Scores
+from embed_onnx.artifact.manifest import MODEL, Facts, Precision
+from embed_onnx.artifact.outputs import Activation, Scores
+from embed_onnx.artifact.parity import ScoreParity
 from embed_onnx.engine import native
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.inference import Inference

@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import MODEL, SHORT_TOKENS, Facts, Precision, SparseParity
+from embed_onnx.artifact.manifest import MODEL, Facts, Precision
+from embed_onnx.artifact.parity import SHORT_TOKENS, SparseParity
 from embed_onnx.engine import native
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.inference import Inference

@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 import tokenizers
 
-from embed_onnx.artifact.manifest import MODEL, Facts, Precision, TokenParity
+from embed_onnx.artifact.manifest import MODEL, Facts, Precision
+from embed_onnx.artifact.parity import TokenParity
 from embed_onnx.engine import maxsim, native
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.inference import Inference

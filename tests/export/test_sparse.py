@@ -16,9 +16,10 @@ from sentence_transformers import SparseEncoder
 from stacks import edit
 
 from embed_onnx import Model
-from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import HEAD, Manifest, Overrides, Sparse
+from embed_onnx.artifact import manifest, outputs
+from embed_onnx.artifact.manifest import HEAD, Manifest, Overrides
 from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.artifact.outputs import Sparse
 from embed_onnx.errors import InvalidRequest, TaskNotSupported
 from embed_onnx.models import sparse
 from embed_onnx.models.options import Options
@@ -99,7 +100,7 @@ def test_a_plain_masked_language_model_is_one_if_its_line_says_so(saved: Path) -
 
     entries = json.loads((saved / "plain" / "config.json").read_text())["vocab_size"]
     assert Sparse(entries=entries, pooling="max", activation="relu") == described.sparse
-    assert isinstance(export(saved / "plain").output, manifest.Dense)
+    assert isinstance(export(saved / "plain").output, outputs.Dense)
 
 
 def test_options_of_a_line(saved: Path) -> None:

@@ -16,8 +16,9 @@ from stacks import edit
 
 from embed_onnx import Model
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import HEAD, Expansion, Manifest, Overrides
+from embed_onnx.artifact.manifest import HEAD, Manifest, Overrides
 from embed_onnx.artifact.models_txt import Entry
+from embed_onnx.artifact.outputs import Expansion
 from embed_onnx_export import run, token_parity
 from embed_onnx_export.errors import ExportError
 

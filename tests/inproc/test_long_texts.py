@@ -10,7 +10,7 @@ import pytest
 from harness import MINILM, SMALL
 
 from embed_onnx import Model
-from embed_onnx.artifact.manifest import Dense
+from embed_onnx.artifact.outputs import Dense
 from embed_onnx.engine.vectors import normalize
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models import windows

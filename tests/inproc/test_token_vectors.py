@@ -11,7 +11,7 @@ import pytest
 from harness import COLBERT
 
 from embed_onnx import Model
-from embed_onnx.artifact.manifest import TokenRole, TokenVectors
+from embed_onnx.artifact.outputs import TokenRole, TokenVectors
 from embed_onnx.engine import maxsim
 from embed_onnx.engine.outputs.token_vectors import TokenVectorsFinish
 from embed_onnx.engine.sequence import TokenSequence

@@ -11,7 +11,7 @@ from kernel_operators import numbered, vocabulary_case
 from kernel_sessions import ENGINES, open_session, run, run_case
 from native_model import KERNELS
 
-from embed_onnx.artifact.manifest import Sparse
+from embed_onnx.artifact.outputs import Sparse
 from embed_onnx_export.graph import vocabulary_graph
 from embed_onnx_export.graph.bert.families import Linear, Norm
 from embed_onnx_export.graph.vocabulary_graph import VocabularyHead

@@ -18,7 +18,9 @@ from hub import Hub
 
 from embed_onnx import Model, install
 from embed_onnx.artifact import manifest, transfer
-from embed_onnx.artifact.manifest import Dense, Manifest, Parity, Source
+from embed_onnx.artifact.manifest import Manifest, Source
+from embed_onnx.artifact.outputs import Dense
+from embed_onnx.artifact.parity import Parity
 from embed_onnx.errors import ArtifactError, SetupError
 
 WEIGHTS = b"weights " * 100_000

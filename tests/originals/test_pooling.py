@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from embed_onnx.artifact.manifest import PoolingMode
+from embed_onnx.artifact.outputs import PoolingMode
 from embed_onnx.engine.outputs import pooling
 
 MODES = get_args(PoolingMode)

@@ -20,7 +20,7 @@ from harness import CLASSIFIER, COLBERT, MINILM, RERANKER, ROOT, SMALL, SPARSE, 
 CACHE = ROOT / ".cache" / "tests"
 SOURCES = (
     "export",
-    "embed_onnx/artifact/manifest.py",
+    *(f"embed_onnx/artifact/{name}.py" for name in ("manifest", "outputs", "parity", "schema")),
     "embed_onnx/artifact/models_txt.py",
     "embed_onnx/artifact/line_options.py",
     "embed_onnx/engine",

@@ -8,13 +8,9 @@ import msgspec
 import pytest
 
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import (
-    Dense,
-    Manifest,
-    Parity,
-    Quantization,
-    Source,
-)
+from embed_onnx.artifact.manifest import Manifest, Quantization, Source
+from embed_onnx.artifact.outputs import Dense
+from embed_onnx.artifact.parity import Parity
 from embed_onnx.errors import ArtifactError
 
 SAMPLE = Manifest(

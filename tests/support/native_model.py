@@ -2,7 +2,9 @@
 
 import pytest
 
-from embed_onnx.artifact.manifest import Dense, Fidelity, Manifest, Parity, Quantization, Source
+from embed_onnx.artifact.manifest import Manifest, Quantization, Source
+from embed_onnx.artifact.outputs import Dense
+from embed_onnx.artifact.parity import Fidelity, Parity
 from embed_onnx.engine import native
 
 MANIFEST = Manifest(

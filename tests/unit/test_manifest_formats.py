@@ -8,16 +8,9 @@ import pytest
 from manifests import SAMPLE, sentence, write
 
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import (
-    Dense,
-    Fidelity,
-    Manifest,
-    Module,
-    Parity,
-    ScoreParity,
-    Scores,
-    Source,
-)
+from embed_onnx.artifact.manifest import Manifest, Module, Source
+from embed_onnx.artifact.outputs import Dense, Scores
+from embed_onnx.artifact.parity import Fidelity, Parity, ScoreParity
 from embed_onnx.errors import ArtifactError
 
 FORMAT_3 = """\

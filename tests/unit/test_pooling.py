@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from embed_onnx.artifact.manifest import PoolingMode
+from embed_onnx.artifact.outputs import PoolingMode
 from embed_onnx.engine.outputs import pooling
 
 MODES = get_args(PoolingMode)

@@ -6,16 +6,9 @@ import msgspec
 import pytest
 from native_model import MANIFEST
 
-from embed_onnx.artifact.manifest import (
-    Manifest,
-    ScoreParity,
-    Scores,
-    Sparse,
-    SparseParity,
-    TokenParity,
-    TokenRole,
-    TokenVectors,
-)
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.outputs import Scores, Sparse, TokenRole, TokenVectors
+from embed_onnx.artifact.parity import ScoreParity, SparseParity, TokenParity
 from embed_onnx.errors import TaskNotSupported
 from embed_onnx.models import tasks
 

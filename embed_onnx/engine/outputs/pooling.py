@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from embed_onnx.artifact.manifest import PoolingMode
+from embed_onnx.artifact.outputs import PoolingMode
 from embed_onnx.engine.outputs.finish import States
 from embed_onnx.engine.vectors import Vector
 

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import Sparse
+from embed_onnx.artifact.outputs import Sparse
 from embed_onnx.engine.outputs.finish import States
 from embed_onnx.engine.sequence import TokenSequence
 from embed_onnx.engine.vectors import Vector

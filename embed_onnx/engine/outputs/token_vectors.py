@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from embed_onnx.artifact.manifest import TokenVectors
+from embed_onnx.artifact.outputs import TokenVectors
 from embed_onnx.engine.outputs import finish
 from embed_onnx.engine.outputs.finish import States
 from embed_onnx.engine.sequence import TokenSequence

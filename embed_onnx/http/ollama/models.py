@@ -19,7 +19,8 @@ from msgspec import Meta
 
 from embed_onnx import __version__
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import Dense, Manifest
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.outputs import Dense
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.http.ollama.errors import ERRORS
 from embed_onnx.http.request import read

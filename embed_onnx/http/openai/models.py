@@ -14,19 +14,8 @@ from litestar.datastructures import State
 from litestar.params import PathParameter
 from msgspec import Meta
 
-from embed_onnx.artifact.manifest import (
-    Activation,
-    Dense,
-    Output,
-    Parity,
-    ScoreParity,
-    Scores,
-    Similarity,
-    Sparse,
-    SparseParity,
-    TokenParity,
-    TokenVectors,
-)
+from embed_onnx.artifact.outputs import Activation, Dense, Output, Scores, Similarity, Sparse, TokenVectors
+from embed_onnx.artifact.parity import Parity, ScoreParity, SparseParity, TokenParity
 from embed_onnx.engine.native import Kernels
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.openai import clients

@@ -4,7 +4,7 @@ import msgspec
 from litestar.datastructures import State
 
 from embed_onnx import __version__
-from embed_onnx.artifact.manifest import Dense, Output, Sparse, TokenVectors
+from embed_onnx.artifact.outputs import Dense, Output, Sparse, TokenVectors
 from embed_onnx.http.request import read
 from embed_onnx.http.tei.errors import ERRORS
 from embed_onnx.models import tasks

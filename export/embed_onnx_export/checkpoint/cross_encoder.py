@@ -12,15 +12,8 @@ from typing import Any
 import msgspec
 import tokenizers
 
-from embed_onnx.artifact.manifest import (
-    HEAD,
-    MODEL,
-    Activation,
-    Module,
-    PoolingMode,
-    Scores,
-    TruncationSide,
-)
+from embed_onnx.artifact.manifest import HEAD, MODEL, Module, TruncationSide
+from embed_onnx.artifact.outputs import Activation, PoolingMode, Scores
 from embed_onnx_export.checkpoint import description, modules, tensors, tokenizer_file
 from embed_onnx_export.checkpoint.description import First
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint

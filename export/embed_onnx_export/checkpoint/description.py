@@ -9,7 +9,9 @@ import msgspec
 import tokenizers
 from msgspec.structs import replace
 
-from embed_onnx.artifact.manifest import HEAD, MODEL, Module, PoolingMode, Positive, TruncationSide
+from embed_onnx.artifact.manifest import HEAD, MODEL, Module, TruncationSide
+from embed_onnx.artifact.outputs import PoolingMode
+from embed_onnx.artifact.schema import Positive
 from embed_onnx_export.checkpoint import modules, tensors
 from embed_onnx_export.checkpoint.modules import DenseConfig
 from embed_onnx_export.checkpoint.sources import CONFIG

@@ -13,7 +13,7 @@ import msgspec
 import safetensors
 import tokenizers
 
-from embed_onnx.artifact.manifest import Positive
+from embed_onnx.artifact.schema import Positive
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
 from embed_onnx_export.checkpoint.tensors import INDEX, SINGLE, Index
 from embed_onnx_export.errors import ExportError

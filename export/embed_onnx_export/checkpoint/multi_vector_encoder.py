@@ -10,16 +10,8 @@ from typing import Any
 import msgspec
 import tokenizers
 
-from embed_onnx.artifact.manifest import (
-    HEAD,
-    MODEL,
-    Expansion,
-    Module,
-    Similarity,
-    TokenRole,
-    TokenVectors,
-    TruncationSide,
-)
+from embed_onnx.artifact.manifest import HEAD, MODEL, Module, TruncationSide
+from embed_onnx.artifact.outputs import Expansion, Similarity, TokenRole, TokenVectors
 from embed_onnx_export.checkpoint import description, modules, multi_vector_settings, tensors, tokenizer_file
 from embed_onnx_export.checkpoint.multi_vector_settings import KNOBS, Mask, MultiVectorSettings
 from embed_onnx_export.checkpoint.sources import CONFIG, Checkpoint

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from embed_onnx.artifact.manifest import Positive
+from embed_onnx.artifact.schema import Positive
 from embed_onnx_export.checkpoint import modules, tokenizer_file
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES
 

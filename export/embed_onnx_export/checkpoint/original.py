@@ -10,7 +10,7 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
-from embed_onnx.artifact.manifest import PoolingMode
+from embed_onnx.artifact.outputs import PoolingMode
 from embed_onnx_export.checkpoint import config, description, files, head, modules, static, tokenizer, weights
 from embed_onnx_export.checkpoint.description import Description, First
 from embed_onnx_export.checkpoint.sources import Checkpoint

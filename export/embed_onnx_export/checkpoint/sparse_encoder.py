@@ -11,16 +11,8 @@ import msgspec
 import numpy as np
 import tokenizers
 
-from embed_onnx.artifact.manifest import (
-    HEAD,
-    MODEL,
-    Module,
-    Overrides,
-    Sparse,
-    SparseActivation,
-    SparsePooling,
-    TruncationSide,
-)
+from embed_onnx.artifact.manifest import HEAD, MODEL, Module, Overrides, TruncationSide
+from embed_onnx.artifact.outputs import Sparse, SparseActivation, SparsePooling
 from embed_onnx_export.checkpoint import description, modules, tensors, tokenizer_file
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
 from embed_onnx_export.checkpoint.tokenizer_file import UnknownTokenizer

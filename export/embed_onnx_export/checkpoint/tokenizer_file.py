@@ -8,7 +8,8 @@ import msgspec
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
-from embed_onnx.artifact.manifest import TOKENIZER, Positive, TruncationSide
+from embed_onnx.artifact.manifest import TOKENIZER, TruncationSide
+from embed_onnx.artifact.schema import Positive
 from embed_onnx_export.checkpoint import modules
 
 NO_LIMIT = 8192

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import PoolingMode
+from embed_onnx.artifact.outputs import PoolingMode
 from embed_onnx_export.graph.bert.families import UnknownFamily
 from embed_onnx_export.graph.head_graph import NORM_EPSILON, Dense, LayerNorm, Step
 from embed_onnx_export.graph.modernbert import checkpoint as modernbert

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import onnx
 
-from embed_onnx.artifact.manifest import Sparse
+from embed_onnx.artifact.outputs import Sparse
 from embed_onnx_export.graph import onnx_file
 from embed_onnx_export.graph.bert import functions, products
 from embed_onnx_export.graph.bert.families import Linear, Norm

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import HEAD, Dense
+from embed_onnx.artifact.manifest import HEAD
+from embed_onnx.artifact.outputs import Dense
 from embed_onnx.engine.encoder import Encoder
 from embed_onnx.engine.inference import Inference
 from embed_onnx.engine.outputs.dense import DenseFinish

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from embed_onnx.artifact import manifest
-from embed_onnx.artifact.manifest import DOES, Dense
+from embed_onnx.artifact.outputs import DOES, Dense
 from embed_onnx.engine.vectors import normalize
 from embed_onnx.models.inputs import Pair
 from embed_onnx.models.model import Model

@@ -6,7 +6,9 @@ from pathlib import Path
 import msgspec
 
 from embed_onnx import files
-from embed_onnx.artifact.manifest import Parity, Precision, Record
+from embed_onnx.artifact.manifest import Precision
+from embed_onnx.artifact.parity import Parity
+from embed_onnx.artifact.schema import Record
 from embed_onnx.engine.dtypes import DType
 from embed_onnx_export.report.environment import Machine
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from embed_onnx.artifact.manifest import Dense, Output, Scores, Sparse, TokenVectors
+from embed_onnx.artifact.outputs import Dense, Output, Scores, Sparse, TokenVectors
 from embed_onnx_export import build, build_scores, build_sparse, build_token_vectors
 from embed_onnx_export.progress import Show
 from embed_onnx_export.report import (

@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from embed_onnx.artifact.manifest import RANGES, SHORT_TOKENS, Manifest, Precision
+from embed_onnx.artifact.manifest import RANGES, Manifest, Precision
+from embed_onnx.artifact.parity import SHORT_TOKENS
 from embed_onnx.engine import dtypes
 from embed_onnx.engine.dtypes import DType, Ranges
 from embed_onnx.models.model import Model

@@ -19,7 +19,8 @@ from typing import NoReturn
 import msgspec
 from msgspec.structs import replace
 
-from embed_onnx.artifact.manifest import Dense, Manifest, Output, Sparse, TokenVectors
+from embed_onnx.artifact.manifest import Manifest
+from embed_onnx.artifact.outputs import Dense, Output, Sparse, TokenVectors
 from embed_onnx.models import tasks
 from embed_onnx_export.errors import DatasetError
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from embed_onnx.artifact.manifest import SHORT_TOKENS, Fidelity
+from embed_onnx.artifact.parity import SHORT_TOKENS, Fidelity
 from embed_onnx.engine.dtypes import DType
 from embed_onnx_export.report import sections
 from embed_onnx_export.report.card import Card, Row, Scores

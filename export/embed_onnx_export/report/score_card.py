@@ -1,6 +1,9 @@
 """report.json of a model that scores texts: the structs of its card."""
 
-from embed_onnx.artifact.manifest import Activation, Precision, Record, ScoreParity
+from embed_onnx.artifact.manifest import Precision
+from embed_onnx.artifact.outputs import Activation
+from embed_onnx.artifact.parity import ScoreParity
+from embed_onnx.artifact.schema import Record
 from embed_onnx_export.report.card import Conditions, ModelFacts, Report, Way
 
 

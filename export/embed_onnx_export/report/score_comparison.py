@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
 
-from embed_onnx.artifact.manifest import Precision, Scores
+from embed_onnx.artifact.manifest import Precision
+from embed_onnx.artifact.outputs import Scores
 from embed_onnx.engine.outputs.scores import activated
 from embed_onnx.models.inputs import Item
 from embed_onnx.models.model import Model

@@ -1,6 +1,8 @@
 """report.json of a sparse model: the structs of its card."""
 
-from embed_onnx.artifact.manifest import Precision, SparseActivation, SparseParity, SparsePooling
+from embed_onnx.artifact.manifest import Precision
+from embed_onnx.artifact.outputs import SparseActivation, SparsePooling
+from embed_onnx.artifact.parity import SparseParity
 from embed_onnx_export.report.card import Measured, ModelFacts, Ranks, Report, Way
 
 

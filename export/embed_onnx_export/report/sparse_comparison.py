@@ -7,7 +7,8 @@ from functools import partial
 import torch
 from sentence_transformers import SparseEncoder
 
-from embed_onnx.artifact.manifest import SHORT_TOKENS, Precision
+from embed_onnx.artifact.manifest import Precision
+from embed_onnx.artifact.parity import SHORT_TOKENS
 from embed_onnx.models.model import Model
 from embed_onnx.system import cpu
 from embed_onnx_export import parity, similarity, sparse_parity

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from embed_onnx.artifact.manifest import SHORT_TOKENS
+from embed_onnx.artifact.parity import SHORT_TOKENS
 from embed_onnx_export import sparse_parity
 from embed_onnx_export.report import sections
 from embed_onnx_export.report.markdown import literal, table

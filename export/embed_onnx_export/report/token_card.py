@@ -2,7 +2,10 @@
 
 from typing import Literal
 
-from embed_onnx.artifact.manifest import Precision, Record, Similarity, TokenParity
+from embed_onnx.artifact.manifest import Precision
+from embed_onnx.artifact.outputs import Similarity
+from embed_onnx.artifact.parity import TokenParity
+from embed_onnx.artifact.schema import Record
 from embed_onnx_export.report.card import Measured, ModelFacts, Ranks, Report, Way
 
 TokenType = Literal["float32", "float16"]

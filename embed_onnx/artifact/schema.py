@@ -1,0 +1,11 @@
+"""What the structs of manifest.json are made of."""
+
+from typing import Annotated
+
+import msgspec
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an export wrote: an unknown field is an error."""
