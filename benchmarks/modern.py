@@ -27,6 +27,7 @@ from embed_onnx_export.graph.exporters import torch_export
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 import small_models
+import small_tokenizers
 
 MODERNBERT, QWEN = "modernbert-base", "qwen3-0.6b, 7 of 28 layers"
 CELLS = {"1x32": (1, 32), "1x512": (1, 512), "16x128": (16, 128)}
@@ -173,7 +174,7 @@ def _save(model: Any, pooling: str, folder: Path, *, limit: int) -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
-        small_models.fast_tokenizer("wordpiece", max_tokens=limit).save_pretrained(scratch)
+        small_tokenizers.fast_tokenizer("wordpiece", max_tokens=limit).save_pretrained(scratch)
         modules = [
             Transformer(scratch, max_seq_length=limit),
             Pooling(model.config.hidden_size, pooling),

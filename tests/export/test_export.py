@@ -12,6 +12,7 @@ import onnx
 import pytest
 import safetensors
 import small_models
+import small_tokenizers
 from checkpoints import Bomb, load, refusal
 from harness import MINILM, SMALL, WITHOUT_PYTORCH, run
 from stacks import edit
@@ -407,4 +408,4 @@ def test_messages_are_what_people_send(tmp_path: Path) -> None:
     assert {1, 2, 3, 4} <= {len(text.split()) for text in messages}
     assert max(len(text) for text in messages if not any(map(str.isalnum, text))) > 200
     assert {"ETHIOPIC", "GEORGIAN", "KHMER", "TIBETAN", "CHEROKEE", "RUNIC", "CUNEIFORM"} <= scripts
-    assert {*small_models.SPECIAL, "some words [MASK] and more"} <= set(messages)
+    assert {*small_tokenizers.SPECIAL, "some words [MASK] and more"} <= set(messages)

@@ -7,14 +7,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import small_models
+import small_tokenizers
 import transformers
 
 from embed_onnx.models.tokenizer import Tokenizer
 from embed_onnx_export import parity
 from embed_onnx_export.checkpoint import tokenizer_file as exported
 
-CORPUS = [*small_models.CORPUS * 20, *parity.sentences()]
+CORPUS = [*small_tokenizers.CORPUS * 20, *parity.sentences()]
 
 
 END = 1
@@ -40,7 +40,7 @@ def sentencepiece_model() -> bytes:
 @cache
 def wordpiece() -> transformers.PreTrainedTokenizerFast:
     """One of them for all tests: each that is trained may number its words otherwise."""
-    return small_models.fast_tokenizer("wordpiece")
+    return small_tokenizers.fast_tokenizer("wordpiece")
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import small_models
+import small_tokenizers
 import tokenizers
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ from embed_onnx_export.checkpoint import tokenizer_file as exported
 LIMIT = 8
 UNKNOWN = "ж" * 24 + " "
 """One token of WordPiece; five of them end three characters before the first prefix does."""
-kinds = pytest.mark.parametrize("kind", small_models.TOKENIZERS)
+kinds = pytest.mark.parametrize("kind", small_tokenizers.TOKENIZERS)
 PIECES = [
     "word ", "reads a few", "unbelievable", " ", "   ", "\n", " \n ", "\t", "日本語の文", "한국어",
     "e\u0301", "\u0301", "か\u3099", "...", "!?\n", "12345", UNKNOWN, "'ll ", "x" * 40, "💥", "ﬁ",
@@ -34,7 +34,7 @@ def trained(kind: str) -> Any:
     return copy.deepcopy(_trained(kind))
 
 
-_trained = functools.cache(functools.partial(small_models.fast_tokenizer, max_tokens=LIMIT))
+_trained = functools.cache(functools.partial(small_tokenizers.fast_tokenizer, max_tokens=LIMIT))
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def literal(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[T
     return get
 
 
-SPECIAL_IDS = set(range(1, len(small_models.SPECIAL)))
+SPECIAL_IDS = set(range(1, len(small_tokenizers.SPECIAL)))
 """But for [UNK], which stands for characters that are unknown."""
 
 
@@ -173,7 +173,7 @@ def test_special_tokens_in_a_text_can_be_ordinary_text(literal, pair, kind: str,
     assert not SPECIAL_IDS & set(written)
     assert [*before, *written[: LIMIT - len(ours.template)], *after] == tokens.ids
     assert (len(whole.ids) > LIMIT) == tokens.truncated
-    if not any(name in text for name in small_models.SPECIAL):
+    if not any(name in text for name in small_tokenizers.SPECIAL):
         assert pair(kind)[0].encode([text])[0].ids == tokens.ids
 
 
@@ -196,7 +196,7 @@ def test_special_tokens_keep_their_names(literal, pair, kind: str) -> None:
     everything = range(ours.num_ids)
 
     assert pair(kind)[0].words(everything) == ours.words(everything)
-    assert small_models.SPECIAL == ours.words(range(5))
+    assert small_tokenizers.SPECIAL == ours.words(range(5))
 
 
 def test_merges_that_make_a_special_token(tmp_path: Path) -> None:

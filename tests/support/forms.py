@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import small_models
+import small_tokenizers
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
@@ -27,7 +28,7 @@ INSTRUCT = {"query": "Instruct: Given a web search query, retrieve passages\nQue
 
 def transformer(folder: Path, architecture: str, tokenizer: str, **options: Any) -> Transformer:
     """A small transformer, some fields of its config changed, with a tokenizer of one special token more."""
-    fast = small_models.fast_tokenizer(tokenizer, max_tokens=OTHER_TOKENS)
+    fast = small_tokenizers.fast_tokenizer(tokenizer, max_tokens=OTHER_TOKENS)
     fast.add_special_tokens({"extra_special_tokens": [AddedToken("<|task|>")]})
     fast.padding_side = options.pop("padding_side", "right")
     model = small_models.build(architecture, len(fast), **options)

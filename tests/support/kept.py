@@ -27,6 +27,7 @@ SOURCES = (
     "embed_onnx/models/pairs.py",
     "embed_onnx/models/tokenizer.py",
     "tests/support/small_models.py",
+    "tests/support/small_tokenizers.py",
     "tests/support/forms.py",
     "tests/support/kept.py",
 )

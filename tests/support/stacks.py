@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 import small_models
+import small_tokenizers
 import torch
 import transformers
 from sentence_transformers import SentenceTransformer
@@ -27,7 +28,7 @@ STATIC_WIDTH = 24
 
 
 def tokenizer(*, lowercase: bool = True) -> transformers.PreTrainedTokenizerFast:
-    result = small_models.fast_tokenizer("wordpiece", token_types=True)
+    result = small_tokenizers.fast_tokenizer("wordpiece", token_types=True)
     result.backend_tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     return result
 
