@@ -23,7 +23,9 @@ from embed_onnx_export.artifact import RECIPE
 from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import files, modules, overrides, tokenizer_file
 from embed_onnx_export.checkpoint.description import Description, with_quadratic
+from embed_onnx_export.checkpoint.multi_vector_encoder import MultiVectorEncoder
 from embed_onnx_export.checkpoint.sources import Checkpoint
+from embed_onnx_export.checkpoint.sparse_encoder import SparseEncoder
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import encoders, onnx_file, quantize
 from embed_onnx_export.graph.bert.families import UnknownFamily
@@ -216,7 +218,33 @@ def write_int8(encoder: Encoder, ids: Sequence[Sequence[int]], samples: Texts, o
     return replace(encoders.write_int8(encoder, ids, output), calibration=record)
 
 
-def float32_facts(entry: Entry, checkpoint: Checkpoint, **fields: Any) -> Facts:
+def quantized(encoder: Encoder, folder: Path, facts: Facts, samples: Texts) -> Facts:
+    """The facts of an artifact whose int8 file is written here, calibrated on texts with its prompts."""
+    tokenizer = parity.load_tokenizer(folder, facts)
+    ids = calibration.token_ids(samples, tokenizer, list(facts.prompts.values()))
+    quantization = write_int8(encoder, ids, samples, folder / manifest.MODEL)
+    return replace(facts, precision="int8", quantization=quantization, packed=True)
+
+
+def native_facts(
+    entry: Entry, checkpoint: Checkpoint, folder: Path, model: SparseEncoder | MultiVectorEncoder
+) -> Facts:
+    """Those of a model that was read of its files alone."""
+    return float32_facts(
+        entry,
+        checkpoint,
+        folder,
+        exporter=NATIVE,
+        output=model.output,
+        max_tokens=model.max_tokens,
+        modules=model.modules,
+        truncation_side=model.truncation_side,
+        prompts=model.prompts,
+        default_prompt=model.default_prompt,
+    )
+
+
+def float32_facts(entry: Entry, checkpoint: Checkpoint, folder: Path, **fields: Any) -> Facts:
     """What is known of an artifact while it is float32 and was not measured; ``fields`` are the model's."""
     return Facts(
         name=entry.name,
@@ -225,6 +253,7 @@ def float32_facts(entry: Entry, checkpoint: Checkpoint, **fields: Any) -> Facts:
         overrides=entry.overrides,
         recipe=RECIPE,
         precision="float32",
+        float32_bytes=manifest.model_bytes(folder),
         **fields,
     )
 
@@ -243,6 +272,7 @@ def _facts(entry: Entry, checkpoint: Checkpoint, described: Description, folder:
     return float32_facts(
         entry,
         checkpoint,
+        folder,
         output=dense.output(described),
         max_tokens=described.max_tokens,
         modules=described.modules,
@@ -250,7 +280,6 @@ def _facts(entry: Entry, checkpoint: Checkpoint, described: Description, folder:
         truncation_side=described.truncation_side,
         prompts=described.prompts,
         default_prompt=described.default_prompt,
-        float32_bytes=manifest.model_bytes(folder),
     )
 
 

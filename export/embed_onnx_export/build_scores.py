@@ -136,10 +136,10 @@ def _facts(entry: Entry, checkpoint: Checkpoint, model: CrossEncoder, folder: Pa
     return build.float32_facts(
         entry,
         checkpoint,
+        folder,
         exporter="torch" if isinstance(model.encoder, str) else NATIVE,
         output=model.scores,
         max_tokens=model.max_tokens,
         modules=model.modules,
         truncation_side=model.truncation_side,
-        float32_bytes=manifest.model_bytes(folder),
     )

@@ -48,7 +48,7 @@ def make(
         np.save(folder / QUERY_WEIGHTS, model.query_weights)
     build.copy_license(checkpoint, folder)
     show("checking")
-    facts = _facts(entry, checkpoint, model, folder)
+    facts = build.native_facts(entry, checkpoint, folder, model)
     name, embed = _original(checkpoint, model, folder, facts)
     reference = parity.reference(model.prompts, model.tokenizer, embed)
     facts = build.measured(replace(facts, reference=name), reference, folder, sparse_parity.measure)
@@ -56,12 +56,8 @@ def make(
         sparse_parity.check_queries(folder, facts, PYTORCH.embed_queries(checkpoint))
     if entry.precision == "int8":
         show("quantizing")
-        texts = samples or calibration.default()
-        tokenizer = parity.load_tokenizer(folder, facts)
-        ids = calibration.token_ids(texts, tokenizer, list(facts.prompts.values()))
-        quantization = build.write_int8(model.encoder, ids, texts, folder / manifest.MODEL)
         vocabulary_graph.write(model.head, folder / HEAD, output=model.output, quantized=True)
-        facts = replace(facts, precision="int8", quantization=quantization, packed=True)
+        facts = build.quantized(model.encoder, folder, facts, samples or calibration.default())
         show("comparing")
         facts = build.measured(facts, reference, folder, sparse_parity.measure)
     return build.write_manifest(facts, folder)
@@ -74,18 +70,3 @@ def _original(
     if PYTORCH is None:
         return FLOAT32_GRAPH, sparse_parity.of_artifact(folder, facts)
     return PYTORCH.REFERENCE, PYTORCH.embed_sparse(checkpoint, model.max_tokens)
-
-
-def _facts(entry: Entry, checkpoint: Checkpoint, model: SparseEncoder, folder: Path) -> Facts:
-    return build.float32_facts(
-        entry,
-        checkpoint,
-        exporter=NATIVE,
-        output=model.output,
-        max_tokens=model.max_tokens,
-        modules=model.modules,
-        truncation_side=model.truncation_side,
-        prompts=model.prompts,
-        default_prompt=model.default_prompt,
-        float32_bytes=manifest.model_bytes(folder),
-    )

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from embed_onnx.artifact import manifest
 from embed_onnx.artifact.manifest import HEAD, Facts, Manifest
 from embed_onnx.artifact.models_txt import Entry
-from embed_onnx_export import build, calibration, parity, token_parity
+from embed_onnx_export import build, calibration, token_parity
 from embed_onnx_export.build import FLOAT32_GRAPH, NATIVE, PYTORCH
 from embed_onnx_export.calibration import Texts
 from embed_onnx_export.checkpoint import multi_vector_encoder, tokenizer_file
@@ -46,17 +46,13 @@ def make(
     tokenizer_file.write(model.tokenizer, folder)
     build.copy_license(checkpoint, folder)
     show("checking")
-    facts = _facts(entry, checkpoint, model, folder)
+    facts = build.native_facts(entry, checkpoint, folder, model)
     name, embed = _original(checkpoint, model, folder, facts)
     reference = token_parity.reference(model.tokenizer, embed)
     facts = build.measured(replace(facts, reference=name), reference, folder, token_parity.measure)
     if entry.precision == "int8":
         show("quantizing")
-        texts = samples or calibration.default()
-        tokenizer = parity.load_tokenizer(folder, facts)
-        ids = calibration.token_ids(texts, tokenizer, list(facts.prompts.values()))
-        quantization = build.write_int8(model.encoder, ids, texts, folder / manifest.MODEL)
-        facts = replace(facts, precision="int8", quantization=quantization, packed=True)
+        facts = build.quantized(model.encoder, folder, facts, samples or calibration.default())
         show("comparing")
         facts = build.measured(facts, reference, folder, token_parity.measure)
     return build.write_manifest(facts, folder)
@@ -69,18 +65,3 @@ def _original(
     if PYTORCH is None:
         return FLOAT32_GRAPH, token_parity.of_artifact(folder, facts)
     return PYTORCH.REFERENCE, PYTORCH.embed_tokens(checkpoint, model.max_tokens)
-
-
-def _facts(entry: Entry, checkpoint: Checkpoint, model: MultiVectorEncoder, folder: Path) -> Facts:
-    return build.float32_facts(
-        entry,
-        checkpoint,
-        exporter=NATIVE,
-        output=model.output,
-        max_tokens=model.max_tokens,
-        modules=model.modules,
-        truncation_side=model.truncation_side,
-        prompts=model.prompts,
-        default_prompt=model.default_prompt,
-        float32_bytes=manifest.model_bytes(folder),
-    )

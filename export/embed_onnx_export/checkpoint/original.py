@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sentence_transformers.sentence_transformer.modules as st
@@ -18,6 +18,7 @@ from embed_onnx_export.errors import ExportError, is_exhausted
 
 TRANSFORMER = {"use_safetensors": True, "dtype": torch.float32}
 """How transformers is to load a model."""
+M = TypeVar("M", bound=torch.nn.Module)
 NOT_POOLED = "pooler."
 """Parameters that last_hidden_state does not depend on, and that many checkpoints lack."""
 
@@ -65,6 +66,31 @@ def load_original(checkpoint: Checkpoint, *, attention: str | None = "eager") ->
         folder=first_folder,
         **msgspec.structs.asdict(description.read(checkpoint.folder, chain, first)),
     )
+
+
+def load_whole(kind: type[M], checkpoint: Checkpoint, *, attention: str | None = None) -> M:
+    """A model of some kind as sentence-transformers loads it, in float32.
+
+    Only eager attention can be traced for export; None is the fastest that the architecture has.
+
+    Raises:
+        ExportError: It cannot be loaded.
+    """
+    # Its bars would stand among those of the export.
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        with weights.readable(checkpoint.folder) as folder:
+            return kind(
+                str(folder),
+                device="cpu",
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={**TRANSFORMER, "attn_implementation": attention},
+            ).eval()
+    except Exception as err:  # whatever transformers raises for a folder it cannot read
+        if is_exhausted(err):
+            raise
+        raise ExportError(f"{checkpoint.source.repo} cannot be loaded: {err}") from err
 
 
 def _first(model: Any, checkpoint: Checkpoint, chain: Sequence[modules.Module]) -> First:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from numpy.typing import NDArray
 from sentence_transformers import CrossEncoder
 
@@ -13,34 +12,18 @@ from embed_onnx.models.inputs import Item
 from embed_onnx.models.request_pairs import length
 from embed_onnx_export.checkpoint import config, cross_encoder, tokenizer, weights
 from embed_onnx_export.checkpoint.description import First
-from embed_onnx_export.checkpoint.original import NOT_POOLED, TRANSFORMER, check_parameters
+from embed_onnx_export.checkpoint.original import NOT_POOLED, TRANSFORMER, check_parameters, load_whole
 from embed_onnx_export.checkpoint.sources import Checkpoint
-from embed_onnx_export.errors import ExportError, is_exhausted
+from embed_onnx_export.errors import ExportError
 
 
 def load(checkpoint: Checkpoint, *, attention: str | None = None) -> CrossEncoder:
-    """The model as sentence-transformers loads it, in float32.
-
-    Only eager attention can be traced for export; None is the fastest that the architecture has.
+    """The model as ``load_whole`` has it.
 
     Raises:
         ExportError: It cannot be loaded.
     """
-    # Its bars would stand among those of the export.
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with weights.readable(checkpoint.folder) as folder:
-            return CrossEncoder(
-                str(folder),
-                device="cpu",
-                local_files_only=True,
-                trust_remote_code=False,
-                model_kwargs={**TRANSFORMER, "attn_implementation": attention},
-            ).eval()
-    except Exception as err:  # whatever transformers raises for a folder it cannot read
-        if is_exhausted(err):
-            raise
-        raise ExportError(f"{checkpoint.source.repo} cannot be loaded: {err}") from err
+    return load_whole(CrossEncoder, checkpoint, attention=attention)
 
 
 def described(checkpoint: Checkpoint, model: CrossEncoder, reason: str) -> cross_encoder.CrossEncoder:

@@ -26,24 +26,14 @@ NO_RANGES = " This artifact has no ranges for int8 and uint8: export it again."
 
 def markdown(card: Card) -> str:
     """The whole report."""
-    parts = [
-        f"# Report card of {literal(card.model.name)}",
-        advice(card),
-        *sections.caution(card),
-        table(*summary(card), numbers=True),
-        _data(card),
-        "## Fewer dimensions",
-        _cuts(card),
-        "## Smaller numbers",
-        _types(card),
-        "## The model",
-        _model(card),
-        "## How it was measured",
-        sections.how(card, "made-up texts of mixed length", FORMULAS),
-        "## Distance to the original",
-        sections.distance(card, card.artifacts[card.precision].cosines, "texts"),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return sections.report(
+        card,
+        opening=[advice(card), *sections.caution(card), table(*summary(card), numbers=True), _data(card)],
+        losses={"Fewer dimensions": _cuts(card), "Smaller numbers": _types(card)},
+        model=_model(card),
+        how=sections.how(card, "made-up texts of mixed length", FORMULAS),
+        cosines=card.artifacts[card.precision].cosines,
+    )
 
 
 def advice(card: Card) -> str:
@@ -124,13 +114,11 @@ def _types(card: Card) -> str:
     return f"{words}\n\n{table(['type', 'bytes', *present.values()], lines, numbers=True)}"
 
 
-def _model(card: Card) -> str:
+def _model(card: Card) -> dict[str, str]:
     model = card.model
-    rows = {
-        **sections.origin(card),
+    return {
         "dimensions": f"{model.dimensions:,}",
         "pooling": literal(", ".join(model.pooling)),
         "prompts": sections.prompts(model.prompts),
         "default prompt": literal(model.default_prompt or "none"),
     }
-    return table(["", literal(model.name)], rows.items())

@@ -17,18 +17,13 @@ FORMULAS = (
 
 def markdown(card: ScoreCard) -> str:
     """The whole report."""
-    parts = [
-        f"# Report card of {literal(card.model.name)}",
-        advice(card),
-        *sections.caution(card),
-        table(*summary(card), numbers=True),
-        _data(card),
-        "## The model",
-        _model(card),
-        "## How it was measured",
-        sections.how(card, "made-up items of mixed length", FORMULAS),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return sections.report(
+        card,
+        opening=[advice(card), *sections.caution(card), table(*summary(card), numbers=True), _data(card)],
+        losses={},
+        model=_model(card),
+        how=sections.how(card, "made-up items of mixed length", FORMULAS),
+    )
 
 
 def advice(card: ScoreCard) -> str:
@@ -96,12 +91,10 @@ def _data(card: ScoreCard) -> str:
     return " ".join(lines)
 
 
-def _model(card: ScoreCard) -> str:
+def _model(card: ScoreCard) -> dict[str, str]:
     model = card.model
-    rows = {
-        **sections.origin(card),
+    return {
         "labels": literal(", ".join(model.labels)),
         "activation": model.activation,
         "takes pairs": "yes" if model.pairs else "no",
     }
-    return table(["", literal(model.name)], rows.items())

@@ -11,7 +11,7 @@ import numpy as np
 from embed_onnx.artifact.manifest import Precision
 from embed_onnx_export.report import histogram
 from embed_onnx_export.report.card import Conditions, Ranks, Report, Way
-from embed_onnx_export.report.markdown import literal
+from embed_onnx_export.report.markdown import literal, table
 
 AnyWay = TypeVar("AnyWay", bound=Way)
 
@@ -27,6 +27,28 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 """In the order of their columns."""
 BUSY = 2.0
 """Times the cores; the measuring itself comes near to their number."""
+
+
+def report(
+    card: Report,
+    opening: Sequence[str],
+    losses: Mapping[str, str],
+    model: Mapping[str, str],
+    how: str,
+    cosines: Sequence[float] = (),
+) -> str:
+    """The whole of report.md.
+
+    ``opening`` are its first paragraphs, ``losses`` sections by their titles, ``model`` the rows of the
+    model's table that not every kind has, and ``cosines`` those to the original of this artifact's texts, of
+    a kind that has some.
+    """
+    parts = {**losses, "The model": table(["", literal(card.model.name)], {**_origin(card), **model}.items())}
+    parts["How it was measured"] = how
+    if cosines:
+        parts["Distance to the original"] = _distance(card, cosines)
+    titled = [f"## {title}\n\n{part}" for title, part in parts.items()]
+    return "\n\n".join([f"# Report card of {literal(card.model.name)}", *opening, *titled]) + "\n"
 
 
 class Quality(msgspec.Struct, frozen=True):
@@ -201,7 +223,7 @@ def how(card: Report, items: str, formulas: str) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def origin(card: Report) -> dict[str, str]:
+def _origin(card: Report) -> dict[str, str]:
     """Rows of the table of the model that any model has."""
     model = card.model
     return {
@@ -223,10 +245,10 @@ def prompts(by_name: Mapping[str, str]) -> str:
     return "; ".join(words) or "none"
 
 
-def distance(card: Report, cosines: Sequence[float], texts: str) -> str:
-    """The cosines of this artifact's texts to the original's, in words and drawn; ``texts`` are "texts"."""
-    title = f"{card.model.name}, {card.precision}: {len(cosines)} {texts} by their cosine to the original"
+def _distance(card: Report, cosines: Sequence[float]) -> str:
+    """The cosines of this artifact's texts to the original's, in words and drawn."""
+    title = f"{card.model.name}, {card.precision}: {len(cosines)} texts by their cosine to the original"
     names = ("least", "5th percentile", "median", "greatest")
     values = np.percentile(cosines, [0, 5, 50, 100])
     listed = ", ".join(f"{name} {value:.5f}" for name, value in zip(names, values, strict=True))
-    return f"All {len(cosines)} {texts}, the short ones as well: {listed}.\n\n{histogram.svg(title, cosines)}"
+    return f"All {len(cosines)} texts, the short ones as well: {listed}.\n\n{histogram.svg(title, cosines)}"

@@ -19,22 +19,14 @@ FORMULAS = (
 
 def markdown(card: SparseCard) -> str:
     """The whole report."""
-    parts = [
-        f"# Report card of {literal(card.model.name)}",
-        advice(card),
-        *sections.caution(card),
-        table(*summary(card), numbers=True),
-        _data(card),
-        "## Fewer weights",
-        _cuts(card),
-        "## The model",
-        _model(card),
-        "## How it was measured",
-        sections.how(card, "made-up texts of mixed length, as documents", FORMULAS),
-        "## Distance to the original",
-        sections.distance(card, card.artifacts[card.precision].cosines, "texts"),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return sections.report(
+        card,
+        opening=[advice(card), *sections.caution(card), table(*summary(card), numbers=True), _data(card)],
+        losses={"Fewer weights": _cuts(card)},
+        model=_model(card),
+        how=sections.how(card, "made-up texts of mixed length, as documents", FORMULAS),
+        cosines=card.artifacts[card.precision].cosines,
+    )
 
 
 def advice(card: SparseCard) -> str:
@@ -114,14 +106,12 @@ def _cuts(card: SparseCard) -> str:
     return f"{words}\n\n{table([*head, *present.values()], lines, numbers=True)}"
 
 
-def _model(card: SparseCard) -> str:
+def _model(card: SparseCard) -> dict[str, str]:
     model = card.model
-    rows = {
-        **sections.origin(card),
+    return {
         "entries": f"{model.entries:,}",
         "pooling": f"{model.pooling}, {literal(model.activation)}",
         "queries": "by a table, without inference" if model.query_table else "as documents are",
         "prompts": sections.prompts(model.prompts),
         "default prompt": literal(model.default_prompt or "none"),
     }
-    return table(["", literal(model.name)], rows.items())

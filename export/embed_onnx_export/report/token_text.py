@@ -17,22 +17,14 @@ FORMULAS = (
 
 def markdown(card: TokenCard) -> str:
     """The whole report."""
-    parts = [
-        f"# Report card of {literal(card.model.name)}",
-        advice(card),
-        *sections.caution(card),
-        table(*summary(card), numbers=True),
-        _data(card),
-        "## Smaller numbers",
-        _types(card),
-        "## The model",
-        _model(card),
-        "## How it was measured",
-        sections.how(card, "made-up texts of mixed length, as documents", FORMULAS),
-        "## Distance to the original",
-        sections.distance(card, card.artifacts[card.precision].cosines, "texts"),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return sections.report(
+        card,
+        opening=[advice(card), *sections.caution(card), table(*summary(card), numbers=True), _data(card)],
+        losses={"Smaller numbers": _types(card)},
+        model=_model(card),
+        how=sections.how(card, "made-up texts of mixed length, as documents", FORMULAS),
+        cosines=card.artifacts[card.precision].cosines,
+    )
 
 
 def advice(card: TokenCard) -> str:
@@ -95,15 +87,13 @@ def _types(card: TokenCard) -> str:
     return f"{words}\n\n{table(head, lines, numbers=True)}"
 
 
-def _model(card: TokenCard) -> str:
+def _model(card: TokenCard) -> dict[str, str]:
     model = card.model
     expanded = "" if model.expanded_tokens is None else f", filled up to {model.expanded_tokens}"
-    rows = {
-        **sections.origin(card),
+    return {
         "dimensions of a token": f"{model.dimensions:,}",
         "scores": literal(model.similarity),
         "most tokens of a query": f"{model.query_tokens:,}{expanded}",
         "most tokens of a document": f"{model.document_tokens:,}",
         "prompts": sections.prompts(model.prompts),
     }
-    return table(["", literal(model.name)], rows.items())
