@@ -107,9 +107,7 @@ def build(
             facts = measured(facts, reference, folder, parity.measure)
         if entry.precision == "int8":
             show("quantizing")
-            quantization = _quantize(model, graph, folder, facts, samples)
-            packed = isinstance(model.states, Encoder)
-            facts = replace(facts, precision="int8", quantization=quantization, packed=packed)
+            facts = _int8(model, graph, folder, facts, samples)
             show("comparing")
             facts = measured(facts, reference, folder, parity.measure)
         ranges.write(folder, facts, samples)
@@ -200,16 +198,16 @@ def copy_license(checkpoint: Checkpoint, folder: Path) -> None:
             return
 
 
-def _quantize(model: _Model, graph: Path, folder: Path, facts: Facts, samples: Texts) -> Quantization:
-    """Write the int8 file: of the transformer that we know, or else of the float32 graph as it is."""
+def _int8(model: _Model, graph: Path, folder: Path, facts: Facts, samples: Texts) -> Facts:
+    """The facts of the int8 file: of the transformer that we know, or else of the float32 graph as it is."""
+    if isinstance(model.states, Encoder):
+        return quantized(model.states, folder, facts, samples)
     output = folder / manifest.MODEL
     if isinstance(model.states, str):
-        return replace(quantize.quantize(graph, output), no_kernel=model.states)
-    if not isinstance(model.states, Encoder):
-        return replace(lookup.quantize_table(graph, output), no_kernel="it has no transformer")
-    tokenizer = parity.load_tokenizer(folder, facts)
-    ids = calibration.token_ids(samples, tokenizer, list(facts.prompts.values()))
-    return write_int8(model.states, ids, samples, output)
+        quantization = replace(quantize.quantize(graph, output), no_kernel=model.states)
+    else:
+        quantization = replace(lookup.quantize_table(graph, output), no_kernel="it has no transformer")
+    return replace(facts, precision="int8", quantization=quantization)
 
 
 def write_int8(encoder: Encoder, ids: Sequence[Sequence[int]], samples: Texts, output: Path) -> Quantization:
