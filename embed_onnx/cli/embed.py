@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rich_click as click
 
-from embed_onnx import settings
+from embed_onnx import setting_words
 from embed_onnx.cli import bulk_options, options
 from embed_onnx.errors import SetupError
 
@@ -70,7 +70,7 @@ def embed(inputs: tuple[str, ...], texts: tuple[str, ...], output: Path | None, 
         {name: words.pop(name) for name in names}
         for names in (OF_MODEL, OF_KIND, bulk_options.OF_OUTPUT, OF_FILES)
     )
-    configuration = settings.from_words(words)
+    configuration = setting_words.from_words(words)
     if bool(inputs) == bool(texts):
         raise SetupError("give files to embed, or - for standard input, or texts with --text")
     if texts and (output or any(of_output.values()) or any(of_files.values())):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import rich_click as click
 from msgspec.structs import replace
 
-from embed_onnx import install, settings
+from embed_onnx import install, setting_words
 from embed_onnx.artifact.manifest import Exporter
 from embed_onnx.cli import options
 from embed_onnx.errors import SetupError
@@ -91,7 +91,7 @@ def export(
     files = {name: words.pop(name) for name in DATASETS}
     if not report and any(files.values()):
         raise SetupError("--sts, --pairs, --beir and --first-stage are for the report card; add --report")
-    configuration = settings.from_words(words)
+    configuration = setting_words.from_words(words)
     entries = [replace(entry, exporter=entry.exporter or exporter) for entry in _listed(names, configuration)]
     with _packages():
         from embed_onnx_export import calibration
@@ -133,7 +133,7 @@ def report(name: str, **words: Any) -> None:
     what the other precision would give.
     """
     files = {name: words.pop(name) for name in DATASETS}
-    configuration = settings.from_words(words)
+    configuration = setting_words.from_words(words)
     entries = _listed((name,), configuration)
     with _packages():
         _check_pytorch()

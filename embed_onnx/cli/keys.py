@@ -4,12 +4,12 @@ from pathlib import Path
 
 import rich_click as click
 
-from embed_onnx import settings
+from embed_onnx import setting_words
 
 FILE = click.option(
     "--file",
     "file",
-    callback=lambda _context, _option, word: settings.from_words({"api_keys_file": word}).api_keys_file,
+    callback=lambda _context, _option, word: setting_words.from_words({"api_keys_file": word}).api_keys_file,
     required=True,
     envvar="EMBED_ONNX_API_KEYS_FILE",
     show_envvar=True,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from embed_onnx import settings
+from embed_onnx import setting_words
 from embed_onnx.cli import options
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def models(as_json: bool, **words: Any) -> None:
     """Show what is listed and exported, and how far each artifact is from its original."""
     from embed_onnx import console
 
-    models = listed(settings.from_words(words))
+    models = listed(setting_words.from_words(words))
     if as_json:
         console.json(models)
         return

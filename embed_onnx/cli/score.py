@@ -5,7 +5,7 @@ from typing import Any
 
 import rich_click as click
 
-from embed_onnx import settings
+from embed_onnx import setting_words
 from embed_onnx.cli import bulk_options, options
 from embed_onnx.errors import SetupError
 
@@ -46,7 +46,7 @@ def score(inputs: tuple[str, ...], output: Path, pair: str | None, field: str | 
         {name: words.pop(name) for name in names}
         for names in (OF_MODEL, bulk_options.OF_OUTPUT, bulk_options.OF_FILES)
     )
-    configuration = settings.from_words(words)
+    configuration = setting_words.from_words(words)
     if pair is not None and (field is not None or of_model["query"] is not None):
         raise SetupError("--pair is for files of pairs of texts; leave it out, or --query and --field")
     from embed_onnx.bulk.run import Target

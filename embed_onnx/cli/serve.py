@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from embed_onnx import settings
+from embed_onnx import setting_words
 from embed_onnx.cli import export, options
 from embed_onnx.errors import SetupError
 from embed_onnx.system.signals import Interruption
@@ -46,8 +46,8 @@ def _serve(worker: tuple[str, int] | None, words: dict[str, Any]) -> None:
     # Threads that libraries start when they are imported keep the mask they begin with: a signal that one of
     # them took would have its default effect, whatever the main thread blocks or waits for.
     signal.pthread_sigmask(signal.SIG_BLOCK, workers.SIGNALS)
-    settings.refuse_blank_keys()
-    configuration = settings.from_words(words)
+    setting_words.refuse_blank_keys()
+    configuration = setting_words.from_words(words)
     from embed_onnx.http import listening, server
     from embed_onnx.models import registry
     from embed_onnx.observe import logs
@@ -58,7 +58,7 @@ def _serve(worker: tuple[str, int] | None, words: dict[str, Any]) -> None:
         stack.enter_context(logs.to_stderr(configuration.log_format, configuration.log_level))
         entries = registry.entries_to_serve(configuration)
         if worker is None:
-            for sentence in settings.warnings():
+            for sentence in setting_words.warnings():
                 log.warning("%s", sentence)
             sockets = stack.enter_context(listening.bound(configuration))
             _export_missing(registry.missing(entries, configuration.artifacts), configuration)

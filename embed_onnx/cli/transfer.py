@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from embed_onnx import install, settings
+from embed_onnx import install, setting_words
 from embed_onnx.cli import options
 from embed_onnx.errors import SetupError
 
@@ -23,7 +23,7 @@ def pull(source: str, name: str | None, **words: Any) -> None:
     """
     from embed_onnx.artifact import manifest, transfer
 
-    configuration = settings.from_words(words)
+    configuration = setting_words.from_words(words)
     if name is not None and not manifest.is_name(name):
         raise SetupError(f"--name {name!r} cannot name a model; use letters, digits, '.', '_', '-' and '/'")
     with _packages():
@@ -42,7 +42,7 @@ def push(name: str, destination: str, **words: Any) -> None:
     """
     from embed_onnx.artifact import transfer
 
-    configuration = settings.from_words(words)
+    configuration = setting_words.from_words(words)
     with _packages():
         click.echo(transfer.push(name, destination, configuration.artifacts))
 

@@ -12,7 +12,7 @@ import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from ray import serve
 
-from embed_onnx import settings
+from embed_onnx import setting_words
 from embed_onnx.errors import EmbedError, SetupError, Unavailable
 from embed_onnx.http.app import compose
 from embed_onnx.models import registry
@@ -36,7 +36,7 @@ def app(words: dict[str, str]) -> serve.Application:
     Raises:
         SetupError: A setting is wrong.
     """
-    configuration = settings.from_environment(RaySettings, **words)
+    configuration = setting_words.from_environment(RaySettings, **words)
     return serve.deployment(Replica, **options(configuration)).bind(configuration)
 
 

@@ -10,7 +10,19 @@ import pytest
 from harness import ROOT
 
 PACKAGE = ROOT / "embed_onnx"
-GROUND = ("console", "errors", "files", "install", "origins", "settings", "surrogates", "system")
+GROUND = (
+    *(
+        "console",
+        "errors",
+        "files",
+        "install",
+        "origins",
+        "setting_words",
+        "settings",
+        "surrogates",
+        "system",
+    ),
+)
 FLOORS = [
     [GROUND],
     [("artifact",)],

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from harness import ROOT
 
-from embed_onnx import settings
+from embed_onnx import setting_words, settings
 from embed_onnx.errors import SetupError
 from embed_onnx.settings import RaySettings, Settings
 
@@ -14,11 +14,11 @@ NAMES = [field.name for field in msgspec.structs.fields(Settings)]
 
 
 def test_no_words_give_the_defaults():
-    assert Settings() == settings.from_words({})
+    assert Settings() == setting_words.from_words({})
 
 
 def test_none_keeps_a_default():
-    assert Settings() == settings.from_words(dict.fromkeys(NAMES))
+    assert Settings() == setting_words.from_words(dict.fromkeys(NAMES))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_none_keeps_a_default():
     ],
 )
 def test_a_word_becomes_its_type(name, word, expected):
-    selection = settings.from_words({name: word})
+    selection = setting_words.from_words({name: word})
 
     assert msgspec.structs.replace(Settings(), **{name: expected}) == selection
     assert type(expected) is type(getattr(selection, name))
@@ -67,7 +67,7 @@ def test_a_word_becomes_its_type(name, word, expected):
 )
 def test_a_bad_word_is_one_sentence_that_names_the_flag(name, word, item):
     with pytest.raises(SetupError) as caught:
-        settings.from_words({name: word})
+        setting_words.from_words({name: word})
 
     sentence = str(caught.value)
     assert sentence.startswith(item)
@@ -119,7 +119,7 @@ def test_the_markdown_table_shows_defaults_as_they_are_typed(row):
 def test_a_list_of_keys_that_is_given_and_empty_is_refused(word):
     """A variable that was left blank must not open the server to all."""
     with pytest.raises(SetupError, match="--api-keys is given and names nothing"):
-        settings.from_words({"api_keys": word})
+        setting_words.from_words({"api_keys": word})
 
 
 def test_words_come_before_variables(monkeypatch):
@@ -128,24 +128,24 @@ def test_words_come_before_variables(monkeypatch):
     monkeypatch.setenv("EMBED_ONNX_QUEUE_TOKENS", "99")
     monkeypatch.setenv("EMBED_ONNX_MAX_INPUTS", "")
 
-    selection = settings.from_environment(RaySettings, queue_tokens="7")
+    selection = setting_words.from_environment(RaySettings, queue_tokens="7")
 
     assert RaySettings(replicas=3, queue_tokens=7) == selection
 
 
 def test_a_list_may_be_one():
     """As in the YAML of Ray Serve."""
-    assert ("a", "b") == settings.from_words({"api_keys": ["a", "b"]}).api_keys
+    assert ("a", "b") == setting_words.from_words({"api_keys": ["a", "b"]}).api_keys
 
 
 def test_an_unknown_choice_is_told_what_there_is():
     with pytest.raises(SetupError, match=r"Invalid enum value 'xml'\. How log lines look: text or json\."):
-        settings.from_words({"log_format": "xml"})
+        setting_words.from_words({"log_format": "xml"})
 
 
 def test_a_word_that_is_no_setting():
     with pytest.raises(SetupError, match="there is no setting thread, wokers; there are host, port, "):
-        settings.from_environment(Settings, wokers="1", thread="2")
+        setting_words.from_environment(Settings, wokers="1", thread="2")
 
 
 def test_settings_of_ray_in_the_docs():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from harness import run
 
-from embed_onnx import settings
+from embed_onnx import setting_words, settings
 from embed_onnx.errors import SetupError
 from embed_onnx.settings import Settings
 
@@ -15,7 +15,7 @@ LISTS = {"api_keys", "cors_origins", "model"}
 
 def refused(**words: object) -> str:
     with pytest.raises(SetupError) as caught:
-        settings.from_words(words)
+        setting_words.from_words(words)
     return str(caught.value)
 
 
@@ -38,8 +38,8 @@ def refused(**words: object) -> str:
     ],
 )
 def test_origins_are_as_browsers_send_them(word: str, expected: str) -> None:
-    assert (expected,) == settings.from_words({"cors_origins": word}).cors_origins
-    assert (expected,) == settings.from_words({"cors_origins": [word]}).cors_origins
+    assert (expected,) == setting_words.from_words({"cors_origins": word}).cors_origins
+    assert (expected,) == setting_words.from_words({"cors_origins": [word]}).cors_origins
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_blanks_around_a_word_are_not_part_of_it(name: str) -> None:
     words["long_texts"] = "mean"
     word = "false" if is_flag else words.get(name, "7")
 
-    assert settings.from_words({name: word}) == settings.from_words({name: f" {word}\r\n"})
+    assert setting_words.from_words({name: word}) == setting_words.from_words({name: f" {word}\r\n"})
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LISTS])
@@ -102,7 +102,7 @@ def test_keys_that_no_client_can_send(key: str) -> None:
 
 
 def test_keys_may_have_blanks_around_them() -> None:
-    assert ("one", "zw\u00f6lf") == settings.from_words({"api_keys": " one ,\nzw\u00f6lf\r\n"}).api_keys
+    assert ("one", "zw\u00f6lf") == setting_words.from_words({"api_keys": " one ,\nzw\u00f6lf\r\n"}).api_keys
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_keys_may_have_blanks_around_them() -> None:
     ],
 )
 def test_hosts(word: str, expected: str) -> None:
-    assert expected == settings.from_words({"host": word}).host
+    assert expected == setting_words.from_words({"host": word}).host
 
 
 def test_a_unix_socket_has_a_path() -> None:
@@ -157,7 +157,7 @@ def test_what_kubernetes_sets_besides_is_not_a_setting(monkeypatch: pytest.Monke
     monkeypatch.setenv("EMBED_ONNX_CANARY_PORT", "tcp://10.0.0.1:8000")
     monkeypatch.setenv("EMBED_ONNX_REPLICAS", "2")
     monkeypatch.setenv("EMBED_ONNX_THREADS", "2")
-    assert [] == settings.warnings()
+    assert [] == setting_words.warnings()
 
     monkeypatch.setenv("EMBED_ONNX_PROT", "8000")
     monkeypatch.setenv("EMBED_ONNX_CORS_ORIGIN", "*")
@@ -166,8 +166,8 @@ def test_what_kubernetes_sets_besides_is_not_a_setting(monkeypatch: pytest.Monke
     assert [
         "EMBED_ONNX_CORS_ORIGIN is not a setting and has no effect; did you mean EMBED_ONNX_CORS_ORIGINS?",
         "EMBED_ONNX_PROT is not a setting and has no effect; did you mean EMBED_ONNX_PORT?",
-    ] == settings.warnings()[:2]
-    assert "EMBED_ONNX_XYZ is not a setting and has no effect" in settings.warnings()[2]
+    ] == setting_words.warnings()[:2]
+    assert "EMBED_ONNX_XYZ is not a setting and has no effect" in setting_words.warnings()[2]
 
 
 def test_a_key_file_in_quotes(tmp_path: Path) -> None:
@@ -182,4 +182,4 @@ def test_a_key_file_in_quotes(tmp_path: Path) -> None:
 def test_the_defaults_are_as_they_would_be_written() -> None:
     words = {knob.name: knob.default_text for knob in settings.knobs() if knob.default_text}
 
-    assert Settings() == settings.from_words(words)
+    assert Settings() == setting_words.from_words(words)
