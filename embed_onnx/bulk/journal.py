@@ -12,6 +12,7 @@ A run that was killed leaves more in the files than the journal knows of; the ne
 reads on where the journal says. At the end files are renamed to their places, the output last.
 """
 
+import errno
 import os
 import shutil
 import time
@@ -34,6 +35,8 @@ COMMIT_SECONDS = 2.0
 """The most written work that a kill costs, besides the blocks that are being embedded."""
 JOURNAL = "journal.json"
 REJECTS_FILE = "rejects.jsonl"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""On a disk, in a quota, or in a file; such errors of a file that is open do not name it."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,7 +166,8 @@ def at(output: Path, plan: Plan, writer: Writer, *, restart: bool) -> Iterator[J
     """The journal of an output: a run that was killed continues, unless ``restart``.
 
     Raises:
-        SetupError: Another process writes the output, or what is there is of another plan, or damaged.
+        SetupError: Another process writes the output, or what is there is of another plan, or damaged; or
+            there is no room for it.
         Interruption: A signal came; it says that the run can continue, from when there is a journal.
     """
     with _locked(output):
@@ -177,6 +181,12 @@ def at(output: Path, plan: Plan, writer: Writer, *, restart: bool) -> Iterator[J
             if (folder(output) / JOURNAL).exists():
                 interruption.sentence += "; the same command continues from here"
             raise
+        except OSError as err:
+            if err.errno not in NO_ROOM:
+                raise
+            raise SetupError(
+                f"{output} cannot be written: {err.strerror}; make room, and the same command continues"
+            ) from err
         finally:
             journal._close()
 

@@ -1,10 +1,11 @@
 """What a run finds at its output: its own beginning, another's, or a finished one."""
 
+import resource
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bulk_runs import Embed, leave_unfinished, refused, texts_of, vectors_in, write_lines
+from bulk_runs import KINDS, Embed, leave_unfinished, refused, texts_of, vectors_in, write_lines
 
 from embed_onnx.bulk import journal
 
@@ -44,6 +45,24 @@ def test_another_input_does_not_go_on(embed: Embed, tmp_path: Path, monkeypatch:
     with source.open("a") as file:
         file.write("one more\n")
     assert f"{source} has changed" in refused(embed, source, output)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_disk_says_what_can_be_done(embed: Embed, tmp_path: Path, kind: str) -> None:
+    """The output by name, the reason, and that the same command continues; which it does."""
+    source, output = write_lines(tmp_path / "in.txt", texts_of(2000)), tmp_path / f"out{kind}"
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
+    try:
+        sentence = refused(embed, source, output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    assert (
+        f"{output} cannot be written: File too large; make room, and the same command continues" == sentence
+    )
+    assert 2000 == embed(source, output).rows
+    assert 2000 == len(vectors_in(output))
 
 
 def test_a_finished_output_is_kept(embed: Embed, tmp_path: Path) -> None:
