@@ -19,7 +19,7 @@ from embed_onnx_export.checkpoint import cross_encoder, tokenizer_file
 from embed_onnx_export.checkpoint.cross_encoder import CrossEncoder
 from embed_onnx_export.checkpoint.files import way_out
 from embed_onnx_export.checkpoint.sources import Checkpoint
-from embed_onnx_export.checkpoint.tokenizer_file import UnknownTokenizer
+from embed_onnx_export.checkpoint.tokenizer_classes import UnknownTokenizer
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import encoders, head_graph, onnx_file, quantize
 from embed_onnx_export.graph.bert.families import UnknownFamily

@@ -10,7 +10,7 @@ from embed_onnx.models.tokenizer import num_ids
 from embed_onnx_export.checkpoint import description, modules, static, tensors, tokenizer_file
 from embed_onnx_export.checkpoint.description import Description, First
 from embed_onnx_export.checkpoint.sources import CONFIG, Checkpoint
-from embed_onnx_export.checkpoint.tokenizer_file import UnknownTokenizer
+from embed_onnx_export.checkpoint.tokenizer_classes import UnknownTokenizer
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import encoders
 from embed_onnx_export.graph.bert.families import UnknownFamily

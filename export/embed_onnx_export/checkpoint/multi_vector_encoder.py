@@ -16,7 +16,8 @@ from embed_onnx_export.checkpoint import description, modules, multi_vector_sett
 from embed_onnx_export.checkpoint.multi_vector_settings import KNOBS, Mask, MultiVectorSettings
 from embed_onnx_export.checkpoint.sources import CONFIG, Checkpoint
 from embed_onnx_export.checkpoint.tensors import Tensors
-from embed_onnx_export.checkpoint.tokenizer_file import DEFAULTS, UnknownTokenizer
+from embed_onnx_export.checkpoint.tokenizer_classes import UnknownTokenizer
+from embed_onnx_export.checkpoint.tokenizer_file import DEFAULTS
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import encoders
 from embed_onnx_export.graph.bert.families import UnknownFamily

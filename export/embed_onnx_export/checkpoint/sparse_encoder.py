@@ -15,7 +15,7 @@ from embed_onnx.artifact.manifest import HEAD, MODEL, Module, Overrides, Truncat
 from embed_onnx.artifact.outputs import Sparse, SparseActivation, SparsePooling
 from embed_onnx_export.checkpoint import description, modules, tensors, tokenizer_file
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
-from embed_onnx_export.checkpoint.tokenizer_file import UnknownTokenizer
+from embed_onnx_export.checkpoint.tokenizer_classes import UnknownTokenizer
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import encoders, masked_lm
 from embed_onnx_export.graph.bert.families import UnknownFamily

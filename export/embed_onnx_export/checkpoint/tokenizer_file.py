@@ -1,4 +1,4 @@
-"""tokenizer.json as it is, with what else a checkpoint's files say of its tokenizer; no transformers."""
+"""tokenizer.json, with what else a checkpoint's files say of its tokenizer; no transformers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,26 +8,25 @@ import msgspec
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
-from embed_onnx.artifact.manifest import TOKENIZER, TruncationSide
+from embed_onnx.artifact.manifest import TOKENIZER
 from embed_onnx.artifact.schema import Positive
-from embed_onnx_export.checkpoint import modules
+from embed_onnx_export.checkpoint import modules, tokenizer_classes
+from embed_onnx_export.checkpoint.tokenizer_classes import Settings, UnknownTokenizer
 
 NO_LIMIT = 8192
 """The limit of a model that has none: attention takes memory by the square of the length."""
 UNLIMITED = 10**9
 """Transformers writes 10**30 for no limit."""
-BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MPNetTokenizer")
-"""Those that lower-case unless a setting says otherwise, whatever tokenizer.json says."""
-CLASSES = (
-    *BERT_CLASSES, "CamembertTokenizer", "PreTrainedTokenizer", "RobertaTokenizer", "TokenizersBackend",
-    "XLMRobertaTokenizer",
-)  # fmt: skip
-"""The classes whose text is what tokenizer.json says, without the ending Fast."""
+CLASSES = (*tokenizer_classes.ALGORITHMS, "PreTrainedTokenizer", "TokenizersBackend")
+"""Without the ending Fast; the last two take tokenizer.json as it is."""
 BY_MODEL = {
     "bert": "BertTokenizer",
+    "camembert": "CamembertTokenizer",
     "distilbert": "DistilBertTokenizer",
     "electra": "ElectraTokenizer",
     "mpnet": "MPNetTokenizer",
+    "roberta": "RobertaTokenizer",
+    "xlm-roberta": "XLMRobertaTokenizer",
 }
 """The class of a model_type where no file names it; of others, it changes nothing."""
 FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
@@ -44,10 +43,8 @@ DEFAULTS = {
     "module_output_name": "token_embeddings",
 }
 """What newer files say of every encoder of texts."""
-SPECIAL = (
-    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
-    "additional_special_tokens", "extra_special_tokens",
-)  # fmt: skip
+NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+SPECIAL = (*NAMED, "additional_special_tokens", "extra_special_tokens")
 """The fields that name special tokens, which transformers adds to a tokenizer that lacks them."""
 
 
@@ -59,26 +56,6 @@ SCORING = {
 """The same of every encoder that scores texts."""
 TYPED = ("BertTokenizer", "ElectraTokenizer")
 """The classes that mark the second text of a pair unless model_input_names says otherwise."""
-
-
-class UnknownTokenizer(Exception):
-    """The files ask for what reading tokenizer.json does not do; the message says for what."""
-
-
-class Settings(msgspec.Struct, frozen=True):
-    """What tokenizer_config.json says, of what could change ids."""
-
-    tokenizer_class: str | None = None
-    model_max_length: float | None = None
-    do_lower_case: bool = True
-    strip_accents: bool | None = None
-    tokenize_chinese_chars: bool = True
-    add_prefix_space: bool = False
-    split_special_tokens: bool = False
-    truncation_side: TruncationSide | None = None
-    added_tokens_decoder: dict[str, dict[str, Any]] = {}
-    auto_map: dict[str, Any] = {}
-    model_input_names: tuple[str, ...] = ()
 
 
 class Own(msgspec.Struct, frozen=True):
@@ -143,8 +120,9 @@ def read(folder: Path, own: Own, config: dict[str, Any]) -> tuple[tokenizers.Tok
         raise UnknownTokenizer(f"its tokenizer is a {kind}")
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER))
     _check_tokens(tokenizer, settings, folder)
-    if kind in BERT_CLASSES:
-        _set_case(tokenizer, settings, accents_and_chinese=kind != "MPNetTokenizer")
+    tokenizer = tokenizer_classes.build(
+        tokenizer, kind, settings, {name: special_token(folder, name) for name in NAMED}
+    )
     _set_prefix_space(tokenizer, settings)
     if own.do_lower_case:
         _lower(tokenizer)
@@ -219,22 +197,10 @@ def _contents(tokens: Any) -> list[str]:
     return [tokens] if tokens else []
 
 
-def _set_case(tokenizer: tokenizers.Tokenizer, settings: Settings, *, accents_and_chinese: bool) -> None:
-    """As transformers does: settings win over a BertNormalizer."""
-    normalizer: Any = tokenizer.normalizer
-    if not isinstance(normalizer, normalizers.BertNormalizer):
-        return
-    normalizer.lowercase = settings.do_lower_case
-    normalizer.strip_accents = settings.strip_accents
-    if accents_and_chinese:
-        normalizer.handle_chinese_chars = settings.tokenize_chinese_chars
-    tokenizer.normalizer = normalizer
-
-
 def _set_prefix_space(tokenizer: tokenizers.Tokenizer, settings: Settings) -> None:
     pre_tokenizer = tokenizer.pre_tokenizer
     if isinstance(pre_tokenizer, pre_tokenizers.ByteLevel):
-        pre_tokenizer.add_prefix_space = settings.add_prefix_space
+        pre_tokenizer.add_prefix_space = bool(settings.add_prefix_space)
         tokenizer.pre_tokenizer = pre_tokenizer
 
 
