@@ -62,9 +62,7 @@ def _wordpiece() -> Tokenizer:
     return tokenizer
 
 
-def _byte_level(
-    split: pre_tokenizers.PreTokenizer, template: str, *, special: Sequence[str] = ()
-) -> Tokenizer:
+def _byte_level(split: pre_tokenizers.PreTokenizer, single: str, *, special: Sequence[str] = ()) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = split
@@ -74,7 +72,7 @@ def _byte_level(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
-    tokenizer.post_processor = template(template)
+    tokenizer.post_processor = template(single)
     return tokenizer
 
 
