@@ -17,6 +17,7 @@ from litestar.params import FromPath
 from litestar.serialization import encode_json
 
 from embed_onnx import __version__
+from embed_onnx.http.examples import ANSWERS
 from embed_onnx.http.request import read
 
 SWAGGER_UI = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
@@ -119,6 +120,8 @@ def schema(app: Litestar, *, with_keys: bool) -> bytes:
         for method, operation in operations.items():
             operation["operationId"] = _WORDS.sub("_", f"{method}{path}").strip("_")
             _add_headers(operation["responses"])
+            for content in operation["responses"]["200"]["content"].values():
+                content["examples"] = {"answer": {"value": ANSWERS[path]}}
     if with_keys:
         _ask_for_keys(described)
     return encode_json(described)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
-from harness import START_SECONDS, Server
+from harness import MINILM, START_SECONDS, Server
 
 ERRORS_OF_ALL = {"400", "405", "408", "429", "431", "500"}
 TEI, OLLAMA = {"401", "422", "424"}, {"401"}
@@ -126,6 +127,53 @@ def test_every_field_is_described(schema: dict[str, Any]) -> None:
         for field, content in schema["components"]["schemas"][name].get("properties", {}).items()
         if "description" not in content and "$ref" not in content
     ]
+
+
+def test_every_answer_has_an_example_that_its_schema_allows(schema: dict[str, Any]) -> None:
+    """Of success and of every error; no error's status is another one's by mistake."""
+    for path, operations in schema["paths"].items():
+        for status, response in next(iter(operations.values()))["responses"].items():
+            for content in response["content"].values():
+                (example,) = content["examples"].values()
+                whole = content["schema"] | {"components": schema["components"]}
+                jsonschema.Draft202012Validator(whole).validate(example["value"])
+                assert status == "200" or "message" in str(example) or "error" in example["value"], path
+
+
+def test_examples_are_what_the_server_answers(client: httpx.Client, schema: dict[str, Any]) -> None:
+    """The example of each request, sent: an answer of the same keys, and a list where the example has one."""
+    compared = set()
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            fields = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            (body,) = fields.get("schema", {}).get("examples", [None])
+            answer = client.request(method, path.replace("{model_id}", MINILM), json=body)
+            if answer.headers["content-type"] != "application/json" or answer.status_code != 200:
+                continue  # not served here: another kind of model, say
+            if path == "/models":
+                continue  # has the models' names as keys
+            (example,) = operation["responses"]["200"]["content"]["application/json"]["examples"].values()
+            assert form(example["value"]) == form(answer.json()), path
+            compared.add(path)
+
+    assert {
+        "/v1/embeddings",
+        "/v1/models",
+        "/tokenize",
+        "/embed",
+        "/info",
+        "/api/show",
+        "/v2/embed",
+    } < compared
+
+
+def form(value: object) -> object:
+    """Keys, and for a list that of its first item; the kind of model decides which fields are null."""
+    if isinstance(value, dict):
+        return {key: form(each) if isinstance(each, dict | list) else None for key, each in value.items()}
+    if isinstance(value, list):
+        return [form(each) for each in value[:1]]
+    return None
 
 
 def references(schema: dict[str, Any], content: object) -> Iterator[str]:

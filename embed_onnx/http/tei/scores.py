@@ -1,11 +1,11 @@
 """Its routes that score: ranks, whose path Jina's clients use as well, and classes."""
 
+import dataclasses
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, post
 from litestar.enums import RequestEncodingType
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
@@ -17,7 +17,7 @@ from embed_onnx.http.body import documents
 from embed_onnx.http.body.documents import DOCUMENTS_SCHEMA
 from embed_onnx.http.body.inputs import Field
 from embed_onnx.http.body.options import ModelName, RawScores, ScoringOptions
-from embed_onnx.http.errors import MEANINGS, OPENAI
+from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.ranking import RankOptions, RerankResponse
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.response import ApiResponse
@@ -56,7 +56,7 @@ EITHER = {
     **ERRORS.responses(),
     **OPENAI.responses(401, 413, 415),
     **{
-        status: ResponseSpec(BODY, description=MEANINGS[status], generate_examples=False)
+        status: dataclasses.replace(OPENAI.response(status), data_container=BODY)
         for status in (404, 429, 503)
     },
 }
