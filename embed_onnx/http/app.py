@@ -98,25 +98,11 @@ def _create_app(
     on_ready: Callable[[], None] | None,
     on_failure: Callable[[SetupError], None] | None,
 ) -> Litestar:
-    registry, settings, tracing = parts.registry, parts.settings, parts.tracing
+    settings, tracing = parts.settings, parts.tracing
     ledger = record.Ledger(parts.metrics)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        loading = asyncio.create_task(asyncio.to_thread(registry.load))
-        loading.add_done_callback(lambda task: _report(task, on_ready, on_failure))
-        background = {
-            asyncio.create_task(_unload_idle(registry, settings.idle_unload)),
-            asyncio.create_task(_give_back_memory(registry.scheduler)),
-        }
-        yield
-        ledger.book()
-        for task in background:
-            task.cancel()
-        await asyncio.wait({loading, *background})
-        await asyncio.to_thread(registry.close)
-        if tracing is not None:
-            await asyncio.to_thread(tracing.close)
+    def report(loading: asyncio.Task[None]) -> None:
+        _report(loading, on_ready, on_failure)
 
     return _App(
         route_handlers=[
@@ -128,12 +114,12 @@ def _create_app(
             docs.docs_file,
             docs.openapi_json,
         ],
-        lifespan=[lifespan],
+        lifespan=[lambda _: _lifespan(parts, ledger, report)],
         state=State(
             {
                 **msgspec.structs.asdict(parts),
                 "ledger": ledger,
-                "admission": Admission(settings, registry.scheduler),
+                "admission": Admission(settings, parts.registry.scheduler),
                 "reloading": asyncio.Lock(),
                 "openapi_json": None,
             }
@@ -151,6 +137,28 @@ def _create_app(
         plugins=[] if tracing is None else [tracing.plugin],
         logging_config=None,
     )
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(
+    parts: _Parts, ledger: record.Ledger, report: Callable[[asyncio.Task[None]], None]
+) -> AsyncIterator[None]:
+    """Load the models while the server listens already, and close everything at its end."""
+    registry, tracing = parts.registry, parts.tracing
+    loading = asyncio.create_task(asyncio.to_thread(registry.load))
+    loading.add_done_callback(report)
+    background = {
+        asyncio.create_task(_unload_idle(registry, parts.settings.idle_unload)),
+        asyncio.create_task(_give_back_memory(registry.scheduler)),
+    }
+    yield
+    ledger.book()
+    for task in background:
+        task.cancel()
+    await asyncio.wait({loading, *background})
+    await asyncio.to_thread(registry.close)
+    if tracing is not None:
+        await asyncio.to_thread(tracing.close)
 
 
 def _cors(settings: Settings) -> CORSConfig:

@@ -19,8 +19,9 @@ from embed_onnx.http.body.options import CutOptions, EmbeddingOptions, TextOptio
 from embed_onnx.http.record import current_record
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.models import sparse
+from embed_onnx.models.dense import Embedded
 from embed_onnx.models.inputs import Item
-from embed_onnx.models.model import Embedded, Model
+from embed_onnx.models.model import Model
 from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome, Scored
 from embed_onnx.models.registry import Registry
@@ -32,6 +33,7 @@ from embed_onnx.observe.record import Record, Stages
 from embed_onnx.settings import Settings
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Outcome)
 WATCH_SECONDS = 0.01
 """Work that takes longer is given up if its client goes away; to watch for that would slow short texts."""
 
@@ -73,6 +75,8 @@ class ScoreAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 Operation = Callable[[Model, Inputs, Options], Coroutine[Any, Any, T]]
 """What a model is to do with inputs that were checked."""
+Embedding = Callable[..., Coroutine[Any, Any, R]]
+"""``Model.embed``, or that of another kind of vectors."""
 
 
 async def run(request: ApiRequest, ask: Ask) -> tuple[Manifest, Embedded]:
@@ -81,18 +85,14 @@ async def run(request: ApiRequest, ask: Ask) -> tuple[Manifest, Embedded]:
     Raises:
         EmbedError: The request is wrong, cannot be served now, or its client went away.
     """
-    settings: Settings = request.app.state.settings
-    record = current_record(request.scope)
 
-    async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Manifest, Embedded]:
+    def method(model: Model) -> Embedding[Embedded]:
         if isinstance(ask.options, EmbeddingOptions):
             options.check_pooling(ask.options.pooling, model.manifest.name, model.manifest.dense.pooling)
-        seconds = settings.request_timeout
-        return model.manifest, await model.embed(items, resolved, tenant=record.key, seconds=seconds)
+        return model.embed
 
-    manifest, embedded = await perform(request, ask, embed)
-    _record(record, embedded)
-    return manifest, embedded
+    model, embedded = await _embedded(request, ask, method)
+    return model.manifest, embedded
 
 
 async def run_sparse(
@@ -103,16 +103,8 @@ async def run_sparse(
     Raises:
         EmbedError: The request is wrong, cannot be served now, or its client went away.
     """
-    settings: Settings = request.app.state.settings
-    record = current_record(request.scope)
     sparse.check_active_dims(max_active_dims)
-
-    async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Model, SparseEmbedded]:
-        seconds = settings.request_timeout
-        return model, await model.embed_sparse(items, resolved, tenant=record.key, seconds=seconds)
-
-    model, embedded = await perform(request, ask, embed)
-    _record(record, embedded)
+    model, embedded = await _embedded(request, ask, lambda model: model.embed_sparse)
     vectors = await sparse.greatest_async(embedded.vectors, max_active_dims)
     return model, msgspec.structs.replace(embedded, vectors=vectors)
 
@@ -123,12 +115,19 @@ async def run_by_token(request: ApiRequest, ask: Ask) -> tuple[Model, TokensEmbe
     Raises:
         EmbedError: The request is wrong, cannot be served now, or its client went away.
     """
+    return await _embedded(request, ask, lambda model: model.embed_tokens)
+
+
+async def _embedded(
+    request: ApiRequest, ask: Ask, method: Callable[[Model], Embedding[R]]
+) -> tuple[Model, R]:
+    """What a method of a request's model makes of its inputs, which is noted, and the model."""
     settings: Settings = request.app.state.settings
     record = current_record(request.scope)
 
-    async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Model, TokensEmbedded]:
-        seconds = settings.request_timeout
-        return model, await model.embed_tokens(items, resolved, tenant=record.key, seconds=seconds)
+    async def embed(model: Model, items: Inputs, resolved: Options) -> tuple[Model, R]:
+        embedding, seconds = method(model), settings.request_timeout
+        return model, await embedding(items, resolved, tenant=record.key, seconds=seconds)
 
     model, embedded = await perform(request, ask, embed)
     _record(record, embedded)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from embed_onnx.engine.vectors import Vector
+from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.tokenizer import Tokens
 from embed_onnx.scheduling.jobs import Job
 
@@ -33,9 +34,11 @@ class Scored(Outcome, frozen=True, kw_only=True):
     """Whether scores from 0 to 1 are made of them. False: they are sums of maxima, and stay as they are."""
 
 
-def stages(job: Job[Any], started: float) -> dict[str, Any]:
-    """The seconds of an outcome, of a finished job whose request began at that time."""
+def fields(job: Job[Any], distinct: Distinct, started: float) -> dict[str, Any]:
+    """Those of an ``Outcome``, of a finished job whose request began at that time."""
     return {
+        "tokens": distinct.inputs,
+        "hits": distinct.hits,
         "tokenize_seconds": job.submitted - started,
         "queue_seconds": max(0.0, job.started - job.submitted),  # never started if there are only zeros
         "infer_seconds": job.finished - job.started,

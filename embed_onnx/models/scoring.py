@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.artifact.outputs import Activation, Scores, TokenVectors
 from embed_onnx.engine.outputs.scores import activated
 from embed_onnx.engine.vectors import Vector
@@ -24,15 +23,12 @@ from embed_onnx.models import inputs, outcome, tasks
 from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.inputs import Item
 from embed_onnx.models.late_interaction import Pairs
-from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.outcome import Scored
 from embed_onnx.models.request_pairs import RequestPairs, ScoreOptions
-from embed_onnx.models.result_cache import ModelCache
 from embed_onnx.models.token_vectors import TokenEncoding
 from embed_onnx.models.tokenizer import Tokens
 from embed_onnx.models.work import Work
 from embed_onnx.scheduling.jobs import Job
-from embed_onnx.scheduling.scheduler import Scheduler
 
 
 class Ranked(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,11 +61,6 @@ class Scoring(TokenEncoding):
 
     Thread-safe, and blocks or awaits as the rest of ``Model`` does.
     """
-
-    manifest: Manifest
-    files: ModelFiles
-    _scheduler: Scheduler
-    _cache: ModelCache | None
 
     def rank(self, query: str, documents: Iterable[str], **options: Unpack[RankOptions]) -> list[Ranked]:
         """The documents by how well they answer a query, the best first, and of equal ones the first.
@@ -247,9 +238,7 @@ def _scored(job: Job[Vector], distinct: Distinct, started: float) -> Scored:
     """The result of a finished job."""
     return Scored(
         logits=distinct.results(job.results),
-        tokens=distinct.inputs,
-        hits=distinct.hits,
-        **outcome.stages(job, started),
+        **outcome.fields(job, distinct, started),
     )
 
 

@@ -16,22 +16,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.engine.outputs.sparse import NOTHING, SparseVector
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models import outcome, prompts, tasks
 from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.inputs import Inputs, OneOrMore, listed
-from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.options import Options
 from embed_onnx.models.outcome import Outcome
+from embed_onnx.models.part import Part
 from embed_onnx.models.query_table import QueryTable, QueryTokenizer
-from embed_onnx.models.request_tokenizer import RequestTokenizer, off_loop
-from embed_onnx.models.result_cache import ModelCache
+from embed_onnx.models.request_tokenizer import off_loop
 from embed_onnx.models.work import Work
 from embed_onnx.scheduling.jobs import Job
-from embed_onnx.scheduling.scheduler import Scheduler
 
 T = TypeVar("T")
 TASK: tasks.Task = "embed_sparse"
@@ -86,13 +83,8 @@ class SparseEmbedded(Outcome, frozen=True, kw_only=True):
     vectors: list[SparseVector]
 
 
-class SparseEncoding:
+class SparseEncoding(Part):
     """The part of a sparse model. Thread-safe, and blocks or awaits as the rest of ``Model`` does."""
-
-    manifest: Manifest
-    files: ModelFiles
-    _scheduler: Scheduler
-    _cache: ModelCache | None
 
     def encode_sparse(
         self, inputs: OneOrMore, *, max_active_dims: int | None = None, **options: Unpack[SparseOptions]
@@ -135,7 +127,7 @@ class SparseEncoding:
         if parts.queries is not None and prompts.are_queries(options):
             queries = QueryTokenizer(parts.queries, self.manifest, options)
             return _weighed(parts.queries, queries, inputs, started, first=first)
-        tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
+        tokenizer = self._request_tokenizer(parts, options)
         distinct = Distinct(self._cache, "sparse")
         job = Work(self._scheduler, tokenizer, distinct).run(parts.vectors, inputs, first=first)
         return _embedded(job, distinct, started)
@@ -155,7 +147,7 @@ class SparseEncoding:
             queries = QueryTokenizer(parts.queries, self.manifest, options)
             weigh = partial(_weighed, parts.queries, queries, inputs, started)
             return await off_loop(weigh, quick=queries.is_quick(inputs))
-        tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
+        tokenizer = self._request_tokenizer(parts, options)
         distinct = Distinct(self._cache, "sparse", tenant)
         work = Work(self._scheduler, tokenizer, distinct)
         job = await work.run_async(parts.vectors, inputs, tenant=tenant, end=started + seconds)
@@ -214,9 +206,7 @@ async def _off_loop(work: Callable[[SparseVector], T], vectors: Sequence[SparseV
 def _embedded(job: Job[Any], distinct: Distinct, started: float) -> SparseEmbedded:
     """The result of a finished job."""
     vectors = distinct.each(job.results, _packed, _unpacked, NOTHING)
-    return SparseEmbedded(
-        vectors=vectors, tokens=distinct.inputs, hits=distinct.hits, **outcome.stages(job, started)
-    )
+    return SparseEmbedded(vectors=vectors, **outcome.fields(job, distinct, started))
 
 
 def _weighed(

@@ -18,22 +18,18 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from embed_onnx.artifact.manifest import Manifest
 from embed_onnx.artifact.outputs import TokenRole
-from embed_onnx.engine.native import Kernels
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.models import outcome, request_tokenizer, tasks
 from embed_onnx.models.distinct import Distinct
 from embed_onnx.models.inputs import Inputs, OneOrMore, listed
-from embed_onnx.models.model_files import ModelFiles
 from embed_onnx.models.options import InputType, Options
 from embed_onnx.models.outcome import Outcome
-from embed_onnx.models.request_tokenizer import RequestTokenizer, in_tokenizer_thread
-from embed_onnx.models.result_cache import ModelCache
+from embed_onnx.models.part import Part
+from embed_onnx.models.request_tokenizer import in_tokenizer_thread
 from embed_onnx.models.tokenizer import Tokenizer, Tokens
 from embed_onnx.models.work import Work
 from embed_onnx.scheduling.jobs import Job
-from embed_onnx.scheduling.scheduler import Scheduler
 
 TASK: tasks.Task = "embed_tokens"
 
@@ -62,14 +58,8 @@ class TokenTexts(NamedTuple):
     expansion: int
 
 
-class TokenEncoding:
+class TokenEncoding(Part):
     """The part of such a model. Thread-safe, and blocks or awaits as the rest of ``Model`` does."""
-
-    manifest: Manifest
-    native_kernels: Kernels
-    files: ModelFiles
-    _scheduler: Scheduler
-    _cache: ModelCache | None
 
     def encode_tokens(self, inputs: OneOrMore, **options: Unpack[TokenOptions]) -> list[Vector]:
         """The token vectors of texts, or of token ids, float32 [vectors, dimensions] each, in a list.
@@ -105,7 +95,7 @@ class TokenEncoding:
         started = time.perf_counter()
         tasks.check(TASK, self.manifest)
         parts = self.files.load()
-        tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
+        tokenizer = self._request_tokenizer(parts, options)
         distinct = Distinct(self._cache, "token_vectors")
         job = Work(self._scheduler, tokenizer, distinct).run(parts.vectors, inputs, first=first)
         return self._tokens_embedded(job, distinct, options, started)
@@ -121,7 +111,7 @@ class TokenEncoding:
         started = time.perf_counter()
         tasks.check(TASK, self.manifest)
         parts = await self.files.load_async()
-        tokenizer = RequestTokenizer(parts.tokenizer, self.manifest, options)
+        tokenizer = self._request_tokenizer(parts, options)
         distinct = Distinct(self._cache, "token_vectors", tenant)
         work = Work(self._scheduler, tokenizer, distinct)
         job = await work.run_async(parts.vectors, inputs, tenant=tenant, end=started + seconds)
@@ -146,10 +136,8 @@ class TokenEncoding:
         role = request_tokenizer.role_of(self.manifest.token_vectors, options)
         return TokensEmbedded(
             vectors=[scored(*pair, role) for pair in zip(vectors, distinct.inputs, strict=True)],
-            tokens=distinct.inputs,
             role=role,
-            hits=distinct.hits,
-            **outcome.stages(job, started),
+            **outcome.fields(job, distinct, started),
         )
 
 

@@ -14,7 +14,7 @@ from embed_onnx.artifact.outputs import Dense
 from embed_onnx.engine.vectors import normalize
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models import windows
-from embed_onnx.models.model import Embedded
+from embed_onnx.models.dense import Embedded
 from embed_onnx.models.options import Options
 from embed_onnx.models.windows import LongText
 from embed_onnx.scheduling.scheduler import Scheduler

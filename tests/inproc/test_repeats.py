@@ -17,7 +17,7 @@ from embed_onnx import Model
 from embed_onnx.artifact import manifest
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.models import registry
-from embed_onnx.models.model import Embedded
+from embed_onnx.models.dense import Embedded
 from embed_onnx.models.options import Options
 from embed_onnx.models.registry import Registry
 from embed_onnx.models.request_pairs import ScoreOptions

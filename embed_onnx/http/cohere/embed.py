@@ -21,7 +21,7 @@ from embed_onnx.http.cohere.answers import ERRORS, ApiVersion
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.vectors import WireType
 from embed_onnx.http.work import Ask
-from embed_onnx.models.model import Embedded
+from embed_onnx.models.dense import Embedded
 from embed_onnx.settings import Settings
 
 TEXTS, INPUTS = Field("texts"), Field("inputs")

@@ -25,7 +25,7 @@ from embed_onnx.http.openai import clients
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.vectors import EncodingFormat, Endianness, NumberType, WireType
 from embed_onnx.http.work import Ask
-from embed_onnx.models.model import Embedded
+from embed_onnx.models.dense import Embedded
 from embed_onnx.models.windows import LongText
 from embed_onnx.settings import Settings
 
