@@ -5,10 +5,10 @@ Without the web framework, as what sits in front of the app needs it, too: the c
 
 import uuid
 from collections.abc import Iterable
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, UnsetType
 
 from embed_onnx.errors import EmbedError
 
@@ -48,6 +48,16 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, num_tokens: int) -> Self:
         """The usage of a request that had so many; nothing is generated, so all are the prompt's."""
         return cls(prompt_tokens=num_tokens, total_tokens=num_tokens)
+
+
+AnswerId = Annotated[str, Meta(description="A new one for each answer.")]
+Created = Annotated[int, Meta(description="Unix time in seconds.")]
+ListObject = Annotated[Literal["list"], Meta(description="Always `list`.")]
+NameOfModel = Annotated[str, Meta(description="The name of the model.")]
+RequestUsage = Annotated[Usage, Meta(description="Tokens of the whole request.")]
+Place = Annotated[int, Meta(description="The place of the input in the request.")]
+NumTokens = Annotated[int, Meta(description="Tokens that the model has read, special tokens included.")]
+Truncated = Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")]
 
 
 def error_response(err: EmbedError) -> ErrorResponse:

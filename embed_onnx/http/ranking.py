@@ -7,8 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from embed_onnx.artifact.manifest import Manifest
-from embed_onnx.http import work
-from embed_onnx.http.answers import Usage
+from embed_onnx.http import answers, work
 from embed_onnx.http.body import documents
 from embed_onnx.http.body.documents import DOCUMENTS_SCHEMA
 from embed_onnx.http.body.inputs import Field
@@ -80,9 +79,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class RerankResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``results`` are sorted by their scores, the best first, and equal ones by their places."""
 
-    id: Annotated[str, Meta(description="A new one for each answer.")]
-    model: Annotated[str, Meta(description="The name of the model.")]
-    usage: Annotated[Usage, Meta(description="Tokens of all pairs.")]
+    id: answers.AnswerId
+    model: answers.NameOfModel
+    usage: answers.RequestUsage
     results: Annotated[
         list[Result],
         Meta(description="The documents, the best first; equal ones in the order of the request."),
@@ -138,7 +137,7 @@ async def answer(
     return RerankResponse(
         id=str(uuid.uuid4()),
         model=rank.manifest.name,
-        usage=Usage.of(rank.scored.num_tokens),
+        usage=answers.Usage.of(rank.scored.num_tokens),
         results=[_result(item) for item in rank.results],
     )
 

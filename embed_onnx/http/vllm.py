@@ -13,12 +13,11 @@ from litestar.params import Body
 from msgspec import Meta
 
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import vectors, work
-from embed_onnx.http.answers import Usage
+from embed_onnx.http import answers, vectors, work
 from embed_onnx.http.body import documents, inputs
 from embed_onnx.http.body.documents import TEXT_OR_TEXTS
 from embed_onnx.http.body.inputs import Field
-from embed_onnx.http.body.options import ModelName, RawScores, ScoringOptions, TokenOptions
+from embed_onnx.http.body.options import ModelName, RawScores, ScoringOptions, TokenOptions, User
 from embed_onnx.http.body.words import CLASSIFY_WORDS
 from embed_onnx.http.dialect import Dialect
 from embed_onnx.http.errors import OPENAI
@@ -72,12 +71,12 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 class ScoreResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of the pairs."""
 
-    id: Annotated[str, Meta(description="A new one for each answer.")]
-    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
-    created: Annotated[int, Meta(description="Unix time in seconds.")]
-    model: Annotated[str, Meta(description="The name of the model.")]
+    id: answers.AnswerId
+    object: answers.ListObject = "list"
+    created: answers.Created
+    model: answers.NameOfModel
     data: Annotated[list[Score], Meta(description="The scores, in the order of the pairs.")]
-    usage: Annotated[Usage, Meta(description="Tokens of all pairs.")]
+    usage: answers.RequestUsage
 
 
 class ClassifyRequest(ScoringOptions, frozen=True, kw_only=True):
@@ -96,7 +95,7 @@ class ClassifyRequest(ScoringOptions, frozen=True, kw_only=True):
 class Classified(msgspec.Struct, frozen=True, kw_only=True):
     """The best label of one text, and the scores of all labels in the model's order."""
 
-    index: Annotated[int, Meta(description="The place of the text in the request.")]
+    index: answers.Place
     label: Annotated[str, Meta(description="The best label.")]
     probs: Annotated[
         list[float],
@@ -108,12 +107,12 @@ class Classified(msgspec.Struct, frozen=True, kw_only=True):
 class ClassifyResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of ``input``."""
 
-    id: Annotated[str, Meta(description="A new one for each answer.")]
-    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
-    created: Annotated[int, Meta(description="Unix time in seconds.")]
-    model: Annotated[str, Meta(description="The name of the model.")]
+    id: answers.AnswerId
+    object: answers.ListObject = "list"
+    created: answers.Created
+    model: answers.NameOfModel
     data: Annotated[list[Classified], Meta(description="The labels, in the order of `input`.")]
-    usage: Annotated[Usage, Meta(description="Tokens of all texts.")]
+    usage: answers.RequestUsage
 
 
 class InfinityResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,23 +120,16 @@ class InfinityResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     object: Annotated[Literal["classify"], Meta(description="Always `classify`.")] = "classify"
     data: Annotated[list[list[Prediction]], Meta(description="The labels of each text, the best first.")]
-    model: Annotated[str, Meta(description="The name of the model.")]
-    usage: Annotated[Usage, Meta(description="Tokens of all texts.")]
-    id: Annotated[str, Meta(description="A new one for each answer.")]
-    created: Annotated[int, Meta(description="Unix time in seconds.")]
+    model: answers.NameOfModel
+    usage: answers.RequestUsage
+    id: answers.AnswerId
+    created: answers.Created
 
 
 class PoolingRequest(TokenOptions, frozen=True, kw_only=True):
     """POST /pooling, of which token vectors are served."""
 
-    input: Annotated[
-        msgspec.Raw,
-        Meta(
-            description="A text, a list of texts, or token ids of the model's own; documents, unless "
-            "`prompt_name` or `input_type` is `query`.",
-            extra_json_schema={"extra": inputs.schema()},
-        ),
-    ]
+    input: Annotated[msgspec.Raw, inputs.described(documents=True)]
     model: ModelName = None
     task: Annotated[
         Literal["token_embed"] | None, Meta(description="Of vLLM's tasks, the one that is served here.")
@@ -145,13 +137,13 @@ class PoolingRequest(TokenOptions, frozen=True, kw_only=True):
     encoding_format: Annotated[
         EncodingFormat | None, Meta(description="`base64`: the bytes of float32, vector after vector.")
     ] = None
-    user: Annotated[str | None, Meta(description="Accepted and ignored.")] = None
+    user: User = None
 
 
 class Pooled(msgspec.Struct, frozen=True, kw_only=True):
     """One input's token vectors."""
 
-    index: Annotated[int, Meta(description="The place of the input in the request.")]
+    index: answers.Place
     object: Annotated[Literal["pooling"], Meta(description="Always `pooling`.")] = "pooling"
     data: Annotated[
         msgspec.Raw,
@@ -165,12 +157,12 @@ class Pooled(msgspec.Struct, frozen=True, kw_only=True):
 class PoolingResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of ``input``."""
 
-    id: Annotated[str, Meta(description="A new one for each answer.")]
-    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
-    created: Annotated[int, Meta(description="Unix time in seconds.")]
-    model: Annotated[str, Meta(description="The name of the model.")]
+    id: answers.AnswerId
+    object: answers.ListObject = "list"
+    created: answers.Created
+    model: answers.NameOfModel
     data: Annotated[list[Pooled], Meta(description="The vectors, in the order of `input`.")]
-    usage: Annotated[Usage, Meta(description="Tokens of all texts.")]
+    usage: answers.RequestUsage
 
 
 @post(
@@ -199,7 +191,7 @@ async def score(data: Annotated[ScoreRequest, SCORE_BODY], request: ApiRequest) 
         created=int(time.time()),
         model=manifest.name,
         data=[Score(index=index, score=float(value)) for index, value in enumerate(scores)],
-        usage=Usage.of(scored.num_tokens),
+        usage=answers.Usage.of(scored.num_tokens),
     )
 
 
@@ -217,7 +209,7 @@ async def classify(
     texts = documents.text_or_texts(data.input, request.app.state.settings, INPUT)
     ask = ScoreAsk(task="classify", model=data.model, items=texts, options=data, field=INPUT.name)
     manifest, scored = await work.score(request, ask)
-    output, usage = manifest.scores, Usage.of(scored.num_tokens)
+    output, usage = manifest.scores, answers.Usage.of(scored.num_tokens)
     number, now = str(uuid.uuid4()), int(time.time())
     if data.raw_scores is not None:
         labels = scoring.predictions(scored.logits, output, raw_scores=data.raw_scores)
@@ -267,7 +259,7 @@ async def pooling(data: Annotated[PoolingRequest, POOLING_BODY], request: ApiReq
             Pooled(index=index, data=encoded)
             for index, encoded in enumerate(await vectors.encode_by_token(embedded.vectors, wire_type))
         ],
-        usage=Usage.of(embedded.num_tokens),
+        usage=answers.Usage.of(embedded.num_tokens),
     )
 
 

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import msgspec
+from msgspec import Meta
 
 from embed_onnx.errors import InvalidRequest
 from embed_onnx.http.body import reading
@@ -54,6 +55,15 @@ def schema(*, empty_texts: bool = False) -> dict[str, Any]:
     ids = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
     lists = [{"type": "array", "minItems": 1, "items": items} for items in (text, ids)]
     return {"any_of": [text, ids, *lists]}
+
+
+def described(*, documents: bool = False, empty_texts: bool = False) -> Meta:
+    """A field that ``parse`` reads, for OpenAPI; its texts may be ``documents`` unless they are queries."""
+    role = "; documents, unless `prompt_name` or `input_type` is `query`" if documents else ""
+    return Meta(
+        description=f"A text, a list of texts, or token ids of the model's own{role}.",
+        extra_json_schema={"extra": schema(empty_texts=empty_texts)},
+    )
 
 
 def parse(

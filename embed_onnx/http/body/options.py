@@ -17,6 +17,7 @@ Truncate = bool | Literal["END", "START", "NONE"]
 Direction = Literal["Right", "Left"]
 """The side of a long text that is cut."""
 
+User = Annotated[str | None, Meta(description="Accepted and ignored.")]
 ModelName = Annotated[str | None, Meta(description="Left out: the first model that can do this.")]
 RawScores = Annotated[
     bool | None,

@@ -16,8 +16,7 @@ from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
 
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import vectors, work
-from embed_onnx.http.answers import Usage
+from embed_onnx.http import answers, vectors, work
 from embed_onnx.http.body import inputs
 from embed_onnx.http.body.options import EmbeddingOptions, ModelName
 from embed_onnx.http.errors import OPENAI
@@ -30,7 +29,6 @@ from embed_onnx.models.windows import LongText
 from embed_onnx.settings import Settings
 
 OutputDType = Literal["float", NumberType]
-INPUT_SCHEMA = inputs.schema()
 VECTOR_SCHEMA = {
     "any_of": [
         {"type": "array", "items": {"type": "number"}},
@@ -46,13 +44,7 @@ EMBEDDING_BODY = Body(
 class EmbeddingRequest(EmbeddingOptions, frozen=True, kw_only=True):
     """POST /v1/embeddings."""
 
-    input: Annotated[
-        msgspec.Raw,
-        Meta(
-            description="A text, a list of texts, or token ids of the model's own.",
-            extra_json_schema={"extra": INPUT_SCHEMA},
-        ),
-    ]
+    input: Annotated[msgspec.Raw, inputs.described()]
     model: ModelName = None
     encoding_format: Annotated[
         EncodingFormat | None, Meta(description="`base64`: the bytes of the numbers, little-endian.")
@@ -76,17 +68,15 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
     """One input's vector: a list of numbers, or a base64 string."""
 
     object: Annotated[Literal["embedding"], Meta(description="Always `embedding`.")] = "embedding"
-    index: Annotated[int, Meta(description="The place of the input in the request.")]
+    index: answers.Place
     embedding: Annotated[
         msgspec.Raw,
         Meta(
             description="A list of numbers, or a base64 string.", extra_json_schema={"extra": VECTOR_SCHEMA}
         ),
     ]
-    num_tokens: Annotated[int, Meta(description="Tokens that the model has read, special tokens included.")]
-    truncated: Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")] = (
-        UNSET
-    )
+    num_tokens: answers.NumTokens
+    truncated: answers.Truncated = UNSET
     windows: Annotated[
         int | UnsetType,
         Meta(description="Of how many windows the vector is the mean, with `long_texts`; 1 is left out."),
@@ -96,12 +86,12 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
 class EmbeddingResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of ``input``."""
 
-    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    object: answers.ListObject = "list"
     data: Annotated[list[Embedding], Meta(description="The vectors, in the order of `input`.")]
-    model: Annotated[str, Meta(description="The name of the model that made them.")]
-    usage: Annotated[Usage, Meta(description="Tokens of the whole request.")]
-    id: Annotated[str, Meta(description="A new one for each answer.")]
-    created: Annotated[int, Meta(description="Unix time in seconds.")]
+    model: answers.NameOfModel
+    usage: answers.RequestUsage
+    id: answers.AnswerId
+    created: answers.Created
 
 
 @post(
@@ -128,7 +118,7 @@ async def create_embeddings(
     return EmbeddingResponse(
         data=await _items(embedded, wire_type),
         model=manifest.name,
-        usage=Usage.of(embedded.num_tokens),
+        usage=answers.Usage.of(embedded.num_tokens),
         id=str(uuid.uuid4()),
         created=int(time.time()),
     )

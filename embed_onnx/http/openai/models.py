@@ -17,6 +17,7 @@ from msgspec import Meta
 from embed_onnx.artifact.outputs import Activation, Dense, Output, Scores, Similarity, Sparse, TokenVectors
 from embed_onnx.artifact.parity import Parity, ScoreParity, SparseParity, TokenParity
 from embed_onnx.engine.native import Kernels
+from embed_onnx.http import answers
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.openai import clients
 from embed_onnx.http.request import read
@@ -93,7 +94,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     """GET /v1/models."""
 
-    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    object: answers.ListObject = "list"
     data: Annotated[list[ModelCard], Meta(description="An entry a name; aliases come last.")]
 
 
@@ -114,7 +115,7 @@ class SimpleModelList(msgspec.Struct, frozen=True, kw_only=True):
 
     data: Annotated[SimpleModels, Meta(description="The models.")]
     generated: Annotated[str, Meta(description="When the answer was made, as ISO 8601 has it.")]
-    id: Annotated[str, Meta(description="A new one for each answer.")]
+    id: answers.AnswerId
 
 
 @read("/v1/models", tags=["models"], responses=OPENAI.responses(401), summary="List the models")

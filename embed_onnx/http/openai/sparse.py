@@ -11,10 +11,9 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
 
-from embed_onnx.http import vectors, work
-from embed_onnx.http.answers import Usage
+from embed_onnx.http import answers, vectors, work
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import ModelName, SparseOptions
+from embed_onnx.http.body.options import ModelName, SparseOptions, User
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.work import Ask
@@ -34,13 +33,7 @@ NUMBERS = {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}}
 class SparseRequest(SparseOptions, frozen=True, kw_only=True):
     """POST /v1/sparse_embeddings."""
 
-    input: Annotated[
-        msgspec.Raw,
-        Meta(
-            description="A text, a list of texts, or token ids of the model's own.",
-            extra_json_schema={"extra": inputs.schema()},
-        ),
-    ]
+    input: Annotated[msgspec.Raw, inputs.described()]
     model: ModelName = None
     max_active_dims: Annotated[
         Annotated[int, Meta(ge=1)] | None,
@@ -49,7 +42,7 @@ class SparseRequest(SparseOptions, frozen=True, kw_only=True):
     return_terms: Annotated[
         bool | None, Meta(description="`true`: each vector has the vocabulary's entries of its indices.")
     ] = None
-    user: Annotated[str | None, Meta(description="Accepted and ignored.")] = None
+    user: User = None
 
 
 class SparseEmbedding(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +51,7 @@ class SparseEmbedding(msgspec.Struct, frozen=True, kw_only=True):
     object: Annotated[Literal["sparse_embedding"], Meta(description="Always `sparse_embedding`.")] = (
         "sparse_embedding"
     )
-    index: Annotated[int, Meta(description="The place of the input in the request.")]
+    index: answers.Place
     indices: Annotated[
         msgspec.Raw,
         Meta(description="Entries of the vocabulary, ascending.", extra_json_schema={"extra": INTEGERS}),
@@ -73,22 +66,20 @@ class SparseEmbedding(msgspec.Struct, frozen=True, kw_only=True):
     terms: Annotated[
         list[str] | UnsetType, Meta(description="The entries' texts, with `return_terms`; else left out.")
     ] = UNSET
-    num_tokens: Annotated[int, Meta(description="Tokens that the model has read, special tokens included.")]
-    truncated: Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")] = (
-        UNSET
-    )
+    num_tokens: answers.NumTokens
+    truncated: answers.Truncated = UNSET
 
 
 class SparseResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of ``input``."""
 
-    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    object: answers.ListObject = "list"
     data: Annotated[list[SparseEmbedding], Meta(description="The vectors, in the order of `input`.")]
-    model: Annotated[str, Meta(description="The name of the model that made them.")]
+    model: answers.NameOfModel
     entries: Annotated[int, Meta(description="How many entries the vocabulary has.")]
-    usage: Annotated[Usage, Meta(description="Tokens of the whole request.")]
-    id: Annotated[str, Meta(description="A new one for each answer.")]
-    created: Annotated[int, Meta(description="Unix time in seconds.")]
+    usage: answers.RequestUsage
+    id: answers.AnswerId
+    created: answers.Created
 
 
 @post(
@@ -115,7 +106,7 @@ async def create_sparse_embeddings(
         data=await _items(model, embedded, terms=bool(data.return_terms)),
         model=model.manifest.name,
         entries=model.manifest.sparse.entries,
-        usage=Usage.of(embedded.num_tokens),
+        usage=answers.Usage.of(embedded.num_tokens),
         id=str(uuid.uuid4()),
         created=int(time.time()),
     )

@@ -11,10 +11,9 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
 
-from embed_onnx.http import vectors, work
-from embed_onnx.http.answers import Usage
+from embed_onnx.http import answers, vectors, work
 from embed_onnx.http.body import inputs
-from embed_onnx.http.body.options import ModelName, TokenOptions
+from embed_onnx.http.body.options import ModelName, TokenOptions, User
 from embed_onnx.http.errors import OPENAI
 from embed_onnx.http.request import ApiRequest
 from embed_onnx.http.vectors import EncodingFormat, WireType
@@ -32,14 +31,7 @@ TOKENS_BODY = Body(
 class TokenRequest(TokenOptions, frozen=True, kw_only=True):
     """POST /v1/token_embeddings."""
 
-    input: Annotated[
-        msgspec.Raw,
-        Meta(
-            description="A text, a list of texts, or token ids of the model's own; documents, unless "
-            "`prompt_name` or `input_type` is `query`.",
-            extra_json_schema={"extra": inputs.schema()},
-        ),
-    ]
+    input: Annotated[msgspec.Raw, inputs.described(documents=True)]
     model: ModelName = None
     encoding_format: Annotated[
         EncodingFormat | None,
@@ -52,7 +44,7 @@ class TokenRequest(TokenOptions, frozen=True, kw_only=True):
     return_tokens: Annotated[
         bool | None, Meta(description="`true`: each item has the texts of the tokens of its vectors.")
     ] = None
-    user: Annotated[str | None, Meta(description="Accepted and ignored.")] = None
+    user: User = None
 
 
 class TokenEmbeddings(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +53,7 @@ class TokenEmbeddings(msgspec.Struct, frozen=True, kw_only=True):
     object: Annotated[Literal["token_embeddings"], Meta(description="Always `token_embeddings`.")] = (
         "token_embeddings"
     )
-    index: Annotated[int, Meta(description="The place of the input in the request.")]
+    index: answers.Place
     embeddings: Annotated[
         msgspec.Raw,
         Meta(
@@ -79,21 +71,19 @@ class TokenEmbeddings(msgspec.Struct, frozen=True, kw_only=True):
         int | UnsetType,
         Meta(description="How many of the last `tokens` are a query's expansion, which is not in its text."),
     ] = UNSET
-    num_tokens: Annotated[int, Meta(description="Tokens that the model has read, special tokens included.")]
-    truncated: Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")] = (
-        UNSET
-    )
+    num_tokens: answers.NumTokens
+    truncated: answers.Truncated = UNSET
 
 
 class TokenResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of ``input``."""
 
-    object: Annotated[Literal["list"], Meta(description="Always `list`.")] = "list"
+    object: answers.ListObject = "list"
     data: Annotated[list[TokenEmbeddings], Meta(description="The vectors, in the order of `input`.")]
-    model: Annotated[str, Meta(description="The name of the model that made them.")]
-    usage: Annotated[Usage, Meta(description="Tokens of the whole request.")]
-    id: Annotated[str, Meta(description="A new one for each answer.")]
-    created: Annotated[int, Meta(description="Unix time in seconds.")]
+    model: answers.NameOfModel
+    usage: answers.RequestUsage
+    id: answers.AnswerId
+    created: answers.Created
 
 
 @post(
@@ -127,7 +117,7 @@ async def create_token_embeddings(
     return TokenResponse(
         data=items,
         model=model.manifest.name,
-        usage=Usage.of(embedded.num_tokens),
+        usage=answers.Usage.of(embedded.num_tokens),
         id=str(uuid.uuid4()),
         created=int(time.time()),
     )

@@ -10,7 +10,7 @@ from litestar.params import Body
 from msgspec import UNSET, Meta, UnsetType
 
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import work
+from embed_onnx.http import answers, work
 from embed_onnx.http.body import inputs
 from embed_onnx.http.body.foreign import NULL
 from embed_onnx.http.body.inputs import Field, Inputs
@@ -57,19 +57,17 @@ class TokenizeRequest(TextOptions, frozen=True, kw_only=True):
 class Tokenized(msgspec.Struct, frozen=True, kw_only=True):
     """The tokens the model would see, special tokens included, cut at its limit."""
 
-    index: Annotated[int, Meta(description="The place of the text in the request.")]
+    index: answers.Place
     tokens: Annotated[list[str], Meta(description="The vocabulary's entries.")]
     ids: Annotated[list[int], Meta(description="Their ids, as `input` of other routes takes them.")]
     num_tokens: Annotated[int, Meta(description="How many there are, special tokens included.")]
-    truncated: Annotated[bool | UnsetType, Meta(description="`true` if the text was cut; else left out.")] = (
-        UNSET
-    )
+    truncated: answers.Truncated = UNSET
 
 
 class TokenizeResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``data`` keeps the order of ``input``."""
 
-    model: Annotated[str, Meta(description="The name of the model.")]
+    model: answers.NameOfModel
     data: Annotated[list[Tokenized], Meta(description="The tokens of each text, in the order of `input`.")]
 
 

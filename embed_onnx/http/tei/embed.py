@@ -51,13 +51,7 @@ Nested = Annotated[
 class TeiRequest(EmbeddingOptions, frozen=True, kw_only=True):
     """POST /embed; without ``normalize``, vectors have length 1."""
 
-    inputs: Annotated[
-        msgspec.Raw,
-        Meta(
-            description="A text, a list of texts, or token ids of the model's own.",
-            extra_json_schema={"extra": inputs.schema(empty_texts=True)},
-        ),
-    ]
+    inputs: Annotated[msgspec.Raw, inputs.described(empty_texts=True)]
     model: ModelName = None
     parameters: Nested = None
 

@@ -8,7 +8,6 @@ from litestar.enums import RequestEncodingType
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body
-from msgspec import Meta
 
 from embed_onnx.http import vectors, work
 from embed_onnx.http.body import inputs
@@ -26,14 +25,7 @@ ALL_BODY = Body(media_type=RequestEncodingType.JSON, examples=[Example(value={"i
 class AllRequest(TokenOptions, frozen=True, kw_only=True):
     """POST /embed_all."""
 
-    inputs: Annotated[
-        msgspec.Raw,
-        Meta(
-            description="A text, a list of texts, or token ids of the model's own; documents, unless "
-            "`prompt_name` or `input_type` is `query`.",
-            extra_json_schema={"extra": inputs.schema(empty_texts=True)},
-        ),
-    ]
+    inputs: Annotated[msgspec.Raw, inputs.described(documents=True, empty_texts=True)]
     model: ModelName = None
     parameters: Nested = None
 
