@@ -95,7 +95,6 @@ def export(
     entries = [replace(entry, exporter=entry.exporter or exporter) for entry in _listed(names, configuration)]
     with _packages():
         from embed_onnx_export import calibration
-        from embed_onnx_export.report import card
         from embed_onnx_export.run import ExportsFailed, export_all
 
         if report:
@@ -111,12 +110,7 @@ def export(
             show(exports, as_json=as_json)
             _show_uncalibrated(exports, calibrate)
         if report:
-            manifests = {item.manifest.name: item.manifest for item in exports}
-            for entry in entries:
-                described = manifests.get(entry.name)
-                if described is None or card.exists(configuration.artifacts / entry.name):
-                    continue
-                path = _write_report(entry, configuration, data.fitting(described.output))
+            for path in _write_absent_reports(entries, exports, configuration, data):
                 click.echo(path, err=as_json)
         if failure is not None:
             raise failure
@@ -287,6 +281,18 @@ def _read(files: dict[str, Any]) -> "Datasets":
             err=True,
         )
     return data
+
+
+def _write_absent_reports(
+    entries: list["Entry"], exports: list["Export"], configuration: "Settings", data: "Datasets"
+) -> Iterator[Path]:
+    """Measure each artifact that was exported and has no report; where each report is."""
+    from embed_onnx_export.report import card
+
+    outputs = {item.manifest.name: item.manifest.output for item in exports}
+    for entry in entries:
+        if entry.name in outputs and not card.exists(configuration.artifacts / entry.name):
+            yield _write_report(entry, configuration, data.fitting(outputs[entry.name]))
 
 
 def _write_report(entry: "Entry", configuration: "Settings", data: "Datasets") -> Path:

@@ -63,14 +63,7 @@ def card_of(about: Subject, data: Datasets, show: Show) -> Card:
         )
     return Card(
         **subject.report_fields(about, data),
-        model=Facts(
-            **subject.model_facts(about.manifest),
-            dimensions=about.manifest.dense.dimensions,
-            pooling=list(about.manifest.dense.pooling),
-            prompts=about.manifest.prompts,
-            default_prompt=about.manifest.default_prompt,
-            similarity=ranks_by,
-        ),
+        model=_facts(about.manifest, ranks_by),
         measured=Measured(
             **subject.conditions(data, len(work.texts["bare"]), timed),
             neighbours=work.neighbours,
@@ -78,6 +71,17 @@ def card_of(about: Subject, data: Datasets, show: Show) -> Card:
         original=rows.pop(ORIGINAL),
         artifacts={name: rows[name] for name in about.folders},
         types=_types(vectors[about.manifest.precision], ranges, scorer),
+    )
+
+
+def _facts(described: Manifest, ranks_by: str) -> Facts:
+    return Facts(
+        **subject.model_facts(described),
+        dimensions=described.dense.dimensions,
+        pooling=list(described.dense.pooling),
+        prompts=described.prompts,
+        default_prompt=described.default_prompt,
+        similarity=ranks_by,
     )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from sentence_transformers import SparseEncoder
 
-from embed_onnx.artifact.manifest import Precision
+from embed_onnx.artifact.manifest import Manifest, Precision
 from embed_onnx.artifact.parity import SHORT_TOKENS
 from embed_onnx.models.model import Model
 from embed_onnx.system import cpu
@@ -30,7 +30,6 @@ def card_of(about: Subject, data: Datasets, show: Show) -> SparseCard:
     """Run the texts through every engine, in this process, and score and time them."""
     show("loading")
     torch.set_num_threads(cpu.usable_cores())
-    output = about.manifest.sparse
     original = original_sparse.load(about.checkpoint, about.manifest.max_tokens)
     with contextlib.ExitStack() as stack:
         models = {name: stack.enter_context(Model.load(path)) for name, path in about.folders.items()}
@@ -66,21 +65,26 @@ def card_of(about: Subject, data: Datasets, show: Show) -> SparseCard:
         )
     return SparseCard(
         **subject.report_fields(about, data),
-        model=SparseFacts(
-            **subject.model_facts(about.manifest),
-            entries=output.entries,
-            pooling=output.pooling,
-            activation=output.activation,
-            query_table=output.query_tokens is not None,
-            prompts=about.manifest.prompts,
-            default_prompt=about.manifest.default_prompt,
-            similarity=ranks_by,
-        ),
+        model=_facts(about.manifest, ranks_by),
         measured=Measured(
             **subject.conditions(data, len(work.texts["bare"]), timed), neighbours=work.neighbours
         ),
         original=rows.pop(ORIGINAL),
         artifacts={name: rows[name] for name in about.folders},
+    )
+
+
+def _facts(described: Manifest, ranks_by: str) -> SparseFacts:
+    output = described.sparse
+    return SparseFacts(
+        **subject.model_facts(described),
+        entries=output.entries,
+        pooling=output.pooling,
+        activation=output.activation,
+        query_table=output.query_tokens is not None,
+        prompts=described.prompts,
+        default_prompt=described.default_prompt,
+        similarity=ranks_by,
     )
 
 

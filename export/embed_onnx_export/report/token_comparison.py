@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sentence_transformers import MultiVectorEncoder
 
-from embed_onnx.artifact.manifest import Precision
+from embed_onnx.artifact.manifest import Manifest, Precision
 from embed_onnx.engine.vectors import Vector
 from embed_onnx.models.model import Model
 from embed_onnx.models.options import Options
@@ -37,7 +37,7 @@ def card_of(about: Subject, data: Datasets, show: Show) -> TokenCard:
     """Run the texts through every engine, in this process, and score and time them."""
     show("loading")
     torch.set_num_threads(cpu.usable_cores())
-    described, output = about.manifest, about.manifest.token_vectors
+    described = about.manifest
     original = original_token_vectors.load(about.checkpoint, described.max_tokens)
     cases = token_parity.cases(subject.tokenizer(about))
     task = token_measure.task(data)
@@ -69,18 +69,9 @@ def card_of(about: Subject, data: Datasets, show: Show) -> TokenCard:
             parity=token_parity.compared(cases, vectors[name], vectors[ORIGINAL]),
             scores=token_measure.score(tables[name].scores["float32"], expected, task),
         )
-    expansion = output.query.expansion
     return TokenCard(
         **subject.report_fields(about, data),
-        model=TokenFacts(
-            **subject.model_facts(described),
-            dimensions=output.dimensions,
-            similarity=output.similarity,
-            query_tokens=output.query.max_tokens,
-            document_tokens=output.document.max_tokens,
-            expanded_tokens=None if expansion is None else expansion.length,
-            prompts=described.prompts,
-        ),
+        model=_facts(described),
         measured=TokenMeasured(
             **subject.conditions(data, len(cases.texts), timed),
             neighbours=task.neighbours,
@@ -89,7 +80,21 @@ def card_of(about: Subject, data: Datasets, show: Show) -> TokenCard:
         ),
         original=rows.pop(ORIGINAL),
         artifacts={name: rows[name] for name in about.folders},
-        types=_types(tables[described.precision], output.dimensions, expected, task),
+        types=_types(tables[described.precision], described.token_vectors.dimensions, expected, task),
+    )
+
+
+def _facts(described: Manifest) -> TokenFacts:
+    output = described.token_vectors
+    expansion = output.query.expansion
+    return TokenFacts(
+        **subject.model_facts(described),
+        dimensions=output.dimensions,
+        similarity=output.similarity,
+        query_tokens=output.query.max_tokens,
+        document_tokens=output.document.max_tokens,
+        expanded_tokens=None if expansion is None else expansion.length,
+        prompts=described.prompts,
     )
 
 
