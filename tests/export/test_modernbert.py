@@ -103,6 +103,20 @@ LINEAR = {"rope_type": "linear", "rope_theta": 500.0, "factor": 2.0}
     [
         ({"hidden_activation": "quick_gelu"}, "its activation is quick_gelu"),
         ({"rope_parameters": {FULL: LINEAR, SLIDING: LINEAR}}, "its positions are of the type linear"),
+        (
+            {"rope_parameters": {FULL: {"type": "linear", "factor": 2.0}}},
+            "its positions are of the type linear",
+        ),
+        ({"rope_parameters": {"rope_theta": 5.0}}, "its rope_parameters have rope_theta, of which"),
+        (
+            {"rope_parameters": {FULL: {"partial_rotary_factor": 0.5}}},
+            "its rope_parameters have partial_rotary",
+        ),
+        ({"rope_parameters": None, "local_rope_theta": None}, "its local_rope_theta is None"),
+        ({"local_attention": -1}, "its local_attention is -1"),
+        ({"vocab_size": 99}, "its vocab_size is 99, and its parameters have"),
+        ({"hidden_size": 64}, "its hidden_size is 64, and its parameters have 32"),
+        ({"intermediate_size": 32}, "its intermediate_size is 32, and its parameters have 64"),
         ({"rope_scaling": LINEAR}, "its positions are scaled"),
         (
             {"layer_types": [FULL, "chunked_attention", FULL]},

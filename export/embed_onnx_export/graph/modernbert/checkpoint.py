@@ -102,14 +102,12 @@ def read(config: dict[str, Any], arrays: dict[str, NDArray[Any]], *, strict: boo
         raise UnknownFamily(f"it has no {err.args[0]}") from None
     if parameters:
         raise UnknownFamily(f"it also has {next(iter(parameters))}")
+    _check_sizes(config, encoder)
     return encoder
 
 
 def _check_config(config: dict[str, Any], *, strict: bool) -> None:
-    for kind in (GLOBAL, LOCAL):
-        rope_type = _rope(config, kind).get("rope_type", "default")
-        if rope_type != "default":
-            raise UnknownFamily(f"its positions are of the type {rope_type}")
+    _check_rope(config)
     if config.get("rope_scaling"):
         raise UnknownFamily("its positions are scaled")
     activation = config.get("hidden_activation", "gelu")
@@ -124,9 +122,43 @@ def _check_config(config: dict[str, Any], *, strict: bool) -> None:
         raise UnknownFamily(f"its config.json has {unknown[0]}, of which it is not known what it changes")
 
 
+def _check_rope(config: dict[str, Any]) -> None:
+    others = sorted((config.get("rope_parameters") or {}).keys() - {GLOBAL, LOCAL})
+    for kind in (GLOBAL, LOCAL):
+        rope = _rope(config, kind)
+        for name in ("rope_type", "type"):  # newer and older
+            if rope.get(name, "default") != "default":
+                raise UnknownFamily(f"its positions are of the type {rope[name]}")
+        if not _base(config, kind):
+            raise UnknownFamily(f"its {OLD_BASES[kind]} is {config.get(OLD_BASES[kind])}")
+        others += sorted(rope.keys() - {"rope_type", "type", "rope_theta"})
+    if others:
+        raise UnknownFamily(f"its rope_parameters have {others[0]}, of which it is not known what it changes")
+
+
+def _check_sizes(config: dict[str, Any], encoder: "ModernBert") -> None:
+    """Refuse arrays of other shapes than the config says."""
+    inner = {layer.down.weight.shape[0] for layer in encoder.layers}
+    vocabulary, width = encoder.words.shape
+    sizes: dict[str, set[int]] = {
+        "vocab_size": {vocabulary},
+        "hidden_size": {width},
+        "intermediate_size": inner,
+    }
+    for name, actual in sizes.items():
+        others = actual - {config[name]} if name in config else set()
+        if others:
+            raise UnknownFamily(f"its {name} is {config[name]}, and its parameters have {min(others)}")
+
+
 def _rope(config: dict[str, Any], kind: str) -> dict[str, Any]:
     parameters: dict[str, Any] = (config.get("rope_parameters") or {}).get(kind) or {}
     return parameters
+
+
+def _base(config: dict[str, Any], kind: str) -> float | None:
+    base: float | None = _rope(config, kind).get("rope_theta")
+    return base or config.get(OLD_BASES[kind], DEFAULT_BASES[kind])
 
 
 def _read(config: dict[str, Any], parameters: dict[str, NDArray[Any]]) -> ModernBert:
@@ -140,6 +172,8 @@ def _read(config: dict[str, Any], parameters: dict[str, NDArray[Any]]) -> Modern
     ]
     if len(kinds) != count or not {GLOBAL, LOCAL}.issuperset(kinds):
         raise UnknownFamily(f"its layer_types are not {count} of {GLOBAL} and {LOCAL}")
+    if config["local_attention"] < 0:
+        raise UnknownFamily(f"its local_attention is {config['local_attention']}")
     positions = config["max_position_embeddings"]
     windows = {GLOBAL: positions, LOCAL: config["local_attention"] // 2}
     return ModernBert(
@@ -187,7 +221,7 @@ def _bias(parameters: dict[str, NDArray[Any]], name: str, size: int) -> Floats:
 
 def _angles(config: dict[str, Any], kind: str, positions: int, head_size: int) -> Angles:
     """Position times base^(-2i / head size) for the i-th pair, in float32 as the original computes it."""
-    base = _rope(config, kind).get("rope_theta") or config.get(OLD_BASES[kind], DEFAULT_BASES[kind])
+    base = _base(config, kind)
     exponents = np.arange(0, head_size, 2, dtype=np.float32) / np.float32(head_size)
     frequencies = np.float32(1) / np.power(np.float32(base), exponents)
     angles = np.arange(positions, dtype=np.float32)[:, None] * frequencies
