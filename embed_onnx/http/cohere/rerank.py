@@ -20,7 +20,7 @@ RERANK_BODY = Body(media_type=RequestEncodingType.JSON, examples=[Example(value=
 class BilledUnits(msgspec.Struct, frozen=True):
     """What Cohere would bill: a search is a query."""
 
-    search_units: int = 1
+    search_units: Annotated[int, msgspec.Meta(description="Always 1: a query.")] = 1
 
 
 class Meta(msgspec.Struct, frozen=True):

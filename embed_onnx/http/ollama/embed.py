@@ -74,13 +74,17 @@ class OllamaRequest(EmbeddingOptions, frozen=True, kw_only=True):
 class OllamaResponse(msgspec.Struct, frozen=True, kw_only=True):
     """``embeddings`` keeps the order of ``input``; ``model`` is as the request names it."""
 
-    model: str
+    model: Annotated[str, Meta(description="As the request names it.")]
     embeddings: Annotated[
-        list[msgspec.Raw], Meta(extra_json_schema={"extra": {"type": "array", "items": VECTOR_SCHEMA}})
+        list[msgspec.Raw],
+        Meta(
+            description="The vectors, in the order of `input`.",
+            extra_json_schema={"extra": {"type": "array", "items": VECTOR_SCHEMA}},
+        ),
     ]
-    total_duration: int
-    load_duration: int
-    prompt_eval_count: int
+    total_duration: Annotated[int, Meta(description="Nanoseconds of the request.")]
+    load_duration: Annotated[int, Meta(description="Nanoseconds until its model was in memory.")]
+    prompt_eval_count: Annotated[int, Meta(description="Tokens of all texts, special tokens included.")]
 
 
 class EmbeddingsRequest(EmbeddingOptions, frozen=True, kw_only=True):
@@ -96,7 +100,9 @@ class EmbeddingsRequest(EmbeddingOptions, frozen=True, kw_only=True):
 class EmbeddingsResponse(msgspec.Struct, frozen=True):
     """One vector, or none where there was no text."""
 
-    embedding: Annotated[msgspec.Raw, Meta(extra_json_schema={"extra": VECTOR_SCHEMA})]
+    embedding: Annotated[
+        msgspec.Raw, Meta(description="The vector.", extra_json_schema={"extra": VECTOR_SCHEMA})
+    ]
 
 
 @post(

@@ -1,6 +1,9 @@
 """Errors as Ollama's clients read them."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from embed_onnx.http.errors import ALWAYS, ErrorShape
 
@@ -8,7 +11,7 @@ from embed_onnx.http.errors import ALWAYS, ErrorShape
 class OllamaError(msgspec.Struct, frozen=True):
     """Every error on these routes."""
 
-    error: str
+    error: Annotated[str, Meta(description="What is wrong: the value, the limit and the way out.")]
 
 
 ERRORS = ErrorShape(

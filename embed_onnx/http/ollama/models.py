@@ -45,50 +45,58 @@ Name = Annotated[str | None, Meta(description="A name or alias; `:latest` behind
 class Details(msgspec.Struct, frozen=True, kw_only=True):
     """What its clients show of a model; ``parent_model`` is the model behind an alias."""
 
-    parent_model: str
-    format: str = "onnx"
-    family: str = FAMILY
-    families: tuple[str, ...] = (FAMILY,)
-    parameter_size: str
-    quantization_level: str
-    context_length: int | None
-    embedding_length: int | None
+    parent_model: Annotated[str, Meta(description="The model behind an alias; empty if the name is its own.")]
+    format: Annotated[str, Meta(description="Always `onnx`.")] = "onnx"
+    family: Annotated[str, Meta(description="Always `sentence-transformers`.")] = FAMILY
+    families: Annotated[tuple[str, ...], Meta(description="The same in a list.")] = (FAMILY,)
+    parameter_size: Annotated[str, Meta(description="The number of parameters, such as `22.6M`.")]
+    quantization_level: Annotated[str, Meta(description="`int8` or `float32`.")]
+    context_length: Annotated[
+        int | None, Meta(description="The most tokens of a text; null if there is no limit.")
+    ]
+    embedding_length: Annotated[
+        int | None, Meta(description="Dimensions; null if the model makes no vectors.")
+    ]
 
 
 class Tag(msgspec.Struct, frozen=True, kw_only=True):
     """A name of a served model; ``size`` in bytes, ``digest`` the sha256 of its ``model.onnx``."""
 
-    name: str
-    model: str
-    modified_at: datetime
-    size: int
-    digest: str
+    name: Annotated[str, Meta(description="The name, with a tag.")]
+    model: Annotated[str, Meta(description="The same.")]
+    modified_at: Annotated[datetime, Meta(description="When it was exported.")]
+    size: Annotated[int, Meta(description="Bytes of its files.")]
+    digest: Annotated[str, Meta(description="The sha256 of its `model.onnx`.")]
     details: Details
 
 
 class Tags(msgspec.Struct, frozen=True):
     """GET /api/tags: an entry a name."""
 
-    models: list[Tag]
+    models: Annotated[list[Tag], Meta(description="An entry for each name.")]
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """A model in memory, and when it leaves it if no request uses it."""
 
-    name: str
-    model: str
-    size: int
-    digest: str
+    name: Annotated[str, Meta(description="The name, with a tag.")]
+    model: Annotated[str, Meta(description="The same.")]
+    size: Annotated[int, Meta(description="Bytes of its files.")]
+    digest: Annotated[str, Meta(description="The sha256 of its `model.onnx`.")]
     details: Details
-    expires_at: datetime
-    size_vram: int = 0
-    context_length: int | None
+    expires_at: Annotated[
+        datetime, Meta(description="When it leaves memory if no request uses it; the year 2300 if it stays.")
+    ]
+    size_vram: Annotated[int, Meta(description="Always 0: it uses no GPU.")] = 0
+    context_length: Annotated[
+        int | None, Meta(description="The most tokens of a text; null if there is no limit.")
+    ]
 
 
 class LoadedModels(msgspec.Struct, frozen=True):
     """GET /api/ps: an entry a model."""
 
-    models: list[Loaded]
+    models: Annotated[list[Loaded], Meta(description="An entry for each model in memory.")]
 
 
 class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,25 +116,25 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     """POST /api/show; ``model_info`` has the names that its clients look for."""
 
     details: Details
-    model_info: dict[str, str | int]
-    capabilities: tuple[str, ...] = ("embedding",)
-    modified_at: datetime
-    license: str
-    modelfile: str = ""
-    parameters: str = ""
-    template: str = ""
+    model_info: Annotated[dict[str, str | int], Meta(description="Facts by the names that clients look for.")]
+    capabilities: Annotated[tuple[str, ...], Meta(description="Always `embedding`.")] = ("embedding",)
+    modified_at: Annotated[datetime, Meta(description="When it was exported.")]
+    license: Annotated[str, Meta(description="As its checkpoint says.")]
+    modelfile: Annotated[str, Meta(description="Always empty.")] = ""
+    parameters: Annotated[str, Meta(description="Always empty.")] = ""
+    template: Annotated[str, Meta(description="Always empty.")] = ""
 
 
 class Progress(msgspec.Struct, frozen=True):
     """POST /api/pull: a line, or the whole answer."""
 
-    status: str
+    status: Annotated[str, Meta(description="`success` at the end.")]
 
 
 class Version(msgspec.Struct, frozen=True):
     """GET /api/version: this server's own."""
 
-    version: str
+    version: Annotated[str, Meta(description="This server's own.")]
 
 
 @read(

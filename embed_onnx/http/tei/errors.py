@@ -1,6 +1,9 @@
 """Errors as clients of text-embeddings-inference read them."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from embed_onnx.errors import EmbedError
 from embed_onnx.http.errors import ErrorShape
@@ -12,8 +15,8 @@ TYPES = {424: "Backend", 429: "Overloaded", 503: "Unhealthy"}
 class TeiError(msgspec.Struct, frozen=True):
     """Every error on these routes."""
 
-    error: str
-    error_type: str
+    error: Annotated[str, Meta(description="What is wrong: the value, the limit and the way out.")]
+    error_type: Annotated[str, Meta(description="`Validation`, `Backend`, `Overloaded` or `Unhealthy`.")]
 
 
 def _error(err: EmbedError, status: int) -> TeiError:

@@ -1,7 +1,10 @@
 """What it says of its model, which here is the first that is served."""
 
+from typing import Annotated
+
 import msgspec
 from litestar.datastructures import State
+from msgspec import Meta
 
 from embed_onnx import __version__
 from embed_onnx.artifact.outputs import Dense, Output, Sparse, TokenVectors
@@ -22,42 +25,46 @@ SPLADE, NONE = "splade", "none"
 class Pooling(msgspec.Struct, frozen=True):
     """How token states become a vector; several modes are joined with ``+``."""
 
-    pooling: str
+    pooling: Annotated[
+        str, Meta(description="Such as `mean`, `cls` or `splade`; several are joined with `+`.")
+    ]
 
 
 class Labels(msgspec.Struct, frozen=True):
     """What scores are of, by place and by name."""
 
-    id2label: dict[str, str]
-    label2id: dict[str, int]
+    id2label: Annotated[dict[str, str], Meta(description="Labels by their place.")]
+    label2id: Annotated[dict[str, int], Meta(description="Places by their label.")]
 
 
 class ModelType(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the model is for: one of these."""
 
-    embedding: Pooling | None = None
-    reranker: Labels | None = None
-    classifier: Labels | None = None
+    embedding: Annotated[Pooling | None, Meta(description="For vectors.")] = None
+    reranker: Annotated[Labels | None, Meta(description="For ranks.")] = None
+    classifier: Annotated[Labels | None, Meta(description="For labels.")] = None
 
 
 class Info(msgspec.Struct, frozen=True, kw_only=True):
     """GET /info."""
 
-    model_id: str
-    model_sha: str | None
-    model_dtype: str
-    served_model_name: str
+    model_id: Annotated[str, Meta(description="The repository or folder that it was exported from.")]
+    model_sha: Annotated[str | None, Meta(description="Its revision; null if it has none.")]
+    model_dtype: Annotated[str, Meta(description="`int8` or `float32`.")]
+    served_model_name: Annotated[str, Meta(description="The name to request it by.")]
     model_type: ModelType
-    max_concurrent_requests: int
-    max_input_length: int
-    max_batch_tokens: int
-    max_batch_requests: int | None = None
-    max_client_batch_size: int
-    auto_truncate: bool
-    tokenization_workers: int
-    version: str
-    sha: str | None = None
-    docker_label: str | None = None
+    max_concurrent_requests: Annotated[
+        int, Meta(description="As many as tokens may wait, as requests are not counted.")
+    ]
+    max_input_length: Annotated[int, Meta(description="The most tokens of a text.")]
+    max_batch_tokens: Annotated[int, Meta(description="The most tokens that may wait.")]
+    max_batch_requests: Annotated[int | None, Meta(description="Always null: there is no limit.")] = None
+    max_client_batch_size: Annotated[int, Meta(description="The most inputs of a request.")]
+    auto_truncate: Annotated[bool, Meta(description="Whether texts that are too long are cut by default.")]
+    tokenization_workers: Annotated[int, Meta(description="Threads that tokenize.")]
+    version: Annotated[str, Meta(description="This server's version.")]
+    sha: Annotated[str | None, Meta(description="Always null.")] = None
+    docker_label: Annotated[str | None, Meta(description="Always null.")] = None
 
 
 @read(

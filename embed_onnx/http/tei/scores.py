@@ -87,10 +87,14 @@ class TeiRerankRequest(RankOptions, frozen=True, kw_only=True):
 class TeiRank(msgspec.Struct, frozen=True, kw_only=True):
     """One text, by its place in the request; ``truncated``: it or the query was cut."""
 
-    index: int
-    score: float
-    text: str | UnsetType = UNSET
-    truncated: bool | UnsetType = UNSET
+    index: Annotated[int, Meta(description="The place of the text in the request.")]
+    score: Annotated[
+        float, Meta(description="How well it answers the query, from 0 to 1; with `raw_scores`, the logit.")
+    ]
+    text: Annotated[str | UnsetType, Meta(description="The text, with `return_text`; else left out.")] = UNSET
+    truncated: Annotated[
+        bool | UnsetType, Meta(description="`true` if it or the query was cut; else left out.")
+    ] = UNSET
 
 
 class PredictRequest(ScoringOptions, frozen=True, kw_only=True):
