@@ -39,7 +39,7 @@ def make(
             f"{checkpoint.source.repo} is a sparse model, which the exporter {entry.exporter} cannot write; "
             "take exporter= away"
         )
-    model = sparse_encoder.read(checkpoint)
+    model = sparse_encoder.read(checkpoint, strict=PYTORCH is None)  # or it is compared with PyTorch
     show("exporting")
     encoders.write_float32(model.encoder, folder / manifest.MODEL)
     vocabulary_graph.write(model.head, folder / HEAD, output=model.output, quantized=False)

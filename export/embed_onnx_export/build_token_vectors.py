@@ -38,7 +38,7 @@ def make(
             f"{checkpoint.source.repo} is a model of token vectors, which the exporter {entry.exporter} "
             "cannot write; take exporter= away"
         )
-    model = multi_vector_encoder.read(checkpoint)
+    model = multi_vector_encoder.read(checkpoint, strict=PYTORCH is None)  # or it is compared with PyTorch
     show("exporting")
     encoders.write_float32(model.encoder, folder / manifest.MODEL)
     if model.head:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -276,12 +277,16 @@ def test_a_pooling_of_a_later_version(tmp_path: Path) -> None:
 
 
 def test_without_pytorch(saved: Path, tmp_path: Path) -> None:
-    """Int8 is compared with the float32 artifact, which says so."""
-    (tmp_path / "models.txt").write_text(f'"{saved / "splade"}"\n')
+    """Int8 is compared with the float32 artifact, which says so; what no comparison could find is refused."""
+    unknown = Path(shutil.copytree(saved / "splade", tmp_path / "unknown"))
+    edit(unknown / "config.json", window=8)
+    (tmp_path / "models.txt").write_text(f'"{saved / "splade"}"\n"{unknown}"\n')
 
     done = run_command("export", cwd=tmp_path, environment=WITHOUT_PYTORCH)
 
-    assert 0 == done.returncode, done.stderr
+    assert "its config.json has window, of which it is not known what it changes" in done.stderr
+    assert "where PyTorch is installed, models with other fields" in done.stderr
+    assert not (tmp_path / "artifacts" / "unknown").exists()
     described = manifest.read(tmp_path / "artifacts" / "splade")
     assert "float32 graph" == described.reference
 

@@ -1,6 +1,7 @@
 """Models of token vectors: recognised, read, exported, and compared with MultiVectorEncoder."""
 
 import json
+import shutil
 import string
 from pathlib import Path
 from typing import Any
@@ -298,10 +299,13 @@ def test_another_architecture(tmp_path: Path) -> None:
 
 
 def test_without_pytorch(saved: Path, tmp_path: Path) -> None:
-    """Int8 is compared with the float32 artifact, which says so."""
-    (tmp_path / "models.txt").write_text(f'"{saved}"\n')
+    """Int8 is compared with the float32 artifact, which says so; what no comparison could find is refused."""
+    unknown = Path(shutil.copytree(saved, tmp_path / "unknown"))
+    edit(unknown / "config.json", window=8)
+    (tmp_path / "models.txt").write_text(f'"{saved}"\n"{unknown}"\n')
 
     done = run_command("export", cwd=tmp_path, environment=WITHOUT_PYTORCH)
 
-    assert 0 == done.returncode, done.stderr
+    assert "its config.json has window, of which it is not known what it changes" in done.stderr
+    assert not (tmp_path / "artifacts" / "unknown").exists()
     assert "float32 graph" == manifest.read(tmp_path / "artifacts" / "colbert").reference

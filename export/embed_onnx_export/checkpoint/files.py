@@ -18,6 +18,8 @@ from embed_onnx_export.graph.encoders import Encoder
 from embed_onnx_export.graph.int8 import Floats
 
 Chain = tuple[modules.Module, ...]
+COMPARED = "; where PyTorch is installed, models with other fields in config.json are compared with it"
+"""A way out for those whose graph is written without PyTorch in any case."""
 
 
 class Files(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ import tokenizers
 from embed_onnx.artifact.manifest import HEAD, MODEL, Module, TruncationSide
 from embed_onnx.artifact.outputs import Expansion, Similarity, TokenRole, TokenVectors
 from embed_onnx_export.checkpoint import description, modules, multi_vector_settings, tensors, tokenizer_file
+from embed_onnx_export.checkpoint.files import COMPARED
 from embed_onnx_export.checkpoint.multi_vector_settings import KNOBS, Mask, MultiVectorSettings
 from embed_onnx_export.checkpoint.sources import CONFIG, Checkpoint
 from embed_onnx_export.checkpoint.tensors import Tensors
@@ -48,19 +49,20 @@ class MultiVectorEncoder(msgspec.Struct, frozen=True, kw_only=True):
     default_prompt: str
 
 
-def read(checkpoint: Checkpoint) -> MultiVectorEncoder:
-    """The model that a checkpoint is.
+def read(checkpoint: Checkpoint, *, strict: bool) -> MultiVectorEncoder:
+    """The model that a checkpoint is; ``strict`` is that of ``encoders.read``.
 
     Raises:
         ExportError: It is not one that is served, or its parts do not fit together.
     """
     chain = modules.read_by_token(checkpoint)
     try:
-        return _read(checkpoint, chain)
+        return _read(checkpoint, chain, strict=strict)
     except (UnknownFamily, UnknownTokenizer) as err:
         raise ExportError(
             f"{checkpoint.source.repo} cannot be exported as a model of token vectors: {err}; those whose "
             "transformer is of the BERT family or a ModernBERT are, with a tokenizer.json"
+            + (COMPARED if strict else "")
         ) from None
     except msgspec.ValidationError as err:
         raise ExportError(
@@ -69,7 +71,7 @@ def read(checkpoint: Checkpoint) -> MultiVectorEncoder:
         ) from None
 
 
-def _read(checkpoint: Checkpoint, chain: tuple[modules.Module, ...]) -> MultiVectorEncoder:
+def _read(checkpoint: Checkpoint, chain: tuple[modules.Module, ...], *, strict: bool) -> MultiVectorEncoder:
     folder = checkpoint.folder / (chain[0].path if chain else "")
     config = modules.decode(folder / CONFIG, dict[str, Any])
     name = encoders.class_name(config)  # before the weights are read
@@ -79,7 +81,7 @@ def _read(checkpoint: Checkpoint, chain: tuple[modules.Module, ...]) -> MultiVec
     for prefix in settings.prefixes.values():
         _make_token(tokenizer, prefix)
     arrays = tensors.read(folder)
-    encoder = encoders.read(config, arrays, strict=False)  # what else the config has is compared
+    encoder = encoders.read(config, arrays, strict=strict)
     positions = encoders.max_positions(config, encoder)
     most = tokenizer_file.max_tokens(own, of_tokenizer, positions)
     width = encoder.words.shape[1]

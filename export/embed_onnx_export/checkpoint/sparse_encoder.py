@@ -14,6 +14,7 @@ import tokenizers
 from embed_onnx.artifact.manifest import HEAD, MODEL, Module, Overrides, TruncationSide
 from embed_onnx.artifact.outputs import Sparse, SparseActivation, SparsePooling
 from embed_onnx_export.checkpoint import description, modules, tensors, tokenizer_file
+from embed_onnx_export.checkpoint.files import COMPARED
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
 from embed_onnx_export.checkpoint.tokenizer_classes import UnknownTokenizer
 from embed_onnx_export.errors import ExportError
@@ -83,23 +84,23 @@ def is_one(checkpoint: Checkpoint, overrides: Overrides) -> bool:
     return overrides.task == "sparse"
 
 
-def read(checkpoint: Checkpoint) -> SparseEncoder:
-    """The model that a checkpoint is.
+def read(checkpoint: Checkpoint, *, strict: bool) -> SparseEncoder:
+    """The model that a checkpoint is; ``strict`` is that of ``encoders.read``.
 
     Raises:
         ExportError: It is not one that is served, or its parts do not fit together.
     """
     chain = modules.read_sparse(checkpoint)
     try:
-        return _read(checkpoint, chain)
+        return _read(checkpoint, chain, strict=strict)
     except (UnknownFamily, UnknownTokenizer) as err:
         raise ExportError(
             f"{checkpoint.source.repo} cannot be exported as a sparse model: {err}; masked language models "
-            f"of {', '.join(masked_lm.NAMES)} are, with a tokenizer.json"
+            f"of {', '.join(masked_lm.NAMES)} are, with a tokenizer.json" + (COMPARED if strict else "")
         ) from None
 
 
-def _read(checkpoint: Checkpoint, sparse: modules.SparseChain) -> SparseEncoder:
+def _read(checkpoint: Checkpoint, sparse: modules.SparseChain, *, strict: bool) -> SparseEncoder:
     chain = sparse.modules
     folder = checkpoint.folder / (chain[0].path if chain else "")
     config = modules.decode(folder / CONFIG, dict[str, Any])
@@ -107,7 +108,7 @@ def _read(checkpoint: Checkpoint, sparse: modules.SparseChain) -> SparseEncoder:
     own = tokenizer_file.read_own(folder, SETTINGS)
     tokenizer, settings = tokenizer_file.read(folder, own, config)
     arrays = tensors.read(folder)
-    encoder = encoders.read(config, arrays, strict=False)  # what else the config has is compared
+    encoder = encoders.read(config, arrays, strict=strict)
     head = masked_lm.read(config, arrays, encoder)
     pooling = modules.decode(checkpoint.folder / chain[1].path / CONFIG, _Pooling) if chain else _Pooling()
     in_numpy = pooling.pooling_strategy == "max"
