@@ -105,6 +105,15 @@ def test_a_path_out_of_the_folder(saved: Path) -> None:
     assert "has the path '../elsewhere', which leaves the folder" in refusal(saved)
 
 
+def test_shards_out_of_the_folder(saved: Path) -> None:
+    """The weights of another model that lies beside it."""
+    (saved / "model.safetensors").rename(saved.parent / "other.safetensors")
+    index = {"metadata": {}, "weight_map": {"a": "../other.safetensors"}}
+    (saved / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    assert "names the file '../other.safetensors', which leaves the folder" in refusal(saved)
+
+
 @pytest.mark.parametrize("module", ["", "2_Dense", "3_LayerNorm"], ids=["transformer", "dense", "norm"])
 def test_missing_weights(saved: Path, module: str) -> None:
     (saved / module / "model.safetensors").unlink()

@@ -431,6 +431,16 @@ def test_a_file_that_differs_is_refused(encoders, tmp_path, name):
             check(wrong, right, tmp_path)
 
 
+def test_an_original_that_is_not_finite_is_refused(encoders, tmp_path):
+    """A damaged weight is not a fault of the graph."""
+    damaged = replace(
+        encoders["bert"], norm=replace(encoders["bert"].norm, beta=np.full(32, np.nan, np.float32))
+    )
+
+    with pytest.raises(ExportError, match=r"^the original gives states of .* its weights may be damaged"):
+        check(damaged, damaged, tmp_path)
+
+
 def test_positions_are_checked_to_the_last(encoders, tmp_path):
     right = encoders["distilbert"]
     positions = right.positions.copy()

@@ -319,10 +319,16 @@ def _chain(folder: Path) -> tuple[Module, ...]:
 
 def _path(folder: Path, listed: _Listed) -> str:
     """A module's folder inside the checkpoint, "" for that itself."""
-    path = PurePosixPath(listed.path)
-    if path.is_absolute() or ".." in path.parts:
+    if _leaves(listed.path):
         raise ExportError(f"{folder / MODULES} has the path {listed.path!r}, which leaves the folder")
+    path = PurePosixPath(listed.path)
     return "" if path == PurePosixPath() else str(path)
+
+
+def _leaves(name: str) -> bool:
+    """Whether the path of a file or folder inside a checkpoint leads out of it."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts
 
 
 def _kind(listed: _Listed) -> str:
@@ -396,6 +402,9 @@ def _check_weights(module: Module, checkpoint: Checkpoint) -> None:
     files = [SINGLE]
     if module.kind == "Transformer" and (folder / INDEX).is_file() and not (folder / SINGLE).is_file():
         files = sorted(set(decode(folder / INDEX, Index).weight_map.values()))
+    for name in files:
+        if _leaves(name):
+            raise ExportError(f"{folder / INDEX} names the file {name!r}, which leaves the folder")
     if not all(name.endswith(".safetensors") and (folder / name).is_file() for name in files):
         raise _no_weights(module, checkpoint)
     for name in files:

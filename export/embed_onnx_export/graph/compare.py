@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import onnx_file
 from embed_onnx_export.graph.int8 import Floats
 
@@ -79,6 +80,9 @@ def fault(path: Path, original: Original, compared: Iterator[Input] | list[Input
     """What is wrong with the graph in a file, as the end of a sentence about it; empty if nothing is.
 
     ``tolerance`` is of the largest state of an input.
+
+    Raises:
+        ExportError: The original gives states that are not finite.
     """
     graph = onnx_file.session(path)
     for ids, mask in compared:
@@ -89,6 +93,11 @@ def fault(path: Path, original: Original, compared: Iterator[Input] | list[Input
             return f"fails for {length} tokens, because what PyTorch computes for it depends on the length"
         expected = original(ids, mask)
         kept = mask[:, : expected.shape[1]] != 0  # of logits, there is one state of a text
+        if not np.isfinite(expected[kept]).all():
+            raise ExportError(
+                f"the original gives states of {length} tokens that are not finite, so its weights may be "
+                "damaged; get the checkpoint again"
+            )
         apart = float(np.abs(actual - expected)[kept].max())
         limit = tolerance * float(np.abs(expected[kept]).max())
         if not apart <= limit:  # so that NaN does not pass
