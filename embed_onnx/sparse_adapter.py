@@ -110,7 +110,7 @@ def _matrix(embeddings: Any) -> Any:
 
 
 def _tensor(rows: SparseRows) -> Any:
-    """The same in COO, as Sentence-Transformers has it."""
+    """The same in COO, as Sentence-Transformers returns it."""
     try:
         import torch  # noqa: PLC0415 - needed for tensors alone
     except ModuleNotFoundError:

@@ -156,7 +156,7 @@ def delimiter(word: str) -> str:
 
 
 def encoding(word: str) -> str:
-    """The name of an encoding as Python has it.
+    """Python's own name of an encoding.
 
     Raises:
         SetupError: It is not an encoding of texts.
@@ -183,7 +183,7 @@ def _check_columns(inputs: Inputs) -> None:
         raise SetupError("--encoding is for files of lines, and Parquet is always UTF-8; leave it out")
     if inputs.pairs and inputs.kind == "txt":
         raise SetupError(
-            "a line of text is no pair of texts; give CSV, TSV, JSON lines or Parquet, or --query TEXT"
+            "a line of text is not a pair of texts; give CSV, TSV, JSON lines or Parquet, or --query TEXT"
         )
     for name in () if inputs.header else (*inputs.fields, *inputs.columns):
         if not name.isdecimal() or int(name) < 1:

@@ -260,7 +260,7 @@ def _write_meta(folder: Path, meta: Meta) -> str:
 
 
 def _json(value: Any) -> Any:
-    """A value as JSON has it: a number or lists of them, or a sparse vector."""
+    """A value for JSON: a number or lists of them, or a sparse vector."""
     if isinstance(value, SparseVector):
         return {"indices": value.indices.tolist(), "values": value.weights.tolist()}
     return value.tolist()

@@ -171,7 +171,7 @@ def show(exports: list["Export"], *, as_json: bool = False) -> None:
 
 
 def _described(item: "Export", kernels: "Kernels") -> dict[str, Any]:
-    """An export, as JSON has it; ``seconds`` is null if the artifact was up to date."""
+    """An export, for JSON; ``seconds`` is null if the artifact was up to date."""
     return {
         "name": item.manifest.name,
         "float32_bytes": item.manifest.float32_bytes,

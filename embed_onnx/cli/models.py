@@ -44,7 +44,7 @@ def models(as_json: bool, **words: Any) -> None:
 
 
 def listed(configuration: "Settings") -> list[dict[str, Any]]:
-    """Every listed model, as JSON has it."""
+    """Every listed model, for JSON."""
     from embed_onnx.engine import native
     from embed_onnx.models import registry
 
@@ -53,7 +53,7 @@ def listed(configuration: "Settings") -> list[dict[str, Any]]:
 
 
 def _described(entry: "Entry", configuration: "Settings", kernels: "Kernels") -> dict[str, Any]:
-    """What a listed model is, as JSON has it; without an artifact, little more than its name."""
+    """What a listed model is, for JSON; without an artifact, little more than its name."""
     from embed_onnx.artifact import manifest
     from embed_onnx.artifact.outputs import Dense, TokenVectors
     from embed_onnx.models import registry, tasks

@@ -47,7 +47,7 @@ PAGE = """<!doctype html>
 _WORDS = re.compile(r"\W+")
 HEADERS = {
     "x-request-id": {
-        "description": "The request's own, or a new one, as the log has it.",
+        "description": "The request's own, or a new one; the log has the same.",
         "schema": {"type": "string"},
     },
     "retry-after": {

@@ -116,7 +116,7 @@ class ClassifyResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InfinityResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """The same as Infinity has it: the labels of each text, the best first."""
+    """Infinity's form of the same: the labels of each text, the best first."""
 
     object: Annotated[Literal["classify"], Meta(description="Always `classify`.")] = "classify"
     data: Annotated[list[list[Prediction]], Meta(description="The labels of each text, the best first.")]

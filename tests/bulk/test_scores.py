@@ -325,7 +325,7 @@ def test_the_command(scoring_home: Path, tmp_path: Path, reranker: Model) -> Non
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["in.txt"], "a line of text is no pair of texts"),
+        (["in.txt"], "a line of text is not a pair of texts"),
         (["in.txt", "--field", "text"], "and a record has one text; give --query TEXT to score"),
         (["in.txt", "--query", ""], "--query is empty"),
         (["in.csv", "--pair", "a,b"], "in.csv has 0 columns 'a' and must have one; its header is text1,"),

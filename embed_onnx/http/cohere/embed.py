@@ -12,7 +12,7 @@ from litestar.params import Body
 from msgspec import UNSET, UnsetType
 
 from embed_onnx.errors import InvalidRequest
-from embed_onnx.http import vectors, work
+from embed_onnx.http import answers, vectors, work
 from embed_onnx.http.body import documents, inputs, reading
 from embed_onnx.http.body.documents import TEXT_OR_TEXTS
 from embed_onnx.http.body.inputs import Field
@@ -143,7 +143,6 @@ OBJECT_KEY = re.compile(rb'"(?:content|type)"\s*:')
 """Each input and each part has one: they are counted before a large body becomes objects."""
 
 
-Id = Annotated[str, msgspec.Meta(description="A new one for each answer.")]
 Texts = Annotated[list[str], msgspec.Meta(description="The texts, as they were sent.")]
 
 
@@ -195,7 +194,7 @@ class EmbedFloats(msgspec.Struct, frozen=True, kw_only=True):
     response_type: Annotated[
         Literal["embeddings_floats"], msgspec.Meta(description="Always `embeddings_floats`.")
     ] = "embeddings_floats"
-    id: Id
+    id: answers.AnswerId
     embeddings: Annotated[
         Vectors, msgspec.Meta(description="A vector for each text.", extra_json_schema=FLOATS)
     ]
@@ -209,7 +208,7 @@ class EmbedByType(msgspec.Struct, frozen=True, kw_only=True):
     response_type: Annotated[
         Literal["embeddings_by_type"], msgspec.Meta(description="Always `embeddings_by_type`.")
     ] = "embeddings_by_type"
-    id: Id
+    id: answers.AnswerId
     embeddings: EmbeddingsByType
     texts: Texts
     meta: EmbedMeta

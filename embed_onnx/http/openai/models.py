@@ -114,7 +114,7 @@ class SimpleModelList(msgspec.Struct, frozen=True, kw_only=True):
     """GET /models: the simple form."""
 
     data: Annotated[SimpleModels, Meta(description="The models.")]
-    generated: Annotated[str, Meta(description="When the answer was made, as ISO 8601 has it.")]
+    generated: Annotated[str, Meta(description="When the answer was made, in ISO 8601.")]
     id: answers.AnswerId
 
 
