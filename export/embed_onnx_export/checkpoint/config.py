@@ -14,7 +14,7 @@ import torch
 import transformers
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from embed_onnx_export.checkpoint import modules
+from embed_onnx_export.checkpoint import module_files
 from embed_onnx_export.checkpoint.sources import CONFIG
 from embed_onnx_export.errors import ExportError
 
@@ -35,7 +35,7 @@ def check_known(folder: Path, repo: str) -> None:
     Raises:
         ExportError: That is so.
     """
-    config = modules.decode(folder / CONFIG, _Config)
+    config = module_files.decode(folder / CONFIG, _Config)
     if config.model_type is None or config.model_type in CONFIG_MAPPING:
         return
     saved_by = f" (its config.json was saved by {config.transformers_version})"

@@ -14,7 +14,7 @@ import tokenizers
 
 from embed_onnx.artifact.manifest import HEAD, MODEL, Module, TruncationSide
 from embed_onnx.artifact.outputs import Activation, PoolingMode, Scores
-from embed_onnx_export.checkpoint import description, modules, tensors, tokenizer_file
+from embed_onnx_export.checkpoint import description, module_files, modules, tensors, tokenizer_file
 from embed_onnx_export.checkpoint.description import First
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
 from embed_onnx_export.errors import ExportError
@@ -93,7 +93,7 @@ def read(checkpoint: Checkpoint) -> CrossEncoder:
     return _of_classifier(checkpoint, first, encoder, classifiers.read(config, arrays))
 
 
-def check(checkpoint: Checkpoint) -> tuple[modules.Module, ...]:
+def check(checkpoint: Checkpoint) -> tuple[module_files.Module, ...]:
     """The modules of a checkpoint; none where its transformer has a classifier of its own.
 
     Raises:
@@ -109,7 +109,7 @@ def check(checkpoint: Checkpoint) -> tuple[modules.Module, ...]:
 
 
 def of_modules(
-    checkpoint: Checkpoint, chain: tuple[modules.Module, ...], first: First, encoder: Encoder | str
+    checkpoint: Checkpoint, chain: tuple[module_files.Module, ...], first: First, encoder: Encoder | str
 ) -> CrossEncoder:
     """The model of a transformer with a Pooling and a Dense."""
     described = description.read(checkpoint.folder, chain, first)
@@ -208,9 +208,9 @@ def _activation(folder: Path, labels: int, repo: str) -> Activation:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    return modules.decode(folder / CONFIG, dict[str, Any])
+    return module_files.decode(folder / CONFIG, dict[str, Any])
 
 
 def _settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
-    return modules.decode(path, dict[str, Any]) if path.is_file() else {}
+    return module_files.decode(path, dict[str, Any]) if path.is_file() else {}

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from embed_onnx.artifact.manifest import HEAD, MODEL, Module, TruncationSide
 from embed_onnx.artifact.outputs import PoolingMode
 from embed_onnx.artifact.schema import Positive
-from embed_onnx_export.checkpoint import modules, tensors
-from embed_onnx_export.checkpoint.modules import DenseConfig
+from embed_onnx_export.checkpoint import module_files, modules, tensors
+from embed_onnx_export.checkpoint.module_files import DenseConfig
 from embed_onnx_export.checkpoint.sources import CONFIG
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph.head_graph import SLOPED, Dense, LayerNorm, Normalize, Step
 
-PLAIN = (modules.Module("Transformer", ""), modules.Module("Pooling", ""))
+PLAIN = (module_files.Module("Transformer", ""), module_files.Module("Pooling", ""))
 """What sentence-transformers makes of a plain transformers model."""
 PROMPTS = {"query": "", "document": ""}
 """Those that sentence-transformers gives every model, unless it has others of these names."""
@@ -117,7 +117,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     include_prompt: bool = True
 
 
-def read(folder: Path, chain: Sequence[modules.Module], first: First) -> Description:
+def read(folder: Path, chain: Sequence[module_files.Module], first: First) -> Description:
     """The description of a checkpoint whose modules were checked; no chain is a plain transformers model.
 
     Raises:
@@ -172,7 +172,7 @@ def read_prompts(folder: Path) -> dict[str, str]:
     return prompts
 
 
-def _parts(folder: Path, chain: Sequence[modules.Module], first: First, *, plain: bool) -> list[Part]:
+def _parts(folder: Path, chain: Sequence[module_files.Module], first: First, *, plain: bool) -> list[Part]:
     parts = [Part(kind=chain[0].kind, takes=None, gives=first.width, text=first.text)]
     for module in chain[1:]:
         width = parts[-1].gives
@@ -180,7 +180,7 @@ def _parts(folder: Path, chain: Sequence[modules.Module], first: First, *, plain
             case "Pooling" if plain:
                 parts.append(_pooling(_PoolingConfig(width, pooling_mode=first.plain_modes)))
             case "Pooling":
-                parts.append(_pooling(modules.decode(folder / module.path / CONFIG, _PoolingConfig)))
+                parts.append(_pooling(module_files.decode(folder / module.path / CONFIG, _PoolingConfig)))
             case "Dense":
                 parts.append(dense(folder / module.path))
             case "LayerNorm":
@@ -211,7 +211,7 @@ def _pooling(config: _PoolingConfig) -> Part:
 
 def dense(folder: Path) -> Part:
     """The Dense in a folder that was checked."""
-    config = modules.decode(folder / CONFIG, DenseConfig)
+    config = module_files.decode(folder / CONFIG, DenseConfig)
     arrays = tensors.read(folder)
     activation = config.activation()
     residual = ", residual" if config.use_residual else ""
@@ -232,7 +232,7 @@ def dense(folder: Path) -> Part:
 
 
 def _norm(folder: Path) -> Part:
-    width = modules.decode(folder / CONFIG, _NormConfig).dimension
+    width = module_files.decode(folder / CONFIG, _NormConfig).dimension
     arrays = tensors.read(folder)
     for name in ("norm.weight", "norm.bias"):
         shape = arrays[name].shape if name in arrays else "none"

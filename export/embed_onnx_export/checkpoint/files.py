@@ -7,7 +7,7 @@ import msgspec
 
 from embed_onnx import install
 from embed_onnx.models.tokenizer import num_ids
-from embed_onnx_export.checkpoint import description, modules, static, tensors, tokenizer_file
+from embed_onnx_export.checkpoint import description, module_files, static, tensors, tokenizer_file
 from embed_onnx_export.checkpoint.description import Description, First
 from embed_onnx_export.checkpoint.sources import CONFIG, Checkpoint
 from embed_onnx_export.checkpoint.tokenizer_classes import UnknownTokenizer
@@ -17,7 +17,7 @@ from embed_onnx_export.graph.bert.families import UnknownFamily
 from embed_onnx_export.graph.encoders import Encoder
 from embed_onnx_export.graph.int8 import Floats
 
-Chain = tuple[modules.Module, ...]
+Chain = tuple[module_files.Module, ...]
 COMPARED = "; where PyTorch is installed, models with other fields in config.json are compared with it"
 """A way out for those whose graph is written without PyTorch in any case."""
 
@@ -80,7 +80,7 @@ def _folder(checkpoint: Checkpoint, chain: Chain) -> Path:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    return modules.decode(folder / CONFIG, dict[str, Any])
+    return module_files.decode(folder / CONFIG, dict[str, Any])
 
 
 def _first(folder: Path, encoder: Encoder, *, plain: bool) -> First:

@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 from sentence_transformers.base.modules import Dense
 
-from embed_onnx_export.checkpoint.modules import SENTENCE, DenseConfig, decode
+from embed_onnx_export.checkpoint.module_files import SENTENCE, DenseConfig, decode
 from embed_onnx_export.checkpoint.sources import CONFIG
 
 

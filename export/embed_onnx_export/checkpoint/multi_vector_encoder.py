@@ -12,7 +12,14 @@ import tokenizers
 
 from embed_onnx.artifact.manifest import HEAD, MODEL, Module, TruncationSide
 from embed_onnx.artifact.outputs import Expansion, Similarity, TokenRole, TokenVectors
-from embed_onnx_export.checkpoint import description, modules, multi_vector_settings, tensors, tokenizer_file
+from embed_onnx_export.checkpoint import (
+    description,
+    module_files,
+    modules,
+    multi_vector_settings,
+    tensors,
+    tokenizer_file,
+)
 from embed_onnx_export.checkpoint.files import COMPARED
 from embed_onnx_export.checkpoint.multi_vector_settings import KNOBS, Mask, MultiVectorSettings
 from embed_onnx_export.checkpoint.sources import CONFIG, Checkpoint
@@ -71,9 +78,11 @@ def read(checkpoint: Checkpoint, *, strict: bool) -> MultiVectorEncoder:
         ) from None
 
 
-def _read(checkpoint: Checkpoint, chain: tuple[modules.Module, ...], *, strict: bool) -> MultiVectorEncoder:
+def _read(
+    checkpoint: Checkpoint, chain: tuple[module_files.Module, ...], *, strict: bool
+) -> MultiVectorEncoder:
     folder = checkpoint.folder / (chain[0].path if chain else "")
-    config = modules.decode(folder / CONFIG, dict[str, Any])
+    config = module_files.decode(folder / CONFIG, dict[str, Any])
     name = encoders.class_name(config)  # before the weights are read
     settings = multi_vector_settings.read(checkpoint.folder, chain)
     own = tokenizer_file.read_own(folder, DEFAULTS, KNOBS)
@@ -117,7 +126,7 @@ def _read(checkpoint: Checkpoint, chain: tuple[modules.Module, ...], *, strict: 
 
 
 def _parts(
-    checkpoint: Checkpoint, chain: tuple[modules.Module, ...], arrays: Tensors, width: int
+    checkpoint: Checkpoint, chain: tuple[module_files.Module, ...], arrays: Tensors, width: int
 ) -> list[description.Part]:
     """The modules after the transformer, with those that older layouts leave out."""
     parts: list[description.Part] = []

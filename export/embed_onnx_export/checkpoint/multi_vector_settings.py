@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from embed_onnx.artifact.schema import Positive
-from embed_onnx_export.checkpoint import modules, tokenizer_file
+from embed_onnx_export.checkpoint import module_files, modules, tokenizer_file
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES
 
 SETTINGS, METADATA = "config_sentence_transformers.json", "artifact.metadata"
@@ -72,7 +72,7 @@ def is_stanford(folder: Path) -> bool:
     """Whether it is a model of Stanford's ColBERT, which has no modules.json."""
     if (folder / MODULES).is_file() or not (folder / CONFIG).is_file():
         return False
-    return STANFORD in (modules.decode(folder / CONFIG, dict[str, Any]).get("architectures") or ())
+    return STANFORD in (module_files.decode(folder / CONFIG, dict[str, Any]).get("architectures") or ())
 
 
 def is_one(folder: Path) -> bool:
@@ -84,7 +84,7 @@ def is_one(folder: Path) -> bool:
     return named in modules.MULTI_VECTOR_ENCODERS or (named is None and _is_old(settings))
 
 
-def read(folder: Path, chain: tuple[modules.Module, ...]) -> MultiVectorSettings:
+def read(folder: Path, chain: tuple[module_files.Module, ...]) -> MultiVectorSettings:
     """The settings of a model of checked modules; no chain is Stanford's.
 
     Raises:
@@ -98,7 +98,7 @@ def read(folder: Path, chain: tuple[modules.Module, ...]) -> MultiVectorSettings
     fields |= {name: own[name] for name in KNOBS if name in own}
     paths = [folder / module.path / CONFIG for module in chain if module.kind == "MultiVectorMask"]
     if paths:
-        fields["mask"] = modules.decode(paths[-1], dict[str, Any])
+        fields["mask"] = module_files.decode(paths[-1], dict[str, Any])
     elif settings.get("model_type") != modules.MULTI_VECTOR_ENCODERS[0]:
         words = settings.get("skiplist_words")
         fields["mask"] = {"skiplist_words": list(string.punctuation) if words is None else words}
@@ -116,7 +116,7 @@ def prompts(settings: MultiVectorSettings, saved: dict[str, str]) -> dict[str, s
 
 def _settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
-    return modules.decode(path, dict[str, Any]) if path.is_file() else {}
+    return module_files.decode(path, dict[str, Any]) if path.is_file() else {}
 
 
 def _is_old(settings: dict[str, Any]) -> bool:
@@ -143,7 +143,7 @@ def _pylate(settings: dict[str, Any]) -> dict[str, Any]:
 def _stanford(folder: Path) -> MultiVectorSettings:
     """Those of Stanford's layout, with its defaults."""
     path = folder / METADATA
-    saved = modules.decode(path, dict[str, Any]) if path.is_file() else {}
+    saved = module_files.decode(path, dict[str, Any]) if path.is_file() else {}
     return MultiVectorSettings(
         document_length=saved.get("doc_maxlen"),
         query_expansion=Expansion(

@@ -11,7 +11,17 @@ import transformers
 from sentence_transformers import SentenceTransformer
 
 from embed_onnx.artifact.outputs import PoolingMode
-from embed_onnx_export.checkpoint import config, description, files, head, modules, static, tokenizer, weights
+from embed_onnx_export.checkpoint import (
+    config,
+    description,
+    files,
+    head,
+    module_files,
+    modules,
+    static,
+    tokenizer,
+    weights,
+)
 from embed_onnx_export.checkpoint.description import Description, First
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError, is_exhausted
@@ -93,7 +103,7 @@ def load_whole(kind: type[M], checkpoint: Checkpoint, *, attention: str | None =
         raise ExportError(f"{checkpoint.source.repo} cannot be loaded: {err}") from err
 
 
-def _first(model: Any, checkpoint: Checkpoint, chain: Sequence[modules.Module]) -> First:
+def _first(model: Any, checkpoint: Checkpoint, chain: Sequence[module_files.Module]) -> First:
     """What the loaded transformer is, whose limit becomes that of the model."""
     transformer = model[0]
     _check_transformer(transformer, checkpoint, chain)
@@ -110,7 +120,9 @@ def _first(model: Any, checkpoint: Checkpoint, chain: Sequence[modules.Module]) 
     )
 
 
-def _assembled(folder: Path, chain: Sequence[modules.Module], attention: str | None) -> SentenceTransformer:
+def _assembled(
+    folder: Path, chain: Sequence[module_files.Module], attention: str | None
+) -> SentenceTransformer:
     """The model: of a plain transformers folder, as sentence-transformers makes one of it."""
     transformer = {**TRANSFORMER, "attn_implementation": attention}
     if not chain:
@@ -132,7 +144,7 @@ def _assembled(folder: Path, chain: Sequence[modules.Module], attention: str | N
     )
 
 
-def _module(folder: Path, module: modules.Module, transformer: dict[str, Any]) -> Any:
+def _module(folder: Path, module: module_files.Module, transformer: dict[str, Any]) -> Any:
     match module.kind:
         case "StaticEmbedding":
             table, first = static.read(folder / module.path)
@@ -149,7 +161,9 @@ def _module(folder: Path, module: modules.Module, transformer: dict[str, Any]) -
     return kind.load(str(folder), subfolder=module.path, local_files_only=True, **options)
 
 
-def _check_transformer(transformer: Any, checkpoint: Checkpoint, chain: Sequence[modules.Module]) -> None:
+def _check_transformer(
+    transformer: Any, checkpoint: Checkpoint, chain: Sequence[module_files.Module]
+) -> None:
     """Refuse what gives no states of tokens, or would have been given random weights."""
     if transformer.module_output_name != "token_embeddings" or "message" in transformer.modality_config:
         raise ExportError(

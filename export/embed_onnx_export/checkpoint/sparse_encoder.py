@@ -13,7 +13,7 @@ import tokenizers
 
 from embed_onnx.artifact.manifest import HEAD, MODEL, Module, Overrides, TruncationSide
 from embed_onnx.artifact.outputs import Sparse, SparseActivation, SparsePooling
-from embed_onnx_export.checkpoint import description, modules, tensors, tokenizer_file
+from embed_onnx_export.checkpoint import description, module_files, modules, tensors, tokenizer_file
 from embed_onnx_export.checkpoint.files import COMPARED
 from embed_onnx_export.checkpoint.sources import CONFIG, MODULES, Checkpoint
 from embed_onnx_export.checkpoint.tokenizer_classes import UnknownTokenizer
@@ -103,14 +103,16 @@ def read(checkpoint: Checkpoint, *, strict: bool) -> SparseEncoder:
 def _read(checkpoint: Checkpoint, sparse: modules.SparseChain, *, strict: bool) -> SparseEncoder:
     chain = sparse.modules
     folder = checkpoint.folder / (chain[0].path if chain else "")
-    config = modules.decode(folder / CONFIG, dict[str, Any])
+    config = module_files.decode(folder / CONFIG, dict[str, Any])
     name = encoders.class_name(config)  # before the weights are read
     own = tokenizer_file.read_own(folder, SETTINGS)
     tokenizer, settings = tokenizer_file.read(folder, own, config)
     arrays = tensors.read(folder)
     encoder = encoders.read(config, arrays, strict=strict)
     head = masked_lm.read(config, arrays, encoder)
-    pooling = modules.decode(checkpoint.folder / chain[1].path / CONFIG, _Pooling) if chain else _Pooling()
+    pooling = (
+        module_files.decode(checkpoint.folder / chain[1].path / CONFIG, _Pooling) if chain else _Pooling()
+    )
     in_numpy = pooling.pooling_strategy == "max"
     entries = len(head.scores.bias)
     table = None if sparse.query is None else _table(checkpoint.folder / sparse.query, tokenizer, entries)
@@ -150,7 +152,7 @@ def _table(folder: Path, documents: tokenizers.Tokenizer, entries: int) -> _Tabl
         raise ExportError(
             f"{folder} has another tokenizer than the route of documents; save it with the same"
         )
-    config = modules.decode(folder / CONFIG, _StaticConfig)
+    config = module_files.decode(folder / CONFIG, _StaticConfig)
     if config.path is None:
         weights = tensors.read(folder).get("weight", np.empty(0, np.float32))
     else:
@@ -168,7 +170,7 @@ def _table(folder: Path, documents: tokenizers.Tokenizer, entries: int) -> _Tabl
 def _by_words(path: Path, tokenizer: tokenizers.Tokenizer, entries: int) -> Floats:
     """Weights of a JSON file of words and their weights; of words that it lacks, 0."""
     weights = np.zeros(entries, np.float32)
-    for word, weight in modules.decode(path, dict[str, float]).items():
+    for word, weight in module_files.decode(path, dict[str, float]).items():
         place = tokenizer.token_to_id(word)
         if place is not None:
             weights[place] = weight

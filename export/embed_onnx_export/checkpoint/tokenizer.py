@@ -8,7 +8,7 @@ import msgspec
 import transformers
 
 from embed_onnx import install
-from embed_onnx_export.checkpoint import modules
+from embed_onnx_export.checkpoint import module_files
 from embed_onnx_export.checkpoint.tokenizer_file import NO_LIMIT
 from embed_onnx_export.errors import ExportError
 
@@ -36,7 +36,7 @@ def check_readable(folder: Path) -> None:
     path = folder / "tokenizer_config.json"
     if hasattr(transformers, NEWER_CLASS) or not path.is_file():
         return
-    config = modules.decode(path, _Config)
+    config = module_files.decode(path, _Config)
     if config.tokenizer_class == NEWER_CLASS or isinstance(config.extra_special_tokens, list):
         raise ExportError(
             f"{path} was saved by transformers 5, and transformers {transformers.__version__} cannot read "

@@ -10,7 +10,7 @@ from tokenizers import normalizers, pre_tokenizers
 
 from embed_onnx.artifact.manifest import TOKENIZER
 from embed_onnx.artifact.schema import Positive
-from embed_onnx_export.checkpoint import modules, tokenizer_classes
+from embed_onnx_export.checkpoint import module_files, tokenizer_classes
 from embed_onnx_export.checkpoint.tokenizer_classes import Settings, UnknownTokenizer
 
 NO_LIMIT = 8192
@@ -79,13 +79,13 @@ def read_own(folder: Path, defaults: dict[str, Any] = DEFAULTS, known: Sequence[
     for name, value in own_fields(folder).items():
         if value and name not in served and value != defaults.get(name):
             raise UnknownTokenizer(f"its {path.name} sets {name}")
-    return modules.decode(path, Own)
+    return module_files.decode(path, Own)
 
 
 def own_fields(folder: Path) -> dict[str, Any]:
     """All that the file of ``Own`` says."""
     path = _own_file(folder)
-    return {} if path is None else modules.decode(path, dict[str, Any])
+    return {} if path is None else module_files.decode(path, dict[str, Any])
 
 
 def _own_file(folder: Path) -> Path | None:
@@ -95,7 +95,7 @@ def _own_file(folder: Path) -> Path | None:
 def special_token(folder: Path, name: str) -> str | None:
     """The text of the special token that a field of a tokenizer's files names, such as mask_token."""
     for path in (folder / "tokenizer_config.json", folder / "special_tokens_map.json"):
-        fields = modules.decode(path, dict[str, Any]) if path.is_file() else {}
+        fields = module_files.decode(path, dict[str, Any]) if path.is_file() else {}
         for text in _contents(fields.get(name)):
             return text
     return None
@@ -110,7 +110,7 @@ def read(folder: Path, own: Own, config: dict[str, Any]) -> tuple[tokenizers.Tok
     if not (folder / TOKENIZER).is_file():
         raise UnknownTokenizer(f"it has no {TOKENIZER}")
     path = folder / "tokenizer_config.json"
-    settings = modules.decode(path, Settings) if path.is_file() else Settings()
+    settings = module_files.decode(path, Settings) if path.is_file() else Settings()
     if settings.auto_map:
         raise UnknownTokenizer("its tokenizer is code of its own")
     if settings.split_special_tokens:
@@ -180,7 +180,7 @@ def _check_tokens(tokenizer: tokenizers.Tokenizer, settings: Settings, folder: P
             )
     contents = {token.content for token in present.values()}
     for path in (folder / name for name in ("tokenizer_config.json", "special_tokens_map.json")):
-        fields = modules.decode(path, dict[str, Any]) if path.is_file() else {}
+        fields = module_files.decode(path, dict[str, Any]) if path.is_file() else {}
         named = {text for name in SPECIAL for text in _contents(fields.get(name))}
         if named - contents:
             raise UnknownTokenizer(
