@@ -13,7 +13,7 @@ from embed_onnx.errors import ArtifactError
 from embed_onnx_export.checkpoint.sources import Checkpoint
 from embed_onnx_export.errors import ExportError
 
-RECIPE = 11
+RECIPE = 12
 """Raised by one when the same checkpoint would give another artifact."""
 
 

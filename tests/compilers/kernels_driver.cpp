@@ -272,11 +272,12 @@ std::string run_maxsim_case(const Engine& engine, const Case& given) {
 }
 
 // What run_linear does, with a block for each piece of memory, and tasks of one tile and one panel.
-void run_linear_stages(const Engine& engine, const PackedLinear& linear, int rows, const float* x, float* output) {
+void run_linear_stages(const Engine& engine, const PackedLinear& linear, const PackedLinear* gate, Activation activation,
+                       int rows, const float* x, float* output) {
   const Product& product = linear.product();
   const auto values = block<char>(static_cast<size_t>(rows) * product.inputs * engine.layout.activation_bytes);
   const auto scale = block<float>(rows), minimum = block<float>(rows);
-  const LinearPass pass{&product, linear.width(), linear.channels(), rows, x, output,
+  const LinearPass pass{&product, gate ? &gate->product() : nullptr, activation, linear.width(), linear.channels(), rows, x, output,
                         {values.get(), scale.get(), minimum.get()}};
   backwards(rows, kTileRows, [&](int first, int last) { engine.quantize_rows(pass, first, last); });
   backwards(product.outputs / engine.layout.panel, 1,
@@ -285,24 +286,100 @@ void run_linear_stages(const Engine& engine, const PackedLinear& linear, int row
 
 std::string run_linear_case(const Engine& engine, const Case& given) {
   const PackedLinear packed(product(given, "linear"), engine.layout);
+  std::unique_ptr<const PackedLinear> gate;
+  Activation activation = Activation::silu;
+  if (given.count("gate_weight")) {
+    gate = std::make_unique<const PackedLinear>(product(given, "gate"), engine.layout);
+    activation = activation_named(text(held(given, "activation")));
+  }
   const Held& x = held(given, "x");
   int64_t rows = 1;
   for (size_t axis = 0; axis + 1 < x.shape.size(); axis++) rows *= x.shape[axis];
   const size_t count = static_cast<size_t>(rows) * packed.channels();
   const auto output = block<float>(count), again = block<float>(count);
-  run_linear(engine, packed, static_cast<int>(rows), x.as<float>(), output.get());
-  if (rows) run_linear_stages(engine, packed, static_cast<int>(rows), x.as<float>(), again.get());
+  run_linear(engine, packed, gate.get(), activation, static_cast<int>(rows), x.as<float>(), output.get());
+  if (rows) run_linear_stages(engine, packed, gate.get(), activation, static_cast<int>(rows), x.as<float>(), again.get());
   check_equal(output.get(), again.get(), count);
   return floats(output.get(), count);
+}
+
+// What run_attention does, with a block for each piece of memory, and tasks of one tile.
+void run_attention_stages(const Engine& engine, const AttentionInputs& inputs, const Pack& pack, float* output) {
+  std::vector<size_t> places;
+  size_t bytes = 0;
+  int longest = 0;
+  for (int sequence = 0; sequence < pack.sequences; sequence++) {
+    places.push_back(bytes);
+    bytes += inputs.groups * engine.group_bytes(inputs.size, pack.seen[sequence]);
+    longest = std::max(longest, pack.length(sequence));
+  }
+  const auto integers = block<char>(bytes), scratch = block<char>(engine.head_rows_scratch(inputs.size, longest));
+  const auto factors = block<float>(static_cast<size_t>(pack.sequences) * inputs.groups);
+  const AttentionPass pass{pack, inputs.heads, inputs.groups, inputs.size, inputs.scale * kLog2e, inputs.before, inputs.after,
+                           inputs.queries, inputs.keys, inputs.values, output, integers.get(), places.data(), factors.get()};
+  for (int sequence = pack.sequences - 1; sequence >= 0; sequence--) {
+    for (int group = inputs.groups - 1; group >= 0; group--) engine.lay_out_group(pass, sequence, group, scratch.get());
+    for (int head = inputs.heads - 1; head >= 0; head--)
+      backwards(pack.length(sequence), kTileRows, [&](int first, int last) {
+        engine.attend_head_rows(pass, sequence, head, first, last, scratch.get());
+      });
+  }
+}
+
+std::string run_attention_case(const Engine& engine, const Case& given, const Sequences& sequences) {
+  const std::vector<int64_t>& shape = held(given, "queries").shape;
+  const AttentionInputs inputs{static_cast<int>(shape.at(2)),
+                               static_cast<int>(held(given, "keys").shape.at(2)),
+                               static_cast<int>(shape.at(3)),
+                               *held(given, "scale").as<float>(),
+                               static_cast<int>(*held(given, "before").as<int64_t>()),
+                               static_cast<int>(*held(given, "after").as<int64_t>()),
+                               held(given, "queries").as<float>(),
+                               held(given, "keys").as<float>(),
+                               held(given, "values").as<float>()};
+  const size_t count = sequences.rows() * inputs.heads * inputs.size;
+  const auto output = block<float>(count), again = block<float>(count);
+  run_attention(engine, inputs, sequences, output.get());
+  std::memcpy(again.get(), output.get(), count * sizeof(float));
+  run_attention_stages(engine, inputs, sequences.pack(), again.get());
+  check_equal(output.get(), again.get(), count);
+  return floats(output.get(), count);
+}
+
+std::string run_rotation_case(const Engine& engine, const Case& given) {
+  const Held &x = held(given, "x"), &cosines = held(given, "cosines");
+  const int rows = static_cast<int>(x.shape.at(0) * x.shape.at(1));
+  const int heads = static_cast<int>(x.shape.at(2)), size = static_cast<int>(x.shape.at(3));
+  const size_t count = static_cast<size_t>(rows) * heads * size;
+  const auto output = block<float>(count);
+  run_rotation(engine,
+               {heads, size, static_cast<int>(cosines.shape.at(2)), cosines.shape.at(0) * cosines.shape.at(1),
+                cosines.as<float>(), held(given, "sines").as<float>(), x.as<float>(), output.get()},
+               rows);
+  return floats(output.get(), count);
+}
+
+std::string run_rms_norm_case(const Engine& engine, const Case& given) {
+  const Held &x = held(given, "x"), &gamma = held(given, "gamma");
+  const int width = static_cast<int>(gamma.shape.at(0));
+  int64_t rows = 1;
+  for (size_t axis = 0; axis + 1 < x.shape.size(); axis++) rows *= x.shape[axis];
+  const auto output = block<float>(rows * width);
+  run_rms_norm(engine, {width, *held(given, "epsilon").as<float>(), gamma.as<float>(), x.as<float>(), output.get()},
+               static_cast<int>(rows));
+  return floats(output.get(), rows * width);
 }
 
 std::string run_case(const Engine& engine, const Case& given) try {
   const std::string name = text(held(given, "operator"));
   if (name == "MaxSim") return run_maxsim_case(engine, given);
-  if (name == "Linear") return run_linear_case(engine, given);
+  if (name == "Linear" || name == "GatedLinear") return run_linear_case(engine, given);
+  if (name == "RmsNorm") return run_rms_norm_case(engine, given);
+  if (name == "RotateHeads") return run_rotation_case(engine, given);
   const Held& mask = held(given, "attention_mask");
   const Sequences sequences(mask.as<int64_t>(), mask.shape.at(0), mask.shape.at(1));
   if (name == "TokenEmbeddings") return run_embeddings_case(engine, given, sequences);
+  if (name == "Attention") return run_attention_case(engine, given, sequences);
   if (name == "VocabularyMaxima") return run_vocabulary_case(engine, given, sequences);
   return name == "TokenNorm" ? run_norm_case(engine, given, sequences) : run_layer_case(engine, given, sequences);
 } catch (const std::invalid_argument& error) {

@@ -46,9 +46,11 @@ def encoded(case: Case) -> bytes:
     }
     tensors = dict(case.weights) | case.inputs
     tensors |= {name: np.frombuffer(text.encode(), np.int8) for name, text in texts.items()}
-    tensors["epsilon"] = np.float32([case.attributes.get("epsilon", 0)])
-    tensors["window"] = np.int64([case.attributes.get("window", 0)])
-    tensors["num_heads"] = np.int64([case.attributes.get("num_heads", 1)])
+    for kind, names in (
+        (np.float32, ("epsilon", "scale")),
+        (np.int64, ("window", "num_heads", "before", "after")),
+    ):
+        tensors |= {name: np.array([case.attributes.get(name, 0)], kind) for name in names}
     return b"".join(_tensor(name, array) for name, array in tensors.items()) + struct.pack("<q", 0)
 
 
@@ -196,6 +198,9 @@ def test_no_step_beyond_memory(programs: Callable[..., Path], tmp_path: Path, en
 
     assert_all_near(CASES, run(command, engine, CASES.values(), tmp_path))
     assert_golden(command, engine, tmp_path)
+    cases = kernel_cases.attention_cases()
+    for case, actual in zip(cases.values(), run(command, engine, cases.values(), tmp_path), strict=True):
+        np.testing.assert_allclose(case.expected().reshape(-1), actual, atol=1e-2)
 
 
 @engines
@@ -238,11 +243,15 @@ def test_no_race(
         name: CASES[name]
         for name in ("12 heads of 26", "relative bias", "layer, holes", "gelu", "2 heads of 96")
     }
+    attention = kernel_operators.attention_case(6, 3, 32, numbered(70, 40), after=0)
 
-    results = run(command, engine, [*cases.values()] * 4, tmp_path, threads=threads, callers=callers)
+    every_case = [*cases.values(), attention] * 4
+    results = run(command, engine, every_case, tmp_path, threads=threads, callers=callers)
 
-    for start in range(0, len(results), len(cases)):
-        assert_all_near(cases, results[start : start + len(cases)])
+    for start in range(0, len(results), len(cases) + 1):
+        *near, attended = results[start : start + len(cases) + 1]
+        assert_all_near(cases, near)
+        np.testing.assert_array_equal(run_case(attention).reshape(-1), attended)
 
 
 def test_amx_by_a_model_of_its_instructions(programs: Callable[..., Path], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import small_models
+from onnx import helper, numpy_helper
 from sentence_transformers import SentenceTransformer
 from stacks import edit
 
@@ -18,6 +20,8 @@ from embed_onnx.artifact import manifest
 from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.cli import export
 from embed_onnx_export.graph import compare, onnx_file, quantize, states
+from embed_onnx_export.graph.attention import operators
+from embed_onnx_export.graph.attention.functions import UNLIMITED
 from embed_onnx_export.graph.bert import functions
 from embed_onnx_export.graph.exporters import torch_export
 from embed_onnx_export.graph.long_texts import attention, axes, windows
@@ -52,6 +56,12 @@ WINDOWS = {
 }
 """What each layer of these small models sees before and after a token."""
 QUADRATIC = ("deberta", "deberta-v2")
+WITHOUT_OPERATOR = {
+    "gemma2": "it bounds its scores",
+    "t5": "its scores have a bias by distance",
+    "umt5": "its scores have a bias by distance",
+}
+"""Whose attention stays the exporter's nodes, and why."""
 POSITIONS = {"gpt2": "n_positions", "t5": None, "umt5": None}
 """Where the config has another field than most for the number of positions, or none."""
 pytestmark = [
@@ -104,6 +114,15 @@ def exported(plain: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return {name: (plain[name][0], folder / f"{name}.onnx") for name in WINDOWS}
 
 
+@pytest.fixture(scope="module")
+def with_operators(plain: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Path]]:
+    """The same, with nodes ``Attention`` where there can be some."""
+    folder = tmp_path_factory.mktemp("operators")
+    for name in WINDOWS:
+        operators.rewrite(Path(shutil.copy(plain[name][1], folder)), LIMIT)
+    return {name: (plain[name][0], folder / f"{name}.onnx") for name in WINDOWS}
+
+
 def ids_of(length: int, rows: int = 1) -> np.ndarray:
     """Token ids, none of them special, [rows, length]."""
     return np.random.default_rng(length).integers(5, 60, (rows, length))
@@ -120,6 +139,67 @@ def test_states_are_those_of_pytorch_at_every_length(exported: Any, name: str) -
         actual = onnx_file.states(session, ids, np.ones_like(ids))
 
         assert np.abs(expected - actual).max() <= CLOSE * np.abs(expected).max(), length
+
+
+@pytest.mark.parametrize("name", [name for name in WINDOWS if name not in WITHOUT_OPERATOR])
+def test_attention_becomes_an_operator(with_operators: Any, name: str) -> None:
+    """With the window of its mask, and nothing left that grows with the square of the text."""
+    model, path = with_operators[name]
+    nodes = [node for node in onnx.load(path).graph.node if node.op_type == "Attention"]
+    reaches = [[helper.get_node_attr_value(node, side) for side in ("before", "after")] for node in nodes]
+    sides = [(window.before, window.after) for window in WINDOWS[name]]
+
+    assert [[UNLIMITED if side is None else side for side in window] for window in sides] == reaches
+    assert not any(tensor.quadratic for tensor in axes.read(path).values())
+    session = onnx_file.session(path)
+    for length in LENGTHS:
+        ids = ids_of(length)
+        expected = compare.of_pytorch(model)(ids, np.ones_like(ids))
+        actual = onnx_file.states(session, ids, np.ones_like(ids))
+        assert np.abs(expected - actual).max() <= CLOSE * np.abs(expected).max(), length
+
+
+@pytest.mark.parametrize("name", ["gemma3_text", "llama", "modernbert", "phi3", "qwen2"])
+def test_rotations_become_operators(with_operators: Any, name: str) -> None:
+    """Of queries and of keys; with no transposition left."""
+    kinds = Counter(node.op_type for node in onnx.load(with_operators[name][1]).graph.node)
+
+    assert 2 * kinds["Attention"] == kinds["RotateHeads"] > 0
+    assert not kinds["Transpose"] + kinds["Expand"] + kinds["Softmax"]
+
+
+@pytest.mark.parametrize("name", [*WITHOUT_OPERATOR, *QUADRATIC])
+def test_other_attention_stays_as_it_is(plain: Any, tmp_path: Path, name: str) -> None:
+    path = Path(shutil.copy(plain[name][1], tmp_path))
+    before = path.read_bytes()
+
+    operators.rewrite(path, LIMIT)
+
+    assert before == path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["Add", "Mul"])
+def test_a_mask_that_is_another_is_no_window(plain: Any, tmp_path: Path, kind: str) -> None:
+    """One is added to all of it; or it is hidden a little and no more."""
+    model = onnx.load(plain["llama"][1])
+    softmax = next(node for node in model.graph.node if node.op_type == "Softmax")
+    sum_ = next(node for node in model.graph.node if softmax.input[0] in node.output)
+    mask = sum_.input[1]
+    model.graph.initializer.append(
+        numpy_helper.from_array(np.float32(1 if kind == "Add" else 1e-38), "number")
+    )
+    at = list(model.graph.node).index(sum_)
+    model.graph.node.insert(at, helper.make_node(kind, [mask, "number"], ["another"]))
+    for node in model.graph.node:
+        if node.op_type == "Add" and node.input[1] == mask and node.output[0] != "another":
+            node.input[1] = "another"
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path)
+    before = path.read_bytes()
+
+    operators.rewrite(path, LIMIT)
+
+    assert before == path.read_bytes()
 
 
 @architectures
@@ -159,10 +239,13 @@ def test_windows_are_exact(plain: Any, name: str) -> None:
     assert WINDOWS[name] == actual
 
 
+@pytest.mark.parametrize("form", ["exported", "with_operators"])
 @pytest.mark.parametrize("name", ["albert", "modernbert", "roformer"])
-def test_padding_is_seen_by_nobody_in_plain_onnxruntime(exported: Any, name: str) -> None:
+def test_padding_is_seen_by_nobody_in_plain_onnxruntime(
+    request: pytest.FixtureRequest, form: str, name: str
+) -> None:
     """A batch with a mask of ones and zeros: each text is what it is alone."""
-    session = onnx_file.session(exported[name][1])
+    session = onnx_file.session(request.getfixturevalue(form)[name][1])
     lengths = (300, SHORT + 1, 900)
     ids = ids_of(max(lengths), rows=len(lengths))
     mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int64)

@@ -13,6 +13,7 @@ CASES = (
     kernel_cases.every_case()
     | kernel_cases.vocabulary_cases()
     | kernel_cases.linear_cases()
+    | kernel_cases.attention_cases()
     | kernel_cases.random_cases(60)
 )
 GOLDEN = kernel_golden.cases()

@@ -5,16 +5,21 @@ from dataclasses import replace
 import numpy as np
 from kernel_operators import (
     PAIRS,
+    UNLIMITED,
     Case,
     Shape,
+    attention_case,
     embeddings_case,
     extreme_case,
+    gated_case,
     layer_case,
     limited,
     linear_case,
     norm_case,
     numbered,
+    rms_case,
     rotary_case,
+    rotation_case,
     vocabulary_case,
 )
 from kernel_reference import ACTIVATIONS
@@ -157,10 +162,63 @@ def linear_cases() -> dict[str, Case]:
         f"linear, {rows} rows": linear_case(40, 70, (1, rows), seed=rows)
         for rows in (0, 1, 6, 7, 48, 49, 200)
     }
+    result |= {
+        f"gated, {width} to {channels}": gated_case(width, channels, (1, 50), seed=width + channels)
+        for width, channels in ((1, 1), (7, 64), (64, 65), (65, 192))
+    }
+    result |= {
+        f"gated by {activation}": gated_case(24, 70, (2, 9), activation=activation)
+        for activation in ACTIVATIONS
+    }
     limits = linear_case(96, 70, (1, 9))
     return result | {
         "linear, pairs of weights within the limit": replace(limits, weights=limited(limits.weights))
     }
+
+
+PIECES = {name: MASKS[name] for name in MASKS if name not in ("holes", "numbers in any order")} | {
+    "tokens that none attends to": [[1] * 7 + [-1] * 2 + [3] + [2] * 9 + [-2], [5, 5, -5, 0] + [4] * 16],
+    "extreme numbers": [[HIGHEST, 1 << 32, 1 << 32, HIGHEST - 1, HIGHEST - 1, 1, 0, 1 << 33]],
+    "extreme numbers that none attends to": [
+        [HIGHEST, LOWEST + 1, LOWEST + 1, 1 << 32, -(1 << 32), 1, -1, 0]
+    ],
+}
+"""The masks whose sequences are in one piece."""
+
+
+def attention_cases() -> dict[str, Case]:
+    """By name, heads of each size and number, windows, and masks; rotations of heads; and their norms."""
+    mixed = numbered(19, 1, 8, 2, 70)
+    result = {
+        f"attention, {heads} heads of {size}, {groups} groups": attention_case(heads, groups, size, mixed)
+        for heads, groups, size in ((1, 1, 16), (2, 2, 32), (4, 1, 48), (6, 3, 64), (2, 1, 80), (3, 1, 256))
+    }
+    result |= {
+        f"attention, {before} before and {after} after": attention_case(
+            2, 1, 16, mixed, before=before, after=after
+        )
+        for before, after in ((UNLIMITED, 0), (0, 0), (1, 0), (16, 16), (31, 0), (3, 40), (0, UNLIMITED))
+    }
+    result |= {
+        f"attention, {name}": attention_case(4, 2, 16, np.array(rows, np.int64), after=0)
+        for name, rows in PIECES.items()
+    }
+    result |= {
+        f"root mean square of {width}": rms_case(width, shape)
+        for width, shape in ((1, (1, 3)), (7, (2, 5)), (33, (1, 1)), (128, (2, 0)), (192, (1, 50)))
+    }
+    result |= {
+        f"{channels} channels of heads of {size}": rotation_case(heads, size, channels, shape)
+        for heads, size, channels, shape in (
+            (1, 2, 2, (1, 5)),
+            (3, 26, 26, (2, 7)),
+            (2, 64, 64, (1, 33)),
+            (2, 80, 32, (3, 4)),
+            (4, 10, 6, (1, 1)),
+            (1, 16, 0, (1, 3)),
+        )
+    }
+    return result | {"angles of each text": rotation_case(2, 16, 16, (3, 4), texts=3)}
 
 
 def random_cases(count: int) -> dict[str, Case]:

@@ -13,7 +13,19 @@ from pathlib import Path
 
 import numpy as np
 from kernel_cases import ROTARY_SHAPES, SHAPES, WINDOWS
-from kernel_operators import LINEAR, VOCABULARY, VOCABULARY_MAXIMA, Case, Shape, numbered
+from kernel_operators import (
+    ATTENTION,
+    GATED_LINEAR,
+    LINEAR,
+    RMS_NORM,
+    ROTATE_HEADS,
+    UNLIMITED,
+    VOCABULARY,
+    VOCABULARY_MAXIMA,
+    Case,
+    Shape,
+    numbered,
+)
 from kernel_reference import ACTIVATIONS, EPSILON, Array
 from numpy.typing import NDArray
 
@@ -46,6 +58,13 @@ def cases() -> dict[str, Case]:
     result |= {f"embeddings {width}": _embeddings(width, mask) for width in (7, 33, 52, 384)}
     result |= {f"vocabulary {entries}": _vocabulary(33, entries, mask) for entries in (7, 192, 333)}
     result |= {f"linear {channels}": _linear(52, channels) for channels in (7, 192, 333)}
+    result |= {f"gated {name}": _gated(52, 333, name) for name in ("silu", "gelu_tanh")}
+    result |= {
+        f"attention {heads} of {size}, {before}": _attention(heads, groups, size, mask, before)
+        for heads, groups, size, before in ((2, 2, 16, UNLIMITED), (6, 2, 80, 11), (4, 1, 128, UNLIMITED))
+    }
+    result |= {f"root mean square {width}": _rms_norm(width) for width in (33, 192)}
+    result |= {f"rotation {channels}": _rotation(80, channels) for channels in (32, 80)}
     return result | {
         f"embeddings {width}, factors": _embeddings(width, mask, factors=True) for width in (33, 384)
     }
@@ -157,6 +176,54 @@ def _linear(width: int, channels: int) -> Case:
         weights=_product(name, "linear", width, channels),
         attributes={},
         inputs={"x": _floats(f"{name} x", 1, 55, width, spread=2.0)},
+    )
+
+
+def _gated(width: int, channels: int, activation: str) -> Case:
+    name = f"gated {activation}"
+    return Case(
+        operator=GATED_LINEAR,
+        weights=_product(name, "gate", width, channels) | _product(name, "linear", width, channels),
+        attributes={"activation": activation},
+        inputs={"x": _floats(f"{name} x", 1, 55, width, spread=2.0)},
+    )
+
+
+def _attention(heads: int, groups: int, size: int, mask: NDArray[np.int64], before: int) -> Case:
+    name = f"attention {heads} of {size}"
+    inputs = {
+        part: _floats(f"{name} {part}", *mask.shape, count, size, spread=2.0)
+        for part, count in (("queries", heads), ("keys", groups), ("values", groups))
+    }
+    return Case(
+        operator=ATTENTION,
+        weights={},
+        attributes={"scale": 0.125, "before": before, "after": 0},
+        inputs={**inputs, "attention_mask": mask},
+    )
+
+
+def _rms_norm(width: int) -> Case:
+    name = f"root mean square {width}"
+    return Case(
+        operator=RMS_NORM,
+        weights={},
+        attributes={"epsilon": EPSILON},
+        inputs={
+            "x": _floats(f"{name} x", 2, 11, width, spread=2.0),
+            "gamma": _floats(f"{name} gamma", width, around=1.0, spread=0.5),
+        },
+    )
+
+
+def _rotation(size: int, channels: int) -> Case:
+    name = f"rotation {channels}"
+    angles = {part: _floats(f"{name} {part}", 1, 11, channels) for part in ("cosines", "sines")}
+    return Case(
+        operator=ROTATE_HEADS,
+        weights={},
+        attributes={},
+        inputs={"x": _floats(f"{name} x", 2, 11, 3, size, spread=2.0), **angles},
     )
 
 

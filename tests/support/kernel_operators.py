@@ -1,7 +1,8 @@
 """The kernels' operators with random weights and inputs, each beside what numpy computes."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -9,11 +10,15 @@ from kernel_reference import (
     EPSILON,
     Array,
     Floats,
+    attended,
     embeddings,
+    gated_product,
     layer,
     product,
+    rms_norm,
     rotary_layer,
     token_norm,
+    turned_heads,
     vocabulary_maxima,
 )
 from numpy.typing import NDArray
@@ -23,6 +28,10 @@ from embed_onnx_export.graph import int8
 
 DOMAIN = "embed_onnx"
 LINEAR = "Linear"
+GATED_LINEAR = "GatedLinear"
+ATTENTION = "Attention"
+ROTATE_HEADS = "RotateHeads"
+RMS_NORM = "RmsNorm"
 VOCABULARY_MAXIMA = "VocabularyMaxima"
 VOCABULARY = 53
 PADDING_ID = 1
@@ -68,21 +77,27 @@ class Case:
         return self.inputs["attention_mask"] != 0
 
     def expected(self) -> Floats:
-        if self.operator == "TokenEmbeddings":
-            return embeddings(self.weights, **self.inputs)
-        if self.operator == "TokenNorm":
-            return token_norm(self.weights, **self.inputs)
-        if self.operator == "RotaryLayer":
-            return rotary_layer(self.weights, self.attributes, **self.inputs)
-        if self.operator == LINEAR:
-            return product(self.inputs["x"].astype(np.float64), self.weights, "linear")
-        if self.operator == VOCABULARY_MAXIMA:
-            return vocabulary_maxima(self.weights, self.attributes, **self.inputs)
-        return layer(self.weights, self.attributes, **self.inputs)
+        return EXPECTED[self.operator](self)
 
     def model(self) -> onnx.ModelProto:
         return model_of([self])
 
+
+EXPECTED: dict[str, Callable[[Case], Floats]] = {
+    "TokenEmbeddings": lambda case: embeddings(case.weights, **case.inputs),
+    "EncoderLayer": lambda case: layer(case.weights, case.attributes, **case.inputs),
+    "TokenNorm": lambda case: token_norm(case.weights, **case.inputs),
+    "RotaryLayer": lambda case: rotary_layer(case.weights, case.attributes, **case.inputs),
+    VOCABULARY_MAXIMA: lambda case: vocabulary_maxima(case.weights, case.attributes, **case.inputs),
+    LINEAR: lambda case: product(case.inputs["x"].astype(np.float64), case.weights, "linear"),
+    GATED_LINEAR: lambda case: gated_product(
+        case.inputs["x"].astype(np.float64), case.weights, case.attributes
+    ),
+    ATTENTION: lambda case: attended(case.attributes, **case.inputs),
+    ROTATE_HEADS: lambda case: turned_heads(**case.inputs),
+    RMS_NORM: lambda case: rms_norm(**case.inputs),
+}
+"""What each operator is to give."""
 
 # ---- weights and inputs
 
@@ -207,6 +222,78 @@ def linear_case(width: int, channels: int, shape: tuple[int, ...], *, seed: int 
         weights=linear(rng, "linear", width, channels),
         attributes={},
         inputs={"x": rng.normal(size=(*shape, width)).astype(np.float32)},
+    )
+
+
+def gated_case(
+    width: int, channels: int, shape: tuple[int, ...], *, activation: str = "silu", seed: int = 0
+) -> Case:
+    """A product by itself, gated by another."""
+    case = linear_case(width, channels, shape, seed=seed)
+    gate = linear(np.random.default_rng(seed + 1), "gate", width, channels)
+    return replace(
+        case,
+        operator=GATED_LINEAR,
+        weights=gate | case.weights,
+        attributes={"activation": activation},
+    )
+
+
+UNLIMITED = 2**31 - 1
+"""As many tokens before or after a token as there are."""
+
+
+def attention_case(
+    heads: int,
+    groups: int,
+    size: int,
+    mask: Array,
+    *,
+    before: int = UNLIMITED,
+    after: int = UNLIMITED,
+    seed: int = 0,
+) -> Case:
+    """Attention by itself; a group is a head of keys and of values."""
+    rng = np.random.default_rng(seed)
+    inputs = {
+        name: rng.normal(size=(*mask.shape, count, size)).astype(np.float32)
+        for name, count in (("queries", heads), ("keys", groups), ("values", groups))
+    }
+    return Case(
+        operator=ATTENTION,
+        weights={},
+        attributes={"scale": 2 / size**0.5, "before": before, "after": after},
+        inputs={**inputs, "attention_mask": mask.astype(np.int64)},
+    )
+
+
+def rotation_case(heads: int, size: int, channels: int, shape: tuple[int, int], *, texts: int = 1) -> Case:
+    """Heads [*shape, heads, size], turned by the angles of each token, or of each of ``texts`` and token."""
+    rng = np.random.default_rng(size + channels)
+    angles = rng.normal(size=(2, texts, shape[1], channels)).astype(np.float32)
+    return Case(
+        operator=ROTATE_HEADS,
+        weights={},
+        attributes={},
+        inputs={
+            "x": rng.normal(size=(*shape, heads, size)).astype(np.float32),
+            "cosines": angles[0],
+            "sines": angles[1],
+        },
+    )
+
+
+def rms_case(width: int, shape: tuple[int, ...]) -> Case:
+    """Rows [*shape, width], normalised by the root of their mean square."""
+    rng = np.random.default_rng(width)
+    return Case(
+        operator=RMS_NORM,
+        weights={},
+        attributes={"epsilon": EPSILON},
+        inputs={
+            "x": rng.normal(size=(*shape, width)).astype(np.float32),
+            "gamma": rng.uniform(0.5, 1.5, width).astype(np.float32),
+        },
     )
 
 
@@ -338,7 +425,7 @@ def model_of(parts: list[Case], variable: tuple[str, ...] = ()) -> onnx.ModelPro
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), [None] * array.ndim)
         for name, array in inputs.items()
     ]
-    axes = 2 if parts[-1].operator == VOCABULARY_MAXIMA else 3
+    axes = {VOCABULARY_MAXIMA: 2, ATTENTION: 4, ROTATE_HEADS: 4}.get(parts[-1].operator, 3)
     output = helper.make_tensor_value_info(states, TensorProto.FLOAT, [None] * axes)
     return helper.make_model(
         helper.make_graph(nodes, "kernels", described, [output], initializers),

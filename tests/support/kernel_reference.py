@@ -58,6 +58,10 @@ def product(x: Floats, weights: dict[str, Array], name: str) -> Floats:
     return scale * weights[f"{name}_scale"] * sums + shift
 
 
+def gated_product(x: Floats, weights: dict[str, Array], attributes: dict[str, int | float | str]) -> Floats:
+    return ACTIVATIONS[attributes["activation"]](product(x, weights, "gate")) * product(x, weights, "linear")
+
+
 def balanced(x: Floats, weights: dict[str, Array], name: str) -> Floats:
     """Times the factors of a product's input, if it has some; in float32, as in the kernels."""
     factors = weights.get(f"{name}_factors")
@@ -212,3 +216,43 @@ def embeddings(weights: dict[str, Array], input_ids: Array, attention_mask: Arra
         both = words + weights["positions"][places_in(ids, weights.get("padding_id"))]
         out[row, places] = layer_norm(both, weights["gamma"], weights["beta"])
     return out
+
+
+def attended(
+    attributes: dict[str, int | float | str],
+    queries: Array,
+    keys: Array,
+    values: Array,
+    attention_mask: Array,
+) -> Floats:
+    """``Attention``: heads of queries share keys and values; padding is zero."""
+    shared = queries.shape[2] // keys.shape[2]
+    expected = np.zeros(queries.shape)
+    for row, tokens in sequences(attention_mask):
+        q, k, v = (heads[row, tokens].astype(np.float64) for heads in (queries, keys, values))
+        distances = np.arange(len(tokens)) - np.arange(len(tokens))[:, None]
+        seen = (distances >= -attributes["before"]) & (distances <= attributes["after"])
+        seen &= attention_mask[row, tokens] > 0
+        scores = np.einsum("qhd,khd->hqk", q, k.repeat(shared, axis=1)) * attributes["scale"]
+        powers = np.exp(
+            np.where(seen, scores, -np.inf) - np.where(seen, scores, -np.inf).max(-1, keepdims=True)
+        )
+        shares = powers / powers.sum(-1, keepdims=True)
+        expected[row, tokens] = np.einsum("hqk,khd->qhd", shares, v.repeat(shared, axis=1))
+    return expected
+
+
+def rms_norm(x: Array, gamma: Array) -> Floats:
+    """``RmsNorm`` over the last axis."""
+    wide = x.astype(np.float64)
+    return wide / np.sqrt((wide**2).mean(axis=-1, keepdims=True) + EPSILON) * gamma
+
+
+def turned_heads(x: Array, cosines: Array, sines: Array) -> Floats:
+    """``RotateHeads``: of the first channels of a head, the halves are turned as by a complex number."""
+    channels = cosines.shape[-1]
+    first, others = np.split(x.astype(np.float64), [channels], axis=-1)
+    real, imaginary = np.split(first, 2, axis=-1)
+    across = np.concatenate([-imaginary, real], axis=-1)
+    both = first * cosines[:, :, None] + across * sines[:, :, None]
+    return np.concatenate([both, others], axis=-1)

@@ -321,3 +321,94 @@ def test_a_product_is_that_of_what_the_integers_stand_for(tokens_times_weights, 
     tokens = rows.astype(np.float64) * scale + minimum
     expected = tokens @ (weights[0].astype(np.float64) * weights[1])
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5 * np.abs(table).max() + 1e-30)
+
+
+GATES = {
+    "silu": ("sigmoid = Sigmoid(gate) active = Mul(gate, sigmoid)", ["silu"]),
+    "silu, the other way round": ("sigmoid = Sigmoid(gate) active = Mul(sigmoid, gate)", ["silu"]),
+    "gelu": ("active = Gelu(gate)", ["gelu"]),
+    "gelu_tanh": ('active = Gelu<approximate = "tanh">(gate)', ["gelu_tanh"]),
+    "relu": ("active = Relu(gate)", ["relu"]),
+    "an activation that is none of them": ("active = Tanh(gate)", []),
+    "a gate that is read twice": ("active = Relu(gate) z = Neg(gate)", []),
+}
+
+
+@pytest.mark.parametrize("order", ["active, up", "up, active"])
+@pytest.mark.parametrize("name", GATES)
+def test_a_gated_product_is_one_node(tmp_path, name, order):
+    activation, gates = GATES[name]
+    second = ", float[n, 8] z" if "z =" in activation else ""
+    text = f"""<ir_version: 10, opset_import: ["": 20]> g (int64[n] input_ids) => (float[n, 8] y{second}) {{
+        x = Gather(words, input_ids)
+        gate = MatMul(x, gates)
+        up = MatMul(x, weights)
+        {activation}
+        y = Mul({order})
+    }}"""
+    model = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(6)
+    for table, shape in (("words", (9, 4)), ("weights", (4, 8)), ("gates", (4, 8))):
+        array = rng.normal(size=shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, table))
+    onnx.save(model, tmp_path / "float32.onnx")
+
+    quantize.quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
+
+    nodes = onnx.load(tmp_path / "int8.onnx").graph.node
+    fused = [node for node in nodes if node.op_type == "GatedLinear"]
+    assert [gate.encode() for gate in gates] == [node.attribute[0].s for node in fused]
+    assert (0 if gates else 2) == sum(node.op_type == "Linear" for node in nodes)
+    float32, small = (
+        ort.InferenceSession(tmp_path / f"{file}.onnx").run(["y"], {"input_ids": np.arange(9)})[0]
+        for file in ("float32", "int8")
+    )
+    np.testing.assert_allclose(float32, small, atol=0.2)
+
+
+def test_gates_of_two_activations_are_those_of_the_first(tmp_path):
+    text = """<ir_version: 10, opset_import: ["": 20]> g (int64[n] input_ids) => (float[n, 4] z) {
+        x = Gather(words, input_ids)
+        gate = MatMul(x, gates)
+        up = MatMul(x, weights)
+        active = Relu(gate)
+        y = Mul(active, up)
+        another_gate = MatMul(y, gates)
+        another_up = MatMul(y, weights)
+        another = Gelu(another_gate)
+        z = Mul(another, another_up)
+    }"""
+    model = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(6)
+    for table, shape in (("words", (9, 4)), ("weights", (4, 4)), ("gates", (4, 4))):
+        array = rng.normal(size=shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, table))
+    onnx.save(model, tmp_path / "float32.onnx")
+
+    quantize.quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
+
+    kinds = [node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node]
+    assert (1, 2, 1) == tuple(map(kinds.count, ("GatedLinear", "Linear", "Gelu")))
+
+
+def test_a_norm_by_the_root_mean_square_is_one_node(tmp_path):
+    text = """<ir_version: 10, opset_import: ["": 20]> g (int64[n] input_ids) => (float[n, 8] y) {
+        x = Gather(words, input_ids)
+        y = SimplifiedLayerNormalization<axis = -1, epsilon = 0.5>(x, gamma)
+    }"""
+    model = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(6)
+    for table, shape in (("words", (9, 8)), ("gamma", (8,))):
+        array = rng.normal(size=shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, table))
+    onnx.save(model, tmp_path / "float32.onnx")
+
+    quantize.quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
+
+    (norm,) = (node for node in onnx.load(tmp_path / "int8.onnx").graph.node if node.op_type == "RmsNorm")
+    assert 0.5 == norm.attribute[0].f
+    float32, small = (
+        ort.InferenceSession(tmp_path / f"{file}.onnx").run(["y"], {"input_ids": np.arange(9)})[0]
+        for file in ("float32", "int8")
+    )
+    np.testing.assert_allclose(float32, small, atol=0.05)

@@ -1,19 +1,22 @@
 // Attention in integers of 16 bits, in terms of `Isa`. Included by encoder.h.
 //
-// The queries, keys and values of one head of one sequence have one factor each, so no other sequence plays a part. Sums
-// of products are exact in 32 bits. Two numbers that one instruction multiplies and adds up share an int32: a pair.
+// The queries, keys and values of one head of one sequence have one factor each, or each query and key its own, so no other
+// sequence plays a part. Sums of products are exact in 32 bits. Two numbers that one instruction multiplies and adds up share an int32: a pair.
 
-// One head of one sequence: queries, keys and values are columns of rows `stride` apart.
+// One head of one sequence: queries, keys and values are columns of rows.
 struct Head {
   const float* queries;
   const float* keys;
   const float* values;
-  size_t stride;
+  size_t stride;      // from one query to the next
+  size_t key_stride;  // from one key, or value, to the next
   int size;           // padded
   int length;         // of the sequence
   int seen;           // how many of its tokens, the first, are keys
   const float* bias;  // null, or by key position - query position
-  int window;         // how far from its own position a query sees
+  float scale;        // of scores, besides what is in the queries
+  int before;         // how far before its own position a query sees
+  int after;          // and how far after it
 };
 
 constexpr float kLargest16 = 32767.0f;
@@ -30,26 +33,45 @@ struct Scores {
   float query_factor;
   float key_factor;
   float value_factor;
+  float* key_steps;  // null, or what a key's integers are multiplied by, [padded length]: each key and query has its factor
 };
 
-size_t score_bytes(int size, size_t padded) {
-  const size_t a_row = padded * (sizeof(float) + sizeof(int16_t)) + size * sizeof(int16_t);
-  return padded * size * sizeof(int32_t) + kTileRows * a_row;
+// Bytes of the keys and the values of a head; and of what a tile of its queries needs.
+size_t key_bytes(int size, size_t padded) { return padded * size * sizeof(int32_t); }
+size_t tile_bytes(int size, size_t padded) {
+  return kTileRows * (padded * (sizeof(float) + sizeof(int16_t)) + size * sizeof(int16_t));
 }
+
+void place_keys(Scores& scores, int size, size_t padded, char* memory) {
+  scores.stride = padded;
+  scores.keys = reinterpret_cast<int32_t*>(memory);
+  scores.values = scores.keys + padded * size / 2;
+  scores.key_steps = nullptr;
+}
+
+void place_tile(Scores& scores, char* memory) {
+  scores.scores = reinterpret_cast<float*>(memory);
+  scores.weights = reinterpret_cast<int16_t*>(scores.scores + kTileRows * scores.stride);
+  scores.queries = scores.weights + kTileRows * scores.stride;
+}
+
+// The largest that a query or a key may become, so that no sum over their channels exceeds 32 bits. Nor does one of weights
+// and values over the tokens: weights sum to kLargest16 and half a step for each token, and there are fewer than 65,000.
+float largest_channel(int size) { return __builtin_floorf(__builtin_sqrtf(kLargest32 / size)); }
 
 // What takes the largest of a head's queries, keys or values, either sign, to `largest`; not a number if one of them is not
 // finite.
-float factor_to(float largest, const float* x, const Head& head, int tokens) {
+float factor_to(float largest, const float* x, size_t stride, int size, int tokens) {
   Float low = Isa::zero(), high = Isa::zero(), differences[kRegisters] = {};
   for (int i = 0; i < tokens; i++)
-    for (int d = 0; d < head.size; d += kLanes) {
-      const Float v = Isa::load(x + i * head.stride + d);
+    for (int d = 0; d < size; d += kLanes) {
+      const Float v = Isa::load(x + i * stride + d);
       low = Isa::min(low, v);
       high = Isa::max(high, v);
       differences[0] = differences[0] + (v - v);
     }
-  const float size = Isa::greatest(Isa::max(high, Isa::zero() - low));
-  return (largest + Isa::sum(differences)) / (size > 1e-30f ? size : 1e-30f);
+  const float most = Isa::greatest(Isa::max(high, Isa::zero() - low));
+  return (largest + Isa::sum(differences)) / (most > 1e-30f ? most : 1e-30f);
 }
 
 // Writes `size` floats as integers.
@@ -64,31 +86,40 @@ int32_t pair_at(const int16_t* p) {
   return pair;
 }
 
+// The factor of one query or one key.
+float factor_of(const float* x, int size) { return factor_to(largest_channel(size), x, 0, size, 1); }
+
 void lay_out_keys(const Head& head, const Scores& to) {
   for (int i = 0; i < head.seen; i++) {
-    narrow(head.keys + i * head.stride, head.size, to.key_factor, to.queries);
+    const float* key = head.keys + i * head.key_stride;
+    const float factor = to.key_steps ? factor_of(key, head.size) : to.key_factor;
+    if (to.key_steps) to.key_steps[i] = 1.0f / factor;
+    narrow(key, head.size, factor, to.queries);
     for (int d = 0; d < head.size; d += 2) to.keys[d / 2 * to.stride + i] = pair_at(to.queries + d);
   }
-  for (size_t i = head.seen; i < to.stride; i++)
+  for (size_t i = head.seen; i < to.stride; i++) {
+    if (to.key_steps) to.key_steps[i] = 0;
     for (int d = 0; d < head.size; d += 2) to.keys[d / 2 * to.stride + i] = 0;
+  }
 }
 
 void lay_out_values(const Head& head, const Scores& to) {
   const Float factor = Isa::all(to.value_factor);
   for (int i = 0; i < head.seen; i += 2)
     for (int d = 0; d < head.size; d += kLanes) {
-      const float* v = head.values + i * head.stride + d;
+      const float* v = head.values + i * head.key_stride + d;
       const Int first = Isa::to_int(Isa::load(v) * factor);
-      const Int second = i + 1 < head.seen ? Isa::to_int(Isa::load(v + head.stride) * factor) : Isa::all(0);
+      const Int second = i + 1 < head.seen ? Isa::to_int(Isa::load(v + head.key_stride) * factor) : Isa::all(0);
       Isa::store_pairs(to.values + i / 2 * head.size + d, first, second);
     }
 }
 
 // Sums of products of R rows and C vectors of pairs: pair `i` of row `r` is at rows + r * row_stride + 2 i, and is
-// multiplied by the vectors at columns + i * column_stride. They are written times `factor`.
+// multiplied by the vectors at columns + i * column_stride. They are written times the step of their row, and of their column
+// unless `column_steps` is null.
 template <int R, int C>
 void pair_tile(const int16_t* rows, size_t row_stride, const int32_t* columns, size_t column_stride, int pairs,
-               float factor, float* out, size_t out_stride) {
+               const float* row_steps, const float* column_steps, float* out, size_t out_stride) {
   Int sums[R][C];
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++)
@@ -106,9 +137,12 @@ void pair_tile(const int16_t* rows, size_t row_stride, const int32_t* columns, s
     }
   }
 #pragma GCC unroll 8
-  for (int r = 0; r < R; r++)
+  for (int c = 0; c < C; c++) {
+    const Float step = column_steps ? Isa::load(column_steps + c * kLanes) : Isa::all(1.0f);
 #pragma GCC unroll 8
-    for (int c = 0; c < C; c++) Isa::store(out + r * out_stride + c * kLanes, Isa::to_float(sums[r][c]) * Isa::all(factor));
+    for (int r = 0; r < R; r++)
+      Isa::store(out + r * out_stride + c * kLanes, Isa::to_float(sums[r][c]) * (Isa::all(row_steps[r]) * step));
+  }
 }
 
 // Turns the scores of one query into weights that sum to kLargest16, but for rounding.
@@ -133,14 +167,14 @@ struct Keys {
   int end;
 
   Keys(const Head& head, int first, int last)
-      : begin(head.window < first ? (first - head.window) / kParts * kParts : 0),
-        end(head.window < head.seen - 1 - last ? last + head.window + 1 : head.seen) {}
+      : begin(head.before < first ? (first - head.before) / kParts * kParts : 0),
+        end(head.after < head.seen - 1 - last ? last + head.after + 1 : head.seen) {}
 };
 
 // Takes the scores of keys that are too far from the query, but not from others of its tile.
 void hide_far_keys(const Head& head, int query, const Keys& keys, float* scores) {
-  for (int j = keys.begin; j < query - head.window; j++) scores[j] = -3e38f;
-  for (int j = keys.end - 1; j - head.window > query; j--) scores[j] = -3e38f;
+  for (int j = keys.begin; j < query - head.before; j++) scores[j] = -3e38f;
+  for (int j = keys.end - 1; j - head.after > query; j--) scores[j] = -3e38f;
 }
 
 // R queries, from `first` on.
@@ -148,13 +182,19 @@ template <int R>
 void attend_tile(const Head& head, int first, const Scores& scratch, float* out, size_t out_stride) {
   constexpr int C = Isa::columns;
   const Keys keys(head, first, first + R - 1);
-  for (int r = 0; r < R; r++)
-    narrow(head.queries + (first + r) * head.stride, head.size, scratch.query_factor, scratch.queries + r * head.size);
+  float query_steps[R], value_steps[R];
+  for (int r = 0; r < R; r++) {
+    const float* query = head.queries + (first + r) * head.stride;
+    const float factor = scratch.key_steps ? factor_of(query, head.size) : scratch.query_factor * scratch.key_factor;
+    query_steps[r] = head.scale / factor;
+    // Not a number if the query is not: weights, as integers, could not be.
+    value_steps[r] = 1.0f / (kLargest16 * scratch.value_factor) + 0.0f * query_steps[r];
+    narrow(query, head.size, scratch.key_steps ? factor : scratch.query_factor, scratch.queries + r * head.size);
+  }
   const int end = keys.begin + up_to(keys.end - keys.begin, kLanes);
-  const float score_factor = 1.0f / (scratch.query_factor * scratch.key_factor);
   const auto score = [&](auto tile, int i) {
-    tile(scratch.queries, head.size, scratch.keys + i, scratch.stride, head.size / 2, score_factor, scratch.scores + i,
-         scratch.stride);
+    tile(scratch.queries, head.size, scratch.keys + i, scratch.stride, head.size / 2, query_steps,
+         scratch.key_steps ? scratch.key_steps + i : nullptr, scratch.scores + i, scratch.stride);
   };
   int i = keys.begin;
   for (; i + C * kLanes <= end; i += C * kLanes) score(pair_tile<R, C>, i);
@@ -169,44 +209,42 @@ void attend_tile(const Head& head, int first, const Scores& scratch, float* out,
     softmax(scores + keys.begin, keys.end - keys.begin, scratch.weights + r * scratch.stride + keys.begin);
   }
 
-  const float value_factor = 1.0f / (kLargest16 * scratch.value_factor);
   const auto mix = [&](auto tile, int d) {
     tile(scratch.weights + keys.begin, scratch.stride, scratch.values + keys.begin / 2 * head.size + d, head.size,
-         (keys.end - keys.begin + 1) / 2, value_factor, out + d, out_stride);
+         (keys.end - keys.begin + 1) / 2, value_steps, nullptr, out + d, out_stride);
   };
   int d = 0;
   for (; d + 2 * kLanes <= head.size; d += 2 * kLanes) mix(pair_tile<R, 2>, d);
   for (; d < head.size; d += kLanes) mix(pair_tile<R, 1>, d);
 }
 
-void attend_head(const Head& head, char* memory, float* out, size_t out_stride) {
+// The queries of a head from `first` to `last`.
+void attend_rows(const Head& head, int first, int last, const Scores& scores, float* out, size_t out_stride) {
   using Part = void (*)(const Head&, int, const Scores&, float*, size_t);
   static constexpr Part of_rows[kTileRows] = {attend_tile<1>, attend_tile<2>, attend_tile<3>,
                                               attend_tile<4>, attend_tile<5>, attend_tile<6>};
+  for_each_tile(last - first, kTileRows, [&](int row, int rows) {
+    of_rows[rows - 1](head, first + row, scores, out + (first + row) * out_stride, out_stride);
+  });
+}
+
+void attend_head(const Head& head, char* memory, float* out, size_t out_stride) {
   const size_t padded = up_to(head.seen, kLanes);
   Scores scores;
-  scores.stride = padded;
-  scores.keys = reinterpret_cast<int32_t*>(memory);
-  scores.values = scores.keys + padded * head.size / 2;
-  scores.scores = reinterpret_cast<float*>(scores.values + padded * head.size / 2);
-  scores.weights = reinterpret_cast<int16_t*>(scores.scores + kTileRows * padded);
-  scores.queries = scores.weights + kTileRows * padded;
-  // No sum over the channels of a query and a key exceeds 32 bits. Nor does one over the tokens: weights sum to kLargest16
-  // and half a step for each token, and there are fewer than 65,000.
-  const float largest = __builtin_floorf(__builtin_sqrtf(kLargest32 / head.size));
-  scores.query_factor = factor_to(largest, head.queries, head, head.length);
-  scores.key_factor = factor_to(largest, head.keys, head, head.seen);
-  scores.value_factor = factor_to(kLargest16, head.values, head, head.seen);
+  place_keys(scores, head.size, padded, memory);
+  place_tile(scores, memory + key_bytes(head.size, padded));
+  scores.query_factor = factor_to(largest_channel(head.size), head.queries, head.stride, head.size, head.length);
+  scores.key_factor = factor_to(largest_channel(head.size), head.keys, head.key_stride, head.size, head.seen);
+  scores.value_factor = factor_to(kLargest16, head.values, head.key_stride, head.size, head.seen);
   lay_out_keys(head, scores);
   lay_out_values(head, scores);
-  for_each_tile(head.length, kTileRows, [&](int first, int rows) {
-    of_rows[rows - 1](head, first, scores, out + first * out_stride, out_stride);
-  });
+  attend_rows(head, 0, head.length, scores, out, out_stride);
 }
 
 size_t attend_scratch(const Layer& layer, int tokens, int longest) {
   const size_t projections = static_cast<size_t>(tokens) * layer.group_columns();
-  return sizeof(float) * projections + score_bytes(layer.head_size, up_to(longest, kLanes));
+  const size_t padded = up_to(longest, kLanes);
+  return sizeof(float) * projections + key_bytes(layer.head_size, padded) + tile_bytes(layer.head_size, padded);
 }
 
 // Rotates `channels` of a row, whose halves are the real and imaginary parts of numbers, each by its angle.
@@ -257,12 +295,15 @@ void attend(const Pass& pass, int group, char* memory) {
                          queries + layer.head_size,
                          queries + 2 * layer.head_size,
                          stride,
+                         stride,
                          layer.head_size,
                          pass.pack.length(sequence),
                          pass.pack.seen[sequence],
                          layer.relative_bias ? layer.relative_bias + number * static_cast<size_t>(layer.relative_stride) +
                                                    layer.positions - 1
                                              : nullptr,
+                         1.0f,
+                         pass.window,
                          pass.window};
       const size_t context = layer.context_width();
       attend_head(head, scratch, pass.context + token * context + number * layer.head_size, context);

@@ -19,6 +19,7 @@ int up_to(int value, int multiple) { return (value + multiple - 1) / multiple * 
 #include "functions.h"
 #include "product.h"
 #include "attention.h"
+#include "attention_stages.h"
 #include "maxsim.h"
 #include "peak.h"
 
@@ -201,13 +202,26 @@ void quantize_rows(const LinearPass& pass, int first, int last) {
                  *pass.product, row_of(pass.quantized, first, *pass.product));
 }
 
+// The activation of what is there, times the result.
+template <class F>
+struct Gated { static Float of(Float x, const float* there) { return F::of(Isa::load(there)) * x; } };
+
+// One panel of channels.
+void multiply_panel(const LinearPass& pass, int channel, int row, int count, float* out, size_t stride) {
+  if (!pass.gate) return multiply<Store>(*pass.product, channel, kPanel, pass.quantized, row, count, out, stride);
+  multiply<Store>(*pass.gate, channel, kPanel, pass.quantized, row, count, out, stride);
+  with_activation(pass.activation, [&](auto active) {
+    multiply<Gated<decltype(active)>>(*pass.product, channel, kPanel, pass.quantized, row, count, out, stride);
+  });
+}
+
 // Channels of a panel that is not whole go through a chunk of whole ones.
 void multiply_last_panel(const LinearPass& pass, int channel) {
   const int channels = pass.channels - channel;
   alignas(kCacheLine) float chunk[kChunk * kPanel];
   for (int row = 0; row < pass.rows; row += kChunk) {
     const int count = least(kChunk, pass.rows - row);
-    multiply<Store>(*pass.product, channel, kPanel, pass.quantized, row, count, chunk, kPanel);
+    multiply_panel(pass, channel, row, count, chunk, kPanel);
     for (int r = 0; r < count; r++)
       std::memcpy(pass.output + static_cast<size_t>(row + r) * pass.channels + channel, chunk + r * kPanel,
                   channels * sizeof(float));
@@ -216,9 +230,8 @@ void multiply_last_panel(const LinearPass& pass, int channel) {
 
 void multiply_panels(const LinearPass& pass, int first, int last) {
   const int end = least(last, pass.channels / kPanel);
-  if (first < end)
-    multiply<Store>(*pass.product, first * kPanel, (end - first) * kPanel, pass.quantized, 0, pass.rows,
-                    pass.output + first * kPanel, pass.channels);
+  for (int panel = first; panel < end; panel++)
+    multiply_panel(pass, panel * kPanel, 0, pass.rows, pass.output + panel * kPanel, pass.channels);
   if (end < last) multiply_last_panel(pass, end * kPanel);
 }
 
@@ -237,6 +250,12 @@ constexpr Engine engine(const char* name) {
           find_maxima,
           quantize_rows,
           multiply_panels,
+          group_bytes,
+          head_rows_scratch,
+          lay_out_group,
+          attend_head_rows,
+          rotate_rows,
+          rms_rows,
           embed,
           normalize,
           peak};

@@ -21,6 +21,7 @@
 namespace embed_onnx {
 
 constexpr int kAnyPair = 256;  // the largest sum of two int8 weights, either sign
+constexpr float kLog2e = 1.44269504f;  // softmax is computed with powers of 2
 constexpr int kParts = 16;     // of a float sum, as many as the widest vector has lanes
 
 enum class Activation { gelu, gelu_tanh, relu, silu };
@@ -169,15 +170,60 @@ struct Query {
   int stride;  // vectors, padded with zeros to a multiple of kParts
 };
 
-// A product by itself, over rows that lie one after the other. `quantize_rows` leaves what `multiply_panels` takes.
+// A product by itself, over rows that lie one after the other. `quantize_rows` leaves what `multiply_panels` takes. With a gate,
+// a product of the same shape, the output is the activation of the gate's result times that of the product.
 struct LinearPass {
   const Product* product;
+  const Product* gate;  // null where there is none
+  Activation activation;
   int width;        // of the inputs, without padding
   int channels;     // of the output, without padding
   int rows;
   const float* inputs;  // [rows, width]
   float* output;        // [rows, channels]
   Rows quantized;       // [rows, product.inputs]
+};
+
+// Attention by itself: queries [rows, heads, size], keys and values [rows, groups, size]; a group is what heads / groups
+// heads read. The rows of a sequence lie one after the other. `lay_out_group` leaves the integers and factors that
+// `attend_head_rows` takes, for each sequence and group at `places[sequence] + group * group_bytes(tokens seen)`.
+struct AttentionPass {
+  Pack pack;
+  int heads;
+  int groups;
+  int size;      // of a head, a multiple of kParts
+  float scale;   // log2(e) times what scores are multiplied by
+  int before;    // how many tokens before itself a token sees
+  int after;     // and after itself
+  const float* queries;
+  const float* keys;
+  const float* values;
+  float* output;  // [rows, heads, size]
+  char* integers;
+  const size_t* places;  // [sequences], in bytes
+  float* value_factors;  // [sequences, groups]
+};
+
+// Rows [rows, heads, size], the halves of whose first `channels` are turned by the angles of their token: a row of `cosines`
+// and of `sines`, [tokens, channels]. The token of a row is its number modulo `tokens`.
+struct RotationPass {
+  int heads;
+  int size;
+  int channels;
+  int64_t tokens;
+  const float* cosines;
+  const float* sines;
+  const float* inputs;
+  float* output;
+};
+
+// Rows [rows, width], each divided by the root of the mean of its squares.
+struct RmsPass {
+  int width;
+  float epsilon;
+  const float* gamma;  // [width]
+  const float* inputs;
+  float* output;
 };
 
 // Rows that `transform` takes through the rest of a layer at a time, so that what lies between stays in the cache.
@@ -204,6 +250,14 @@ struct Engine {
   // The two stages of a product by itself: rows of inputs, and panels of channels.
   void (*quantize_rows)(const LinearPass&, int first, int last);
   void (*multiply_panels)(const LinearPass&, int first, int last);
+  // The two stages of attention by itself: a group of heads of a sequence, and some queries of a head, both with scratch. And
+  // the bytes of one group's integers, and of scratch, for sequences in which so many tokens are seen.
+  size_t (*group_bytes)(int size, int seen);
+  size_t (*head_rows_scratch)(int size, int seen);
+  void (*lay_out_group)(const AttentionPass&, int sequence, int group, char* scratch);
+  void (*attend_head_rows)(const AttentionPass&, int sequence, int head, int first, int last, char* scratch);
+  void (*rotate_rows)(const RotationPass&, int first, int last);
+  void (*rms_rows)(const RmsPass&, int first, int last);
   // One token: its id and the row of its position, to its state, [width].
   void (*embed)(const Embeddings&, int64_t id, int position, float* state);
   // One row of states, normalized: [width] to [width].

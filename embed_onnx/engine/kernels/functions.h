@@ -152,6 +152,19 @@ void layer_norm(const float* x, int width, float epsilon, const float* gamma, co
   }
 }
 
+// y = x / sqrt(mean of squares + epsilon) * gamma; x and y may be the same.
+void rms_norm(const float* x, int width, float epsilon, const float* gamma, float* y) {
+  const float squares = sum(width, [&](Float so_far, int i, int lanes) {
+    const Float v = load_some(x + i, lanes);
+    return Isa::fma(v, v, so_far);
+  });
+  const Float factor = Isa::all(1.0f / __builtin_sqrtf(squares / width + epsilon));
+  for (int i = 0; i < width; i += kLanes) {
+    const int lanes = least(kLanes, width - i);
+    store_some(y + i, lanes, load_some(x + i, lanes) * factor * load_some(gamma + i, lanes));
+  }
+}
+
 void normalize(const Norm& norm, const float* state, float* normal) {
   layer_norm(state, norm.width, norm.epsilon, norm.gamma, norm.beta, normal);
 }

@@ -12,7 +12,6 @@ namespace {
 
 constexpr int kHeadMultiple = 16;  // of every vector's lanes
 constexpr int kPadding = -1;
-constexpr float kLog2e = 1.44269504f;  // softmax is computed with powers of 2
 
 std::string text(const std::vector<int64_t>& shape) {
   std::string out = "[";
@@ -48,15 +47,6 @@ Buffer<float> copy(const Tensor& tensor, size_t size) {
   Buffer<float> out(size);
   std::memcpy(out.data(), tensor.data, size * sizeof(float));
   return out;
-}
-
-Activation activation_named(const std::string& name) {
-  if (name == "gelu") return Activation::gelu;
-  if (name == "gelu_tanh") return Activation::gelu_tanh;
-  if (name == "relu") return Activation::relu;
-  if (name == "silu") return Activation::silu;
-  throw std::invalid_argument("the activation '" + name +
-                              "' is unknown; there are gelu, gelu_tanh, relu and silu");
 }
 
 // Where the heads' channels lie: how they are in the graph, and how they are here, padded and grouped.
@@ -121,6 +111,15 @@ PackedProduct pack(const ProductTensors& tensors, const Layout& layout, const st
 }
 
 }  // namespace
+
+Activation activation_named(const std::string& name) {
+  if (name == "gelu") return Activation::gelu;
+  if (name == "gelu_tanh") return Activation::gelu_tanh;
+  if (name == "relu") return Activation::relu;
+  if (name == "silu") return Activation::silu;
+  throw std::invalid_argument("the activation '" + name +
+                              "' is unknown; there are gelu, gelu_tanh, relu and silu");
+}
 
 PackedProduct::PackedProduct(const ProductTensors& tensors, const Layout& layout, const std::vector<int>& rows,
                              const std::vector<int>& columns, const std::vector<float>& factors, int8_t* weights)

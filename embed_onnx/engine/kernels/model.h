@@ -41,6 +41,9 @@ struct LayerAttributes {
   bool gated = false;
 };
 
+// Throws std::invalid_argument, with a sentence, for a name that is unknown.
+Activation activation_named(const std::string& name);
+
 class PackedProduct {
  public:
   PackedProduct() = default;

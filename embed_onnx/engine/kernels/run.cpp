@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "buffer.h"
 #include "team.h"
@@ -21,6 +23,8 @@ const Engine* const kEngines[] = {
 };
 
 std::atomic<const Engine*> current{nullptr};
+
+constexpr int kMostKeys = 65000;  // more could exceed 32 bits in attention
 
 // Memory of one call, handed out piece by piece. What a thread once needed is kept for its next call, up to a limit.
 class Scratch {
@@ -67,8 +71,31 @@ void check_window(const Sequences& sequences, int window) {
                                 " before it; have fewer");
 }
 
+void check_pieces(const Pack& pack) {
+  for (int sequence = 0; sequence < pack.sequences; sequence++) {
+    const int first = pack.starts[sequence], last = pack.starts[sequence + 1] - 1;
+    if (pack.rows[last] - pack.rows[first] != last - first)
+      throw std::invalid_argument("Attention: attention_mask has a sequence in several pieces; put its tokens side by side");
+  }
+}
+
+// Some queries of a head.
+struct AttentionTask {
+  int sequence;
+  int head;
+  int first;
+};
+
 // Rows a task, so that every worker has as many: a row of a tile that is not full takes hardly longer.
 int rows_a_task(int rows, int workers) { return (rows + workers - 1) / workers; }
+
+// Calls f(first, last) for parts of so many rows, one for each worker.
+void for_rows(int rows, const std::function<void(int, int)>& f) {
+  if (!rows) return;
+  Team::Call call(Team::instance());
+  const int a_task = rows_a_task(rows, call.workers());
+  call.run((rows + a_task - 1) / a_task, [&](int task, int) { f(task * a_task, std::min(task * a_task + a_task, rows)); });
+}
 
 }  // namespace
 
@@ -184,7 +211,8 @@ void run_maxsim(const Engine& engine, const float* query, int vectors, int width
   });
 }
 
-void run_linear(const Engine& engine, const PackedLinear& linear, int rows, const float* inputs, float* output) {
+void run_linear(const Engine& engine, const PackedLinear& linear, const PackedLinear* gate, Activation activation, int rows,
+                const float* inputs, float* output) {
   if (!rows) return;
   const Product& product = linear.product();
   Team::Call call(Team::instance());
@@ -192,7 +220,7 @@ void run_linear(const Engine& engine, const PackedLinear& linear, int rows, cons
   const int panels = product.outputs / engine.layout.panel, panels_a_task = rows_a_task(panels, call.workers());
   const size_t values = static_cast<size_t>(rows) * product.inputs * engine.layout.activation_bytes;
   Scratch scratch(Scratch::size_of<char>(values) + 2 * Scratch::size_of<float>(rows));
-  LinearPass pass{&product, linear.width(), linear.channels(), rows, inputs, output, {}};
+  LinearPass pass{&product, gate ? &gate->product() : nullptr, activation, linear.width(), linear.channels(), rows, inputs, output, {}};
   pass.quantized = {scratch.take<char>(values), scratch.take<float>(rows), scratch.take<float>(rows)};
 
   call.run((rows + a_task - 1) / a_task, [&](int task, int) {
@@ -201,6 +229,64 @@ void run_linear(const Engine& engine, const PackedLinear& linear, int rows, cons
   call.run((panels + panels_a_task - 1) / panels_a_task, [&](int task, int) {
     engine.multiply_panels(pass, task * panels_a_task, std::min((task + 1) * panels_a_task, panels));
   });
+}
+
+void run_attention(const Engine& engine, const AttentionInputs& inputs, const Sequences& sequences, float* output) {
+  check_window(sequences, inputs.before);
+  if (sequences.longest() > kMostKeys)
+    throw std::invalid_argument("a sequence has " + std::to_string(sequences.longest()) + " tokens and attention takes " +
+                                std::to_string(kMostKeys) + "; cut it");
+  clear_padding(sequences, inputs.heads * inputs.size, output);
+  const Pack pack = sequences.pack();
+  if (!pack.tokens()) return;
+  check_pieces(pack);
+
+  Team::Call call(Team::instance());
+  std::vector<size_t> places;
+  std::vector<AttentionTask> tasks;
+  size_t integers = 0;
+  for (int sequence = 0; sequence < pack.sequences; sequence++) {
+    places.push_back(integers);
+    integers += inputs.groups * engine.group_bytes(inputs.size, pack.seen[sequence]);
+    for (int head = 0; head < inputs.heads; head++)
+      for (int first = 0; first < pack.length(sequence); first += kChunk) tasks.push_back({sequence, head, first});
+  }
+  const size_t a_worker = round_up(engine.head_rows_scratch(inputs.size, sequences.longest()), kAlignment);
+  const bool alone = call.workers() == 1;
+  const size_t groups = static_cast<size_t>(pack.sequences) * inputs.groups;
+  Scratch scratch(Scratch::size_of<char>(integers) + Scratch::size_of<float>(groups) + (alone ? a_worker : 0));
+  const AttentionPass pass{pack,
+                           inputs.heads,
+                           inputs.groups,
+                           inputs.size,
+                           inputs.scale * kLog2e,
+                           inputs.before,
+                           inputs.after,
+                           inputs.queries,
+                           inputs.keys,
+                           inputs.values,
+                           output,
+                           scratch.take<char>(integers),
+                           places.data(),
+                           scratch.take<float>(groups)};
+  char* workers = alone ? scratch.take<char>(a_worker) : call.memory(a_worker);
+
+  call.run(static_cast<int>(groups), [&](int task, int worker) {
+    engine.lay_out_group(pass, task / inputs.groups, task % inputs.groups, workers + worker * a_worker);
+  });
+  call.run(static_cast<int>(tasks.size()), [&](int task, int worker) {
+    const auto [sequence, head, first] = tasks[task];
+    engine.attend_head_rows(pass, sequence, head, first, std::min(first + kChunk, pack.length(sequence)),
+                            workers + worker * a_worker);
+  });
+}
+
+void run_rotation(const Engine& engine, const RotationPass& pass, int rows) {
+  for_rows(rows, [&](int first, int last) { engine.rotate_rows(pass, first, last); });
+}
+
+void run_rms_norm(const Engine& engine, const RmsPass& pass, int rows) {
+  for_rows(rows, [&](int first, int last) { engine.rms_rows(pass, first, last); });
 }
 
 void run_embeddings(const Engine& engine, const Vocabulary& vocabulary, const Sequences& sequences, const int64_t* ids,

@@ -63,7 +63,30 @@ struct Document {
 // document's. The score of a document without vectors stays as it is.
 void run_maxsim(const Engine& engine, const float* query, int vectors, int width, const Document* documents, int count,
                 float* scores);
-// inputs [rows, width] -> output [rows, channels]
-void run_linear(const Engine& engine, const PackedLinear& linear, int rows, const float* inputs, float* output);
+// inputs [rows, width] -> output [rows, channels]; `gate` may be null, or is a product of the same shape: see LinearPass.
+void run_linear(const Engine& engine, const PackedLinear& linear, const PackedLinear* gate, Activation activation, int rows,
+                const float* inputs, float* output);
+
+
+// What attention takes: queries [rows, heads, size], keys and values [rows, groups, size]. See AttentionPass.
+struct AttentionInputs {
+  int heads;
+  int groups;
+  int size;
+  float scale;  // of scores
+  int before;
+  int after;
+  const float* queries;
+  const float* keys;
+  const float* values;
+};
+
+// output [sequences.rows(), heads, size]; what is padding becomes zero.
+// Throws std::invalid_argument for a sequence that is not in one piece or too long.
+void run_attention(const Engine& engine, const AttentionInputs& inputs, const Sequences& sequences, float* output);
+
+void run_rms_norm(const Engine& engine, const RmsPass& pass, int rows);
+
+void run_rotation(const Engine& engine, const RotationPass& pass, int rows);
 
 }  // namespace embed_onnx

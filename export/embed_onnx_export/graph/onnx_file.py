@@ -1,6 +1,7 @@
 """ONNX files: read, written and run; of a large model, the weights lie in a second file beside it."""
 
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,22 @@ def copy(path: Path, folder: Path) -> None:
     shutil.copy(path, folder / MODEL)
     if path.with_name(DATA).exists():
         shutil.copy(path.with_name(DATA), folder)
+
+
+def read_by(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    """All that nodes read, the branches of an If included."""
+    for node in nodes:
+        yield from node.input
+        for attribute in node.attribute:
+            yield from read_by(attribute.g.node)
+
+
+def drop_unused_initializers(graph: onnx.GraphProto) -> None:
+    """Keep the initializers that nodes read."""
+    used = set(read_by(graph.node))
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def session(model: Path | onnx.ModelProto) -> ort.InferenceSession:

@@ -1,12 +1,13 @@
 """int8 of any other encoder: the graph as exported, its products and word embeddings replaced where they are.
 
-A product is a node ``Linear``, which ``functions`` defines by standard operators, with one range a token; our
-kernels may take its place. All else keeps its graph. Weights that several nodes share, as ALBERT's layers do,
-stay one. Convolutions stay float32.
+A product is a node ``Linear``, which ``functions`` defines by standard operators, with one range a token. Two
+products, one of which gates the other, are a node ``GatedLinear`` (``gated``), and a norm by the root of the
+mean square is a node ``RmsNorm``. Our kernels may take their place. All else keeps its graph. Weights that
+several nodes share, as ALBERT's layers do, stay one. Convolutions stay float32.
 """
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from onnx import helper, numpy_helper, parser
 
 from embed_onnx.artifact.manifest import Quantization
 from embed_onnx_export.errors import ExportError
-from embed_onnx_export.graph import onnx_file
+from embed_onnx_export.graph import gated, onnx_file
 from embed_onnx_export.graph.bert import functions
 from embed_onnx_export.graph.int8 import quantize_channels, quantize_rows
 
@@ -38,9 +39,12 @@ def quantize(path: Path, output: Path, *, classifier: bool = False) -> Quantizat
         rewrite.add(node)
     if not rewrite.has_embeddings:
         raise ExportError("the exported graph has no table of word embeddings; set precision=float32")
-    _replace(model.graph, rewrite)
-    model.functions.extend(parser.parse_function(text) for text in functions.linear(quantized=True))
-    model.opset_import.append(helper.make_opsetid(functions.DOMAIN, 1))
+    nodes, texts = gated.fuse(rewrite.nodes)
+    _replace(model.graph, nodes, rewrite.initializers)
+    texts += functions.linear(quantized=True) + [functions.RMS_NORM] * rewrite.has_norms
+    model.functions.extend(parser.parse_function(text) for text in texts)
+    if functions.DOMAIN not in {one.domain for one in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(functions.DOMAIN, 1))
     onnx_file.save(model, output)
     if not rewrite.has_products:
         return functions.QUANTIZATION
@@ -49,6 +53,8 @@ def quantize(path: Path, output: Path, *, classifier: bool = False) -> Quantizat
 
 MOVES = ("Cast", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 """What ids may go through on their way to the table of word embeddings."""
+RMS_NORM, EPSILON = "SimplifiedLayerNormalization", 1e-5
+"""The operator that ONNX Runtime's optimizer makes of such a norm, and its default epsilon."""
 
 
 class _Rewrite:
@@ -66,6 +72,7 @@ class _Rewrite:
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.has_embeddings = False
         self.has_products = False
+        self.has_norms = False
 
     def add(self, node: onnx.NodeProto) -> None:
         """Copy or replace the next node."""
@@ -76,6 +83,12 @@ class _Rewrite:
         elif self._is_biased_product(node) and not self._classifier:
             self._add_linear(
                 node, node.input[2], node.output[0], transposed=bool(_attributes(node).get("transB"))
+            )
+        elif node.op_type == RMS_NORM and _attributes(node).get("axis", -1) == -1 and len(node.output) == 1:
+            self.has_norms = True
+            epsilon = _attributes(node).get("epsilon", EPSILON)
+            self._node(
+                "RmsNorm", node.input, node.output, domain=functions.DOMAIN, name=node.name, epsilon=epsilon
             )
         elif node.output[0] not in self._sums:
             self.nodes.append(node)
@@ -131,7 +144,7 @@ class _Rewrite:
     def _store(self, name: str, array: NDArray[Any]) -> None:
         self.initializers[name] = numpy_helper.from_array(array, name)
 
-    def _node(self, kind: str, inputs: list[str], outputs: Sequence[str], **attributes: Any) -> None:
+    def _node(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
         self.nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
 
 
@@ -144,7 +157,7 @@ def _biases(
         for node in graph.node
         if node.op_type == "MatMul" and node.input[1] in tables
     }
-    readers = Counter(_names(graph.node))
+    readers = Counter(onnx_file.read_by(graph.node))
     readers.update(output.name for output in graph.output)
     return {
         product: node
@@ -171,19 +184,11 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
-def _names(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
-    """All that nodes read, the branches of an If included."""
-    for node in nodes:
-        yield from node.input
-        for attribute in node.attribute:
-            yield from _names(attribute.g.node)
-
-
-def _replace(graph: onnx.GraphProto, rewrite: _Rewrite) -> None:
-    """Give the graph the new nodes, and the initializers that they use."""
+def _replace(
+    graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto], initializers: dict[str, onnx.TensorProto]
+) -> None:
+    """Give the graph the new nodes and initializers, beside those of its own that the nodes use."""
     del graph.node[:]
-    graph.node.extend(rewrite.nodes)
-    used = set(_names(rewrite.nodes))
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend([*kept, *rewrite.initializers.values()])
+    graph.node.extend(nodes)
+    onnx_file.drop_unused_initializers(graph)
+    graph.initializer.extend(initializers.values())

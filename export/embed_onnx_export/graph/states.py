@@ -9,6 +9,7 @@ import msgspec
 
 from embed_onnx_export.errors import ExportError
 from embed_onnx_export.graph import compare
+from embed_onnx_export.graph.attention import operators
 from embed_onnx_export.graph.compare import Result
 from embed_onnx_export.graph.exporters import optimum, torch_export, traced
 from embed_onnx_export.graph.long_texts import attention
@@ -68,7 +69,11 @@ def write_logits(module: Any, output: Path, *, max_tokens: int) -> States:
 
 
 def _in_blocks(module: Any, output: Path, max_tokens: int, result: Result) -> str | None:
-    """Cut attention into blocks, and compare the graph; says why its memory stays quadratic, if it does."""
+    """Rewrite attention so that its memory grows with the text, and compare the graph.
+
+    Says why its memory stays quadratic, if it does.
+    """
+    operators.rewrite(output, max_tokens)
     quadratic = attention.rewrite(output, max_tokens)
     _check(module.auto_model, output, max_tokens, result, in_blocks=quadratic is None)
     return quadratic

@@ -97,6 +97,34 @@ LINEAR_FLOAT32 = f"""{HEADER}
     }}"""
 
 
+# x [..., width], gamma [width] -> y, in the shape of x.
+RMS_NORM = f"""{HEADER}
+    RmsNorm <epsilon> (x, gamma) => (y) {{
+        two = Constant <value = float {{2.0}}> ()
+        squares = Pow (x, two)
+        last_axis = Constant <value_ints = [-1]> ()
+        mean = ReduceMean (squares, last_axis)
+        least = Constant <value_float: float = @epsilon> ()
+        above_zero = Add (mean, least)
+        root = Sqrt (above_zero)
+        normal = Div (x, root)
+        y = Mul (normal, gamma)
+    }}"""
+
+
+def gated_linear(activation: str) -> str:
+    """The text of ``GatedLinear`` for one of ``ACTIVATIONS``: that of a product, times another product."""
+    return f"""{HEADER}
+    GatedLinear <activation> (
+        x, gate_weight, gate_scale, gate_sum, gate_bias, linear_weight, linear_scale, linear_sum, linear_bias
+    ) => (y) {{
+        raised = {DOMAIN}.Linear (x, gate_weight, gate_scale, gate_sum, gate_bias)
+        {ACTIVATIONS[activation]}
+        product = {DOMAIN}.Linear (x, linear_weight, linear_scale, linear_sum, linear_bias)
+        y = Mul (active, product)
+    }}"""
+
+
 def linear(*, quantized: bool) -> list[str]:
     """The texts of ``Linear`` and of what it calls."""
     return [LINEAR_INT8, QUANTIZE_TOKENS, MATMUL_TOKENS] if quantized else [LINEAR_FLOAT32]

@@ -53,6 +53,20 @@ class Masks:
         known = [[getattr(one, side) for one in windows if getattr(one, side) is not None] for side in sides]
         return Window(*(min(side, default=None) for side in known))
 
+    def rule(self, mask: str) -> Window | None:
+        """How far a query sees, of a mask that is 0 there for tokens of attention_mask and hides all others.
+
+        None of a mask that is anything else.
+        """
+        if mask in self._by_ids:
+            return None
+        try:
+            rows = _Rows(self._model, self._graph, mask)
+        except NotCut:
+            return None
+        window = self._of(mask)
+        return window if all(rows.follow(window, length) for length in self._lengths) else None
+
     def _addends(self, name: str) -> Iterator[str]:
         """The masks of a sum."""
         node = self._graph.makers.get(name)
@@ -105,24 +119,53 @@ class _Rows:
 
     def reach(self, length: int) -> tuple[int, int]:
         """How far queries see before and after them, at the most, in a text of so many tokens."""
-        starts = np.unique(np.linspace(0, length - ROWS, SAMPLES, dtype=np.int64).clip(0))
-        reaches = [self._reach(length, int(start)) for start in starts]
+        reaches = [self._reach(length, start) for start in _starts(length)]
         return max(before for before, _ in reaches), max(after for _, after in reaches)
 
+    def follow(self, window: Window, length: int) -> bool:
+        """Whether a mask is 0 in a window for what ``attention_mask`` has, and hides all other tokens."""
+        for padding in (slice(0), slice(3), slice(-3, None)):
+            attended = np.ones(length, np.int64)
+            attended[padding] = 0
+            for start in _starts(length):
+                mask = self._mask(length, start, attended)
+                distances = np.arange(length) - np.arange(start, start + mask.shape[1])[:, None]
+                seen = attended > 0
+                if window.before is not None:
+                    seen = seen & (distances >= -window.before)
+                if window.after is not None:
+                    seen = seen & (distances <= window.after)
+                is_query = attended[start : start + mask.shape[1]] > 0
+                if not (np.where(seen, mask == 0, mask <= HIDDEN) | ~is_query[:, None]).all():
+                    return False
+        return True
+
     def _reach(self, length: int, start: int) -> tuple[int, int]:
+        mask = self._mask(length, start, np.ones(length, np.int64))
+        queries, keys = np.nonzero((mask > HIDDEN).any(axis=0))
+        distances = keys - queries - start
+        return int(-distances.min(initial=0)), int(distances.max(initial=0))
+
+    def _mask(self, length: int, start: int, attended: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Some rows of the mask of one text, [heads, rows, tokens], of the heads that differ."""
         count = min(ROWS, length)
         bounds = (start, start + count, count)
         feeds: dict[str, NDArray[np.int64]] = {
             name: np.array([value], np.int64) for name, value in zip(self._bounds, bounds, strict=True)
         }
+        ids = {"attention_mask": attended[None]}
         ones = np.ones((1, length), np.int64)
         for argument in self._session.get_inputs():
-            feeds.setdefault(argument.name, ones)
+            feeds.setdefault(argument.name, ids.get(argument.name, ones))
         (mask,) = self._session.run([self._output], feeds)
-        seen = (mask.reshape(-1, *mask.shape[-2:]) > HIDDEN).any(axis=0)
-        queries, keys = np.nonzero(np.broadcast_to(seen, (count, length)))
-        distances = keys - queries - start
-        return int(-distances.min(initial=0)), int(distances.max(initial=0))
+        rows: NDArray[np.float32] = mask.reshape(-1, *mask.shape[-2:])
+        return np.broadcast_to(rows, (len(rows), count, length))
+
+
+def _starts(length: int) -> list[int]:
+    """The first rows of the blocks that are computed of a mask."""
+    starts: list[int] = np.unique(np.linspace(0, length - ROWS, SAMPLES, dtype=np.int64).clip(0)).tolist()
+    return starts
 
 
 def _from_ids(nodes: Sequence[onnx.NodeProto]) -> set[str]:

@@ -1,0 +1,1 @@
+"""Attention as one operator, found in a graph that an exporter wrote."""
