@@ -29,6 +29,9 @@ PAGE = """<!doctype html>
   <title>embed-onnx API</title>
   <link rel="icon" href="{root}page/icon.svg" type="image/svg+xml">
   <link rel="stylesheet" href="{root}docs/files/swagger-ui.css">
+  <style>
+    .swagger-ui .response-col_links {{ display: none; }}  /* empty, and too wide for a phone */
+  </style>
   <script src="{root}docs/files/swagger-ui-bundle.js"></script>
 </head>
 <body>

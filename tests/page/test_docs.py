@@ -81,6 +81,17 @@ def test_docs_show_and_try_every_route(
     assert f"{base}/v1/embeddings" == seen.requests[-1].url
 
 
+def test_docs_on_a_phone(visit: Callable[[str], Visit], server: Server) -> None:
+    """An open route, with the table of its answers, does not scroll sideways."""
+    seen = visit(f"{server.url}/docs")
+    seen.page.set_viewport_size({"width": 390, "height": 740})
+    seen.page.locator(".opblock-summary-control").first.click()
+    expect(seen.page.locator(".responses-table").first).to_be_visible()
+
+    wide, room = seen.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= room
+
+
 def test_the_page_below_a_path(visit: Callable[[str], Visit], proxy: Nginx) -> None:
     """It embeds, shows the load, which /metrics does not show through nginx, and leads to the docs."""
     base = f"https://localhost:{proxy.port}{PREFIX}"
