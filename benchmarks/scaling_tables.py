@@ -1,4 +1,4 @@
-"""Tables of docs/scaling.md: what texts cost, and what more cores give."""
+"""Tables of docs/scaling.md: what texts cost, what memory models take, and what more cores give."""
 
 from typing import Any
 
@@ -25,6 +25,23 @@ def cost() -> str:
     )
     where = f"on {record.machine(file)}"
     return f"{markdown.table(head, rows)}\n\n`{file['command']}` {where}; medians."
+
+
+def memory() -> str:
+    """A server's megabytes by its models and processes, in Markdown."""
+    file = record.read("memory")
+    head = ["models", "processes", "their files, MB", "the server when ready, MB", "after long texts, MB"]
+    rows = (
+        [
+            " and ".join(f"{model}{speed_tables.SIZES[model]}" for model in row["models"]),
+            row["workers"],
+            row["files"],
+            row["ready"],
+            row["after"],
+        ]
+        for row in file["results"]["cases"]
+    )
+    return f"{markdown.table(head, rows)}\n\n`{file['command']}` on {record.machine(file)}."
 
 
 def cores() -> str:

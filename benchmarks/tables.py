@@ -59,7 +59,11 @@ def main() -> None:
         DOCS / "long-texts.md": {"windows": text_tables.windows()},
         DOCS / "operating.md": {"repeats": text_tables.repeats()},
         DOCS / "reliability.md": {"figures": reliability(), "fairness": fairness()},
-        DOCS / "scaling.md": {"figures": scaling_tables.cost(), "cores": scaling_tables.cores()},
+        DOCS / "scaling.md": {
+            "figures": scaling_tables.cost(),
+            "memory": scaling_tables.memory(),
+            "cores": scaling_tables.cores(),
+        },
         DOCS / "ray.md": {"figures": on_ray()},
         DOCS / "sparse.md": {"speed": sparse_tables.speed()},
         DOCS / "token-vectors.md": {"speed": token_tables.speed()},
