@@ -2,7 +2,7 @@
 
 An int8 model runs anywhere: what is no standard operator is defined in model.onnx itself, by standard ones.
 Where this library is registered with ONNX Runtime, its kernels take their place: they run all of a model of
-the BERT family or a ModernBERT, and the products of any other transformer.
+the BERT family or a ModernBERT, and of any other transformer the products and, as a rule, the attention.
 """
 
 import ctypes

@@ -21,7 +21,7 @@ from embed_onnx.artifact.models_txt import Entry
 from embed_onnx.cli import export
 from embed_onnx_export.graph import compare, onnx_file, quantize, states
 from embed_onnx_export.graph.attention import operators
-from embed_onnx_export.graph.attention.functions import UNLIMITED
+from embed_onnx_export.graph.attention.functions import MOST_TOKENS, UNLIMITED
 from embed_onnx_export.graph.bert import functions
 from embed_onnx_export.graph.exporters import torch_export
 from embed_onnx_export.graph.long_texts import attention, axes, windows
@@ -174,6 +174,15 @@ def test_other_attention_stays_as_it_is(plain: Any, tmp_path: Path, name: str) -
     before = path.read_bytes()
 
     operators.rewrite(path, LIMIT)
+
+    assert before == path.read_bytes()
+
+
+def test_texts_may_be_longer_than_the_kernel_takes(plain: Any, tmp_path: Path) -> None:
+    path = Path(shutil.copy(plain["llama"][1], tmp_path))
+    before = path.read_bytes()
+
+    operators.rewrite(path, MOST_TOKENS + 1)
 
     assert before == path.read_bytes()
 

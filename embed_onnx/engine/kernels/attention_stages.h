@@ -1,4 +1,4 @@
-// Attention and rotation as operators by themselves, in terms of `Isa`. Included by encoder.h.
+// Attention, norms and rotations as operators by themselves, in terms of `Isa`. Included by encoder.h.
 
 size_t group_bytes(int size, int seen) {
   const size_t padded = up_to(seen, kLanes);

@@ -8,6 +8,8 @@ from embed_onnx_export.graph.bert.functions import HEADER
 
 UNLIMITED = 2**31 - 1
 """As many tokens before a token, or after it, as there are."""
+MOST_TOKENS = 65_000
+"""Of a text that the kernel takes: of more, a sum of integers could exceed 32 bits."""
 MOST_SCORES = 2**18
 """Of a head in one block of queries: 512 tokens are one block."""
 
