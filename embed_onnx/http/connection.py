@@ -33,7 +33,7 @@ LINGER_SECONDS = 2.0
 """After a refusal the connection is read on for this long: closed at once, it would take the answer along."""
 
 
-def limited(*, header_seconds: float, answer_seconds: float) -> type[HttpToolsProtocol]:
+def limited(*, header_seconds: float, answer_seconds: float) -> type["Protocol"]:
     """The protocol class with its limits, as uvicorn takes it."""
     limits = {"header_seconds": header_seconds, "answer_seconds": answer_seconds, "unfetched": {}}
     return type("LimitedProtocol", (Protocol,), limits)
@@ -47,6 +47,8 @@ class Protocol(HttpToolsProtocol):
     unfetched: dict["Protocol", int]
     """All connections whose clients are slow to fetch their answers, longest first, and the bytes that each
     still had to fetch when it was last checked."""
+    draining = False
+    """Whether the server ends, so that the answer to a request is the last on its connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -111,6 +113,8 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         super().on_headers_complete()
+        if self.draining:
+            self.cycle.keep_alive = False
         self._unanswered.append(self.cycle)
         self._inside = "body"
         self._header_bytes = 0

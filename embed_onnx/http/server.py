@@ -1,6 +1,7 @@
 """uvicorn around the app: signals, draining."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients and load balancers keep an idle connection (5 to 60 s): the server must not
 be the first to close it, or a request that is on its way just then is lost."""
+ARRIVAL_SECONDS = 0.2
+"""From the end of listening until requests are refused: those that clients have sent by then are read. A
+connection that is closed with an unread request would be reset."""
 GRACE_SECONDS = 5
 """Past the drain's limit, for the last answers to be written."""
 
@@ -87,6 +91,9 @@ class _Server(uvicorn.Server):
             on_reload=on_reload,
         )
         self.registry, self._app = service.registry, service.app
+        self._protocol = connection.limited(
+            header_seconds=settings.header_timeout, answer_seconds=settings.request_timeout
+        )
         super().__init__(
             uvicorn.Config(
                 self._app,
@@ -95,9 +102,7 @@ class _Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,  # nothing depends on where a request comes from
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                http=connection.limited(
-                    header_seconds=settings.header_timeout, answer_seconds=settings.request_timeout
-                ),
+                http=self._protocol,
                 ws="none",
                 timeout_graceful_shutdown=int(settings.drain_timeout) + GRACE_SECONDS,
             )
@@ -140,9 +145,35 @@ class _Server(uvicorn.Server):
         """Stop listening and let accepted requests finish; the registry fails those that take too long."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # no reload from now on
         log.info("draining: accepted requests have %g s to finish", self._drain_timeout)
+        await self._take_arrived(sockets or [])
         draining = asyncio.create_task(asyncio.to_thread(self.registry.drain, self._drain_timeout))
         await super().shutdown(sockets)
         await draining
+
+    async def _take_arrived(self, sockets: list[socket.socket]) -> None:
+        """Stop listening, and read what clients have sent by now; each answer closes its connection.
+
+        The kernel resets connections that wait to be accepted when their socket is closed, and under load the
+        event loop accepts one at a time.
+        """
+        self._protocol.draining = True
+        listening = [sock.dup() for sock in sockets]
+        for server in self.servers:
+            server.close()
+        arrived = [accepted for sock in listening for accepted in _accept_all(sock)]
+        for accepted in arrived:
+            await self._connect(accepted)
+        await asyncio.sleep(ARRIVAL_SECONDS)
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        """Serve a connection, as uvicorn does those that the event loop accepts."""
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(
+            lambda: self._protocol(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop
+            ),
+            accepted,
+        )
 
     def _reload(self) -> None:
         """Serve what is listed and exported now, and log the result."""
@@ -155,6 +186,16 @@ class _Server(uvicorn.Server):
     def _give_up(self, err: SetupError) -> None:
         self.failure = err
         self.should_exit = True
+
+
+def _accept_all(sock: socket.socket) -> list[socket.socket]:
+    """The connections that wait at a listening socket, which is closed."""
+    arrived = []
+    with sock, contextlib.suppress(OSError):  # of an empty queue, or of too many open files
+        sock.setblocking(False)
+        while True:
+            arrived.append(sock.accept()[0])
+    return arrived
 
 
 def _log_reload(reloading: asyncio.Task[list[str]]) -> None:

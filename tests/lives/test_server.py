@@ -1,6 +1,7 @@
 """Lives of a server process: draining, overload, leaving clients, deadlines, and reloads."""
 
 import asyncio
+import http.client
 import json
 import signal
 import socket
@@ -30,6 +31,26 @@ def test_sigterm_finishes_what_was_accepted(serve: Callable[..., Server]) -> Non
     assert [200] * 4 == [answer.result().status_code for answer in answers]
     assert 0 == server.process.returncode
     assert "draining" in log
+
+
+def test_sigterm_answers_what_waits_to_be_accepted(serve: Callable[..., Server]) -> None:
+    """Requests that were sent to a server that was too busy to accept their connections."""
+    server = serve()
+    host, port = server.url.removeprefix("http://").split(":")
+    connections = [http.client.HTTPConnection(host, int(port), timeout=START_SECONDS) for _ in range(60)]
+    server.process.send_signal(signal.SIGSTOP)
+    for connection in connections:
+        connection.request("POST", "/v1/embeddings", b'{"input": "a"}', {"content-type": "application/json"})
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGCONT)
+
+    statuses = [connection.getresponse().status for connection in connections]
+
+    assert [200] * 60 == statuses
+    for connection in connections:
+        connection.close()
+    server.finish()
+    assert 0 == server.process.returncode
 
 
 def test_what_is_not_done_in_time_is_refused(serve: Callable[..., Server]) -> None:
