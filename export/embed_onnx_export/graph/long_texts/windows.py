@@ -22,7 +22,7 @@ AFTER_SOFTMAX = {"Cast", "Identity", "IsNaN", "Where"}
 """What may come between the softmax and the values: zeros stay zeros."""
 PREFIX = "window/"
 SAMPLES, ROWS = 24, 16
-"""So many blocks, of so many rows, are computed of a mask."""
+"""How many blocks of a mask are computed, and of how many rows each."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -42,6 +42,7 @@ class Masks:
         self._lengths = lengths
         self._by_ids = _from_ids(graph.nodes)
         self._windows: dict[str, Window] = {}
+        self._rules: dict[str, Window | None] = {}
 
     def window(self, nodes: Sequence[onnx.NodeProto]) -> Window:
         """Of the attention that these quadratic nodes lead to."""
@@ -54,10 +55,15 @@ class Masks:
         return Window(*(min(side, default=None) for side in known))
 
     def rule(self, mask: str) -> Window | None:
-        """How far a query sees, of a mask that is 0 there for tokens of attention_mask and hides all others.
+        """How far a query sees, if the mask is 0 there for tokens of attention_mask and hides all others.
 
-        None of a mask that is anything else.
+        None if the mask is anything else.
         """
+        if mask not in self._rules:  # most layers share one
+            self._rules[mask] = self._read_rule(mask)
+        return self._rules[mask]
+
+    def _read_rule(self, mask: str) -> Window | None:
         if mask in self._by_ids:
             return None
         try:
