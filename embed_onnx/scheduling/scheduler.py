@@ -202,7 +202,11 @@ class Scheduler:
             raise
 
     def _accept(self, job: Job[Any], tenant: str) -> None:
-        """Queue a job's sequences, under the lock; one that is refused is taken out by the caller."""
+        """Queue a job's sequences, under the lock. What is refused has left the queue before a lane sees it.
+
+        Raises:
+            InvalidRequest, Overloaded, TimedOut, Unavailable, SetupError: As ``submit`` does.
+        """
         if self._closing:
             raise Unavailable(self._closed_sentence or "the server is going down; send the request again")
         if not self._lanes.started:
