@@ -1,7 +1,8 @@
 // Attention in integers of 16 bits, in terms of `Isa`. Included by encoder.h.
 //
 // The queries, keys and values of one head of one sequence have one factor each, or each query and key its own, so no other
-// sequence plays a part. Sums of products are exact in 32 bits. Two numbers that one instruction multiplies and adds up share an int32: a pair.
+// sequence plays a part. Sums of products are exact in 32 bits. Two numbers that one instruction multiplies and adds up share
+// an int32: a pair.
 
 // One head of one sequence: queries, keys and values are columns of rows.
 struct Head {
@@ -171,7 +172,7 @@ struct Keys {
         end(head.after < head.seen - 1 - last ? last + head.after + 1 : head.seen) {}
 };
 
-// Takes the scores of keys that are too far from the query, but not from others of its tile.
+// Hides the keys that are too far from the query, but not from others of its tile.
 void hide_far_keys(const Head& head, int query, const Keys& keys, float* scores) {
   for (int j = keys.begin; j < query - head.before; j++) scores[j] = -3e38f;
   for (int j = keys.end - 1; j - head.after > query; j--) scores[j] = -3e38f;
@@ -187,7 +188,7 @@ void attend_tile(const Head& head, int first, const Scores& scratch, float* out,
     const float* query = head.queries + (first + r) * head.stride;
     const float factor = scratch.key_steps ? factor_of(query, head.size) : scratch.query_factor * scratch.key_factor;
     query_steps[r] = head.scale / factor;
-    // Not a number if the query is not: weights, as integers, could not be.
+    // Not a number if the query is not, as the output then is to be: its weights are integers, which cannot say so.
     value_steps[r] = 1.0f / (kLargest16 * scratch.value_factor) + 0.0f * query_steps[r];
     narrow(query, head.size, scratch.key_steps ? factor : scratch.query_factor, scratch.queries + r * head.size);
   }

@@ -41,7 +41,7 @@ void lay_out_group(const AttentionPass& pass, int sequence, int group, char* scr
   scores.value_factor = factor_to(kLargest16, head.values, head.key_stride, head.size, head.seen);
   lay_out_keys(head, scores);
   lay_out_values(head, scores);
-  // Not a number if a key is not.
+  // Not a number if a key is not, so that the output is not either: weights are integers, which cannot say so.
   for (int i = 0; i < head.seen; i++) scores.value_factor += 0.0f * scores.key_steps[i];
   pass.value_factors[sequence * pass.groups + group] = scores.value_factor;
 }

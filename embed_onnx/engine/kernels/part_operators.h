@@ -1,4 +1,5 @@
-// Linear, GatedLinear, Attention, RmsNorm and RotateHeads: the operators of any other transformer, whose rest is ONNX Runtime's.
+// Linear, GatedLinear, Attention, RmsNorm and RotateHeads: the operators of any other transformer, the rest of which ONNX Runtime
+// runs.
 #pragma once
 
 #include <algorithm>
