@@ -118,9 +118,9 @@ class Quantization(Record, frozen=True, kw_only=True):
     ``weight_pair_sum`` is the most that weights 2i and 2i + 1 of a channel sum to: where 255 times that fits
     16 signed bits, products are exact on every CPU. ``activation_bits`` are those of the file itself, which
     any runtime runs; ``kernel_activation_bits`` those of our native kernels, which take the place of its
-    functions; ``no_kernel`` says why they cannot, and with ``kernel_products`` why they compute the products
-    alone. ``calibration`` is None where weights were rounded to the nearest. A table of embeddings alone has
-    no weights of products and no activations.
+    functions; ``no_kernel`` says why they cannot, and with ``kernel_products`` why they run only products and
+    other parts of its graph. ``calibration`` is None where weights were rounded to the nearest. A table of
+    embeddings alone has no weights of products and no activations.
     """
 
     weight_bits: int

@@ -42,7 +42,7 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
     """``library`` is what a session registers, None without kernels; ``reason`` then says why.
 
     Those ``of`` a model have its ``parity`` with them, if it was measured, and a ``remedy``, if there is one
-    for what it loses by them. ``rest`` says why they run its products alone; empty, they run all of it.
+    for what it loses by them. ``rest`` says why they run only a part of it; empty, they run all of it.
     """
 
     library: Path | None = None
@@ -59,7 +59,7 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
             return f"standard operators ({'; '.join(filter(None, (self.reason, self.remedy)))})"
         if self.rest:
             others = f"standard operators for the rest ({self.rest})"
-            return f"{self.instruction_set} kernels for products, {others}"
+            return f"{self.instruction_set} kernels for a part, {others}"
         return f"{self.instruction_set} kernels"
 
     @property
@@ -86,7 +86,7 @@ class Kernels(msgspec.Struct, frozen=True, kw_only=True):
         return line if short is None else f"{line}; of texts under {SHORT_TOKENS} tokens {_figures(short)}"
 
     def of(self, manifest: Facts) -> Self:
-        """These, for all of a model or its products, or none with the reason where they cannot run it."""
+        """These, for all of a model or a part, or none with the reason where they cannot run it."""
         quantization, reason, remedy = manifest.quantization, self.reason, ""
         if self.library is not None and manifest.packed:
             return replace(self, parity=manifest.measured(kernels=True))

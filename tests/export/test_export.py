@@ -99,8 +99,7 @@ def test_an_unknown_architecture_is_int8_too(workshop: Path) -> None:
     )
     if native.find().library is not None:
         assert (
-            "kernels for products, standard operators for the rest (its activation is"
-            in model.kernels.runs_on
+            "kernels for a part, standard operators for the rest (its activation is" in model.kernels.runs_on
         )
 
 

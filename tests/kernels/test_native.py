@@ -179,7 +179,7 @@ def test_of_a_model_whose_products_they_compute(no_kernel: str | None, rest: str
 
     assert msgspec.structs.replace(KERNELS, parity=MANIFEST.kernel_parity, rest=rest) == kernels
     assert kernels == kernels.of(other)
-    sentence = f"{KERNELS.instruction_set} kernels for products, standard operators for the rest ({rest})"
+    sentence = f"{KERNELS.instruction_set} kernels for a part, standard operators for the rest ({rest})"
     assert sentence == kernels.runs_on
     assert f"standard operators (kernels are off; {rest})" != native.find("off").of(other).runs_on
 
