@@ -1,4 +1,4 @@
-"""Settings of the words of a command line or of variables, each mistake a sentence."""
+"""Settings from the words of a command line or from variables; a mistake is an error with a way out."""
 
 import difflib
 import os

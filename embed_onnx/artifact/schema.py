@@ -1,4 +1,4 @@
-"""What the structs of manifest.json are made of."""
+"""The base of manifest.json's structs, and a type that they share."""
 
 from typing import Annotated
 

@@ -48,7 +48,7 @@ class Protocol(HttpToolsProtocol):
     """All connections whose clients are slow to fetch their answers, longest first, and the bytes that each
     still had to fetch when it was last checked."""
     draining = False
-    """Whether the server ends, so that the answer to a request is the last on its connection."""
+    """Whether the server is stopping, so that the answer to a request is the last on its connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -48,7 +48,7 @@ class _Field(NamedTuple):
 
 
 def names(words: Mapping[str, Word | None]) -> set[str]:
-    """All words in snake case and in camel case, and the objects in which they may be."""
+    """All ``words`` in snake case and in camel case, and the objects in which they may be."""
     camel = {re.sub(r"_(.)", lambda match: match[1].upper(), name) for name in words}
     return {*NESTED, *words} | camel
 

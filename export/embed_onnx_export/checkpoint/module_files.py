@@ -74,7 +74,7 @@ class _Names(msgspec.Struct):
 
 
 class _TransformerConfig(msgspec.Struct):
-    """What is asked of the config.json of a transformer, before transformers reads all of it."""
+    """What is read of the config.json of a transformer, before transformers reads all of it."""
 
     auto_map: dict[str, Any] = {}
 

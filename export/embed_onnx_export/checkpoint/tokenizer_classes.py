@@ -1,8 +1,8 @@
-"""What transformers makes of a vocabulary, by the class of its tokenizer.
+"""The tokenizer that transformers 5 builds from a vocabulary, by the class of the tokenizer.
 
 Its classes take the vocabulary and the added tokens of tokenizer.json and build all else anew: how texts are
-normalised and parted, how words are looked up, and what is put around a text. Whatever tokenizer.json says of
-that does not count. All classes that are not listed here leave it as it is.
+normalised and split, how words are looked up, and what is put around a text. Whatever tokenizer.json says of
+that does not count. Classes that are not in ``ALGORITHMS`` take tokenizer.json as it is.
 """
 
 import json
@@ -23,7 +23,7 @@ ALGORITHMS: dict[str, type[models.Model]] = {
     **dict.fromkeys(SENTENCE_PIECE, models.Unigram),
     "RobertaTokenizer": models.BPE,
 }
-"""What a class makes of a vocabulary, whichever algorithm tokenizer.json names."""
+"""The algorithm of each class, whichever tokenizer.json names."""
 IN_BRACKETS = {
     "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]",
     "mask_token": "[MASK]",
@@ -43,11 +43,11 @@ UNKNOWN_ID = 3
 
 
 class UnknownTokenizer(Exception):
-    """The files ask for what reading tokenizer.json does not do; the message says for what."""
+    """The tokenizer needs more than its files, or contradicts them; the message says how."""
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What tokenizer_config.json says, of what could change ids; None is the default of the class."""
+    """The fields of tokenizer_config.json that could change token ids; None is the default of the class."""
 
     tokenizer_class: str | None = None
     model_max_length: float | None = None
@@ -65,10 +65,10 @@ class Settings(msgspec.Struct, frozen=True):
 def build(
     tokenizer: tokenizers.Tokenizer, kind: str, settings: Settings, named: Mapping[str, str | None]
 ) -> tokenizers.Tokenizer:
-    """A tokenizer as its class builds it; ``named`` are the special tokens that files name, by their field.
+    """A tokenizer as the class ``kind`` builds it; ``named`` are the special tokens in the files, by field.
 
     Raises:
-        UnknownTokenizer: Its vocabulary is of another algorithm, or lacks one of its special tokens.
+        UnknownTokenizer: The vocabulary is of another algorithm, or lacks a special token of the class.
     """
     algorithm = ALGORITHMS.get(kind)
     if algorithm is None:
@@ -133,7 +133,7 @@ def _byte_pairs(state: dict[str, Any], settings: Settings) -> None:
 
 
 def _sentence_piece(state: dict[str, Any], settings: Settings, unknown: str | None) -> None:
-    """Of the normalizers, the table of SentencePiece alone counts; ``unknown`` None: its id is fixed."""
+    """Of normalizers, only the table of SentencePiece counts; ``unknown`` is None where its id is fixed."""
     normalizer = state["normalizer"] or {}
     parts = normalizer.get("normalizers", [normalizer])
     state["normalizer"] = next((part for part in parts if part.get("type") == "Precompiled"), None)

@@ -48,7 +48,7 @@ def fuse(nodes: Sequence[onnx.NodeProto]) -> tuple[list[onnx.NodeProto], list[st
 
 
 def _gate(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto], readers: Counter[str]) -> _Gate | None:
-    """What a product of numbers is, if it is a gate and nothing else reads what leads to it."""
+    """The gate that ends with this multiplication; None if it is none, or if another node reads its parts."""
     for first, second in (node.input, reversed(node.input)):
         active, product = makers.get(first), makers.get(second)
         if active is None or product is None or product.op_type != PRODUCT:
@@ -66,7 +66,10 @@ def _gate(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto], readers: Coun
 def _activation(
     node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]
 ) -> tuple[str | None, str, list[onnx.NodeProto]]:
-    """The name of an activation, what it is of, and its nodes before the last one."""
+    """The name of an activation, the tensor that it takes, and its nodes before the last one.
+
+    The name is None where the node ends no activation of the kernels.
+    """
     if node.op_type == "Mul":
         for raised, name in (node.input, reversed(node.input)):
             sigmoid = makers.get(name)

@@ -1,1 +1,1 @@
-"""Attention as one operator, found in a graph that an exporter wrote."""
+"""Attention as one operator, recognised in a graph that an exporter wrote."""

@@ -25,7 +25,10 @@ NORMS = ("LayerNormalization", "SimplifiedLayerNormalization")
 
 
 def rewrite(path: Path, max_tokens: int) -> None:
-    """Rewrite a file whose limit of tokens is that, where it has attentions that are known."""
+    """Replace the attentions of a file that the operator computes; ``max_tokens`` is the model's limit.
+
+    A file that has none, or whose axes are not known, stays as it is.
+    """
     if max_tokens > functions.MOST_TOKENS:
         return
     try:
@@ -47,7 +50,7 @@ def rewrite(path: Path, max_tokens: int) -> None:
 
 
 class _Rewrite:
-    """Copies a graph's nodes, replacing the ends of attentions; what led to them is then of no use."""
+    """A graph's nodes with the last node of each attention replaced; what led only to that is unused then."""
 
     def __init__(self, model: onnx.ModelProto, graph: Graph, max_tokens: int) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -112,7 +115,7 @@ class _Rewrite:
         return output
 
     def _node(self, kind: str, inputs: Sequence[str], text: str, **attributes: Any) -> str:
-        """Add a node of our own domain and the text of its function; its output."""
+        """Add a node of our own domain, and the text of its function once; the name of its output."""
         if text not in self.texts:
             self.texts.append(text)
         output = f"{kind}.{len(self.nodes)}"
@@ -121,7 +124,7 @@ class _Rewrite:
 
 
 def _used(nodes: Sequence[onnx.NodeProto], outputs: Iterable[onnx.ValueInfoProto]) -> list[onnx.NodeProto]:
-    """The nodes that outputs need."""
+    """The nodes that outputs need, in their order."""
     needed = {output.name for output in outputs}
     used = []
     for node in reversed(nodes):

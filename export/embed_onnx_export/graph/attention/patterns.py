@@ -19,7 +19,7 @@ HEADS_FIRST = [0, 2, 1, 3]
 SIZES_BEFORE_TOKENS, HEADS_AND_SIZES_FIRST = [0, 1, 3, 2], [0, 2, 3, 1]
 """The orders by which keys become what queries are multiplied by."""
 SIZE_MULTIPLE = 16
-"""The kernel takes heads whose size is a multiple of that."""
+"""The kernel takes heads whose size is a multiple of this: whole vectors on every instruction set."""
 
 
 class Heads(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ class Rotation(msgspec.Struct, frozen=True):
 
 
 class Patterns:
-    """What the nodes of a graph are together."""
+    """Which nodes of a graph together are an attention or a rotation."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -70,7 +70,7 @@ class Patterns:
         return node.op_type == "Transpose" and attributes(node).get("perm") == HEADS_FIRST
 
     def attention(self, product: onnx.NodeProto) -> Attention | None:
-        """What a product of shares and values ends."""
+        """The attention that a product of shares and values ends; None if it is not one that is known."""
         if product.op_type != "MatMul":
             return None
         softmax = self.maker(product.input[0], "Softmax")
@@ -97,7 +97,7 @@ class Patterns:
         return None
 
     def rotation(self, name: str) -> Rotation | None:
-        """What gives heads that are turned."""
+        """The rotation whose result is this tensor of heads; None if it is not one that is known."""
         joined = self.maker(name, "Concat")
         if joined is None or len(joined.input) != 2 or not _on_axis(joined, 3):
             return self._whole_rotation(name)
@@ -131,6 +131,7 @@ class Patterns:
         return None if of_cosines is None or of_sines is None else Rotation(x, of_cosines, of_sines)
 
     def _is_across(self, name: str, x: str) -> bool:
+        """Whether a tensor is (-second half of x, first half of x)."""
         joined, size = self.maker(name, "Concat"), self._size(x)
         if joined is None or len(joined.input) != 2 or not _on_axis(joined, 3) or size is None or size % 2:
             return False
@@ -160,7 +161,7 @@ class Patterns:
         return node.input[0] if len(axes) == 3 and axes[0] in (1, BATCHES) and axes[1] == TOKENS else None
 
     def _scaled(self, name: str) -> tuple[float, str]:
-        """The factor of scores, and what it is one of."""
+        """The factor of scores, and the tensor that it multiplies."""
         factor = 1.0
         while (node := self.maker(name, "Mul", "Div")) is not None:
             values = self._graph.constant(node.input[1])
@@ -213,7 +214,7 @@ class Patterns:
         return axes[-1] if axes and isinstance(axes[-1], int) else None
 
     def _axes(self, name: str) -> tuple[Any, ...]:
-        """What follows a tensor's axes; none where that is not known."""
+        """The sizes of a tensor's axes, or what they follow; empty where that is not known."""
         try:
             return self._graph.axes(name)
         except NotCut:
