@@ -7,7 +7,7 @@
 // Standard output has for each case a count and that many float32; or, for an error, its length below zero and a sentence.
 // Exit code 2, and a sentence on standard error: the cases cannot be run at all; 3: this processor has no such engine.
 //
-// What the kernels are given is in blocks of the heap of exactly its size, so that AddressSanitizer sees each step beyond.
+// What the kernels take is in blocks of the heap of exactly its size, so that AddressSanitizer sees each step beyond.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -46,7 +46,7 @@ Block<T> block(size_t count) {
   return Block<T>(static_cast<T*>(memory));
 }
 
-struct Held {
+struct Array {
   std::vector<int64_t> shape;
   Block<char> data;
 
@@ -55,7 +55,7 @@ struct Held {
     return reinterpret_cast<const T*>(data.get());
   }
 };
-using Case = std::map<std::string, Held>;
+using Case = std::map<std::string, Array>;
 
 template <class T>
 T read(std::istream& in) {
@@ -72,57 +72,57 @@ bool read_case(std::istream& in, Case& out) {
     if (!in) return false;
     if (name.empty()) return true;
     in.read(name.data(), name.size());
-    Held held;
+    Array array;
     int64_t bytes = read<int64_t>(in);
-    held.shape.resize(read<int64_t>(in));
-    for (int64_t& size : held.shape) bytes *= size = read<int64_t>(in);
-    held.data = block<char>(bytes);
-    in.read(held.data.get(), bytes);
+    array.shape.resize(read<int64_t>(in));
+    for (int64_t& size : array.shape) bytes *= size = read<int64_t>(in);
+    array.data = block<char>(bytes);
+    in.read(array.data.get(), bytes);
     if (!in) throw std::runtime_error("the file of cases ends too early");
-    out[name] = std::move(held);
+    out[name] = std::move(array);
   }
 }
 
-const Held& held(const Case& given, const std::string& name) {
-  const auto found = given.find(name);
-  if (found == given.end()) throw std::runtime_error("the case has no " + name);
-  return found->second;
+const Array& array_of(const Case& arrays, const std::string& name) {
+  const auto entry = arrays.find(name);
+  if (entry == arrays.end()) throw std::runtime_error("the case has no " + name);
+  return entry->second;
 }
 
-Tensor tensor(const Case& given, const std::string& name) {
-  const Held& found = held(given, name);
-  return {name, found.data.get(), found.shape};
+Tensor tensor(const Case& arrays, const std::string& name) {
+  const Array& array = array_of(arrays, name);
+  return {name, array.data.get(), array.shape};
 }
 
-ProductTensors product(const Case& given, const std::string& name) {
-  return {tensor(given, name + "_weight"), tensor(given, name + "_scale"), tensor(given, name + "_sum"),
-          tensor(given, name + "_bias")};
+ProductTensors product(const Case& arrays, const std::string& name) {
+  return {tensor(arrays, name + "_weight"), tensor(arrays, name + "_scale"), tensor(arrays, name + "_sum"),
+          tensor(arrays, name + "_bias")};
 }
 
-LayerTensors layer_tensors(const Case& given) {
+LayerTensors layer_tensors(const Case& arrays) {
   LayerTensors tensors;
-  tensors.qkv = product(given, "qkv");
-  tensors.output = product(given, "output");
-  tensors.up = product(given, "up");
-  tensors.down = product(given, "down");
-  tensors.attention_gamma = tensor(given, "attention_gamma");
-  tensors.attention_beta = tensor(given, "attention_beta");
-  if (given.count("output_gamma")) {
-    tensors.output_gamma = tensor(given, "output_gamma");
-    tensors.output_beta = tensor(given, "output_beta");
+  tensors.qkv = product(arrays, "qkv");
+  tensors.output = product(arrays, "output");
+  tensors.up = product(arrays, "up");
+  tensors.down = product(arrays, "down");
+  tensors.attention_gamma = tensor(arrays, "attention_gamma");
+  tensors.attention_beta = tensor(arrays, "attention_beta");
+  if (arrays.count("output_gamma")) {
+    tensors.output_gamma = tensor(arrays, "output_gamma");
+    tensors.output_beta = tensor(arrays, "output_beta");
   }
-  if (given.count("relative_bias")) tensors.relative_bias = tensor(given, "relative_bias");
-  if (given.count("qkv_factors")) tensors.qkv_factors = tensor(given, "qkv_factors");
-  if (given.count("up_factors")) tensors.up_factors = tensor(given, "up_factors");
+  if (arrays.count("relative_bias")) tensors.relative_bias = tensor(arrays, "relative_bias");
+  if (arrays.count("qkv_factors")) tensors.qkv_factors = tensor(arrays, "qkv_factors");
+  if (arrays.count("up_factors")) tensors.up_factors = tensor(arrays, "up_factors");
   return tensors;
 }
 
-std::string text(const Held& held) { return std::string(held.as<char>(), held.shape.at(0)); }
+std::string text(const Array& array) { return std::string(array.as<char>(), array.shape.at(0)); }
 
-LayerAttributes layer_attributes(const Case& given) {
-  const bool rotary = given.count("cosines");
-  return {*held(given, "num_heads").as<int64_t>(), *held(given, "epsilon").as<float>(), text(held(given, "activation")),
-          rotary, rotary};
+LayerAttributes layer_attributes(const Case& arrays) {
+  const bool rotary = arrays.count("cosines");
+  return {*array_of(arrays, "num_heads").as<int64_t>(), *array_of(arrays, "epsilon").as<float>(),
+          text(array_of(arrays, "activation")), rotary, rotary};
 }
 
 // A layer whose weights are moved to blocks of exactly their size.
@@ -165,9 +165,9 @@ void backwards(int tokens, int rows, const std::function<void(int, int)>& task) 
 }
 
 // What run_layer does, with a block for each piece of memory, and tasks of one tile.
-void run_stages(const Engine& engine, const Layer& given, const Sequences& sequences, const LayerInputs& inputs,
+void run_stages(const Engine& engine, const Layer& original, const Sequences& sequences, const LayerInputs& inputs,
                 float* output) {
-  const ExactLayer exact(given, engine.layout);
+  const ExactLayer exact(original, engine.layout);
   const Layer& layer = exact.layer();
   const Pack pack = sequences.pack();
   const int tokens = pack.tokens();
@@ -177,7 +177,15 @@ void run_stages(const Engine& engine, const Layer& given, const Sequences& seque
   const auto context = block<float>(static_cast<size_t>(tokens) * layer.context_width());
   const auto attend = block<char>(engine.attend_scratch(layer, tokens, sequences.longest()));
   const auto transform = block<char>(engine.transform_scratch(layer, kTileRows));
-  const Pass pass{&layer, pack, inputs.inputs, inputs.states, output, inputs.rotation, inputs.window, {values.get(), scale.get(), minimum.get()}, context.get()};
+  const Pass pass{&layer,
+                  pack,
+                  inputs.inputs,
+                  inputs.states,
+                  output,
+                  inputs.rotation,
+                  inputs.window,
+                  {values.get(), scale.get(), minimum.get()},
+                  context.get()};
   backwards(tokens, kTileRows, [&](int first, int last) { engine.quantize(pass, first, last); });
   for (int group = layer.groups() - 1; group >= 0; group--) engine.attend(pass, group, attend.get());
   backwards(tokens, kTileRows, [&](int first, int last) { engine.transform(pass, first, last, transform.get()); });
@@ -193,15 +201,15 @@ std::string floats(const float* data, int64_t count) {
          std::string(reinterpret_cast<const char*>(data), count * sizeof(float));
 }
 
-std::string run_layer_case(const Engine& engine, const Case& given, const Sequences& sequences) {
-  const PackedLayer packed(layer_tensors(given), layer_attributes(given), engine.layout);
+std::string run_layer_case(const Engine& engine, const Case& arrays, const Sequences& sequences) {
+  const PackedLayer packed(layer_tensors(arrays), layer_attributes(arrays), engine.layout);
   const Layer& layer = packed.layer();
-  const float* states = held(given, "states").as<float>();
+  const float* states = array_of(arrays, "states").as<float>();
   LayerInputs inputs{states, states, {}, 0, INT32_MAX / 2};
   if (layer.rotated) {
-    const Held& cosines = held(given, "cosines");
-    inputs = {held(given, "normal").as<float>(), states, {cosines.as<float>(), held(given, "sines").as<float>()},
-              cosines.shape.at(0), static_cast<int>(*held(given, "window").as<int64_t>())};
+    const Array& cosines = array_of(arrays, "cosines");
+    inputs = {array_of(arrays, "normal").as<float>(), states, {cosines.as<float>(), array_of(arrays, "sines").as<float>()},
+              cosines.shape.at(0), static_cast<int>(*array_of(arrays, "window").as<int64_t>())};
   }
   const size_t count = sequences.rows() * layer.width;
   const auto output = block<float>(count), again = block<float>(count);
@@ -212,52 +220,53 @@ std::string run_layer_case(const Engine& engine, const Case& given, const Sequen
   return floats(output.get(), count);
 }
 
-std::string run_embeddings_case(const Engine& engine, const Case& given, const Sequences& sequences) {
-  const Held& words = held(given, "words");
+std::string run_embeddings_case(const Engine& engine, const Case& arrays, const Sequences& sequences) {
+  const Array& words = array_of(arrays, "words");
   const int64_t width = words.shape.at(1);
   const Embeddings table{static_cast<int>(width),
-                         *held(given, "epsilon").as<float>(),
+                         *array_of(arrays, "epsilon").as<float>(),
                          words.as<int8_t>(),
-                         held(given, "word_scale").as<float>(),
-                         held(given, "positions").as<float>(),
-                         held(given, "gamma").as<float>(),
-                         held(given, "beta").as<float>(),
-                         given.count("word_factors") ? held(given, "word_factors").as<float>() : nullptr};
+                         array_of(arrays, "word_scale").as<float>(),
+                         array_of(arrays, "positions").as<float>(),
+                         array_of(arrays, "gamma").as<float>(),
+                         array_of(arrays, "beta").as<float>(),
+                         arrays.count("word_factors") ? array_of(arrays, "word_factors").as<float>() : nullptr};
   const size_t count = sequences.rows() * width;
   const auto output = block<float>(count);
-  const bool after_padding = given.count("padding_id");
-  const int64_t padding_id = after_padding ? *held(given, "padding_id").as<int64_t>() : Vocabulary::kNoPadding;
-  run_embeddings(engine, {table, words.shape.at(0), held(given, "positions").shape.at(0), padding_id}, sequences,
-                 held(given, "input_ids").as<int64_t>(), output.get());
+  const bool after_padding = arrays.count("padding_id");
+  const int64_t padding_id = after_padding ? *array_of(arrays, "padding_id").as<int64_t>() : Vocabulary::kNoPadding;
+  run_embeddings(engine, {table, words.shape.at(0), array_of(arrays, "positions").shape.at(0), padding_id}, sequences,
+                 array_of(arrays, "input_ids").as<int64_t>(), output.get());
   return floats(output.get(), count);
 }
 
-std::string run_norm_case(const Engine& engine, const Case& given, const Sequences& sequences) {
-  const Held& gamma = held(given, "gamma");
-  const Norm norm{static_cast<int>(gamma.shape.at(0)), *held(given, "epsilon").as<float>(), gamma.as<float>(),
-                  held(given, "beta").as<float>()};
+std::string run_norm_case(const Engine& engine, const Case& arrays, const Sequences& sequences) {
+  const Array& gamma = array_of(arrays, "gamma");
+  const Norm norm{static_cast<int>(gamma.shape.at(0)), *array_of(arrays, "epsilon").as<float>(), gamma.as<float>(),
+                  array_of(arrays, "beta").as<float>()};
   const size_t count = sequences.rows() * norm.width;
   const auto output = block<float>(count);
-  run_norm(engine, norm, sequences, held(given, "states").as<float>(), output.get());
+  run_norm(engine, norm, sequences, array_of(arrays, "states").as<float>(), output.get());
   return floats(output.get(), count);
 }
 
-std::string run_vocabulary_case(const Engine& engine, const Case& given, const Sequences& sequences) {
-  const VocabularyTensors tensors{product(given, "transform"), product(given, "scores"), tensor(given, "gamma"),
-                                  tensor(given, "beta")};
-  const PackedVocabulary packed(tensors, *held(given, "epsilon").as<float>(), text(held(given, "activation")), engine.layout);
+std::string run_vocabulary_case(const Engine& engine, const Case& arrays, const Sequences& sequences) {
+  const VocabularyTensors tensors{product(arrays, "transform"), product(arrays, "scores"), tensor(arrays, "gamma"),
+                                  tensor(arrays, "beta")};
+  const PackedVocabulary packed(tensors, *array_of(arrays, "epsilon").as<float>(), text(array_of(arrays, "activation")),
+                                engine.layout);
   const size_t count = static_cast<size_t>(sequences.pack().sequences) * packed.head().entries;
   const auto output = block<float>(count);
-  run_vocabulary(engine, packed.head(), sequences, held(given, "states").as<float>(), output.get());
+  run_vocabulary(engine, packed.head(), sequences, array_of(arrays, "states").as<float>(), output.get());
   return floats(output.get(), count);
 }
 
-std::string run_maxsim_case(const Engine& engine, const Case& given) {
-  const Held& query = held(given, "query");
+std::string run_maxsim_case(const Engine& engine, const Case& arrays) {
+  const Array& query = array_of(arrays, "query");
   const int width = query.shape.at(1);
-  const int64_t* lengths = held(given, "lengths").as<int64_t>();
-  const size_t count = held(given, "lengths").shape.at(0);
-  const float* vectors = held(given, "documents").as<float>();
+  const int64_t* lengths = array_of(arrays, "lengths").as<int64_t>();
+  const size_t count = array_of(arrays, "lengths").shape.at(0);
+  const float* vectors = array_of(arrays, "documents").as<float>();
   std::vector<Block<float>> blocks;
   std::vector<Document> documents;
   for (size_t i = 0; i < count; vectors += lengths[i++] * width) {
@@ -277,22 +286,29 @@ void run_linear_stages(const Engine& engine, const PackedLinear& linear, const P
   const Product& product = linear.product();
   const auto values = block<char>(static_cast<size_t>(rows) * product.inputs * engine.layout.activation_bytes);
   const auto scale = block<float>(rows), minimum = block<float>(rows);
-  const LinearPass pass{&product, gate ? &gate->product() : nullptr, activation, linear.width(), linear.channels(), rows, x, output,
+  const LinearPass pass{&product,
+                        gate ? &gate->product() : nullptr,
+                        activation,
+                        linear.width(),
+                        linear.channels(),
+                        rows,
+                        x,
+                        output,
                         {values.get(), scale.get(), minimum.get()}};
   backwards(rows, kTileRows, [&](int first, int last) { engine.quantize_rows(pass, first, last); });
   backwards(product.outputs / engine.layout.panel, 1,
             [&](int first, int last) { engine.multiply_panels(pass, first, last); });
 }
 
-std::string run_linear_case(const Engine& engine, const Case& given) {
-  const PackedLinear packed(product(given, "linear"), engine.layout);
+std::string run_linear_case(const Engine& engine, const Case& arrays) {
+  const PackedLinear packed(product(arrays, "linear"), engine.layout);
   std::unique_ptr<const PackedLinear> gate;
   Activation activation = Activation::silu;
-  if (given.count("gate_weight")) {
-    gate = std::make_unique<const PackedLinear>(product(given, "gate"), engine.layout);
-    activation = activation_named(text(held(given, "activation")));
+  if (arrays.count("gate_weight")) {
+    gate = std::make_unique<const PackedLinear>(product(arrays, "gate"), engine.layout);
+    activation = activation_named(text(array_of(arrays, "activation")));
   }
-  const Held& x = held(given, "x");
+  const Array& x = array_of(arrays, "x");
   int64_t rows = 1;
   for (size_t axis = 0; axis + 1 < x.shape.size(); axis++) rows *= x.shape[axis];
   const size_t count = static_cast<size_t>(rows) * packed.channels();
@@ -326,17 +342,17 @@ void run_attention_stages(const Engine& engine, const AttentionInputs& inputs, c
   }
 }
 
-std::string run_attention_case(const Engine& engine, const Case& given, const Sequences& sequences) {
-  const std::vector<int64_t>& shape = held(given, "queries").shape;
+std::string run_attention_case(const Engine& engine, const Case& arrays, const Sequences& sequences) {
+  const std::vector<int64_t>& shape = array_of(arrays, "queries").shape;
   const AttentionInputs inputs{static_cast<int>(shape.at(2)),
-                               static_cast<int>(held(given, "keys").shape.at(2)),
+                               static_cast<int>(array_of(arrays, "keys").shape.at(2)),
                                static_cast<int>(shape.at(3)),
-                               *held(given, "scale").as<float>(),
-                               static_cast<int>(*held(given, "before").as<int64_t>()),
-                               static_cast<int>(*held(given, "after").as<int64_t>()),
-                               held(given, "queries").as<float>(),
-                               held(given, "keys").as<float>(),
-                               held(given, "values").as<float>()};
+                               *array_of(arrays, "scale").as<float>(),
+                               static_cast<int>(*array_of(arrays, "before").as<int64_t>()),
+                               static_cast<int>(*array_of(arrays, "after").as<int64_t>()),
+                               array_of(arrays, "queries").as<float>(),
+                               array_of(arrays, "keys").as<float>(),
+                               array_of(arrays, "values").as<float>()};
   const size_t count = sequences.rows() * inputs.heads * inputs.size;
   const auto output = block<float>(count), again = block<float>(count);
   run_attention(engine, inputs, sequences, output.get());
@@ -346,42 +362,42 @@ std::string run_attention_case(const Engine& engine, const Case& given, const Se
   return floats(output.get(), count);
 }
 
-std::string run_rotation_case(const Engine& engine, const Case& given) {
-  const Held &x = held(given, "x"), &cosines = held(given, "cosines");
+std::string run_rotation_case(const Engine& engine, const Case& arrays) {
+  const Array &x = array_of(arrays, "x"), &cosines = array_of(arrays, "cosines");
   const int rows = static_cast<int>(x.shape.at(0) * x.shape.at(1));
   const int heads = static_cast<int>(x.shape.at(2)), size = static_cast<int>(x.shape.at(3));
   const size_t count = static_cast<size_t>(rows) * heads * size;
   const auto output = block<float>(count);
   run_rotation(engine,
                {heads, size, static_cast<int>(cosines.shape.at(2)), cosines.shape.at(0) * cosines.shape.at(1),
-                cosines.as<float>(), held(given, "sines").as<float>(), x.as<float>(), output.get()},
+                cosines.as<float>(), array_of(arrays, "sines").as<float>(), x.as<float>(), output.get()},
                rows);
   return floats(output.get(), count);
 }
 
-std::string run_rms_norm_case(const Engine& engine, const Case& given) {
-  const Held &x = held(given, "x"), &gamma = held(given, "gamma");
+std::string run_rms_norm_case(const Engine& engine, const Case& arrays) {
+  const Array &x = array_of(arrays, "x"), &gamma = array_of(arrays, "gamma");
   const int width = static_cast<int>(gamma.shape.at(0));
   int64_t rows = 1;
   for (size_t axis = 0; axis + 1 < x.shape.size(); axis++) rows *= x.shape[axis];
   const auto output = block<float>(rows * width);
-  run_rms_norm(engine, {width, *held(given, "epsilon").as<float>(), gamma.as<float>(), x.as<float>(), output.get()},
+  run_rms_norm(engine, {width, *array_of(arrays, "epsilon").as<float>(), gamma.as<float>(), x.as<float>(), output.get()},
                static_cast<int>(rows));
   return floats(output.get(), rows * width);
 }
 
-std::string run_case(const Engine& engine, const Case& given) try {
-  const std::string name = text(held(given, "operator"));
-  if (name == "MaxSim") return run_maxsim_case(engine, given);
-  if (name == "Linear" || name == "GatedLinear") return run_linear_case(engine, given);
-  if (name == "RmsNorm") return run_rms_norm_case(engine, given);
-  if (name == "RotateHeads") return run_rotation_case(engine, given);
-  const Held& mask = held(given, "attention_mask");
+std::string run_case(const Engine& engine, const Case& arrays) try {
+  const std::string name = text(array_of(arrays, "operator"));
+  if (name == "MaxSim") return run_maxsim_case(engine, arrays);
+  if (name == "Linear" || name == "GatedLinear") return run_linear_case(engine, arrays);
+  if (name == "RmsNorm") return run_rms_norm_case(engine, arrays);
+  if (name == "RotateHeads") return run_rotation_case(engine, arrays);
+  const Array& mask = array_of(arrays, "attention_mask");
   const Sequences sequences(mask.as<int64_t>(), mask.shape.at(0), mask.shape.at(1));
-  if (name == "TokenEmbeddings") return run_embeddings_case(engine, given, sequences);
-  if (name == "Attention") return run_attention_case(engine, given, sequences);
-  if (name == "VocabularyMaxima") return run_vocabulary_case(engine, given, sequences);
-  return name == "TokenNorm" ? run_norm_case(engine, given, sequences) : run_layer_case(engine, given, sequences);
+  if (name == "TokenEmbeddings") return run_embeddings_case(engine, arrays, sequences);
+  if (name == "Attention") return run_attention_case(engine, arrays, sequences);
+  if (name == "VocabularyMaxima") return run_vocabulary_case(engine, arrays, sequences);
+  return name == "TokenNorm" ? run_norm_case(engine, arrays, sequences) : run_layer_case(engine, arrays, sequences);
 } catch (const std::invalid_argument& error) {
   const std::string sentence = error.what();
   const int64_t count = -static_cast<int64_t>(sentence.size());
