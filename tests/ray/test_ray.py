@@ -185,12 +185,12 @@ def test_requests_for_a_model_go_where_it_is_held(client: httpx.Client) -> None:
     unknown = map("unknown-{}".format, itertools.count())
     first = answering([SMALL])
 
-    def sent_to_the_other() -> bool:
-        """Ray's proxy sends names of no model where the fewest are held: it has heard of the first one."""
+    def unknown_names_reach_the_other() -> bool:
+        """Ray's proxy sends an unknown name to the replica of fewest models, once it knows the first."""
         others = answering(itertools.islice(unknown, 30))
         return len(others) == 1 and others != first
 
-    until(sent_to_the_other, seconds=SECONDS)
+    until(unknown_names_reach_the_other, seconds=SECONDS)
     second = answering([MINILM] * 30)
 
     assert [1, 1] == [len(first), len(second)]

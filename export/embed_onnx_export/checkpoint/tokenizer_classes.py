@@ -39,7 +39,7 @@ DEFAULT_TOKENS = {
 }
 """The special tokens of a class, where no file names others."""
 UNKNOWN_ID = 3
-"""Of XLM-RoBERTa, whatever its vocabulary says."""
+"""The unknown token's place that XLM-RoBERTa's class fixes, whatever the vocabulary says."""
 
 
 class UnknownTokenizer(Exception):
