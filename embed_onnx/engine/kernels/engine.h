@@ -170,8 +170,8 @@ struct Query {
   int stride;  // vectors, padded with zeros to a multiple of kParts
 };
 
-// A product by itself, over rows that lie one after the other. `quantize_rows` leaves what `multiply_panels` takes. With a gate,
-// a product of the same shape, the output is the activation of the gate's result times that of the product.
+// A product by itself, over rows that lie one after the other. `quantize_rows` leaves what `multiply_panels` takes. With a
+// gate, a product of the same shape, the output is the activation of the gate's result times that of the product.
 struct LinearPass {
   const Product* product;
   const Product* gate;  // null where there is none

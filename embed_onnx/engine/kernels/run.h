@@ -67,7 +67,6 @@ void run_maxsim(const Engine& engine, const float* query, int vectors, int width
 void run_linear(const Engine& engine, const PackedLinear& linear, const PackedLinear* gate, Activation activation, int rows,
                 const float* inputs, float* output);
 
-
 // What attention takes: queries [rows, heads, size], keys and values [rows, groups, size]. See AttentionPass.
 struct AttentionInputs {
   int heads;
@@ -85,8 +84,8 @@ struct AttentionInputs {
 // Throws std::invalid_argument for a sequence that is not in one piece or too long.
 void run_attention(const Engine& engine, const AttentionInputs& inputs, const Sequences& sequences, float* output);
 
+// So many rows of a pass, shared among the threads that are free.
 void run_rms_norm(const Engine& engine, const RmsPass& pass, int rows);
-
 void run_rotation(const Engine& engine, const RotationPass& pass, int rows);
 
 }  // namespace embed_onnx

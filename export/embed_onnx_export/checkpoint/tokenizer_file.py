@@ -44,6 +44,7 @@ DEFAULTS = {
 }
 """What newer files say of every encoder of texts."""
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+"""The fields that name one special token each."""
 SPECIAL = (*NAMED, "additional_special_tokens", "extra_special_tokens")
 """The fields that name special tokens, which transformers adds to a tokenizer that lacks them."""
 
