@@ -323,6 +323,18 @@ def test_a_product_is_that_of_what_the_integers_stand_for(tokens_times_weights, 
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5 * np.abs(table).max() + 1e-30)
 
 
+def quantized(folder, text, **shapes):
+    """The int8 nodes of a float32 graph with random tables of these shapes; both files stay in the folder."""
+    model = onnx.parser.parse_model(text)
+    rng = np.random.default_rng(6)
+    for table, shape in shapes.items():
+        array = rng.normal(size=shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, table))
+    onnx.save(model, folder / "float32.onnx")
+    quantize.quantize(folder / "float32.onnx", folder / "int8.onnx")
+    return onnx.load(folder / "int8.onnx").graph.node
+
+
 GATES = {
     "silu": ("sigmoid = Sigmoid(gate) active = Mul(gate, sigmoid)", ["silu"]),
     "silu, the other way round": ("sigmoid = Sigmoid(gate) active = Mul(sigmoid, gate)", ["silu"]),
@@ -331,14 +343,16 @@ GATES = {
     "relu": ("active = Relu(gate)", ["relu"]),
     "an activation that is none of them": ("active = Tanh(gate)", []),
     "a gate that is read twice": ("active = Relu(gate) z = Neg(gate)", []),
+    "a gate that is an output": ("active = Relu(gate)", []),
 }
+SECOND_OUTPUTS = {"a gate that is read twice": "z", "a gate that is an output": "gate"}
 
 
 @pytest.mark.parametrize("order", ["active, up", "up, active"])
 @pytest.mark.parametrize("name", GATES)
 def test_a_gated_product_is_one_node(tmp_path, name, order):
     activation, gates = GATES[name]
-    second = ", float[n, 8] z" if "z =" in activation else ""
+    second = f", float[n, 8] {SECOND_OUTPUTS[name]}" if name in SECOND_OUTPUTS else ""
     text = f"""<ir_version: 10, opset_import: ["": 20]> g (int64[n] input_ids) => (float[n, 8] y{second}) {{
         x = Gather(words, input_ids)
         gate = MatMul(x, gates)
@@ -346,16 +360,8 @@ def test_a_gated_product_is_one_node(tmp_path, name, order):
         {activation}
         y = Mul({order})
     }}"""
-    model = onnx.parser.parse_model(text)
-    rng = np.random.default_rng(6)
-    for table, shape in (("words", (9, 4)), ("weights", (4, 8)), ("gates", (4, 8))):
-        array = rng.normal(size=shape).astype(np.float32)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(array, table))
-    onnx.save(model, tmp_path / "float32.onnx")
+    nodes = quantized(tmp_path, text, words=(9, 4), weights=(4, 8), gates=(4, 8))
 
-    quantize.quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
-
-    nodes = onnx.load(tmp_path / "int8.onnx").graph.node
     fused = [node for node in nodes if node.op_type == "GatedLinear"]
     assert [gate.encode() for gate in gates] == [node.attribute[0].s for node in fused]
     assert (0 if gates else 2) == sum(node.op_type == "Linear" for node in nodes)
@@ -378,16 +384,9 @@ def test_gates_of_two_activations_are_those_of_the_first(tmp_path):
         another = Gelu(another_gate)
         z = Mul(another, another_up)
     }"""
-    model = onnx.parser.parse_model(text)
-    rng = np.random.default_rng(6)
-    for table, shape in (("words", (9, 4)), ("weights", (4, 4)), ("gates", (4, 4))):
-        array = rng.normal(size=shape).astype(np.float32)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(array, table))
-    onnx.save(model, tmp_path / "float32.onnx")
+    nodes = quantized(tmp_path, text, words=(9, 4), weights=(4, 4), gates=(4, 4))
 
-    quantize.quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
-
-    kinds = [node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node]
+    kinds = [node.op_type for node in nodes]
     assert (1, 2, 1) == tuple(map(kinds.count, ("GatedLinear", "Linear", "Gelu")))
 
 
@@ -396,16 +395,9 @@ def test_a_norm_by_the_root_mean_square_is_one_node(tmp_path):
         x = Gather(words, input_ids)
         y = SimplifiedLayerNormalization<axis = -1, epsilon = 0.5>(x, gamma)
     }"""
-    model = onnx.parser.parse_model(text)
-    rng = np.random.default_rng(6)
-    for table, shape in (("words", (9, 8)), ("gamma", (8,))):
-        array = rng.normal(size=shape).astype(np.float32)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(array, table))
-    onnx.save(model, tmp_path / "float32.onnx")
+    nodes = quantized(tmp_path, text, words=(9, 8), gamma=(8,))
 
-    quantize.quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx")
-
-    (norm,) = (node for node in onnx.load(tmp_path / "int8.onnx").graph.node if node.op_type == "RmsNorm")
+    (norm,) = (node for node in nodes if node.op_type == "RmsNorm")
     assert 0.5 == norm.attribute[0].f
     float32, small = (
         ort.InferenceSession(tmp_path / f"{file}.onnx").run(["y"], {"input_ids": np.arange(9)})[0]

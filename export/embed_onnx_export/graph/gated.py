@@ -4,7 +4,7 @@ The kernel reads their common input once, and neither of the two results lies in
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import onnx
@@ -25,13 +25,14 @@ class _Gate(msgspec.Struct, frozen=True):
     others: Sequence[onnx.NodeProto]
 
 
-def fuse(nodes: Sequence[onnx.NodeProto]) -> tuple[list[onnx.NodeProto], list[str]]:
+def fuse(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> tuple[list[onnx.NodeProto], list[str]]:
     """The nodes of a graph with its gates replaced, and the texts of the functions that they need.
 
     One function has one activation: gates with another than the first one's stay as they are.
     """
     makers = {name: node for node in nodes for name in node.output}
     readers = Counter(onnx_file.read_by(nodes))
+    readers.update(outputs)
     gates: dict[str, _Gate] = {}
     for node in nodes:
         gate = _gate(node, makers, readers) if node.op_type == "Mul" else None

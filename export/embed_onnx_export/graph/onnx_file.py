@@ -1,15 +1,17 @@
 """ONNX files: read, written and run; of a large model, the weights lie in a second file beside it."""
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx import helper, parser
 
 from embed_onnx.artifact.manifest import DATA, MODEL
+from embed_onnx_export.graph.bert.functions import DOMAIN
 from embed_onnx_export.graph.int8 import Floats
 
 LARGEST = 2**31 - 2**20
@@ -38,6 +40,24 @@ def read_by(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
         yield from node.input
         for attribute in node.attribute:
             yield from read_by(attribute.g.node)
+
+
+def ancestors(nodes: Sequence[onnx.NodeProto], names: Iterable[str]) -> list[onnx.NodeProto]:
+    """Those of a graph's nodes, in their order, that tensors with these names need."""
+    needed = set(names)
+    used = []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            used.append(node)
+            needed.update(read_by([node]))
+    return used[::-1]
+
+
+def add_functions(model: onnx.ModelProto, texts: Iterable[str]) -> None:
+    """Define functions of our own domain in a model, by their texts."""
+    model.functions.extend(map(parser.parse_function, texts))
+    if DOMAIN not in {one.domain for one in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
 
 
 def drop_unused_initializers(graph: onnx.GraphProto) -> None:

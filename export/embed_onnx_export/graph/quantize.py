@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper, parser
+from onnx import helper, numpy_helper
 
 from embed_onnx.artifact.manifest import Quantization
 from embed_onnx_export.errors import ExportError
@@ -39,12 +39,10 @@ def quantize(path: Path, output: Path, *, classifier: bool = False) -> Quantizat
         rewrite.add(node)
     if not rewrite.has_embeddings:
         raise ExportError("the exported graph has no table of word embeddings; set precision=float32")
-    nodes, texts = gated.fuse(rewrite.nodes)
+    nodes, texts = gated.fuse(rewrite.nodes, [output.name for output in model.graph.output])
     _replace(model.graph, nodes, rewrite.initializers)
     texts += functions.linear(quantized=True) + [functions.RMS_NORM] * rewrite.has_norms
-    model.functions.extend(parser.parse_function(text) for text in texts)
-    if functions.DOMAIN not in {one.domain for one in model.opset_import}:
-        model.opset_import.append(helper.make_opsetid(functions.DOMAIN, 1))
+    onnx_file.add_functions(model, texts)
     onnx_file.save(model, output)
     if not rewrite.has_products:
         return functions.QUANTIZATION

@@ -4,12 +4,12 @@ An attention is replaced if its mask is what the operator does by itself (``wind
 tokens by tokens is left. All else stays as the exporter wrote it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import helper, parser
+from onnx import helper
 
 from embed_onnx_export.graph import onnx_file
 from embed_onnx_export.graph.attention import functions
@@ -41,11 +41,10 @@ def rewrite(path: Path, max_tokens: int) -> None:
     if not rewritten.texts:
         return
     del model.graph.node[:]
-    model.graph.node.extend(_used(rewritten.nodes, model.graph.output))
+    outputs = (output.name for output in model.graph.output)
+    model.graph.node.extend(onnx_file.ancestors(rewritten.nodes, outputs))
     onnx_file.drop_unused_initializers(model.graph)
-    model.functions.extend(map(parser.parse_function, rewritten.texts))
-    if DOMAIN not in {one.domain for one in model.opset_import}:
-        model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+    onnx_file.add_functions(model, rewritten.texts)
     onnx_file.save(model, path)
 
 
@@ -121,14 +120,3 @@ class _Rewrite:
         output = f"{kind}.{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, domain=DOMAIN, **attributes))
         return output
-
-
-def _used(nodes: Sequence[onnx.NodeProto], outputs: Iterable[onnx.ValueInfoProto]) -> list[onnx.NodeProto]:
-    """The nodes that outputs need, in their order."""
-    needed = {output.name for output in outputs}
-    used = []
-    for node in reversed(nodes):
-        if needed.intersection(node.output):
-            used.append(node)
-            needed.update(onnx_file.read_by([node]))
-    return used[::-1]

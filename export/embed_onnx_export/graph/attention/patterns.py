@@ -75,7 +75,7 @@ class Patterns:
             return None
         softmax = self.maker(product.input[0], "Softmax")
         addition = (
-            self.maker(softmax.input[0], "Add") if softmax is not None and _on_axis(softmax, 3) else None
+            self.maker(softmax.input[0], "Add") if softmax is not None and _on_last_axis(softmax) else None
         )
         if addition is None:
             return None
@@ -99,7 +99,7 @@ class Patterns:
     def rotation(self, name: str) -> Rotation | None:
         """The rotation whose result is this tensor of heads; None if it is not one that is known."""
         joined = self.maker(name, "Concat")
-        if joined is None or len(joined.input) != 2 or not _on_axis(joined, 3):
+        if joined is None or len(joined.input) != 2 or not _on_last_axis(joined):
             return self._whole_rotation(name)
         # Of the first channels of each head, and the others as they were.
         rotation = self._whole_rotation(joined.input[0])
@@ -133,7 +133,7 @@ class Patterns:
     def _is_across(self, name: str, x: str) -> bool:
         """Whether a tensor is (-second half of x, first half of x)."""
         joined, size = self.maker(name, "Concat"), self._size(x)
-        if joined is None or len(joined.input) != 2 or not _on_axis(joined, 3) or size is None or size % 2:
+        if joined is None or len(joined.input) != 2 or not _on_last_axis(joined) or size is None or size % 2:
             return False
         negative = self.maker(joined.input[0], "Neg")
         parts = [
@@ -221,9 +221,9 @@ class Patterns:
             return ()
 
 
-def _on_axis(node: onnx.NodeProto, last: int) -> bool:
+def _on_last_axis(node: onnx.NodeProto) -> bool:
     """Whether a node works along the last of four axes."""
-    return attributes(node).get("axis", -1) in (-1, last)
+    return attributes(node).get("axis", -1) in (-1, 3)
 
 
 def _both_orders(node: onnx.NodeProto) -> Iterator[tuple[str, str]]:

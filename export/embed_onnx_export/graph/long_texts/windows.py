@@ -110,7 +110,7 @@ class _Rows:
         block = Block(graph, PREFIX)
         self._output = block.cut(mask, {len(graph.axes(mask)) - 2: QUERIES})
         self._bounds = [f"{PREFIX}{QUERIES}.{end}" for end in ("start", "end", "count")]
-        nodes = [*_ancestors(graph, block.nodes), *block.nodes]
+        nodes = [*onnx_file.ancestors(graph.nodes, onnx_file.read_by(block.nodes)), *block.nodes]
         read = {name for node in nodes for name in node.input}
         bounds = [helper.make_tensor_value_info(name, TensorProto.INT64, [1]) for name in self._bounds]
         part = helper.make_graph(
@@ -181,14 +181,3 @@ def _from_ids(nodes: Sequence[onnx.NodeProto]) -> set[str]:
         if node.op_type not in ("Shape", "Size") and names.intersection(node.input):
             names.update(node.output)
     return names
-
-
-def _ancestors(graph: Graph, nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """The nodes of the graph that these ones need."""
-    needed: set[str] = {name for node in nodes for name in node.input}
-    ancestors = []
-    for node in reversed(graph.nodes):
-        if needed.intersection(node.output):
-            ancestors.append(node)
-            needed.update(node.input)
-    return ancestors[::-1]
